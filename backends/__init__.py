@@ -1,0 +1,1 @@
+"""Who computes it: one file per framework. A framework is imported when its backend is opened, never before."""

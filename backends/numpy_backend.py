@@ -1,0 +1,57 @@
+"""NumPy: the CPU reference that every other backend is laid beside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from multigrad.backend import Backend, Precision, Session
+
+
+class NumPySession(Session):
+    """NumPy on the CPU."""
+
+    dtypes = ("float64", "float32", "float16")
+
+    def __init__(self, backend: Backend) -> None:
+        import array_api_compat.numpy as xp
+
+        self.backend = backend
+        self.device = "cpu"
+        self.device_name = "cpu"
+        self.xp = xp
+
+    def to_device(self, array: np.ndarray, dtype: str | None = None) -> Any:
+        return np.array(array, dtype=dtype, order="C")
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        return np.array(array)
+
+    def dtype_name(self, array: Any) -> str:
+        return str(array.dtype)
+
+    def settings(self) -> dict[str, Any]:
+        from threadpoolctl import threadpool_info
+
+        pools = [p for p in threadpool_info() if p["user_api"] == "blas"]
+        return {"threads": max((p["num_threads"] for p in pools), default=1), "blas": [p["internal_api"] for p in pools]}
+
+
+class NumPyBackend(Backend):
+    """NumPy, with the array namespace of array-api-compat."""
+
+    name = "numpy"
+    module = "numpy"
+    distributions = ("numpy",)
+    install = "pip install numpy"
+
+    def open(self, device: str = "cpu", *, threads: int | None = None, precision: Precision = "strict") -> Session:
+        if threads is not None:
+            from threadpoolctl import threadpool_limits
+
+            threadpool_limits(threads)
+        return NumPySession(self)
+
+
+BACKEND = NumPyBackend()

@@ -1,0 +1,1 @@
+"""What it costs: plans, workers, timing, statistics, stores, tables, reports, the command line."""

@@ -1,0 +1,56 @@
+"""Write a gradient once, prove it, run it on every array framework, see what it costs.
+
+An operation is a function of an array namespace. The same source gives values on a framework, certified
+values in ball arithmetic, error bounds, and a cost model; see :class:`multigrad.Operation`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+# In a checkout `backends/` and `bench/` lie beside this folder; in a wheel they lie inside it.
+if not (Path(__file__).parent / "backends").is_dir():
+    __path__.append(str(Path(__file__).parent.parent))
+
+# The decorator is bound before anything can bind the module of the same name over it.
+from .operation import BadInput, Operation, load_operations, operation, operations
+
+if TYPE_CHECKING:
+    from .backend import Backend, Gap, Session, Unavailable
+    from .matrix import GradientError, assert_gradients, check
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Backend",
+    "BadInput",
+    "Gap",
+    "GradientError",
+    "Operation",
+    "Session",
+    "Unavailable",
+    "assert_gradients",
+    "check",
+    "load_operations",
+    "operation",
+    "operations",
+]
+
+_LATER = {
+    "Backend": "backend",
+    "Gap": "backend",
+    "Session": "backend",
+    "Unavailable": "backend",
+    "GradientError": "matrix",
+    "assert_gradients": "matrix",
+    "check": "matrix",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Importing costs nothing: these names bring NumPy or pandas with them, so they come when first asked for.
+    if name not in _LATER:
+        raise AttributeError(f"module 'multigrad' has no attribute {name!r}")
+    return getattr(import_module(f".{_LATER[name]}", __name__), name)

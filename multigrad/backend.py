@@ -1,0 +1,285 @@
+"""What a backend is: the handful of things a framework has to offer. Which ones exist is found, never listed."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from .operation import BadInput, Mode, Operation, Variant
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Array = Any
+"""An array of whichever framework a session belongs to."""
+
+Precision = Literal["strict", "tf32"]
+"""``strict``: float32 products are computed in float32. ``tf32``: the framework may use TensorFloat-32."""
+
+
+class Unavailable(Exception):
+    """Something is not to be had here: a framework, a device, a mode. The message is the worded result."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Something that a backend cannot do, known and worded. Strict: where it works after all, the check fails."""
+
+    operation: str
+    """Name of the operation, or ``*`` for all."""
+    dtype: str
+    """``float32`` …, or ``*`` for all."""
+    kind: Literal["notimpl", "notyet", "never"]
+    """notimpl: the framework lacks it. notyet: we have not written it. never: it cannot make sense."""
+    raises: str
+    """Name of the exception's class that is expected."""
+    reason: str
+    """One sentence for a person."""
+    mode: str = "*"
+    variant: str = "*"
+    device: str = "*"
+
+    def covers(self, operation: str, dtype: str, mode: str, variant: str, device: str) -> bool:
+        """Tell whether this gap speaks of that cell."""
+        mine = (self.operation, self.dtype, self.mode, self.variant, self.device)
+        cell = (operation, dtype, mode, variant, device)
+        return all(a in ("*", b) for a, b in zip(mine, cell, strict=True))
+
+
+class Session(ABC):
+    """One framework, opened on one device, with threads and precision set. Only one is open in a process."""
+
+    backend: Backend
+    device: str
+    """``cpu`` or ``cuda``."""
+    device_name: str
+    """What the device calls itself, such as ``NVIDIA H200``."""
+    xp: Any
+    """The array namespace, as array-api-compat gives it."""
+    dtypes: tuple[str, ...]
+    """Which of :data:`multigrad.operation.DTYPES` it can compute in."""
+
+    @abstractmethod
+    def to_device(self, array: np.ndarray, dtype: str | None = None) -> Array:
+        """Copy a NumPy array to the device and return when it is there.
+
+        ``dtype`` is one of :attr:`dtypes` for a floating-point array (values must be representable in it); None keeps
+        an integer or boolean array as it is.
+        """
+
+    @abstractmethod
+    def to_numpy(self, array: Array) -> np.ndarray:
+        """Copy an array to the host, exactly; bfloat16 comes back as float32."""
+
+    @abstractmethod
+    def dtype_name(self, array: Array) -> str:
+        """Return the name of an array's dtype, such as ``float32``."""
+
+    def wait(self, arrays: Sequence[Array]) -> None:  # noqa: B027 - a synchronous framework has nothing to wait for
+        """Return when every one of these arrays has been computed."""
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Compile a function of arrays that returns a tuple of arrays.
+
+        Raises:
+            Unavailable: the framework has no compiler here.
+        """
+        raise Unavailable(f"{self.backend.name} has no compiler")
+
+    def differentiate(self, forward: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
+        """Return ``f(*inputs, *cotangents) -> (*values, *gradients)`` by the framework's own autodiff.
+
+        Args:
+            forward: ``f(*inputs)`` that returns a tuple of values.
+            wanted: for each input, whether its gradient is wanted.
+
+        Raises:
+            Unavailable: the framework has no autodiff.
+        """
+        raise Unavailable(f"{self.backend.name} has no autodiff")
+
+    def native(self, name: str) -> Callable[..., Any] | None:
+        """Return ``f(*inputs, **parameters)`` as a user of this framework would write that operation, or None."""
+        return None
+
+    def reset_peak_memory(self) -> None:  # noqa: B027 - only a device with an allocator of its own has a peak to reset
+        """Start counting the peak of the device's memory anew."""
+
+    def peak_memory(self) -> int | None:
+        """Return the peak of the device's memory in bytes since the last reset; None where only the process has one."""
+        return None
+
+    def events(self, call: Callable[[], Any]) -> float | None:
+        """Run a call and return its duration in seconds by the device's own events; None where there are none."""
+        return None
+
+    def release(self) -> None:  # noqa: B027 - nothing is kept by most frameworks
+        """Drop compiled functions and cached memory between cells."""
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return threads and precision as the framework reports them, not as they were asked for."""
+        return {}
+
+    def function(
+        self, operation: Operation, parameters: Mapping[str, Any], variant: Variant, mode: Mode
+    ) -> Callable[..., tuple[Array, ...]]:
+        """Return one variant of an operation as a function of arrays.
+
+        ``forward`` takes the inputs; the others take ``(*inputs, *cotangents)`` and return values, then gradients.
+
+        Raises:
+            Unavailable: this session has no such variant or mode.
+        """
+        if variant == "analytic":
+            function = operation.analytic(self.xp, parameters)
+        elif variant == "native":
+            native = self.native(operation.name)
+            if native is None:
+                raise Unavailable(f"{self.backend.name} has no native form of {operation.name}")
+
+            def forward(*inputs: Array) -> tuple[Array, ...]:
+                value = native(*inputs, **parameters)
+                return value if isinstance(value, tuple) else (value,)
+
+            function = self.differentiate(forward, operation.differentiable)
+        else:
+            function = operation.forward(self.xp, parameters)
+            if variant == "autodiff":
+                function = self.differentiate(function, operation.differentiable)
+        return self.compile(function) if mode == "compiled" else function
+
+
+class Backend(ABC):
+    """A framework, not yet imported. One instance named ``BACKEND`` stands in each file of ``backends/``."""
+
+    name: ClassVar[str]
+    """Short and unique, such as ``torch``; what ``--backend`` takes."""
+    module: ClassVar[str]
+    """The framework's top-level module, such as ``cupy``."""
+    distributions: ClassVar[tuple[str, ...]]
+    """The framework's distribution on the package index (any one of them), for its version."""
+    install: ClassVar[str]
+    """The line that installs it."""
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    """The devices it knows: ``cpu``, ``cuda``."""
+    modes: ClassVar[tuple[Mode, ...]] = ("eager",)
+    """``eager`` and, where it has a compiler, ``compiled``."""
+    variants: ClassVar[tuple[Variant, ...]] = ("forward", "analytic")
+    """What it can compute; ``autodiff`` and ``native`` where the framework differentiates."""
+    gaps: ClassVar[tuple[Gap, ...]] = ()
+    """What it cannot do."""
+
+    @abstractmethod
+    def open(self, device: str = "cpu", *, threads: int | None = None, precision: Precision = "strict") -> Session:
+        """Import the framework and open it on a device.
+
+        Args:
+            device: one of :attr:`devices`.
+            threads: how many threads the framework may use; None leaves its default.
+            precision: what float32 products may be computed in.
+
+        Raises:
+            Unavailable: the framework or the device is not here; the message says what to do.
+        """
+
+    def environment(self, device: str, threads: int | None, precision: Precision) -> dict[str, str]:
+        """Return the environment variables that have to be set before the process starts."""
+        return {}
+
+    def version(self) -> str | None:
+        """Return the installed version without importing the framework; None if it is not installed."""
+        if importlib.util.find_spec(self.module) is None:
+            return None
+        for distribution in self.distributions:
+            try:
+                return importlib.metadata.version(distribution)
+            except importlib.metadata.PackageNotFoundError:
+                continue
+        return "unknown"
+
+    def missing(self, device: str) -> str | None:
+        """Return why this backend cannot be opened on that device, as far as is known without importing it."""
+        if device not in self.devices:
+            return f"{self.name} has no device {device!r}"
+        if self.version() is None:
+            return f"not installed ({self.install})"
+        if device == "cuda" and cuda_device_count() == 0:
+            return "no CUDA device"
+        return None
+
+    def gap(self, operation: str, dtype: str, mode: str, variant: str, device: str) -> Gap | None:
+        """Return the gap that speaks of that cell, or None."""
+        return next((g for g in self.gaps if g.covers(operation, dtype, mode, variant, device)), None)
+
+
+@functools.cache
+def cuda_device_count() -> int:
+    """Return how many NVIDIA devices the driver knows; 0 without a driver."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        count = pynvml.nvmlDeviceGetCount()
+        pynvml.nvmlShutdown()
+    except Exception:  # no package, no driver, no permission: for us they are one answer
+        return 0
+    return int(count)
+
+
+@functools.cache
+def backends() -> Mapping[str, Backend]:
+    """Return every backend: the files of ``backends/``, then other people's entry points ``multigrad.backends``.
+
+    An entry point names a :class:`Backend` instance. One that fails to load is left as a backend whose every device
+    is unavailable with that reason.
+    """
+    package = importlib.import_module("multigrad.backends")
+    found: dict[str, Backend] = {}
+    for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name.endswith("_backend")):
+        backend = importlib.import_module(f"multigrad.backends.{module}").BACKEND
+        found[backend.name] = backend
+    for entry in importlib.metadata.entry_points(group="multigrad.backends"):
+        try:
+            backend = entry.load()
+        except Exception as error:
+            backend = _Broken(entry.name, f"{type(error).__name__}: {error}")
+        found.setdefault(backend.name, backend)
+    order = {"numpy": 0}  # the one every other is compared with goes first
+    return dict(sorted(found.items(), key=lambda item: (order.get(item[0], 1), item[0])))
+
+
+class _Broken(Backend):
+    module = "multigrad"
+    distributions = ()
+    install = ""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name  # type: ignore[misc]  # known only now
+        self.reason = reason
+
+    def missing(self, device: str) -> str | None:
+        return f"entry point failed to load: {self.reason}"
+
+    def open(self, device: str = "cpu", *, threads: int | None = None, precision: Precision = "strict") -> Session:
+        raise Unavailable(self.missing(device) or "")
+
+
+def backend(name: str) -> Backend:
+    """Return a backend by name.
+
+    Raises:
+        BadInput: there is none of that name; the message has the nearest.
+    """
+    known = backends()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+        raise BadInput(f"no backend named {name!r}; did you mean {near[0]!r}? There are {', '.join(known)}")
+    return known[name]

@@ -1,0 +1,42 @@
+"""One ReLU layer against its target: the derivation the project began with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from multigrad.operation import operation
+
+
+@operation(
+    "(m,k),(k,n),(m,n)->()",
+    sizes={
+        "tiny": {"m": 5, "k": 4, "n": 3},
+        "example": {"m": 10, "k": 4, "n": 4},
+        "digits": {"m": 1797, "k": 64, "n": 10},
+        "medium": {"m": 512, "k": 256, "n": 256},
+        "large": {"m": 2048, "k": 1024, "n": 1024},
+    },
+)
+def relu_regression(xp: Any, X: Any, W: Any, Y: Any) -> Any:
+    """Squared distance of one ReLU layer from its target.
+
+    f = ‖max(XW, 0) − Y‖²_F.  With Z = XW and R = max(Z, 0) − Y:
+
+        ∂f/∂X = 2 (R ∘ [Z > 0]) Wᵀ
+        ∂f/∂W = 2 Xᵀ (R ∘ [Z > 0])
+        ∂f/∂Y = −2 R
+
+    At Z = 0 the derivative of max(Z, 0) is taken to be 0.
+
+    Source: the chain rule on f = ⟨R, R⟩; The Matrix Cookbook (2012), eq. 132 and 115 for the outer and inner parts.
+    """
+    T = xp.matrix_transpose
+    Z = X @ W
+    R = xp.maximum(Z, 0) - Y
+
+    def pullback(f_bar: Any) -> Any:
+        R_bar = 2 * f_bar * R
+        Z_bar = xp.where(Z > 0, R_bar, 0)
+        return Z_bar @ T(W), T(X) @ Z_bar, -R_bar
+
+    return xp.sum(R * R), pullback

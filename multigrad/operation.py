@@ -1,0 +1,428 @@
+"""An operation: a forward formula and its hand-derived pullback, written once against the array API standard.
+
+Nothing here imports NumPy or a framework: reading the catalogue costs nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import importlib.util
+import inspect
+import itertools
+import pkgutil
+import re
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DTYPES = ("float64", "float32", "bfloat16", "float16")
+"""The floating-point types the project knows, widest first."""
+
+Regime = str
+Size = Mapping[str, Any]
+
+
+class BadInput(Exception):
+    """What a person gave cannot be used: one line that says what was wanted, what was found, and what to do."""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The shapes of an operation in NumPy's gufunc notation, such as ``(m,k),(k,n)->(m,n)``."""
+
+    text: str
+    inputs: tuple[tuple[str, ...], ...]
+    """One tuple of dimension names (or literal sizes) per input."""
+    outputs: tuple[tuple[str, ...], ...]
+    """One tuple of dimension names per output. A name that no input has is left free."""
+
+    @classmethod
+    def parse(cls, text: str) -> Signature:
+        """Read gufunc notation.
+
+        Raises:
+            BadInput: the text is not of the form ``(a,b),(c)->(d)``.
+        """
+        squeezed = re.sub(r"\s", "", text)
+        shape = r"\((?:\w+(?:,\w+)*)?\)"
+        if not re.fullmatch(rf"{shape}(?:,{shape})*->{shape}(?:,{shape})*", squeezed):
+            raise BadInput(f"signature {text!r} is not gufunc notation; wanted something like '(m,k),(k,n)->(m,n)'")
+        left, right = squeezed.split("->")
+
+        def shapes(side: str) -> tuple[tuple[str, ...], ...]:
+            return tuple(tuple(filter(None, dims.split(","))) for dims in re.findall(r"\(([^)]*)\)", side))
+
+        return cls(squeezed, shapes(left), shapes(right))
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The dimension names of the inputs, in order of appearance, literals left out."""
+        return tuple(dict.fromkeys(s for shape in self.inputs for s in shape if not s.isdigit()))
+
+    def bind(self, names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
+        """Find the size of every dimension from the shapes of the inputs.
+
+        Raises:
+            BadInput: a rank or a size does not fit; the message names the input.
+        """
+        sizes: dict[str, int] = {}
+        owner: dict[str, str] = {}
+        for name, wanted, found in zip(names, self.inputs, shapes, strict=True):
+            text = f"({','.join(wanted)})"
+            if len(wanted) != len(found):
+                raise BadInput(f"{name} has shape {found}; wanted {text}, which has {len(wanted)} dimensions")
+            for symbol, size in zip(wanted, found, strict=True):
+                known = int(symbol) if symbol.isdigit() else sizes.setdefault(symbol, size)
+                if known != size:
+                    source = "the signature" if symbol.isdigit() else owner[symbol]
+                    raise BadInput(f"{name} has shape {found}; wanted {text} with {symbol} = {known} from {source}")
+                owner.setdefault(symbol, name)
+        return sizes
+
+
+class Draw:
+    """Draws the inputs of an operation: one seeded NumPy generator and one regime.
+
+    A generator of inputs asks it for arrays; the regime decides what "a number" is, so that one generator serves them
+    all. Every array is float64 (or int64 from :meth:`labels`).
+    """
+
+    def __init__(self, seed: int, regime: Regime = "gaussian") -> None:
+        import numpy as np
+
+        self.seed = seed
+        self.regime = regime
+        self.rng: np.random.Generator = np.random.default_rng(seed)
+
+    def __call__(self, *shape: int) -> np.ndarray:
+        """Return an array of that shape, each element drawn as the regime says."""
+        import numpy as np
+
+        if self.regime == "gaussian":
+            return self.rng.standard_normal(shape)
+        if self.regime == "integers":
+            return self.rng.integers(-3, 4, shape).astype(np.float64)
+        raise BadInput(f"no regime named {self.regime!r}; there are gaussian, integers")
+
+    def labels(self, count: int, *shape: int) -> np.ndarray:
+        """Return integer class labels in ``0 … count - 1``."""
+        return self.rng.integers(0, count, shape)
+
+
+Inputs = Callable[..., "Sequence[np.ndarray]"]
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """A forward formula with its hand-derived pullback.
+
+    Calling it, ``op(xp, *inputs, **parameters)``, returns ``(value, pullback)``. ``pullback(*cotangents)`` takes one
+    cotangent per output and returns one gradient per differentiable input.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    signature: Signature
+    inputs: tuple[str, ...]
+    """The names of the array inputs, in order."""
+    differentiable: tuple[bool, ...]
+    """For each input, whether the pullback returns a gradient for it."""
+    parameters: Mapping[str, Any]
+    """The keyword-only parameters with their defaults: plain values such as a stride, never arrays."""
+    sizes: Mapping[str, Size]
+    """Named sizes, smallest first: values for the signature's dimensions and for parameters."""
+    draw: Inputs | None = field(default=None, repr=False)
+    """Draws the inputs, ``draw(draw, **dimensions_and_parameters)``; None draws every input by the regime."""
+    dtypes: tuple[str, ...] = DTYPES
+    """The dtypes it is meant for."""
+    reference: str = ""
+    """How another process finds it: a catalogue name or ``path.py::name``; empty if it cannot be found again."""
+
+    def __call__(self, xp: Any, *inputs: Any, **parameters: Any) -> tuple[Any, Callable[..., Any]]:
+        value, pullback = self.function(xp, *inputs, **parameters)
+        return value, pullback
+
+    @property
+    def doc(self) -> str:
+        """The docstring: the formula, its source and its conventions."""
+        return inspect.cleandoc(self.function.__doc__ or "")
+
+    @property
+    def title(self) -> str:
+        """The first sentence of the docstring."""
+        return self.doc.split("\n\n")[0].replace("\n", " ")
+
+    @property
+    def gradients(self) -> tuple[str, ...]:
+        """The names of the inputs that have a gradient, in the order in which the pullback returns them."""
+        return tuple(n for n, d in zip(self.inputs, self.differentiable, strict=True) if d)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What is compared, by name: the values, then one ``X_bar`` for each gradient."""
+        count = len(self.signature.outputs)
+        values = ("value",) if count == 1 else tuple(f"value{i}" for i in range(count))
+        return (*values, *(f"{name}_bar" for name in self.gradients))
+
+    def size(self, name: str) -> dict[str, Any]:
+        """Return a named size.
+
+        Raises:
+            BadInput: there is none of that name.
+        """
+        if name not in self.sizes:
+            raise BadInput(f"{self.name} has no size {name!r}; it has {', '.join(self.sizes)}")
+        return dict(self.sizes[name])
+
+    def split(self, size: Size) -> tuple[dict[str, int], dict[str, Any]]:
+        """Split a size into the signature's dimensions and the parameters."""
+        dimensions = {k: v for k, v in size.items() if k not in self.parameters}
+        return dimensions, {k: v for k, v in size.items() if k in self.parameters}
+
+    def make_inputs(self, size: Size, seed: int, regime: Regime = "gaussian") -> list[np.ndarray]:
+        """Draw the inputs of a size as NumPy arrays, in order: the same ones for every backend.
+
+        Raises:
+            BadInput: the operation's own generator returned arrays that do not fit the signature.
+        """
+        import numpy as np
+
+        # The operation's name takes part, so that two operations with one seed do not see the same numbers.
+        draw = Draw(zlib.crc32(self.name.encode()) ^ seed, regime)
+        dimensions, _ = self.split(size)
+        if self.draw is not None:
+            arrays = [np.asarray(a) for a in self.draw(draw, **size)]
+        else:
+            arrays = [draw(*(int(dimensions.get(s, s)) for s in shape)) for shape in self.signature.inputs]
+        self.check_inputs(arrays)
+        return arrays
+
+    def make_cotangents(
+        self, shapes: Sequence[tuple[int, ...]], seed: int, regime: Regime = "gaussian"
+    ) -> list[np.ndarray]:
+        """Draw one cotangent for each output shape. Never all ones: a pullback that ignores it must be seen."""
+        draw = Draw(zlib.crc32(f"{self.name} cotangent".encode()) ^ seed, "gaussian" if regime != "integers" else regime)
+        cotangents = [draw(*shape) for shape in shapes]
+        # A zero or a one would hide a lost factor of the cotangent when there is only one of it.
+        return [c if c.size > 1 else 0 * c + (3.0 if regime == "integers" else 1.25 + abs(c)) for c in cotangents]
+
+    def check_inputs(self, arrays: Sequence[Any]) -> dict[str, int]:
+        """Check count and shapes against the signature and return the dimensions.
+
+        Raises:
+            BadInput: with the name of the input, the shape found and the shape wanted.
+        """
+        if len(arrays) != len(self.inputs):
+            raise BadInput(f"{self.name} takes {len(self.inputs)} inputs ({', '.join(self.inputs)}), found {len(arrays)}")
+        return self.signature.bind(self.inputs, [tuple(a.shape) for a in arrays])
+
+    def forward(self, xp: Any, parameters: Mapping[str, Any]) -> Callable[..., tuple[Any, ...]]:
+        """Return ``f(*inputs) -> values``: the forward part alone."""
+
+        def forward(*inputs: Any) -> tuple[Any, ...]:
+            value, _ = self.function(xp, *inputs, **parameters)
+            return value if isinstance(value, tuple) else (value,)
+
+        forward.__name__ = f"{self.name}_forward"
+        return forward
+
+    def analytic(self, xp: Any, parameters: Mapping[str, Any]) -> Callable[..., tuple[Any, ...]]:
+        """Return ``f(*inputs, *cotangents) -> (*values, *gradients)``: forward part and hand-derived pullback."""
+        count, wanted = len(self.inputs), self.gradients
+
+        def analytic(*arrays: Any) -> tuple[Any, ...]:
+            value, pullback = self.function(xp, *arrays[:count], **parameters)
+            gradients = pullback(*arrays[count:])
+            gradients = tuple(gradients) if isinstance(gradients, tuple | list) else (gradients,)
+            if len(gradients) != len(wanted):
+                raise BadInput(
+                    f"{self.name}'s pullback returned {len(gradients)} gradients; "
+                    f"wanted {len(wanted)}: {', '.join(wanted)}"
+                )
+            return (value if isinstance(value, tuple) else (value,)) + gradients
+
+        analytic.__name__ = f"{self.name}_analytic"
+        return analytic
+
+
+def operation(
+    signature: str,
+    *,
+    nondifferentiable: Iterable[str] = (),
+    sizes: Mapping[str, Size] | None = None,
+    inputs: Inputs | None = None,
+    dtypes: tuple[str, ...] = DTYPES,
+) -> Callable[[Callable[..., Any]], Operation]:
+    """Make an :class:`Operation` of a function ``f(xp, *arrays, *, parameters)``.
+
+    Args:
+        signature: the shapes in gufunc notation, ``"(m,k),(k,n)->(m,n)"``.
+        nondifferentiable: names of inputs that have no gradient, such as labels.
+        sizes: named sizes, smallest first; left out, three are made up from the signature.
+        inputs: draws the inputs where they must be special: ``inputs(draw, **size)`` returns one NumPy array for each
+            input; ``draw(m, n)`` is an array of the regime's numbers, ``draw.labels(count, n)`` are class labels.
+        dtypes: the dtypes the operation is meant for.
+
+    Raises:
+        BadInput: signature, function and names do not fit each other.
+    """
+    parsed = Signature.parse(signature)
+
+    def wrap(function: Callable[..., Any]) -> Operation:
+        name = function.__name__
+        arguments = list(inspect.signature(function).parameters.values())
+        arrays = tuple(a.name for a in arguments if a.kind in (a.POSITIONAL_OR_KEYWORD, a.POSITIONAL_ONLY))[1:]
+        parameters = {a.name: a.default for a in arguments if a.kind is a.KEYWORD_ONLY}
+        if len(arrays) != len(parsed.inputs):
+            raise BadInput(
+                f"{name}: the signature {parsed.text} has {len(parsed.inputs)} inputs, "
+                f"the function has {len(arrays)} after the namespace ({', '.join(arrays) or 'none'})"
+            )
+        without = [p for p, default in parameters.items() if default is inspect.Parameter.empty]
+        if without:
+            raise BadInput(f"{name}: parameter {without[0]} has no default; every parameter needs one")
+        unknown = [n for n in nondifferentiable if n not in arrays]
+        if unknown:
+            raise BadInput(f"{name}: nondifferentiable names {unknown[0]!r}, which is not among {', '.join(arrays)}")
+        flags = tuple(a not in set(nondifferentiable) for a in arrays)
+        if not any(flags):
+            raise BadInput(f"{name}: no input is differentiable, so there is no gradient to check")
+        chosen = dict(sizes) if sizes is not None else _default_sizes(parsed)
+        for size_name, size in chosen.items():
+            stray = [k for k in size if k not in parsed.symbols and k not in parameters]
+            missing = [s for s in parsed.symbols if s not in size]
+            if (stray or missing) and inputs is None:
+                word, found = ("gives", stray[0]) if stray else ("lacks", missing[0])
+                raise BadInput(f"{name}: size {size_name!r} {word} {found!r}; the signature has {', '.join(parsed.symbols)}")
+        op = Operation(name, function, parsed, arrays, flags, parameters, chosen, inputs, tuple(dtypes), _reference(function))
+        object.__setattr__(op, "__doc__", function.__doc__)  # so that help() shows the formula
+        return op
+
+    return wrap
+
+
+def _default_sizes(signature: Signature) -> dict[str, dict[str, int]]:
+    # Distinct sizes for distinct names, so that a transposed result never has the right shape by accident.
+    return {
+        name: {symbol: scale * (3 + i) for i, symbol in enumerate(reversed(signature.symbols))}
+        for name, scale in (("tiny", 1), ("small", 16), ("medium", 64))
+    }
+
+
+def _reference(function: Callable[..., Any]) -> str:
+    name = function.__name__
+    if "<locals>" in function.__qualname__:
+        return ""
+    if function.__module__.startswith("multigrad.catalogue."):
+        return name
+    try:
+        path = Path(inspect.getfile(function)).resolve()
+    except (OSError, TypeError):
+        return ""
+    return f"{path}::{name}" if path.is_file() else ""
+
+
+@functools.cache
+def operations() -> Mapping[str, Operation]:
+    """Return the catalogue: every operation in ``multigrad/catalogue/``, by name."""
+    from . import catalogue
+
+    modules = sorted(m.name for m in pkgutil.iter_modules(catalogue.__path__))
+    found = [_in_module(importlib.import_module(f"{catalogue.__name__}.{m}")) for m in modules]
+    return {op.name: op for op in itertools.chain.from_iterable(found)}
+
+
+def _in_module(module: Any) -> list[Operation]:
+    own = [v for v in vars(module).values() if isinstance(v, Operation) and v.function.__module__ == module.__name__]
+    return list(dict.fromkeys(own))
+
+
+def load_operations(references: Iterable[str] = ()) -> list[Operation]:
+    """Find operations by catalogue name, by file (``my_gradient.py``) or by file and name (``my_gradient.py::f``).
+
+    No reference at all means the whole catalogue.
+
+    Raises:
+        BadInput: nothing of that name (with the nearest one), a file that is not there, holds none, or fails on import.
+    """
+    references = list(references)
+    if not references:
+        return list(operations().values())
+    found: dict[int, Operation] = {}
+    for reference in references:
+        for op in _load(reference):
+            found[id(op)] = op
+    return list(found.values())
+
+
+def _load(reference: str) -> list[Operation]:
+    path, _, name = reference.partition("::")
+    if path.endswith(".py") or "/" in path:
+        ops = _load_file(Path(path))
+        if not name:
+            return ops
+        chosen = [op for op in ops if op.name == name]
+        if not chosen:
+            raise BadInput(f"{path} has no operation {name!r}; it has {', '.join(op.name for op in ops)}")
+        return chosen
+    if reference in operations():
+        return [operations()[reference]]
+    near = difflib.get_close_matches(reference, operations(), n=1, cutoff=0.0)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise BadInput(f"no operation named {reference!r}{hint} `multigrad list` shows them; a file must end in .py")
+
+
+def _load_file(path: Path) -> list[Operation]:
+    if not path.is_file():
+        raise BadInput(f"no file {path}; wanted a Python file that defines an @operation")
+    return list(_load_path(str(path.resolve()), path.stat().st_mtime_ns))
+
+
+@functools.cache
+def _load_path(path: str, mtime_ns: int) -> tuple[Operation, ...]:
+    # The name keeps `if __name__ == "__main__":` from running; the folder goes on the path for the file's own imports.
+    name = f"multigrad_user_{zlib.crc32(path.encode()):08x}_{Path(path).stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise BadInput(f"{path} cannot be read as a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    folder = str(Path(path).parent)
+    sys.path.insert(0, folder)
+    try:
+        spec.loader.exec_module(module)
+    except BadInput as error:
+        raise BadInput(f"{Path(path).name}: {error}") from error
+    except Exception as error:
+        line = _line_in(error, path)
+        raise BadInput(f"{Path(path).name} raised on import{line}: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(folder)
+    ops = _in_module(module)
+    if not ops:
+        raise BadInput(f"{Path(path).name} defines no operation; wanted a function decorated with @operation")
+    return tuple(ops)
+
+
+def _line_in(error: BaseException, path: str) -> str:
+    lines = []
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == path:
+            lines.append(trace.tb_lineno)
+        trace = trace.tb_next
+    if isinstance(error, SyntaxError) and error.lineno:
+        lines.append(error.lineno)
+    return f" (line {lines[-1]})" if lines else ""
+
+
+Variant = Literal["forward", "analytic", "autodiff", "native"]
+Mode = Literal["eager", "compiled"]
