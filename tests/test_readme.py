@@ -1,0 +1,132 @@
+"""The README tells the truth: its code runs, its commands exist, its files are there, its examples end as it says."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+ROOT = Path(__file__).parent.parent
+TEXTS = ("README.md", "CONTRIBUTING.md")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FOLDERS = "multigrad|backends|bench|tests|examples|results|\\.ci|\\.github"
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def console_lines() -> list[str]:
+    return [line[2:] for block in blocks("console") for line in block.splitlines() if line.startswith("$ ")]
+
+
+def command_line(line: str) -> list[str]:
+    return shlex.split(line, comments=True)
+
+
+MULTIGRAD_LINES = [line for line in console_lines() if line.startswith("multigrad ")]
+MAKE_LINES = [line for line in console_lines() if line.startswith("make ")]
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(blocks("python")) >= 2
+    assert len(MULTIGRAD_LINES) >= 4
+    assert {"make run", "make test"} <= set(MAKE_LINES)
+
+
+@pytest.mark.parametrize("source", blocks("python"), ids=lambda source: source.strip().splitlines()[-1].strip())
+def test_every_python_block_runs(source: str, tmp_path: Path) -> None:
+    (tmp_path / "block.py").write_text(source, encoding="utf-8")
+    done = run([sys.executable, "-W", "error::DeprecationWarning:block", "block.py"], tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_example_is_the_file_of_that_name() -> None:
+    assert blocks("python")[0] in (ROOT / "examples" / "my_gradient.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("line", MULTIGRAD_LINES)
+def test_every_multigrad_command_can_be_parsed(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    # Typed loosely: which click typer brings is typer's business.
+    app = importlib.import_module("multigrad.bench.cli").app
+    group = typer.main.get_command(app)
+    arguments = command_line(line)[1:]
+    with group.make_context("multigrad", list(arguments)) as context:
+        name, command, rest = group.resolve_command(context, list(arguments))  # type: ignore[attr-defined]
+        with command.make_context(name, rest, parent=context) as inner:
+            assert inner.command is command
+
+
+@pytest.mark.parametrize("line", MAKE_LINES)
+def test_every_make_target_exists(line: str) -> None:
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert {word for word in command_line(line)[1:] if "=" not in word} <= set(targets)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_file_that_is_mentioned_exists(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+    paths = re.findall(rf"(?<![\w/.-])((?:{FOLDERS})/[\w./-]*)(?![\w<*])", text)
+    assert paths or links
+    for path in {*links, *paths}:
+        assert (ROOT / path.rstrip(".")).exists(), f"{name} mentions {path}, which is not there"
+
+
+def test_every_extra_is_explained_and_every_explained_extra_exists() -> None:
+    import tomllib
+
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    table = README.partition("## Extras")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)) == set(extras)
+
+
+def test_every_command_is_in_the_readme_or_its_help() -> None:
+    app = importlib.import_module("multigrad.bench.cli").app
+    for command in typer.main.get_command(app).commands.values():  # type: ignore[attr-defined]
+        assert command.help, f"{command.name} has no help"
+        assert "Example: multigrad" in (command.epilog or ""), f"the help of {command.name} has no example"
+
+
+@pytest.mark.parametrize("name", ["factor_dropped", "transposed", "mask_lost"])
+def test_a_broken_example_fails_and_is_named(name: str, tmp_path: Path) -> None:
+    example = ROOT / "examples" / "broken" / f"{name}.py"
+    done = multigrad(["check", str(example), "--backend", "numpy", "--dtype", "float64"], tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert all(word in done.stdout for word in ("FAIL", name, "numpy"))
+
+
+def test_the_example_of_ones_own_gradient_passes(tmp_path: Path) -> None:
+    done = multigrad(["check", str(ROOT / "examples" / "my_gradient.py"), "--backend", "numpy"], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "FAIL" not in done.stdout
+
+
+def test_the_digits_are_written_or_their_absence_is_said_in_one_line(tmp_path: Path) -> None:
+    done = run([sys.executable, str(ROOT / "examples" / "digits.py")], tmp_path)
+    if done.returncode == 3:
+        assert done.stderr.strip() == "digits.py: scikit-learn is not installed; pip install scikit-learn"
+        return
+    assert done.returncode == 0, done.stderr
+    assert "X (1797, 64)" in done.stdout
+    checked = multigrad(
+        ["check", "relu_regression", "--inputs", "digits.npz", "--backend", "numpy", "--dtype", "float64"], tmp_path
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def multigrad(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return run([sys.executable, "-m", "multigrad.bench.cli", *arguments], folder)
+
+
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8")
