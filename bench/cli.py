@@ -1,0 +1,302 @@
+"""The command line. Nothing heavy is imported to print help: each command imports what it needs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from multigrad.operation import BadInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GOOD, WRONG, SLOWER, UNUSABLE = 0, 1, 2, 3
+"""Exit codes: all is well; a correctness failure; a regression; bad usage or unreadable data."""
+
+app = typer.Typer(
+    name="multigrad",
+    help="Write a gradient once, prove it, run it on every array framework, see what it costs.",
+    epilog="Exit codes: 0 good, 1 a correctness failure, 2 a regression, 3 bad usage or unreadable data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Ops = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[OP|FILE]…", help="Catalogue names, files (my_gradient.py) or file::name. None: all."),
+]
+Backends = Annotated[
+    list[str] | None,
+    typer.Option("--backend", "-b", help="A backend, such as torch; may be repeated or separated by commas."),
+]
+Devices = Annotated[list[str] | None, typer.Option("--device", help="cpu or cuda. Default: every one a backend knows.")]
+Dtypes = Annotated[
+    list[str] | None, typer.Option("--dtype", "-d", help="float64, float32, bfloat16 or float16; repeatable.")
+]
+Modes = Annotated[list[str] | None, typer.Option("--mode", help="eager or compiled. Default: both.")]
+Variants = Annotated[
+    list[str] | None, typer.Option("--variant", help="forward, analytic, autodiff or native. Default: all.")
+]
+Sizes = Annotated[list[str] | None, typer.Option("--size", help="A named size; `multigrad list` shows them.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
+PrecisionOption = Annotated[str, typer.Option("--precision", help="strict, or tf32 for float32 products.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a row, instead of a table.")]
+Threads = Annotated[int | None, typer.Option("--threads", "-t", help="Threads of each worker. Default: all cores.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder that holds <machine>/<run>/.")]
+Machine = Annotated[str | None, typer.Option("--machine", help="Name of this machine in the results.")]
+
+
+def _split(values: list[str] | None) -> list[str] | None:
+    return [part for value in values for part in value.split(",") if part] if values else None
+
+
+def _precision(value: str) -> Any:
+    if value not in ("strict", "tf32"):
+        raise BadInput(f"no precision named {value!r}; there are strict, tf32")
+    return value
+
+
+@app.command("list", epilog="Example: multigrad list")
+def list_(as_json: AsJson = False) -> None:
+    """Show operations and backends: what is here, what is missing and how to install it."""
+    from . import tables
+
+    if as_json:
+        _print_json({"operations": tables.operations_frame(), "backends": tables.backends_frame()})
+        return
+    tables.show_operations()
+    tables.show_backends()
+
+
+@app.command(epilog="Example: multigrad check my_gradient.py --backend numpy,torch --dtype float32")
+def check(
+    ops: Ops = None,
+    backend: Backends = None,
+    device: Devices = None,
+    dtype: Dtypes = None,
+    mode: Modes = None,
+    variant: Variants = None,
+    size: Annotated[str | None, typer.Option("--size", help="A named size. Default: the smallest.")] = None,
+    regime: Annotated[
+        list[str] | None, typer.Option("--regime", help="How inputs are drawn: gaussian, integers, …; default all.")
+    ] = None,
+    inputs: Annotated[
+        Path | None, typer.Option("--inputs", help="An .npz file with one array for each input, by name.")
+    ] = None,
+    seed: Seed = 0,
+    precision: PrecisionOption = "strict",
+    as_json: AsJson = False,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Also write the whole matrix to this file.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every row, not only what is amiss.")] = False,
+) -> None:
+    """Print the correctness matrix; exit 1 if anything is wrong."""
+    from multigrad.matrix import check as run_check
+
+    from . import tables
+
+    with progress("checking") as tick:
+        frame = run_check(
+            _split(ops),
+            backend=_split(backend),
+            device=_split(device),
+            dtype=_split(dtype),
+            mode=_split(mode),
+            variant=_split(variant),
+            size=size,
+            regime=_split(regime),
+            inputs=inputs,
+            seed=seed,
+            precision=_precision(precision),
+            progress=tick,
+        )
+    if csv is not None:
+        _write_csv(frame, csv)
+    if as_json:
+        _print_json(frame)
+    else:
+        tables.show_matrix(frame, verbose=verbose)
+    raise typer.Exit(WRONG if tables.is_wrong(frame) else GOOD)
+
+
+@app.command(epilog="Example: multigrad bench relu_regression --backend numpy,torch --dtype float32 --size large")
+def bench(
+    ops: Ops = None,
+    backend: Backends = None,
+    device: Devices = None,
+    dtype: Dtypes = None,
+    mode: Modes = None,
+    variant: Variants = None,
+    size: Sizes = None,
+    threads: Threads = None,
+    precision: PrecisionOption = "strict",
+    rounds: Annotated[int | None, typer.Option("--rounds", help="Fresh processes for each backend.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Few sizes and rounds: a first look in minutes.")] = False,
+    resume: Annotated[Path | None, typer.Option("--resume", help="Go on with an unfinished run.")] = None,
+    seed: Seed = 0,
+    out: Out = Path("results"),
+    machine: Machine = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print timing tables; a wrong result has no time."""
+    from . import tables
+    from .measure import measure
+
+    with progress("timing") as tick:
+        run = measure(
+            _split(ops),
+            backend=_split(backend),
+            device=_split(device),
+            dtype=_split(dtype),
+            mode=_split(mode),
+            variant=_split(variant),
+            size=_split(size),
+            threads=threads,
+            precision=_precision(precision),
+            rounds=rounds,
+            quick=quick,
+            resume=resume,
+            seed=seed,
+            out=out,
+            machine=machine,
+            progress=tick,
+        )
+    if as_json:
+        _print_json(run.summary)
+    else:
+        tables.show_summary(run.summary)
+        tables.say(f"Results: {run.folder}")
+    raise typer.Exit(WRONG if tables.is_wrong(run.summary) else GOOD)
+
+
+@app.command(epilog="Example: multigrad report results/my-machine/20261120-150000-ab12")
+def report(run: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> None:
+    """Write report.md into the folder of a run and print where it lies."""
+    from . import tables
+    from .report.markdown import write_report
+
+    tables.say(f"Report: {write_report(run)}")
+
+
+@app.command(epilog="Example: multigrad run --quick")
+def run(
+    ops: Ops = None,
+    backend: Backends = None,
+    device: Devices = None,
+    dtype: Dtypes = None,
+    threads: Threads = None,
+    precision: PrecisionOption = "strict",
+    quick: Annotated[bool, typer.Option("--quick", help="Few sizes and rounds: done in minutes.")] = False,
+    seed: Seed = 0,
+    out: Out = Path("results"),
+    machine: Machine = None,
+) -> None:
+    """Check, time and report: the main job."""
+    from . import tables
+    from .job import run_job
+
+    with progress("checking, then timing") as tick:
+        job = run_job(
+            _split(ops),
+            backend=_split(backend),
+            device=_split(device),
+            dtype=_split(dtype),
+            threads=threads,
+            precision=_precision(precision),
+            quick=quick,
+            seed=seed,
+            out=out,
+            machine=machine,
+            progress=tick,
+        )
+    tables.show_matrix(job.matrix)
+    tables.show_summary(job.summary)
+    tables.say(f"Results: {job.folder}\nReport:  {job.folder / 'report.md'}")
+    raise typer.Exit(WRONG if tables.is_wrong(job.matrix) or tables.is_wrong(job.summary) else GOOD)
+
+
+@app.command(epilog="Example: multigrad doctor")
+def doctor(as_json: AsJson = False) -> None:
+    """Say what on this machine would spoil a measurement, and what to do about it."""
+    from . import tables
+    from .doctor import examine
+
+    findings = examine()
+    if as_json:
+        _print_json(findings)
+    else:
+        tables.show_findings(findings)
+
+
+@contextlib.contextmanager
+def progress(title: str) -> Iterator[Callable[[int, int, str], None] | None]:
+    """Show a bar on standard error while a person waits; nothing where nobody looks."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("{task.fields[now]}"), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None, now="")
+
+        def tick(done: int, total: int, now: str) -> None:
+            bar.update(task, completed=done, total=total, now=now)
+
+        yield tick
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(_plain(value), indent=1, ensure_ascii=False))  # noqa: T201 - this is the command's output
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
+    # pandas writes NaN and infinity as null, which is what JSON can hold.
+    return json.loads(value.to_json(orient="records"))
+
+
+def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+    from .store import write_frame
+
+    write_frame(frame, path)
+
+
+def main() -> None:
+    """Run the command line and exit with the documented code."""
+    # A reader that has gone (`| head`) is no error of ours.
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    usage_error = typer.BadParameter.__base__
+    assert usage_error is not None
+    try:
+        code = app(standalone_mode=False)
+    except BadInput as error:
+        code = _refuse(str(error))
+    except usage_error as error:
+        code = _refuse(f"{error.format_message()} (see multigrad --help)")  # type: ignore[attr-defined]
+    except (KeyboardInterrupt, typer.Abort):
+        print("multigrad: interrupted; what was measured is kept", file=sys.stderr)  # noqa: T201
+        code = 130
+    except OSError as error:
+        code = _refuse(f"{error.filename or 'a file'}: {error.strerror or error}")
+    sys.exit(code or GOOD)
+
+
+def _refuse(message: str) -> int:
+    print(f"multigrad: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    return UNUSABLE
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Reports made from the files of a run."""

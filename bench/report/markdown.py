@@ -1,0 +1,147 @@
+"""A run as one Markdown page: for a pull request, or for reading where there is no browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multigrad.matrix import derivative, sentence
+from multigrad.verdict import FAIL, INCONCLUSIVE, NOTE, UNAVAILABLE, VERDICTS
+
+from ..store import Run, load_run, write_text
+from ..tables import SYMBOLS, figure, seconds, worst
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def write_report(folder: Path) -> Path:
+    """Write ``report.md`` beside a run's other files and return its path.
+
+    Raises:
+        BadInput: the folder holds no readable run.
+    """
+    path = Path(folder) / "report.md"
+    write_text(path, markdown(load_run(folder)))
+    return path
+
+
+def markdown(run: Run) -> str:
+    """Return the whole report."""
+    parts = ["# multigrad report", *_setting(run), *_matrix(run.matrix), *_timings(run.summary), *_again(run)]
+    return "\n\n".join(parts) + "\n"
+
+
+def escape(text: Any) -> str:
+    """Make any text harmless in a Markdown table: no markup, no new line, no end of cell."""
+    plain = " ".join(str(text).split())
+    for sign in "\\`*_[]|#":
+        plain = plain.replace(sign, "\\" + sign)
+    return plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a Markdown table; the cells are escaped."""
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    lines += ["| " + " | ".join(escape(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _setting(run: Run) -> list[str]:
+    host = run.info.get("host", {})
+    facts = {
+        "machine": host.get("cpu", "unknown"),
+        "device": ", ".join(host.get("gpus", [])) or "no GPU",
+        "processors": host.get("processors", ""),
+        "started": run.info.get("started", ""),
+        "commit": (run.info.get("git") or {}).get("commit", ""),
+        "seed": run.info.get("seed", ""),
+    }
+    return [table(["what", "value"], facts.items())]
+
+
+def _matrix(frame: pd.DataFrame | None) -> list[str]:
+    if frame is None or frame.empty:
+        return ["## Is it right?", "This run has no correctness matrix: it was timed only."]
+    parts = ["## Is it right?"]
+    bad = frame[frame["verdict"].isin([FAIL, INCONCLUSIVE])]
+    if len(bad):
+        parts.append("\n".join(f"- {escape(sentence(row))}" for row in bad.to_dict("records")))
+    else:
+        parts.append(f"Nothing failed: {int(frame['ratio'].notna().sum())} outputs were compared.")
+    here = frame[frame["verdict"] != UNAVAILABLE]
+    column = here["backend"] + "/" + here["device"] + " " + here["mode"]
+    columns = list(dict.fromkeys(column))
+    rows = []
+    for (name, variant), group in here.groupby(["operation", "variant"], sort=False):
+        cells = [_cell(group[column.loc[group.index] == c]) for c in columns]
+        rows.append([name, variant, *cells])
+    parts.append("Largest error divided by its bound, over outputs, dtypes and regimes:")
+    parts.append(table(["operation", "variant", *columns], rows))
+    parts.append("\n".join(f"- {SYMBOLS[v][0]} {v}: {meaning}" for v, meaning in VERDICTS.items()))
+    notes = frame[frame["verdict"] == NOTE]
+    if len(notes):
+        parts.append("### Notes")
+        what = [f"- {escape(sentence(row))}" for row in notes.head(20).to_dict("records")]
+        parts.append("\n".join(what) + (f"\n- … and {len(notes) - 20} more in matrix.csv" if len(notes) > 20 else ""))
+    missing = frame[frame["verdict"] == UNAVAILABLE]
+    if len(missing):
+        parts.append("### Not here")
+        kinds = missing[["backend", "device", "reason"]].drop_duplicates().itertuples(index=False)
+        parts.append("\n".join(f"- {escape(b)}/{escape(d)}: {escape(r)}" for b, d, r in kinds))
+    return parts
+
+
+def _cell(rows: pd.DataFrame) -> str:
+    if rows.empty:
+        return ""
+    outputs = " ".join(derivative(o) for o in dict.fromkeys(rows[rows["verdict"] == FAIL]["output"]))
+    return f"{SYMBOLS[worst(rows['verdict'])][0]} {figure(rows['ratio'].max())} {outputs}".strip()
+
+
+def _timings(frame: pd.DataFrame | None) -> list[str]:
+    if frame is None or frame.empty:
+        return ["## What does it cost?", "This run has no timings: it was checked only."]
+    parts = ["## What does it cost?"]
+    timed = frame[frame["median_s"].notna()]
+    keys = ["operation", "dtype", "sizes", "threads", "precision"]
+    for (name, dtype, sizes, threads, precision), rows in timed.groupby(keys, sort=False, dropna=False):
+        parts.append(f"### {escape(name)}, {escape(dtype)}, {escape(sizes)} ({threads} threads, {escape(precision)})")
+        columns = [
+            "backend",
+            "variant",
+            "mode",
+            "median",
+            "95 % interval",
+            "first call",
+            "GFLOP/s",
+            "% of roof",
+            "flags",
+        ]
+        body = [
+            [
+                f"{row['backend']}/{row['device']}",
+                row["variant"],
+                row["mode"],
+                seconds(row["median_s"]),
+                f"{seconds(row['ci_low_s'])} – {seconds(row['ci_high_s'])}",
+                seconds(row["first_call_s"]),
+                figure(row["gflop_per_s"]),
+                figure(row["roof_percent"]),
+                row["flags"] or "",
+            ]
+            for row in rows.sort_values("median_s").to_dict("records")
+        ]
+        parts.append(table(columns, body))
+    untimed = frame[frame["median_s"].isna()]
+    if len(untimed):
+        parts.append("### Without a time")
+        kinds = untimed[["operation", "backend", "device", "verdict", "reason"]].drop_duplicates()
+        parts.append(table(["operation", "backend", "device", "verdict", "reason"], kinds.itertuples(index=False)))
+    return parts
+
+
+def _again(run: Run) -> list[str]:
+    command = run.info.get("command")
+    return ["## Again", f"    {' '.join(command) if isinstance(command, list) else command}"] if command else []

@@ -1,0 +1,267 @@
+"""What a person sees in the terminal: the catalogue, the matrix, the timings, the doctor's findings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from multigrad.backend import backends
+from multigrad.matrix import derivative, sentence
+from multigrad.operation import operations
+from multigrad.verdict import FAIL, GAP, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SYMBOLS = {
+    FAIL: ("✗", "bold red"),
+    INCONCLUSIVE: ("?", "yellow"),
+    NOTE: ("~", "cyan"),
+    PASS: ("✓", "green"),
+    GAP: ("○", "dim"),
+    UNAVAILABLE: ("·", "dim"),
+}
+"""Each verdict's sign and style, worst first."""
+
+_console = Console(highlight=False, soft_wrap=False)
+
+
+def say(text: str) -> None:
+    """Print a line that is never folded, so that paths can be copied."""
+    _console.print(Text(text), soft_wrap=True)
+
+
+def operations_frame() -> pd.DataFrame:
+    """Return the catalogue: name, signature, gradients, sizes, title."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "operation": op.name,
+            "signature": op.signature.text,
+            "gradients": " ".join(op.gradients),
+            "sizes": " ".join(op.sizes),
+            "title": op.title,
+        }
+        for op in operations().values()
+    )
+
+
+def backends_frame() -> pd.DataFrame:
+    """Return backends × devices: version, and what is missing with the line that installs it."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "backend": one.name,
+            "device": device,
+            "version": one.version() or "",
+            "modes": " ".join(one.modes),
+            "variants": " ".join(one.variants),
+            "missing": one.missing(device) or "",
+        }
+        for one in backends().values()
+        for device in one.devices
+    )
+
+
+def _table(title: str, columns: Iterable[str], right: Iterable[str] = ()) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    right = set(right)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
+
+
+def show_operations() -> None:
+    """Print the catalogue."""
+    table = _table("Operations", ["operation", "signature", "sizes", "what it is"])
+    for row in operations_frame().to_dict("records"):
+        table.add_row(row["operation"], Text(row["signature"]), row["sizes"], Text(row["title"]))
+    _console.print(table)
+
+
+def show_backends() -> None:
+    """Print the backends, and what is missing."""
+    table = _table("Backends", ["backend", "device", "version", "modes", "state"])
+    for row in backends_frame().to_dict("records"):
+        state = Text(row["missing"], "yellow") if row["missing"] else Text("here", "green")
+        table.add_row(row["backend"], row["device"], row["version"], row["modes"], state)
+    _console.print(table)
+
+
+def is_wrong(frame: pd.DataFrame) -> bool:
+    """Tell whether any row is a correctness failure."""
+    return "verdict" in frame and bool((frame["verdict"] == FAIL).any())
+
+
+def worst(verdicts: Iterable[str]) -> str:
+    """Return the worst of some verdicts."""
+    present = set(verdicts)
+    return next((v for v in SYMBOLS if v in present), UNAVAILABLE)
+
+
+def show_matrix(frame: pd.DataFrame, *, verbose: bool = False) -> None:
+    """Print the correctness matrix: a compact grid, then everything that is not a plain PASS, then the count."""
+    _show_formulas(frame)
+    _show_grid(frame[frame["backend"] != "exact"])
+    if verbose or (frame["operation"].nunique() == 1 and len(frame) <= 40):
+        _show_rows(frame)
+    _show_reasons(frame)
+    counts = frame["verdict"].value_counts()
+    summary = " · ".join(f"{counts[v]} {v}" for v in SYMBOLS if v in counts)
+    compared = frame["ratio"].notna().sum()
+    say(f"{len(frame)} rows, {compared} outputs compared: {summary}")
+
+
+def _show_formulas(frame: pd.DataFrame) -> None:
+    proofs = frame[frame["backend"] == "exact"]
+    if proofs.empty:
+        return
+    table = _table("Is the formula right?  (certified ball arithmetic)", ["operation", "verdict", "gradients", "how"])
+    for name, rows in proofs.groupby("operation", sort=False):
+        verdict = worst(rows["verdict"])
+        symbol, style = SYMBOLS[verdict]
+        outputs = " ".join(dict.fromkeys(derivative(o) for o in rows["output"]))
+        reason = rows[rows["verdict"] == verdict]["reason"].iloc[0]
+        table.add_row(str(name), Text(f"{symbol} {verdict}", style), outputs, Text(reason))
+    _console.print(table)
+
+
+def _show_grid(frame: pd.DataFrame) -> None:
+    here = frame[~frame["verdict"].isin([UNAVAILABLE])]
+    if here.empty:
+        return
+    here = here.assign(column=here["backend"] + "/" + here["device"] + " " + here["mode"])
+    columns = list(dict.fromkeys(here["column"]))
+    table = _table("Are the numbers right?  (largest error ÷ its bound)", ["operation", "", *columns], columns)
+    for (name, variant), rows in here.groupby(["operation", "variant"], sort=False):
+        cells = [_cell(rows[rows["column"] == column]) for column in columns]
+        table.add_row(str(name), str(variant), *cells)
+    _console.print(table)
+    legend = "  ".join(f"{symbol} {verdict}" for verdict, (symbol, _) in SYMBOLS.items())
+    _console.print(Text(legend, "dim"))
+    _console.print()
+
+
+def _cell(rows: pd.DataFrame) -> Text:
+    if rows.empty:
+        return Text("")
+    verdict = worst(rows["verdict"])
+    symbol, style = SYMBOLS[verdict]
+    ratio = rows["ratio"].max()
+    return Text(f"{symbol} {figure(ratio)}" if not math.isnan(ratio) else symbol, style)
+
+
+def _show_rows(frame: pd.DataFrame) -> None:
+    columns = ["backend", "mode", "variant", "dtype", "regime", "output", "verdict", "ratio", "ulp"]
+    table = _table("Every row", columns, ["ratio", "ulp"])
+    for row in frame.to_dict("records"):
+        symbol, style = SYMBOLS[row["verdict"]]
+        table.add_row(
+            f"{row['backend']}/{row['device']}",
+            row["mode"],
+            row["variant"],
+            row["dtype"],
+            row["regime"],
+            derivative(row["output"]),
+            Text(f"{symbol} {row['verdict']}", style),
+            figure(row["ratio"]),
+            figure(row["max_ulp"]),
+        )
+    _console.print(table)
+
+
+def _show_reasons(frame: pd.DataFrame) -> None:
+    for verdict in (FAIL, INCONCLUSIVE, NOTE):
+        rows = frame[(frame["verdict"] == verdict) & (frame["backend"] != "exact" if verdict == NOTE else True)]
+        limit = len(rows) if verdict == FAIL else 5
+        for row in rows.head(limit).to_dict("records"):
+            _console.print(Text(sentence(row), SYMBOLS[verdict][1]), soft_wrap=True)
+        if len(rows) > limit:
+            say(f"… and {len(rows) - limit} more {verdict} rows (--verbose or --csv shows them)")
+    quiet = frame[frame["verdict"].isin([UNAVAILABLE, GAP])]
+    for (name, device, verdict, reason), rows in quiet.groupby(["backend", "device", "verdict", "reason"], sort=False):
+        which = ", ".join(dict.fromkeys(rows["operation"]))
+        what = "" if rows["operation"].nunique() == frame["operation"].nunique() else f" ({which})"
+        _console.print(Text(f"{verdict} {name}/{device}: {reason}{what}", "dim"), soft_wrap=True)
+
+
+def figure(x: float) -> str:
+    """Write a figure with three digits; nothing for NaN."""
+    return "" if math.isnan(x) else "∞" if math.isinf(x) else f"{x:.2g}" if abs(x) < 100 else f"{x:.1e}"
+
+
+def seconds(x: float) -> str:
+    """Write a duration with three digits and its unit; a dash for NaN."""
+    if math.isnan(x):
+        return "–"
+    for scale, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if x >= scale:
+            return f"{x / scale:.3g} {unit}"
+    return f"{x / 1e-9:.3g} ns"
+
+
+def show_summary(frame: pd.DataFrame) -> None:
+    """Print the timings: one table for each operation, dtype and size; then what has no time, with the reason."""
+    timed = frame[frame["median_s"].notna()]
+    keys = ["operation", "dtype", "sizes", "threads", "precision"]
+    for group, rows in timed.groupby(keys, sort=False, dropna=False):
+        name, dtype, sizes, threads, precision = group
+        title = f"{name}  {dtype}  {sizes}  ({threads} threads, {precision})"
+        columns = [
+            "backend",
+            "variant",
+            "mode",
+            "median",
+            "95 % interval",
+            "first call",
+            "roof",
+            "vs autodiff",
+            "flags",
+        ]
+        table = _table(title, columns, columns[3:8])
+        for row in rows.to_dict("records"):
+            table.add_row(
+                f"{row['backend']}/{row['device']}",
+                row["variant"],
+                row["mode"],
+                seconds(row["median_s"]),
+                f"{seconds(row['ci_low_s'])} – {seconds(row['ci_high_s'])}",
+                seconds(row["first_call_s"]),
+                "" if math.isnan(row["roof_percent"]) else f"{row['roof_percent']:.0f} %",
+                _speedup(row, rows),
+                Text(str(row["flags"] or ""), "yellow"),
+            )
+        _console.print(table)
+    untimed = frame[frame["median_s"].isna()]
+    reasons = untimed.assign(reason=untimed["reason"].fillna("")) if "reason" in untimed else untimed.assign(reason="")
+    for (name, device, verdict, reason), rows in reasons.groupby(
+        ["backend", "device", "verdict", "reason"], sort=False
+    ):
+        style = SYMBOLS.get(verdict, ("", ""))[1]
+        which = ", ".join(dict.fromkeys(rows["operation"]))
+        _console.print(Text(f"{verdict} {name}/{device}: {reason} ({which}; {len(rows)} cells)", style), soft_wrap=True)
+
+
+def _speedup(row: Mapping[Any, Any], rows: pd.DataFrame) -> str:
+    if row["variant"] not in ("analytic", "native"):
+        return ""
+    same = rows[(rows["backend"] == row["backend"]) & (rows["device"] == row["device"]) & (rows["mode"] == row["mode"])]
+    theirs = same[same["variant"] == "autodiff"]["median_s"]
+    return f"{theirs.iloc[0] / row['median_s']:.2f} ×" if len(theirs) else ""
+
+
+def show_findings(findings: pd.DataFrame) -> None:
+    """Print the doctor's findings with what to do."""
+    table = _table("What would spoil a measurement here", ["", "what", "found", "what to do"])
+    for row in findings.to_dict("records"):
+        mark = Text("✓", "green") if row["good"] else Text("!", "bold yellow")
+        table.add_row(mark, row["what"], Text(row["found"]), Text(row["advice"]))
+    _console.print(table)

@@ -1,0 +1,201 @@
+"""Is this number right? A computed array against the certified truth, within the bound of its own rounding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+PASS, NOTE, FAIL = "PASS", "NOTE", "FAIL"
+INCONCLUSIVE, UNAVAILABLE, GAP = "INCONCLUSIVE", "UNAVAILABLE", "GAP"
+
+VERDICTS = {
+    PASS: "within what rounding usually does",
+    NOTE: "within the worst-case bound, but worse than rounding usually is",
+    FAIL: "beyond the worst-case bound: a theorem says that this is not rounding",
+    INCONCLUSIVE: "the bound is too wide to judge: never a pass",
+    UNAVAILABLE: "the framework, the device or the mode is not here; the reason says what to do",
+    GAP: "a known gap of the backend, with its reason",
+}
+"""Every verdict with its meaning."""
+
+WIDE = 0.1
+"""A bound above this share of the output's own scale cannot see a mistake that a person would call one."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A floating-point format, by the figures a verdict needs."""
+
+    name: str
+    precision: int
+    """Significand bits, the hidden one included."""
+    min_exponent: int
+    """Exponent of the smallest normal number."""
+    max_exponent: int
+    """Exponent of the largest finite number."""
+
+    @property
+    def roundoff(self) -> float:
+        """The unit roundoff u: half the distance from 1 to the next number."""
+        return 2.0**-self.precision
+
+    @property
+    def tiny(self) -> float:
+        """The smallest normal number."""
+        return 2.0**self.min_exponent
+
+    @property
+    def largest(self) -> float:
+        """The largest finite number."""
+        return float((2 - 2.0 ** (1 - self.precision)) * 2.0**self.max_exponent)
+
+    def spacing(self, x: np.ndarray) -> np.ndarray:
+        """Return one ulp at each value: the distance between neighbouring numbers of the format there."""
+        _, exponent = np.frexp(np.maximum(np.abs(x), self.tiny))
+        return np.ldexp(1.0, exponent - self.precision)
+
+    def round(self, x: np.ndarray) -> np.ndarray:
+        """Round float64 values to the nearest numbers of the format, ties to even; beyond the largest to infinity."""
+        if self.name == "float64":
+            return np.array(x, dtype=np.float64)
+        if self.name in ("float32", "float16"):
+            with np.errstate(over="ignore", under="ignore"):
+                return np.asarray(x).astype(self.name).astype(np.float64)
+        # Adding and taking away 1.5 × 2⁵² ulps leaves the nearest multiple of one ulp, ties to even.
+        unit = self.spacing(x)
+        return np.asarray(np.rint(np.asarray(x) / unit) * unit)
+
+
+FORMATS = {
+    f.name: f
+    for f in (
+        Format("float64", 53, -1022, 1023),
+        Format("float32", 24, -126, 127),
+        Format("bfloat16", 8, -126, 127),
+        Format("float16", 11, -14, 15),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The truth about one output, and how far an honest evaluation may be from it. All arrays have the output's shape."""
+
+    value: np.ndarray
+    """float64, the number nearest to the truth."""
+    rest: np.ndarray
+    """What the truth has beyond ``value``, so that a float64 result is judged by more than float64."""
+    bound: np.ndarray
+    """Worst case of |computed − truth| over every order of summation."""
+    probable: np.ndarray
+    """The probabilistic bound: the line between PASS and NOTE."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is known about one computed array."""
+
+    verdict: str
+    """One of :data:`VERDICTS`."""
+    ratio: float
+    """Largest error over bound; above 1 is a FAIL."""
+    max_abs_error: float
+    """Largest absolute error."""
+    max_ulp: float
+    """Largest error in units of the last place of the dtype, at the true value."""
+    noticeable: float
+    """Smallest relative error, the same in every entry, that this comparison would have noticed."""
+    compared: int
+    """How many entries were compared."""
+    reason: str
+    """One sentence with figures; empty for a plain PASS."""
+
+
+def judge(computed: np.ndarray, reference: Reference, dtype: str) -> Judgement:
+    """Judge a computed array.
+
+    Args:
+        computed: the array, as float64 or float32 holding the dtype's numbers.
+        reference: the truth with its bounds, of the same shape.
+        dtype: the dtype it was computed in, one of :data:`FORMATS`.
+    """
+    computed = np.asarray(computed)
+    if computed.shape != reference.value.shape:
+        transposed = computed.ndim > 1 and computed.swapaxes(-1, -2).shape == reference.value.shape
+        hint = ": it looks transposed" if transposed else ""
+        return _failed(f"has shape {computed.shape}, wanted {reference.value.shape}{hint}", 0)
+    if computed.size == 0:
+        return Judgement(PASS, 0.0, 0.0, 0.0, 0.0, 0, "empty: shape compared")
+    got = computed.astype(np.float64)
+    error = _error(got, reference)
+    ratio = _ratio(error, reference.bound)
+    worst = np.unravel_index(np.argmax(ratio), ratio.shape)
+    finite = np.isfinite(error)
+    ulps = error / FORMATS[dtype].spacing(reference.value)
+    noticeable, wide = _sight(reference)
+    figures = {
+        "ratio": float(ratio[worst]),
+        "max_abs_error": float(np.max(error, where=finite, initial=0.0)) if finite.any() else float("inf"),
+        "max_ulp": float(np.max(ulps, where=finite, initial=0.0)) if finite.any() else float("inf"),
+        "noticeable": noticeable,
+        "compared": int(got.size),
+    }
+    # Written so that a NaN anywhere is not within.
+    if not bool(np.all(ratio <= 1)):
+        return Judgement(FAIL, reason=_misses(got, reference, error, ratio, worst), **figures)
+    if wide is not None:
+        return Judgement(INCONCLUSIVE, reason=wide, **figures)
+    usual = _ratio(error, reference.probable)
+    if not bool(np.all(usual <= 1)):
+        reason = (
+            f"error is {float(np.max(usual)):.3g} × what rounding usually does, {figures['ratio']:.3g} of the bound"
+        )
+        return Judgement(NOTE, reason=reason, **figures)
+    return Judgement(PASS, reason="", **figures)
+
+
+def _failed(reason: str, compared: int) -> Judgement:
+    infinite = float("inf")
+    return Judgement(FAIL, infinite, infinite, infinite, 0.0, compared, reason)
+
+
+def _error(got: np.ndarray, reference: Reference) -> np.ndarray:
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = np.abs((got - reference.value) - reference.rest)
+    # The same infinity is no error; every other NaN stays one and is beyond any bound.
+    return np.where(np.isinf(got) & (got == reference.value), 0.0, error)
+
+
+def _ratio(error: np.ndarray, bound: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratio = np.where(error == 0, 0.0, error / bound)
+        ratio = np.where(np.isinf(bound) & ~np.isnan(error), 0.0, ratio)
+    return np.where(np.isnan(ratio), np.inf, ratio)
+
+
+def _sight(reference: Reference) -> tuple[float, str | None]:
+    scale = float(np.max(np.abs(reference.value), where=np.isfinite(reference.value), initial=0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = np.where(reference.value == 0, np.inf, reference.bound / np.abs(reference.value))
+    noticeable = float(np.nanmin(relative, initial=np.inf))
+    widest = float(np.max(reference.bound))
+    if widest <= WIDE * scale or widest == 0:
+        return noticeable, None
+    share = float(np.mean(reference.bound > WIDE * scale))
+    return noticeable, (
+        f"{share:.0%} of the entries have a bound above {WIDE:.0%} of the output's scale {scale:.3g}; "
+        f"the smallest relative error that could have been noticed is {noticeable:.2g}"
+    )
+
+
+def _misses(
+    got: np.ndarray, reference: Reference, error: np.ndarray, ratio: np.ndarray, worst: tuple[np.intp, ...]
+) -> str:
+    index = f"[{', '.join(str(int(i)) for i in worst)}]" if worst else ""
+    missed = int(np.sum(~(ratio <= 1)))
+    return (
+        f"{missed} of {got.size} entries are beyond the bound; worst{' at ' + index if index else ''}: "
+        f"found {got[worst]:.6g}, true {reference.value[worst]:.6g}, "
+        f"error {error[worst]:.3g} = {ratio[worst]:.3g} × the bound"
+    )
