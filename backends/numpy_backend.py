@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from multigrad.backend import Backend, Precision, Session, Unavailable, cpu_name
 
-from multigrad.backend import Backend, Precision, Session
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class NumPySession(Session):
@@ -14,28 +16,33 @@ class NumPySession(Session):
 
     dtypes = ("float64", "float32", "float16")
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, numpy: Any) -> None:
         import array_api_compat.numpy as xp
 
         self.backend = backend
+        self.numpy = numpy
         self.device = "cpu"
-        self.device_name = "cpu"
+        self.device_name = cpu_name()
         self.xp = xp
 
     def to_device(self, array: np.ndarray, dtype: str | None = None) -> Any:
-        return np.array(array, dtype=dtype, order="C")
+        return self.numpy.array(array, dtype=dtype, order="C")
 
     def to_numpy(self, array: Any) -> np.ndarray:
-        return np.array(array)
+        copy: np.ndarray = self.numpy.array(array)
+        return copy
 
     def dtype_name(self, array: Any) -> str:
         return str(array.dtype)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Mapping[str, Any]:
         from threadpoolctl import threadpool_info
 
         pools = [p for p in threadpool_info() if p["user_api"] == "blas"]
-        return {"threads": max((p["num_threads"] for p in pools), default=1), "blas": [p["internal_api"] for p in pools]}
+        return {
+            "threads": max((p["num_threads"] for p in pools), default=1),
+            "blas": [f"{p['internal_api']} {p['version']}" for p in pools],
+        }
 
 
 class NumPyBackend(Backend):
@@ -47,11 +54,14 @@ class NumPyBackend(Backend):
     install = "pip install numpy"
 
     def open(self, device: str = "cpu", *, threads: int | None = None, precision: Precision = "strict") -> Session:
+        if reason := self.missing(device):
+            raise Unavailable(reason)
+        numpy = self.load()
         if threads is not None:
             from threadpoolctl import threadpool_limits
 
             threadpool_limits(threads)
-        return NumPySession(self)
+        return NumPySession(self, numpy)
 
 
 BACKEND = NumPyBackend()

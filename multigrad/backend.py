@@ -8,9 +8,11 @@ import importlib
 import importlib.metadata
 import importlib.util
 import pkgutil
+import types
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from .operation import BadInput, Mode, Operation, Variant
@@ -23,6 +25,18 @@ Array = Any
 
 Precision = Literal["strict", "tf32"]
 """``strict``: float32 products are computed in float32. ``tf32``: the framework may use TensorFloat-32."""
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NPROC",
+    "PJRT_NPROC",
+)
+"""Every variable by which a numerical library learns how many threads it may use."""
 
 
 class Unavailable(Exception):
@@ -63,7 +77,7 @@ class Session(ABC):
     device_name: str
     """What the device calls itself, such as ``NVIDIA H200``."""
     xp: Any
-    """The array namespace, as array-api-compat gives it."""
+    """The array namespace: the framework's own, or as array-api-compat gives it."""
     dtypes: tuple[str, ...]
     """Which of :data:`multigrad.operation.DTYPES` it can compute in."""
 
@@ -93,6 +107,16 @@ class Session(ABC):
             Unavailable: the framework has no compiler here.
         """
         raise Unavailable(f"{self.backend.name} has no compiler")
+
+    def compile_stages(
+        self, function: Callable[..., Any], *arrays: Array
+    ) -> tuple[Callable[..., Any], dict[str, float]] | None:
+        """Compile a function for these arrays ahead of time, each stage timed apart; None where that cannot be done.
+
+        Returns:
+            The compiled function, and seconds by stage: ``trace_s``, ``lower_s``, ``compile_s``.
+        """
+        return None
 
     def differentiate(self, forward: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
         """Return ``f(*inputs, *cotangents) -> (*values, *gradients)`` by the framework's own autodiff.
@@ -190,9 +214,42 @@ class Backend(ABC):
             Unavailable: the framework or the device is not here; the message says what to do.
         """
 
-    def environment(self, device: str, threads: int | None, precision: Precision) -> dict[str, str]:
-        """Return the environment variables that have to be set before the process starts."""
-        return {}
+    def environment(
+        self, device: str, threads: int | None, precision: Precision, *, caches: bool = True
+    ) -> dict[str, str]:
+        """Return the environment variables that have to be set before the process starts.
+
+        Args:
+            device: one of :attr:`devices`.
+            threads: how many threads every library may use; None leaves their defaults.
+            precision: what float32 products may be computed in.
+            caches: whether compiled code may come from a cache that outlives the process. Where the time to compile
+                is measured it may not.
+        """
+        variables = {} if threads is None else dict.fromkeys(THREAD_VARIABLES, str(threads))
+        if device == "cuda":
+            # The driver's tools count by bus; CUDA by speed unless told so, and device 0 must be one and the same.
+            variables["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+            if precision == "strict":
+                variables["NVIDIA_TF32_OVERRIDE"] = "0"
+        else:
+            variables["CUDA_VISIBLE_DEVICES"] = "-1"  # no framework may take a context or memory that nobody uses
+        return variables
+
+    def load(self) -> Any:
+        """Import the framework.
+
+        Raises:
+            Unavailable: it is not installed, or does not load.
+        """
+        if importlib.util.find_spec(self.module) is None:
+            raise Unavailable(f"not installed ({self.install})")
+        try:
+            return importlib.import_module(self.module)
+        except (
+            Exception
+        ) as error:  # a framework fails to load in more ways than ImportError: drivers, libraries, versions
+            raise Unavailable(f"{self.module} is installed but does not load: {one_line(error)}") from error
 
     def version(self) -> str | None:
         """Return the installed version without importing the framework; None if it is not installed."""
@@ -218,6 +275,33 @@ class Backend(ABC):
     def gap(self, operation: str, dtype: str, mode: str, variant: str, device: str) -> Gap | None:
         """Return the gap that speaks of that cell, or None."""
         return next((g for g in self.gaps if g.covers(operation, dtype, mode, variant, device)), None)
+
+
+def one_line(error: BaseException) -> str:
+    """Return an exception's class and the first line of what it says."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return ": ".join([type(error).__name__, *lines[:1]])
+
+
+def namespace(module: types.ModuleType, **own: Any) -> types.ModuleType:
+    """Return a copy of an array namespace in which some names are the backend's own.
+
+    It keeps the module's name, by which array-api-compat and array-api-extra recognise it.
+    """
+    copy = types.ModuleType(module.__name__, module.__doc__)
+    vars(copy).update(vars(module))
+    vars(copy).update(own)
+    return copy
+
+
+@functools.cache
+def cpu_name() -> str:
+    """Return what the processor calls itself; ``cpu`` where it does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return "cpu"
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "cpu")
 
 
 @functools.cache
@@ -249,8 +333,10 @@ def backends() -> Mapping[str, Backend]:
     for entry in importlib.metadata.entry_points(group="multigrad.backends"):
         try:
             backend = entry.load()
+            if not isinstance(backend, Backend):
+                raise TypeError(f"wanted a multigrad.Backend, found {type(backend).__name__}")  # noqa: TRY301
         except Exception as error:
-            backend = _Broken(entry.name, f"{type(error).__name__}: {error}")
+            backend = _Broken(entry.name, one_line(error))
         found.setdefault(backend.name, backend)
     order = {"numpy": 0}  # the one every other is compared with goes first
     return dict(sorted(found.items(), key=lambda item: (order.get(item[0], 1), item[0])))
@@ -273,13 +359,26 @@ class _Broken(Backend):
 
 
 def backend(name: str) -> Backend:
-    """Return a backend by name.
+    """Return a backend by name, or by ``module:ATTRIBUTE`` where it stands in no folder and no entry point.
 
     Raises:
         BadInput: there is none of that name; the message has the nearest.
     """
+    if ":" in name:
+        return _imported(name)
     known = backends()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
         raise BadInput(f"no backend named {name!r}; did you mean {near[0]!r}? There are {', '.join(known)}")
     return known[name]
+
+
+def _imported(name: str) -> Backend:
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise BadInput(f"backend {name!r} is not to be had: {error}; wanted module:ATTRIBUTE") from error
+    if not isinstance(found, Backend):
+        raise BadInput(f"{name!r} is {type(found).__name__}; wanted an instance of a subclass of Backend")
+    return found

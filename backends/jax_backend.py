@@ -1,0 +1,228 @@
+"""JAX: eager and jax.jit, on the CPU and on CUDA, with jax.vjp."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multigrad.backend import Array, Backend, Precision, Session, Unavailable, cpu_name, namespace
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CUDA_PLUGINS = ("jax_cuda13_plugin", "jax_cuda12_plugin")
+
+
+class JaxSession(Session):
+    """JAX on one device."""
+
+    dtypes = ("float64", "float32", "bfloat16", "float16")
+
+    def __init__(self, backend: Backend, jax: Any, device: str) -> None:
+        numpy = importlib.import_module("jax.numpy")
+        self.backend = backend
+        self.jax = jax
+        self.numpy = numpy
+        self.device = device
+        self.on = jax.devices(device)[0]
+        self.device_name = self.on.device_kind if device == "cuda" else cpu_name()
+        self.xp = namespace(numpy, scan=jax.lax.scan)
+        self._mark = 0
+
+    def to_device(self, array: np.ndarray, dtype: str | None = None) -> Any:
+        import numpy as np
+
+        wanted = None if dtype is None else self.numpy.dtype(dtype)
+        # A copy of our own, which XLA may then use where it lies.
+        return self.jax.block_until_ready(self.jax.device_put(np.array(array, dtype=wanted, order="C"), self.on))
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        import numpy as np
+
+        host = np.asarray(array)
+        return host.astype(np.float32) if host.dtype == self.numpy.bfloat16 else host.copy()
+
+    def dtype_name(self, array: Any) -> str:
+        return str(array.dtype)
+
+    def wait(self, arrays: Sequence[Array]) -> None:
+        self.jax.block_until_ready(arrays)
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        compiled: Callable[..., Any] = self.jax.jit(function)
+        return compiled
+
+    def compile_stages(
+        self, function: Callable[..., Any], *arrays: Array
+    ) -> tuple[Callable[..., Any], dict[str, float]] | None:
+        clock = [time.perf_counter()]
+        traced = self.jax.jit(function).trace(*arrays)
+        clock.append(time.perf_counter())
+        lowered = traced.lower()
+        clock.append(time.perf_counter())
+        compiled = lowered.compile()
+        clock.append(time.perf_counter())
+        names = ("trace_s", "lower_s", "compile_s")
+        return compiled, {name: b - a for name, a, b in zip(names, clock, clock[1:], strict=False)}
+
+    def differentiate(self, forward: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
+        jax, wanted = self.jax, tuple(wanted)
+        count = len(wanted)
+
+        def differentiated(*arrays: Array) -> tuple[Array, ...]:
+            inputs = arrays[:count]
+
+            def of_wanted(*chosen: Array) -> tuple[Array, ...]:
+                rest = iter(chosen)
+                return tuple(forward(*(next(rest) if w else a for a, w in zip(inputs, wanted, strict=True))))
+
+            values, pullback = jax.vjp(of_wanted, *(a for a, w in zip(inputs, wanted, strict=True) if w))
+            return (*values, *pullback(tuple(arrays[count:])))
+
+        return differentiated
+
+    def native(self, name: str) -> Callable[..., Any] | None:
+        jax, jnp = self.jax, self.numpy
+
+        def relu_regression(X: Array, W: Array, Y: Array) -> Array:
+            return jnp.sum(jnp.square(jax.nn.relu(X @ W) - Y))
+
+        def linear_map(C: Array, x: Array) -> Array:
+            return jnp.dot(C, x)
+
+        def conv2d(
+            image: Array, kernel: Array, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+        ) -> Array:
+            return jax.lax.conv_general_dilated(
+                image,
+                kernel,
+                window_strides=_pair(stride),
+                padding=[(p, p) for p in _pair(padding)],
+                rhs_dilation=_pair(dilation),
+                feature_group_count=groups,
+                dimension_numbers=("NCHW", "OIHW", "NCHW"),
+            )
+
+        def conv_transpose2d(
+            image: Array,
+            kernel: Array,
+            *,
+            stride: Any = 1,
+            padding: Any = 0,
+            output_padding: Any = 0,
+            dilation: Any = 1,
+            groups: int = 1,
+        ) -> Array:
+            # jax.lax.conv_transpose knows no groups and no output padding: this is what it stands for.
+            c, o, *window = kernel.shape
+            turned = jnp.reshape(jnp.flip(kernel, (2, 3)), (groups, c // groups, o, *window))
+            edges = [d * (w - 1) - p for d, w, p in zip(_pair(dilation), window, _pair(padding), strict=True)]
+            return jax.lax.conv_general_dilated(
+                image,
+                jnp.reshape(jnp.swapaxes(turned, 1, 2), (groups * o, c // groups, *window)),
+                window_strides=(1, 1),
+                padding=[(e, e + extra) for e, extra in zip(edges, _pair(output_padding), strict=True)],
+                lhs_dilation=_pair(stride),
+                rhs_dilation=_pair(dilation),
+                feature_group_count=groups,
+                dimension_numbers=("NCHW", "OIHW", "NCHW"),
+            )
+
+        natives: tuple[Callable[..., Any], ...] = (relu_regression, linear_map, conv2d, conv_transpose2d)
+        return {f.__name__: f for f in natives}.get(name)
+
+    def reset_peak_memory(self) -> None:
+        self._mark = self._peak() or 0
+
+    def peak_memory(self) -> int | None:
+        # JAX cannot reset its mark: where it has not moved, all that is known is that the peak was no higher.
+        peak = self._peak()
+        return peak if peak is not None and peak > self._mark else None
+
+    def _peak(self) -> int | None:
+        statistics = self.on.memory_stats() or {}
+        return statistics.get("peak_bytes_in_use") if self.device == "cuda" else None
+
+    def release(self) -> None:
+        self.jax.clear_caches()
+
+    def settings(self) -> Mapping[str, Any]:
+        return {
+            "threads": _xla_threads(),
+            "matmul_precision": self.jax.config.jax_default_matmul_precision,
+            "x64": self.jax.config.jax_enable_x64,
+            "platform_version": self.on.client.platform_version.splitlines()[0],
+        }
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+def _xla_threads() -> int | None:
+    # XLA tells nobody how many threads it started, but it names them.
+    names = []
+    for task in Path("/proc/self/task").glob("*/comm"):
+        try:
+            names.append(task.read_text().strip())
+        except OSError:
+            continue  # it ended while we looked
+    count = sum(name.startswith("tf_XLAEigen") for name in names)
+    return count or None
+
+
+class JaxBackend(Backend):
+    """JAX, whose own jax.numpy follows the standard."""
+
+    name = "jax"
+    module = "jax"
+    distributions = ("jax",)
+    install = "pip install jax"
+    devices = ("cpu", "cuda")
+    modes = ("eager", "compiled")
+    variants = ("forward", "analytic", "autodiff", "native")
+
+    def open(self, device: str = "cpu", *, threads: int | None = None, precision: Precision = "strict") -> Session:
+        if reason := self.missing(device):
+            raise Unavailable(reason)
+        # XLA reads them when its client starts, which is below; a process started with them has them already.
+        os.environ.update(self.environment(device, threads, precision))
+        jax = self.load()
+        jax.config.update("jax_platforms", _platforms(device))
+        jax.config.update("jax_enable_x64", True)
+        jax.config.update("jax_default_matmul_precision", "highest" if precision == "strict" else "tensorfloat32")
+        try:
+            return JaxSession(self, jax, device)
+        except RuntimeError as error:
+            raise Unavailable(
+                f"jax {jax.__version__} finds no {device} device: {str(error).splitlines()[0]}"
+            ) from error
+
+    def missing(self, device: str) -> str | None:
+        reason = super().missing(device)
+        if reason is None and device == "cuda" and not any(map(importlib.util.find_spec, CUDA_PLUGINS)):
+            return "jax is installed without CUDA (pip install 'jax[cuda13]')"
+        return reason
+
+    def environment(
+        self, device: str, threads: int | None, precision: Precision, *, caches: bool = True
+    ) -> dict[str, str]:
+        variables = super().environment(device, threads, precision, caches=caches)
+        variables["JAX_ENABLE_X64"] = "1"
+        variables["JAX_PLATFORMS"] = _platforms(device)
+        variables["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+        if not caches:
+            variables["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+        return variables
+
+
+def _platforms(device: str) -> str:
+    return "cpu" if device == "cpu" else "cuda,cpu"
+
+
+BACKEND = JaxBackend()

@@ -1,0 +1,276 @@
+"""PyTorch: eager and torch.compile, on the CPU and on CUDA, with torch.autograd."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import shutil
+import sysconfig
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multigrad.backend import Array, Backend, Precision, Session, Unavailable, cpu_name, namespace
+
+if TYPE_CHECKING:
+    import numpy as np
+
+NUMBER_FIRST = ("copysign", "equal", "greater", "greater_equal", "less", "less_equal", "not_equal")
+"""Functions in which torch takes a Python number in the second place only; the standard allows either."""
+
+NUMBER_EITHER = ("atan2", "hypot", "logaddexp", "logical_and", "logical_or", "logical_xor", "nextafter")
+"""Functions in which torch takes no Python number."""
+
+CREATION = ("arange", "empty", "eye", "full", "linspace", "ones", "zeros")
+"""Functions that make an array of nothing, and so would make it on the CPU."""
+
+
+def array_namespace(torch: Any, device: str) -> Any:
+    """Return array-api-compat's namespace with Python numbers made fit to be compiled.
+
+    array-api-compat asks torch.result_type for the dtype of a number, which torch.compile cannot trace
+    (``torch.* op returned non-Tensor``), and copies it from the host, for which a GPU has to wait.
+    """
+    base = importlib.import_module("array_api_compat.torch")
+
+    def number(value: Any, other: Array) -> Array:
+        return torch.full((), value, dtype=other.dtype, device=other.device)
+
+    def with_numbers(function: Callable[..., Array], second: bool) -> Callable[..., Array]:
+        def call(x1: Any, x2: Any, /) -> Array:
+            if not isinstance(x1, torch.Tensor):
+                x1 = number(x1, x2)
+            elif second and not isinstance(x2, torch.Tensor):
+                x2 = number(x2, x1)
+            return function(x1, x2)
+
+        return call
+
+    def bounded(function: Callable[..., Array], bound: Callable[..., Array]) -> Callable[..., Array]:
+        def call(x1: Any, x2: Any, /) -> Array:
+            if not isinstance(x1, torch.Tensor):
+                x1, x2 = x2, x1
+            return function(x1, x2) if isinstance(x2, torch.Tensor) else bound(x1, x2)
+
+        return call
+
+    own: dict[str, Any] = {name: with_numbers(getattr(base, name), second=False) for name in NUMBER_FIRST}
+    own |= {name: with_numbers(getattr(base, name), second=True) for name in NUMBER_EITHER}
+    # Against a number these are what a torch user writes, and one kernel instead of two.
+    own["maximum"] = bounded(base.maximum, torch.clamp_min)
+    own["minimum"] = bounded(base.minimum, torch.clamp_max)
+    if device != "cpu":
+        own |= {name: functools.partial(getattr(base, name), device=device) for name in CREATION}
+    return namespace(base, **own)
+
+
+@dataclass(frozen=True)
+class Autodiff:
+    """``f(*inputs, *cotangents) -> (*values, *gradients)`` by torch.autograd.grad.
+
+    Compiled, it is the forward part that goes through torch.compile, as in a training loop: AOTAutograd makes the
+    backward graph of it.
+    """
+
+    torch: Any
+    forward: Callable[..., Any]
+    wanted: tuple[bool, ...]
+
+    def __call__(self, *arrays: Array) -> tuple[Array, ...]:
+        """Return values and gradients."""
+        count = len(self.wanted)
+        inputs = [a.detach().requires_grad_() if w else a for a, w in zip(arrays[:count], self.wanted, strict=True)]
+        values = self.forward(*inputs)
+        leaves = [a for a, w in zip(inputs, self.wanted, strict=True) if w]
+        pairs = [(v, c) for v, c in zip(values, arrays[count:], strict=True) if v.requires_grad]
+        if pairs:
+            outputs, cotangents = zip(*pairs, strict=True)
+            gradients = self.torch.autograd.grad(outputs, leaves, cotangents, allow_unused=True, materialize_grads=True)
+        else:
+            gradients = tuple(self.torch.zeros_like(a) for a in leaves)
+        return (*(v.detach() for v in values), *gradients)
+
+
+class TorchSession(Session):
+    """torch on one device."""
+
+    dtypes = ("float64", "float32", "bfloat16", "float16")
+
+    def __init__(self, backend: Backend, torch: Any, device: str) -> None:
+        self.backend = backend
+        self.torch = torch
+        self.device = device
+        self.device_name = torch.cuda.get_device_name(0) if device == "cuda" else cpu_name()
+        self.xp = array_namespace(torch, device)
+        self._compiled = False
+
+    def to_device(self, array: np.ndarray, dtype: str | None = None) -> Any:
+        import numpy as np
+
+        wanted = None if dtype is None else getattr(self.torch, dtype)
+        result = self.torch.tensor(np.asarray(array, order="C"), dtype=wanted, device=self.device)
+        self.wait([result])
+        return result
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        host = array.detach().cpu()
+        if host.dtype == self.torch.bfloat16:
+            host = host.float()
+        copy: np.ndarray = host.numpy().copy()
+        return copy
+
+    def dtype_name(self, array: Any) -> str:
+        return str(array.dtype).rpartition(".")[2]
+
+    def wait(self, arrays: Sequence[Array]) -> None:
+        if self.device == "cuda":
+            self.torch.cuda.synchronize()
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if isinstance(function, Autodiff):
+            return replace(function, forward=self.compile(function.forward))
+        if reason := missing_compiler(self.device):
+            raise Unavailable(reason)
+
+        def own(*arrays: Array) -> Any:
+            return function(*arrays)
+
+        # Dynamo keeps what it compiled by code object and refuses the ninth function that shares one.
+        own.__code__ = own.__code__.replace()
+        self._compiled = True
+        compiled: Callable[..., Any] = self.torch.compile(own, dynamic=False, fullgraph=True)
+        return compiled
+
+    def differentiate(self, forward: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
+        return Autodiff(self.torch, forward, tuple(wanted))
+
+    def native(self, name: str) -> Callable[..., Any] | None:
+        torch, F = self.torch, self.torch.nn.functional
+
+        def relu_regression(X: Array, W: Array, Y: Array) -> Array:
+            return F.mse_loss(F.relu(X @ W), Y, reduction="sum")
+
+        def linear_map(C: Array, x: Array) -> Array:
+            return torch.mv(C, x)
+
+        def conv2d(image: Array, kernel: Array, **how: Any) -> Array:
+            return F.conv2d(image, kernel, **how)
+
+        def conv_transpose2d(image: Array, kernel: Array, **how: Any) -> Array:
+            return F.conv_transpose2d(image, kernel, **how)
+
+        natives: tuple[Callable[..., Any], ...] = (relu_regression, linear_map, conv2d, conv_transpose2d)
+        return {f.__name__: f for f in natives}.get(name)
+
+    def reset_peak_memory(self) -> None:
+        if self.device == "cuda":
+            self.torch.cuda.reset_peak_memory_stats()
+
+    def peak_memory(self) -> int | None:
+        return int(self.torch.cuda.max_memory_allocated()) if self.device == "cuda" else None
+
+    def events(self, call: Callable[[], Any]) -> float | None:
+        if self.device != "cuda":
+            return None
+        start, end = (self.torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        call()
+        end.record()
+        end.synchronize()
+        return float(start.elapsed_time(end)) * 1e-3
+
+    def release(self) -> None:
+        if self._compiled:
+            self.torch._dynamo.reset()
+        if self.device == "cuda":
+            self.torch.cuda.empty_cache()
+
+    def settings(self) -> Mapping[str, Any]:
+        torch = self.torch
+        found: dict[str, Any] = {
+            "threads": torch.get_num_threads(),
+            "interop_threads": torch.get_num_interop_threads(),
+            "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        }
+        if self.device == "cuda":
+            matmul = torch.backends.cuda.matmul
+            found |= {
+                "cudnn_tf32": torch.backends.cudnn.allow_tf32,
+                "float16_reduced_precision_sums": matmul.allow_fp16_reduced_precision_reduction,
+                "bfloat16_reduced_precision_sums": matmul.allow_bf16_reduced_precision_reduction,
+                "cuda": torch.version.cuda,
+                "cudnn": torch.backends.cudnn.version(),
+            }
+        return found
+
+
+def missing_compiler(device: str) -> str | None:
+    """Return why torch.compile cannot work on this machine, or None."""
+    if device == "cuda":
+        if importlib.util.find_spec("triton") is None:
+            return "torch.compile needs triton on CUDA (pip install triton)"
+        compilers = [os.environ.get("CC"), "gcc", "clang", "cc"]
+    else:
+        compilers = [os.environ.get("CXX", "g++")]
+    if not any(shutil.which(c) for c in compilers if c):
+        return f"torch.compile needs a compiler and found no {compilers[-1]} (apt install g++, or set CXX and CC)"
+    if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
+        return "torch.compile needs Python.h (apt install python3-dev, or a Python that brings it)"
+    return None
+
+
+def set_precision(torch: Any, precision: Precision) -> None:
+    """Allow or forbid TensorFloat-32 and reduced-precision sums."""
+    # The older of torch's two interfaces, alone: reading one after writing the other raises, and Inductor
+    # reads the older one up to torch 2.12. The newer reads what the older wrote, in every version.
+    torch.set_float32_matmul_precision("highest" if precision == "strict" else "high")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch 2.9 announces that it will be withdrawn
+        torch.backends.cudnn.allow_tf32 = precision != "strict"
+    if precision == "strict":
+        torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+
+
+class TorchBackend(Backend):
+    """PyTorch, with the array namespace of array-api-compat."""
+
+    name = "torch"
+    module = "torch"
+    distributions = ("torch",)
+    install = "pip install torch"
+    devices = ("cpu", "cuda")
+    modes = ("eager", "compiled")
+    variants = ("forward", "analytic", "autodiff", "native")
+
+    def open(self, device: str = "cpu", *, threads: int | None = None, precision: Precision = "strict") -> Session:
+        if reason := self.missing(device):
+            raise Unavailable(reason)
+        torch = self.load()
+        if device == "cuda" and not torch.cuda.is_available():
+            raise Unavailable(f"torch {torch.__version__} finds no CUDA device (built for CUDA {torch.version.cuda})")
+        if threads is not None:
+            torch.set_num_threads(threads)
+        set_precision(torch, precision)
+        return TorchSession(self, torch, device)
+
+    def missing(self, device: str) -> str | None:
+        reason = super().missing(device)
+        if reason is None and device == "cuda" and (self.version() or "").endswith("+cpu"):
+            return f"torch {self.version()} is built without CUDA ({self.install})"
+        return reason
+
+    def environment(
+        self, device: str, threads: int | None, precision: Precision, *, caches: bool = True
+    ) -> dict[str, str]:
+        variables = super().environment(device, threads, precision, caches=caches)
+        variables["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # else a pool of processes lives on beside what is measured
+        if not caches:
+            variables["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
+        return variables
+
+
+BACKEND = TorchBackend()
