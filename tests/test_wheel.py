@@ -21,7 +21,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the source distribution, and from that the wheel, out of a copy: setuptools would reuse an old build/."""
     tree = tmp_path_factory.mktemp("tree")
     for folder in FOLDERS:
-        shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__", ".*"))
     for file in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, tree)
     run([sys.executable, "-m", "build", "--no-isolation"], tree)
@@ -61,8 +61,10 @@ def test_the_wheel_has_every_file_of_the_three_folders(wheel: Path) -> None:
     wanted = set()
     for folder, package in FOLDERS.items():
         for path in (ROOT / folder).rglob("*"):
-            if path.is_file() and "__pycache__" not in path.parts and path.name not in NOT_SHIPPED:
-                wanted.add(f"{package}/{path.relative_to(ROOT / folder).as_posix()}")
+            inside = path.relative_to(ROOT / folder)
+            cached = any(part == "__pycache__" or part.startswith(".") for part in inside.parts)
+            if path.is_file() and not cached and path.name not in NOT_SHIPPED:
+                wanted.add(f"{package}/{inside.as_posix()}")
     assert shipped == wanted
 
 
