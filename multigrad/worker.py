@@ -1,12 +1,13 @@
 """Work in a fresh process: one framework each, results as they come, and a death that costs one task only.
 
-The parent sends one JSON object on standard input; the worker answers with JSON lines on the descriptor that was its
+The worker reads one JSON object from its standard input; it answers with JSON lines on the descriptor that was its
 standard output. Whatever a framework prints goes to standard error.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import queue
@@ -39,40 +40,52 @@ def run(
     target: str,
     arguments: Mapping[str, Any],
     *,
-    environment: Mapping[str, str] | None = None,
+    environment: Mapping[str, str | None] | None = None,
     cpus: Sequence[int] | None = None,
     timeout_s: float = 600.0,
     address_space_bytes: int | None = None,
 ) -> Iterator[Message | Death]:
     """Call ``module:function(arguments)`` in a fresh interpreter and yield what it yields.
 
-    A worker that yields ``{"begin": i}`` is understood to be busy with task i from then on: a :class:`Death` names it.
+    A worker that yields ``{"begin": i}`` is understood to be busy with task i from then on, until it yields a message
+    with ``"end"``: a :class:`Death` names it.
 
     Args:
         target: ``module:function``; the function takes the arguments and yields JSON objects.
         arguments: a JSON object.
-        environment: variables to add to this process's own.
+        environment: variables to add to this process's own; None takes one away.
         cpus: the processors it may run on, set before the interpreter starts.
         timeout_s: how long it may be silent before it is killed.
         address_space_bytes: a limit on its address space (RLIMIT_AS).
     """
-    variables = {**os.environ, **(environment or {}), "PYTHONPATH": _python_path()}
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "multigrad.worker", target],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env=variables,
-            text=True,
-            encoding="utf-8",
-            start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the worker itself
-            preexec_fn=_prepare(cpus, address_space_bytes),
-        )
+    changed = {**os.environ, **(environment or {}), "PYTHONPATH": _python_path()}
+    variables = {name: value for name, value in changed.items() if value is not None}
+    # Files instead of pipes: a worker that dies before it has read cannot block the parent or end it by SIGPIPE.
+    with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile("w+", encoding="utf-8") as given:
+        json.dump(arguments, given)
+        given.seek(0)
+        with _on(cpus):
+            process = subprocess.Popen(
+                [sys.executable, "-m", "multigrad.worker", target, str(os.getpid())],
+                stdin=given,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=_limited(variables, address_space_bytes),
+                text=True,
+                encoding="utf-8",
+                start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the worker itself
+            )
         try:
-            yield from _listen(process, arguments, errors, timeout_s)
+            yield from _listen(process, errors, timeout_s)
         finally:
             _kill(process)
+
+
+_LIMIT = "MULTIGRAD_ADDRESS_SPACE_BYTES"
+
+
+def _limited(variables: dict[str, str], address_space_bytes: int | None) -> dict[str, str]:
+    return variables if address_space_bytes is None else {**variables, _LIMIT: str(address_space_bytes)}
 
 
 def _python_path() -> str:
@@ -81,33 +94,33 @@ def _python_path() -> str:
     return os.pathsep.join([root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))])
 
 
-def _prepare(cpus: Sequence[int] | None, address_space_bytes: int | None) -> Any:
-    if cpus is None and address_space_bytes is None:
-        return None
+@contextlib.contextmanager
+def _on(cpus: Sequence[int] | None) -> Iterator[None]:
+    """Give this thread an affinity for the moment in which a child inherits it."""
+    # A function run between fork and exec would do it too, but is unsafe in a process that has threads.
+    if cpus is None or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cpus)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
-    def prepare() -> None:
-        if cpus is not None and hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, cpus)
-        if address_space_bytes is not None:
-            import resource
 
-            resource.setrlimit(resource.RLIMIT_AS, (address_space_bytes, address_space_bytes))
-
-    return prepare
-
-
-def _listen(process: Any, arguments: Mapping[str, Any], errors: Any, timeout_s: float) -> Iterator[Message | Death]:
+def _listen(process: Any, errors: Any, timeout_s: float) -> Iterator[Message | Death]:
     lines: queue.Queue[str | None] = queue.Queue()
 
     def read() -> None:
-        for line in process.stdout:
-            lines.put(line)
+        # A killed worker's pipe may be closed under this thread.
+        with contextlib.suppress(ValueError, OSError):
+            for line in process.stdout:
+                lines.put(line)
         lines.put(None)
 
-    threading.Thread(target=read, daemon=True).start()
-    with contextlib.suppress(BrokenPipeError):
-        process.stdin.write(json.dumps(arguments))
-        process.stdin.close()
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
     task: int | None = None
     done = False
     while True:
@@ -123,15 +136,19 @@ def _listen(process: Any, arguments: Mapping[str, Any], errors: Any, timeout_s: 
             message = json.loads(line)
         except json.JSONDecodeError:
             continue  # killed in the middle of a line
-        if "begin" in message:
-            task = message["begin"]
-        elif "worker_done" in message:
+        if "worker_done" in message:
             done = True
             continue
+        if "begin" in message:
+            task = message["begin"]
+        elif "end" in message:
+            task = None
         yield message
-    code = process.wait()
-    if not done:
-        yield Death(_last_words(code, errors), task)
+    reader.join()
+    if done:
+        # The answers are complete: how a framework's own threads end is nobody's business, and some never do.
+        return
+    yield Death(_last_words(process.wait(), errors), task)
 
 
 def _last_words(code: int, errors: Any) -> str:
@@ -145,16 +162,31 @@ def _last_words(code: int, errors: Any) -> str:
 
 
 def _kill(process: Any) -> None:
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    # The whole group: a framework's compiler may have processes of its own.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
     process.stdout.close()
+
+
+def _die_with(parent: int) -> None:
+    """Ask the kernel to end this process with its parent, so that a killed parent leaves no worker behind."""
+    set_parent_death_signal = 1
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(1)  # it died before the kernel knew
 
 
 def main() -> None:
     """Run the worker's side."""
     started = time.perf_counter()
+    _die_with(int(sys.argv[2]))
+    limit = os.environ.pop(_LIMIT, None)
+    if limit is not None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (int(limit), int(limit)))
     # Frameworks print; the answers go to a descriptor that they do not know.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

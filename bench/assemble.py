@@ -1,0 +1,315 @@
+"""From the journal of a run to its tables: medians, intervals, roofs and flags."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import roofline, statistics, timing
+from .plan import Cell, Plan
+from .protocol import Protocol
+from .store import KEY, Run, SampleRow, SummaryRow, to_frame
+from .timing import headline
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Event = dict[str, Any]
+
+FLAGS = {
+    "spread-within": "the blocks of a process differ by more than 10 % (interquartile range over median)",
+    "spread-between": "the medians of the processes differ by more than 5 % (interquartile range over median)",
+    "one-process": "one process only: nothing is known about the noise between processes",
+    "few-blocks": "a process had fewer blocks than the protocol asks for, because a call is so long",
+    "short-block": "a block lasts less than 1 ms",
+    "slow-first-block": "the first block is more than 10 % slower than the others: it was not warm",
+    "not-warm": "the time per call was not steady when the warm-up ended",
+    "overhead-bound": "less than three times an empty operation: what is measured is the call",
+    "oversubscribed": "more threads ran than were allowed",
+    "threads-unverified": "the framework reports another number of threads than it was given",
+    "preempted": "a block in ten or more lost its processor to others for a tenth of its time",
+    "throttled": "the clock fell by more than 10 %, or the GPU's driver gave a reason for slowing down",
+    "above-roof": "faster than the roof allows: the cost model or the peak is wrong, or a cache helped",
+    "no-cost": "there is no cost model for it",
+    "died": "a worker died at it in one round; the time is from the others",
+}
+"""What a flag means."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """What one process said about one cell."""
+
+    event: Event
+    facts: Event
+    """What its worker said about itself."""
+    blocks: list[timing.Block]
+
+    def per_call(self, kind: str) -> np.ndarray:
+        """Return seconds per call of the blocks of a kind."""
+        import numpy as np
+
+        return np.array([b.block_s / b.calls for b in self.blocks if b.kind == kind])
+
+
+def assemble(events: Sequence[Event], folder: Path | None) -> Run:
+    """Make the run of its journal's events."""
+    begin = events[0]
+    plan, protocol = Plan.from_json(begin["plan"]), Protocol(**begin["protocol"])
+    processes = _processes(events)
+    peaks = Peaks.of(events)
+    memory = {e["cell"]: e for e in events if e["event"] == "memory"}
+    rows = [
+        _summary_row(plan, i, processes, memory.get(i), peaks, protocol, _last_answer(events, i))
+        for i in range(len(plan.cells))
+    ]
+    floor, pairs = _noise_floor(plan, processes)
+    end = next((e for e in reversed(events) if e["event"] == "end"), {"state": "interrupted"})
+    workers = [{k: v for k, v in e.items() if k != "event"} for e in events if e["event"] == "worker"]
+    info = {
+        **begin["info"],
+        "state": end["state"],
+        "noise_floor": floor,
+        "pairs": pairs,
+        "peaks": peaks.to_json(),
+        "wall_s": sum(e["wall_s"] for e in events if e["event"] == "wall"),
+        "timed_s": sum(e.get("timed_s", 0) + e.get("warmup_s", 0) for e in events if e["event"] == "cell"),
+        "protocol": begin["protocol"],
+        "workers": workers,
+    }
+    return Run(folder, info, to_frame(rows, SummaryRow), to_frame(_sample_rows(plan, processes), SampleRow))
+
+
+Processes = dict[tuple[int, int], list[Process]]
+"""(cell, twin) → its processes, by round."""
+
+
+def _processes(events: Sequence[Event]) -> Processes:
+    facts = {(e["round"], e["twin"], e["group"]): e["facts"] for e in events if e["event"] == "worker"}
+    found: Processes = {}
+    for e in events:
+        if e["event"] == "cell" and "blocks" in e:
+            blocks = [timing.Block(*values) for values in e["blocks"]]
+            process = Process(e, facts.get((e["round"], e["twin"], e["group"]), {}), blocks)
+            found.setdefault((e["cell"], e["twin"]), []).append(process)
+    return {key: sorted(members, key=lambda p: p.event["round"]) for key, members in found.items()}
+
+
+def _last_answer(events: Sequence[Event], cell: int) -> list[Event]:
+    return [e for e in events if e["event"] == "cell" and e["cell"] == cell and e["twin"] == 0 and "blocks" not in e]
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """The best that any worker of the run saw: the roof is the machine's, not a framework's."""
+
+    flop_per_s: Mapping[tuple[str, int, str, str], float]
+    """(device, threads, precision, dtype) → FLOP/s."""
+    bandwidth: Mapping[tuple[str, int], Event]
+    """(device, threads) → what :class:`.roofline.Bandwidth` holds."""
+
+    @classmethod
+    def of(cls, events: Sequence[Event]) -> Peaks:
+        """Collect them."""
+        rates: dict[tuple[str, int, str, str], float] = {}
+        bandwidth: dict[tuple[str, int], Event] = {}
+        for e in (e for e in events if e["event"] == "peaks"):
+            for dtype, rate in e["flop_per_s"].items():
+                key = (e["device"], e["threads"], e["precision"], dtype)
+                rates[key] = max(rate, rates.get(key, 0.0))
+            place, found = (e["device"], e["threads"]), e["bandwidth"]
+            if found and found["bytes_per_s"] > bandwidth.get(place, {"bytes_per_s": 0})["bytes_per_s"]:
+                bandwidth[place] = found
+        return cls(rates, bandwidth)
+
+    def to_json(self) -> Event:
+        """Return them as ``run.json`` holds them."""
+        return {
+            "flop_per_s": [
+                dict(zip(("device", "threads", "precision", "dtype"), k, strict=True), value=v)
+                for k, v in self.flop_per_s.items()
+            ],
+            "bandwidth": [{"device": d, "threads": t, **v} for (d, t), v in self.bandwidth.items()],
+        }
+
+
+def _summary_row(
+    plan: Plan,
+    index: int,
+    processes: Processes,
+    memory: Event | None,
+    peaks: Peaks,
+    protocol: Protocol,
+    without_time: Sequence[Event],
+) -> SummaryRow:
+    cell = plan.cells[index]
+    mine = processes.get((index, 0), [])
+    wrong = [e for e in without_time if not e.get("died")]
+    if index in plan.refused:
+        refusal = plan.refused[index]
+        return _row(cell, verdict=refusal.verdict, reason=refusal.reason)
+    if wrong or not mine:
+        said = (wrong or list(without_time) or [{"verdict": "UNAVAILABLE", "reason": "the run ended before it"}])[0]
+        return _row(cell, verdict=said["verdict"], reason=said["reason"], ratio=said.get("ratio"))
+    values, flags = _figures(cell, mine, peaks, protocol)
+    if without_time:
+        flags.append("died")
+    notes = [p.event for p in mine if p.event["verdict"] == "NOTE"]
+    reason = "; ".join(dict.fromkeys([*(e["reason"] for e in notes), *(e["reason"] for e in without_time)]))
+    return _row(
+        cell,
+        **values,
+        verdict="NOTE" if notes else "PASS",
+        flags=" ".join(f for f in FLAGS if f in flags),
+        reason=reason,
+        ratio=max(p.event["ratio"] for p in mine),
+        peak_bytes=memory.get("peak_bytes") if memory else None,
+    )
+
+
+def _row(cell: Cell, **values: Any) -> SummaryRow:
+    known = dict(zip(KEY, cell.key, strict=True))
+    blank: dict[str, Any] = {}
+    for f in fields(SummaryRow):
+        blank[f.name] = "" if f.type == "str" else 0 if f.type == "int" else None
+    return SummaryRow(**{**blank, **known, "size": cell.size_name, "headline": headline(cell.device), **values})
+
+
+def _figures(cell: Cell, mine: Sequence[Process], peaks: Peaks, protocol: Protocol) -> tuple[dict[str, Any], list[str]]:
+    import numpy as np
+
+    kind = headline(cell.device)
+    series = [p.per_call(kind) for p in mine]
+    every = np.concatenate(series)
+    estimate = statistics.interval(series, level=protocol.level, resamples=protocol.resamples)
+    both = {k: statistics.median_of_medians([p.per_call(k) for p in mine]) for k in (timing.LATENCY, timing.PIPELINED)}
+    dispatch = [b.dispatch_s / b.calls for p in mine for b in p.blocks if b.dispatch_s is not None]
+    values = {
+        "median_s": estimate.estimate,
+        "ci_low_s": estimate.low,
+        "ci_high_s": estimate.high,
+        "min_s": float(every.min()),
+        "q1_s": float(np.quantile(every, 0.25)),
+        "q3_s": float(np.quantile(every, 0.75)),
+        "processes": len(mine),
+        "blocks": len(every),
+        "dispatch_s": float(np.median(dispatch)),
+        "latency_s": both[timing.LATENCY],
+        "pipelined_s": both[timing.PIPELINED],
+        "calls": mine[0].event["calls"][kind],
+        "to_device_s": _median(p.event["to_device_s"] for p in mine),
+        "to_host_s": _median(p.event["to_host_s"] for p in mine),
+        "import_s": _median(p.facts.get("import_s") for p in mine),
+        "first_operation_s": _median(p.facts.get("first_operation_s") for p in mine),
+    }
+    # Where later rounds share what the first compiled, only the first is cold.
+    cold = mine[:1] if protocol.share_compiled else mine
+    values |= {
+        name: _median(p.event.get(name) for p in cold) for name in ("first_call_s", "trace_s", "lower_s", "compile_s")
+    }
+    flags = flags_of(cell, mine, protocol)
+    roof, more = _roof(cell, estimate.estimate, peaks, protocol)
+    return {**values, **roof}, flags + more
+
+
+def _median(values: Any) -> float | None:
+    import numpy as np
+
+    there = [v for v in values if v is not None]
+    return float(np.median(there)) if there else None
+
+
+def flags_of(cell: Cell, mine: Sequence[Process], protocol: Protocol) -> list[str]:
+    """Return what is doubtful about a cell's blocks."""
+    import numpy as np
+
+    kind = headline(cell.device)
+    series = [p.per_call(kind) for p in mine]
+    blocks = [b for p in mine for b in p.blocks if b.kind == kind]
+    medians = [float(np.median(s)) for s in series]
+    empty = [e for p in mine if (e := p.facts.get("empty_s", {}).get(cell.mode)) is not None]
+    first = [s[0] / np.median(s[1:]) for s in series if len(s) > 1]
+    clocks = [c for b in blocks if (c := b.device_clock_hz or b.clock_hz) is not None]
+    on_cpu = cell.device == "cpu"
+    lost = np.mean(
+        [on_cpu and b.involuntary_switches > 0 and b.cpu_s < protocol.idle_share * b.block_s for b in blocks]
+    )
+    busy = np.median([b.cpu_s / b.block_s for b in blocks])
+    threads = [t for p in mine if (t := p.facts.get("settings", {}).get("threads")) is not None]
+    found = {
+        "spread-within": np.median([statistics.relative_spread(s) for s in series]) > protocol.spread_within,
+        "spread-between": statistics.relative_spread(medians) > protocol.spread_between,
+        "one-process": len(mine) == 1,
+        "few-blocks": min(map(len, series)) < protocol.process_blocks,
+        "short-block": np.median([b.block_s for b in blocks]) < protocol.short_block_s,
+        "slow-first-block": bool(first) and np.median(first) > protocol.slow_first_block,
+        "not-warm": not all(p.event["warm"] for p in mine),
+        "overhead-bound": bool(empty) and np.median(medians) < protocol.overhead_factor * np.median(empty),
+        "oversubscribed": on_cpu and busy > protocol.busy_share * cell.threads,
+        "threads-unverified": on_cpu and any(t != cell.threads for t in threads),
+        "preempted": lost >= 1 - protocol.idle_share,
+        "throttled": (bool(clocks) and min(clocks) < protocol.clock_drop * max(clocks))
+        or any(b.throttle_reasons for b in blocks),
+    }
+    return [name for name, yes in found.items() if yes]
+
+
+def _roof(cell: Cell, seconds: float, peaks: Peaks, protocol: Protocol) -> tuple[dict[str, Any], list[str]]:
+    model = cost(cell)
+    if model is None:
+        return {}, ["no-cost"]
+    flops, moved = model
+    values: dict[str, Any] = {"flops": flops, "bytes": moved}
+    values |= {"gflop_per_s": flops / seconds / 1e9, "gbyte_per_s": moved / seconds / 1e9}
+    rate = peaks.flop_per_s.get((cell.device, cell.threads, cell.precision, cell.dtype))
+    band = peaks.bandwidth.get((cell.device, cell.threads))
+    if rate is None or band is None:
+        return values, []
+    roof = roofline.place(seconds, flops, moved, rate, band["bytes_per_s"])
+    flags = ["above-roof"] if roof.percent > protocol.roof_percent_limit else []
+    return {**values, "roof_percent": roof.percent, "bound": roof.binds}, flags
+
+
+def cost(cell: Cell) -> tuple[float, float] | None:
+    """Return floating-point operations and compulsory bytes of one call, or None where there is no model."""
+    try:
+        from multigrad.namespaces.cost import cost as model
+
+        from multigrad.operation import load_operations
+
+        found = model(load_operations([cell.reference])[0], dict(cell.size), cell.dtype, cell.variant)
+    except Exception:  # noqa: BLE001 - a model that fails costs its columns, never a time that was measured
+        return None
+    return float(found.flops), float(found.bytes)
+
+
+def _noise_floor(plan: Plan, processes: Processes) -> tuple[float | None, list[Event]]:
+    pairs, told = [], []
+    for index in plan.twins:
+        halves = [processes.get((index, twin)) for twin in (0, 1)]
+        if halves[0] and halves[1]:
+            kind = headline(plan.cells[index].device)
+            series = tuple([p.per_call(kind) for p in half] for half in halves if half)
+            pairs.append((series[0], series[1]))
+            ratio = statistics.ratio(series[1], series[0])
+            told.append({"cell": plan.cells[index].text, "ratio": ratio.estimate, "low": ratio.low, "high": ratio.high})
+    floor = statistics.noise_floor(pairs)
+    return (None if floor is None or math.isnan(floor) else floor), told
+
+
+def _sample_rows(plan: Plan, processes: Processes) -> list[SampleRow]:
+    rows = []
+    for (index, twin), members in sorted(processes.items()):
+        for process in members:
+            for number, block in enumerate(process.blocks):
+                rows.append(_sample_row(plan.cells[index], twin, number, process.event, block))
+    return rows
+
+
+def _sample_row(cell: Cell, twin: int, number: int, event: Event, block: timing.Block) -> SampleRow:
+    measured = {f.name: getattr(block, f.name) for f in fields(block)}
+    known = dict(zip(KEY, cell.key, strict=True))
+    return SampleRow(**known, round=event["round"], twin=twin, block=number, load=event["load"], **measured)

@@ -1,0 +1,428 @@
+"""Measure operations on backends: what ``multigrad bench`` does, as a function.
+
+This process stays idle while a worker times: it imports no array library until the last worker has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from multigrad import worker
+from multigrad.backend import Precision
+from multigrad.backend import backend as find_backend
+from multigrad.operation import DTYPES, BadInput, Operation, load_operations
+
+from . import machine, memory, store
+from . import plan as planning
+from .assemble import assemble
+from .plan import Plan, Work
+from .protocol import FULL, QUICK, Protocol
+from .timing import headline
+
+Progress = Callable[[int, int, str], None]
+"""Called with measurements done, measurements in all, and what is running."""
+
+Event = dict[str, Any]
+
+
+def measure(
+    ops: Operation | str | Sequence[Operation | str] | None = None,
+    *,
+    backend: str | Sequence[str] | None = None,
+    device: str | Sequence[str] | None = None,
+    dtype: str | Sequence[str] | None = None,
+    mode: str | Sequence[str] | None = None,
+    variant: str | Sequence[str] | None = None,
+    size: str | Sequence[str] | None = None,
+    threads: int | Sequence[int] | None = None,
+    precision: Precision = "strict",
+    rounds: int | None = None,
+    quick: bool = False,
+    protocol: Protocol | None = None,
+    resume: Path | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+    folder: Path | None = None,
+    machine: str | None = None,
+    progress: Progress | None = None,
+) -> store.Run:
+    """Time every cell of operations × backends × devices × variants × modes × dtypes × sizes × threads.
+
+    A quick run has two rounds, float32 only and one size (the middle one) unless others are named, the variants and
+    modes of a full run, no memory, and later rounds that find what a compiler wrote in the first. A full run has five
+    rounds, float64 and float32, and the largest size as well.
+
+    Args:
+        ops: operations, catalogue names or files; None is the whole catalogue.
+        backend: names, or ``module:ATTRIBUTE``; None is every backend there is.
+        device: ``cpu``, ``cuda``; None is every one that is here.
+        dtype: names; None is float64 and float32 (quick: float32).
+        mode: ``eager``, ``compiled``; None is both.
+        variant: ``forward``, ``analytic``, ``autodiff``, ``native``; None is all.
+        size: named sizes; None is the middle one and the largest (quick: the middle one).
+        threads: threads of each worker, or several counts; None is one for each physical core.
+        precision: what float32 products may be computed in.
+        rounds: processes per cell; None is what the protocol says.
+        quick: a first look in minutes.
+        protocol: other constants than those of a full or quick run.
+        resume: folder of an unfinished run, whose missing cells are measured; everything but ``progress`` is taken
+            from it.
+        seed: seed of inputs and orders.
+        out: folder that holds ``<machine>/<run>/``; a new run is made in it.
+        folder: the run's own folder, instead of ``out``; with neither nothing is kept.
+        machine: name of this machine in the results; None makes one from its GPU or processor.
+        progress: told about every finished measurement.
+
+    Returns:
+        The run: its folder, ``summary`` (one row per cell) and ``samples`` (one row per block) as data frames.
+
+    Raises:
+        BadInput: an unknown name, nothing to measure, or a folder that cannot be written to.
+        KeyboardInterrupt: after what was measured has been made readable.
+    """
+    if resume is not None:
+        return _resumed(Path(resume), progress)
+    chosen = protocol or (QUICK if quick else FULL)
+    if rounds is not None:
+        if rounds < 1:
+            raise BadInput(f"rounds is {rounds}; wanted at least 1")
+        chosen = Protocol(**{**asdict(chosen), "rounds": rounds})
+    plan = planning.make(
+        operations(ops),
+        backends=_list(backend),
+        devices=_list(device),
+        dtypes=_dtypes(_list(dtype), quick),
+        variants=_list(variant) or planning.VARIANTS,
+        modes=_list(mode) or planning.MODES,
+        sizes=_list(size),
+        threads=_threads(threads),
+        precision=precision,
+        seed=seed,
+        quick=quick,
+        twins=chosen.twins,
+    )
+    info = _info(plan, precision)
+    with _folder(out, folder, machine or _machine_name(plan, info)) as place:
+        kept = place if out is not None or folder is not None else None
+        return Conductor(plan, chosen, store.Journal(place, new=True), place, kept, progress, [], info).run()
+
+
+def _list(values: Any) -> list[Any] | None:
+    if values is None:
+        return None
+    return [values] if isinstance(values, str | int | Operation) else list(values)
+
+
+def operations(ops: Operation | str | Sequence[Operation | str] | None) -> list[Operation]:
+    """Return operations given as such, by name or by file; None is the whole catalogue."""
+    if ops is None:
+        return load_operations()
+    found: list[Operation] = []
+    for op in _list(ops) or []:
+        found.extend([op] if isinstance(op, Operation) else load_operations([op]))
+    return list({id(op): op for op in found}.values())
+
+
+def _dtypes(names: list[str] | None, quick: bool) -> Sequence[str]:
+    for name in names or ():
+        if name not in DTYPES:
+            raise BadInput(f"no dtype named {name!r}; there are {', '.join(DTYPES)}")
+    return names or (planning.QUICK_DTYPES if quick else planning.DEFAULT_DTYPES)
+
+
+def _threads(threads: int | Sequence[int] | None) -> list[int]:
+    counts = _list(threads) or [len(machine.physical_cpus())]
+    for count in counts:
+        if not 1 <= count <= len(machine.allowed_cpus()):
+            raise BadInput(f"threads is {count}; wanted 1 to {len(machine.allowed_cpus())}, the processors there are")
+    return counts
+
+
+def _info(plan: Plan, precision: str) -> Event:
+    distributions = {d for c in plan.cells for d in find_backend(c.source).distributions}
+    return {
+        "schema": store.SCHEMA,
+        "command": machine.command(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "seed": plan.seed,
+        "precision": precision,
+        "threads": sorted({c.threads for c in plan.cells}),
+        "git": machine.git_state(),
+        "host": machine.describe(),
+        "versions": machine.versions(distributions),
+        "environment": machine.environment_that_matters(os.environ),
+    }
+
+
+def _machine_name(plan: Plan, info: Event) -> str:
+    measured = {c.device for i, c in enumerate(plan.cells) if i not in plan.refused}
+    return machine.machine_name(info["host"], "cuda" in measured)
+
+
+@contextlib.contextmanager
+def _folder(out: Path | None, folder: Path | None, name: str) -> Iterator[Path]:
+    if folder is not None:
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput(f"cannot make {folder}: {error.strerror}; choose another folder with --out") from error
+        store.check_writable(Path(folder))
+        yield Path(folder)
+    elif out is not None:
+        yield store.new_run(Path(out), machine.slug(name))
+    else:
+        with tempfile.TemporaryDirectory(prefix="multigrad-") as scratch:
+            yield Path(scratch)
+
+
+def _resumed(folder: Path, progress: Progress | None) -> store.Run:
+    if not folder.is_dir():
+        raise BadInput(f"no folder {folder}; wanted the folder of an unfinished run")
+    journal = store.Journal(folder, new=False)
+    events = store.read_journal(folder)
+    info = events[0]["info"]
+    now = _info(Plan.from_json(events[0]["plan"]), info["precision"])
+    for what in ("cpu", "cores", "gpus", "python"):
+        if info["host"][what] != now["host"][what]:
+            raise BadInput(f"{folder} was begun with {what} {info['host'][what]!r}; here it is {now['host'][what]!r}")
+    if info["versions"] != now["versions"]:
+        changed = sorted({n for n, v in {*info["versions"].items()} ^ {*now["versions"].items()}})
+        raise BadInput(f"{folder} was begun with other versions of {', '.join(changed)}; start a new run")
+    plan, protocol = Plan.from_json(events[0]["plan"]), Protocol(**events[0]["protocol"])
+    return Conductor(plan, protocol, journal, folder, folder, progress, events, info).run()
+
+
+@dataclass
+class Conductor:
+    """Runs the workers of a plan, one at a time, and writes down what they say."""
+
+    plan: Plan
+    protocol: Protocol
+    journal: store.Journal
+    place: Path
+    kept: Path | None
+    progress: Progress | None
+    events: list[Event]
+    """What the journal holds already."""
+    info: Event
+    references: dict[int, str] = field(default_factory=dict)
+    """By index of the cell, the file with its inputs and reference."""
+    scratch: Path = Path()
+
+    def run(self) -> store.Run:
+        """Measure what is missing and return the run; also when interrupted, what there is becomes readable."""
+        started = time.perf_counter()
+        state = "interrupted"
+        try:
+            with tempfile.TemporaryDirectory(prefix="multigrad-", ignore_cleanup_errors=True) as scratch:
+                self.scratch = Path(scratch)
+                if not self.events:
+                    plan, protocol = self.plan.to_json(), asdict(self.protocol)
+                    self._note({"event": "run", "info": self.info, "plan": plan, "protocol": protocol})
+                self._measure()
+            state = "complete"
+        finally:
+            self._note({"event": "wall", "wall_s": time.perf_counter() - started})
+            self._note({"event": "end", "state": state})
+            self.journal.close()
+            run = assemble(self.events, self.kept)
+            store.write_run(run)
+        # Everything is in the tables now; an unfinished run keeps its journal to go on from.
+        (self.place / store.JOURNAL).unlink(missing_ok=True)
+        return run
+
+    def _note(self, event: Event) -> None:
+        self.journal.append(event)
+        self.events.append(event)
+
+    def _measure(self) -> None:
+        wanted = [i for i in range(len(self.plan.cells)) if i not in self.plan.refused]
+        rounds = self.protocol.rounds
+        memories = len(wanted) if self.protocol.memory else 0
+        self.total = rounds * (len(wanted) + len(self.plan.twins)) + memories
+        self._find_references(wanted)
+        for number in range(rounds + self.protocol.extra_rounds):
+            alive = [i for i in wanted if not self._failed(i)]
+            if number >= rounds:
+                alive = [i for i in alive if self._unstable(i)]
+            twins = [i for i in self.plan.twins if not self._failed(i)] if number < rounds else []
+            for item in planning.work(self.plan, number, alive, twins):
+                self._work(planning.without(item, self._finished(item)))
+        if self.protocol.memory:
+            for i in wanted:
+                if not self._failed(i) and not any(e["event"] == "memory" and e["cell"] == i for e in self.events):
+                    self._memory(i)
+
+    def _answers(self) -> Iterable[Event]:
+        return (e for e in self.events if e["event"] == "cell")
+
+    def _finished(self, item: Work) -> set[int]:
+        same = (e for e in self._answers() if e["round"] == item.round and e["twin"] == item.twin)
+        return {e["cell"] for e in same}
+
+    def _failed(self, index: int) -> bool:
+        # What was wrong, missing or deadly once is not tried again in the next round.
+        return any(e["cell"] == index and "blocks" not in e for e in self._answers())
+
+    def _unstable(self, index: int) -> bool:
+        kind = headline(self.plan.cells[index].device)
+        medians = [
+            statistics.median(seconds / calls for k, calls, seconds, *_ in e["blocks"] if k == kind)
+            for e in self._answers()
+            if e["cell"] == index and e["twin"] == 0 and "blocks" in e
+        ]
+        if len(medians) < 2:
+            return False
+        low, _, high = statistics.quantiles(medians, n=4, method="inclusive")
+        return bool(high - low > self.protocol.spread_between * statistics.median(medians))
+
+    def _find_references(self, wanted: Collection[int]) -> None:
+        files: dict[tuple[Any, ...], Event] = {}
+        users: dict[int, list[int]] = {}
+        for i in wanted:
+            cell = self.plan.cells[i]
+            path = str(self.scratch / f"reference-{len(files)}.npz")
+            known = {"reference": cell.reference, "size": dict(cell.size), "seed": self.plan.seed, "dtype": cell.dtype}
+            entry = files.setdefault((cell.reference, cell.size, cell.dtype), {**known, "path": path})
+            users.setdefault(list(files.values()).index(entry), []).append(i)
+            self.references[i] = entry["path"]
+        pending = dict(enumerate(files.values()))
+        while pending:
+            order = list(pending)
+            arguments = {"wanted": [pending[i] for i in order]}
+            for message in worker.run(
+                "multigrad.bench.gate:prepare", arguments, timeout_s=self.protocol.cell_timeout_s
+            ):
+                if isinstance(message, worker.Death):
+                    lost = order[message.task or 0]
+                    del pending[lost]
+                    for i in users[lost]:
+                        self._fail(i, 0, 0, "INCONCLUSIVE", f"no reference: {message.reason}")
+                elif "end" in message:
+                    del pending[order[message["end"]]]
+
+    def _fail(self, index: int, round: int, twin: int, verdict: str, reason: str, *, died: bool = False) -> None:
+        event = {"event": "cell", "cell": index, "round": round, "twin": twin, "verdict": verdict, "reason": reason}
+        self._note({**event, "died": died})
+
+    def _work(self, item: Work) -> None:
+        """Let workers measure until no cell is left: one that dies costs the cell it was at."""
+        stillborn = 0
+        while item.cells:
+            begun = False
+            for message in self._run(item):
+                if isinstance(message, worker.Death):
+                    begun = begun or message.task is not None
+                    if message.task is not None:
+                        self._fail(message.task, item.round, item.twin, "FAIL", f"worker {message.reason}", died=True)
+                    stillborn = 0 if begun else stillborn + 1
+                    reason = f"worker {message.reason}"
+                elif "unavailable" in message:
+                    for i in item.cells:
+                        self._fail(i, item.round, item.twin, "UNAVAILABLE", message["unavailable"])
+                else:
+                    begun = begun or "begin" in message
+                    self._hear(item, message)
+            item = planning.without(item, self._finished(item))
+            # Twice dead before its first cell: it is not the cells.
+            if stillborn == 2:
+                for i in item.cells:
+                    self._fail(i, item.round, item.twin, "FAIL", reason, died=True)
+                return
+
+    def _run(self, item: Work) -> Iterator[Event | worker.Death]:
+        cells = {str(i): self.plan.cells[i].to_json() for i in item.cells}
+        arguments = {
+            **self._arguments(item, cells),
+            "calls": {key: self._calls(int(key)) for key in cells},
+            "peaks": self._peaks_wanted(item),
+        }
+        caches = self.protocol.share_compiled
+        name = item.backend if caches else f"{item.backend}-{item.round}-{item.twin}"
+        environment = self._environment(item, name, caches)
+        timeout_s = self.protocol.cell_timeout_s
+        cpus = _cpus(item.threads)
+        target = "multigrad.bench.worker:measure"
+        yield from worker.run(target, arguments, environment=environment, cpus=cpus, timeout_s=timeout_s)
+
+    def _arguments(self, item: Work, cells: Mapping[str, Any]) -> Event:
+        return {
+            "protocol": asdict(self.protocol),
+            "source": item.source,
+            "device": item.device,
+            "threads": item.threads,
+            "precision": item.precision,
+            "cells": cells,
+            "references": {key: self.references[int(key)] for key in cells},
+        }
+
+    def _environment(self, item: Work, name: str, caches: bool) -> dict[str, str | None]:
+        # Compilers write below the folder for temporary files: an own one is empty, and goes with the run.
+        temporary = self.scratch / machine.slug(f"{name} {item.device} {item.threads}")
+        temporary.mkdir(exist_ok=True)
+        one = find_backend(item.source)
+        return {
+            **dict.fromkeys(machine.UNSET_VARIABLES),
+            **one.environment(item.device, item.threads, item.precision, caches=caches),  # type: ignore[arg-type]
+            "TMPDIR": str(temporary),
+        }
+
+    def _calls(self, index: int) -> dict[str, int] | None:
+        """Return the calls per block that an earlier process found: what round 0 fixes holds for all."""
+        return next((e["calls"] for e in self._answers() if e["cell"] == index and "calls" in e), None)
+
+    def _peaks_wanted(self, item: Work) -> Event | None:
+        found = [e for e in self.events if e["event"] == "peaks"]
+        here = [e for e in found if (e["device"], e["threads"]) == (item.device, item.threads)]
+        if any(e["backend"] == item.backend and e["precision"] == item.precision for e in here) or item.twin:
+            return None
+        dtypes = sorted({c.dtype for i in item.cells for c in [self.plan.cells[i]]})
+        return {"dtypes": dtypes, "bandwidth": not any(e["bandwidth"] for e in here)}
+
+    def _hear(self, item: Work, message: Event) -> None:
+        where = {"round": item.round, "twin": item.twin}
+        group = f"{item.backend} {item.device} {item.threads} {item.precision}"
+        if "worker" in message:
+            self._note({"event": "worker", **where, "group": group, "facts": message["worker"]})
+        elif "peaks" in message:
+            place = {"backend": item.backend, "device": item.device, "threads": item.threads}
+            self._note({"event": "peaks", **where, **place, "precision": item.precision, **message["peaks"]})
+        elif "end" in message:
+            answer = {k: v for k, v in message.items() if k != "end"}
+            self._note({"event": "cell", "cell": message["end"], **where, "group": group, **answer})
+            self._tick(self.plan.cells[message["end"]].text)
+
+    def _tick(self, text: str) -> None:
+        if self.progress:
+            done = sum(e["event"] in ("cell", "memory") for e in self.events)
+            self.progress(done, max(done, self.total), text)
+
+    def _memory(self, index: int) -> None:
+        cell = self.plan.cells[index]
+        item = Work(cell.source, cell.backend, cell.device, cell.threads, cell.precision, 0, 0, (index,))
+        arguments = self._arguments(item, {str(index): cell.to_json()})
+        # Compile time is not measured here, so compiled code may be found again.
+        environment = {**self._environment(item, f"{item.backend} memory", True), **memory.ENVIRONMENT}
+        target = "multigrad.bench.worker:measure_memory"
+        answer: Event = {"peak_bytes": None, "reason": "the worker said nothing"}
+        limits = {"cpus": _cpus(item.threads), "timeout_s": self.protocol.cell_timeout_s}
+        for message in worker.run(target, arguments, environment=environment, **limits):  # type: ignore[arg-type]
+            if isinstance(message, worker.Death):
+                answer = {"peak_bytes": None, "reason": message.reason}
+            elif "end" in message:
+                answer = {"peak_bytes": message.get("peak_bytes"), "reason": message["reason"]}
+        self._note({"event": "memory", "cell": index, **answer})
+        self._tick(f"memory of {cell.text}")
+
+
+def _cpus(threads: int) -> list[int]:
+    cores = machine.physical_cpus()
+    return (cores if threads <= len(cores) else machine.allowed_cpus())[:threads]

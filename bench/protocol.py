@@ -1,0 +1,116 @@
+"""Every constant of a measurement, in one place, with its reason and, where it has one, its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+def _because(default: Any, reason: str) -> Any:
+    return field(default=default, metadata={"doc": reason})
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a measurement is made. The defaults are those of a full run; :data:`QUICK` and :data:`GATE` differ."""
+
+    rounds: int = _because(
+        5,
+        "Processes per cell. Noise lives between processes: identical builds have differed by 11 % while each process "
+        "claimed ±0. Five give an interval from lowest to highest that covers the median in 94 % of cases (1 − 2/2⁵).",
+    )
+    extra_rounds: int = _because(
+        2, "Further processes for cells that are unstable between processes: more blocks would not help them."
+    )
+    warmup_calls: int = _because(3, "The first calls after the first one still fill caches and branch predictors.")
+    warmup_s: float = _because(0.1, "A clock governor needs tens of milliseconds to reach its speed.")
+    warmup_window: int = _because(5, "Calls whose median is compared with the median of as many before them.")
+    warmup_agreement: float = _because(0.05, "Two successive medians that differ by less are called steady.")
+    warmup_limit_s: float = _because(2.0, "After this the cell is measured all the same, and flagged `not-warm`.")
+    block_s: float = _because(5e-3, "Long against a scheduler's tick (1 to 4 ms), so that one tick is not the result.")
+    block_timer_steps: int = _because(1000, "A block is read to 0.1 % of the timer's resolution.")
+    block_waits: int = _because(100, "The one wait at the end of a pipelined block is at most 1 % of it.")
+    process_blocks: int = _because(10, "Fewer have no quartiles worth the name.")
+    process_s: float = _because(0.25, "The least time in blocks per process and cell.")
+    process_limit_s: float = _because(2.0, "The most; then unstable cells need more processes, not more blocks.")
+    setup_share: float = _because(
+        1.5,
+        "A cell that was dear to set up (compiling, importing) is measured for up to this many times as long, within "
+        "the limit, so that at least 60 % of a run is measurement: 1.5 / (1 + 1.5).",
+    )
+    other_blocks: int = _because(5, "Blocks of the kind that is not the headline: they need a median only.")
+    kept_outputs_bytes: int = _because(
+        2**28, "A pipelined block on the CPU keeps every output until its wait; this many bytes of them at most."
+    )
+    transfers: int = _because(3, "Copies to and from the device; the median is kept.")
+    cell_timeout_s: float = _because(
+        600.0, "A worker that gives no sign for so long hangs: no compiler of a catalogue operation has needed it."
+    )
+    level: float = _because(0.95, "Confidence of every interval.")
+    resamples: int = _because(2000, "Bootstrap resamples: the 2.5 % quantile then rests on 50 of them.")
+    spread_within: float = _because(0.10, "Interquartile range over median of the blocks; above is `spread-within`.")
+    spread_between: float = _because(
+        0.05, "Interquartile range over median of the process medians; above is `spread-between`."
+    )
+    short_block_s: float = _because(1e-3, "A block below is at the mercy of one interrupt: `short-block`.")
+    slow_first_block: float = _because(1.1, "First block over the median of the others; above is `slow-first-block`.")
+    overhead_factor: float = _because(3.0, "Below so many empty operations, what is measured is the call itself.")
+    busy_share: float = _because(1.1, "CPU time over wall time and threads; above, more threads ran than were allowed.")
+    idle_share: float = _because(
+        0.9, "CPU time over wall time; below, on the CPU, the process was kept waiting for its processor: `preempted`."
+    )
+    clock_drop: float = _because(0.9, "Clock over the fastest clock seen in the cell; below is `throttled`.")
+    effect: float = _because(0.05, "A change of less is not worth a word.")
+    floor_factor: float = _because(2.0, "A change must clear the noise floor of the A/A pairs this many times.")
+    twins: int = _because(2, "A/A pairs for each worker: cells measured twice, in processes of their own.")
+    roof_percent_limit: float = _because(105.0, "Above its roof a cell is a mistake of the model, not a triumph.")
+    peak_s: float = _because(0.3, "Time for each peak (a large product, a copy, a triad); the best pass counts.")
+    peak_product_flops: float = _because(
+        2e9, "Of the product whose rate is the peak on a CPU: side 1000, far into the regime that BLAS is tuned for."
+    )
+    peak_product_device_flops: float = _because(
+        1e12, "The same on an accelerator: side 8000 fills its multiprocessors."
+    )
+    peak_caches: float = _because(
+        4.0, "Arrays of the bandwidth test over the last cache, as STREAM demands (McCalpin, run rules)."
+    )
+    peak_array_bytes: int = _because(
+        2**31, "No array of the bandwidth test is larger; virtual machines report caches they do not have alone."
+    )
+    memory: bool = _because(True, "Whether memory is measured, in one further process for each cell.")
+    share_compiled: bool = _because(
+        False,
+        "Whether the later rounds find what a compiler wrote in the first. The folder is empty when a run begins, so "
+        "the first call of round 0 is cold either way, and it is the one that is reported.",
+    )
+
+
+FULL = Protocol()
+"""What a result that is shown to others is measured with."""
+
+GATE = Protocol(rounds=10)
+"""What a regression gate is measured with: twice the processes, so that a tenth is found and noise is not."""
+
+QUICK = Protocol(
+    rounds=2,
+    extra_rounds=0,
+    warmup_s=0.02,
+    warmup_limit_s=0.2,
+    process_s=0.05,
+    process_limit_s=0.3,
+    setup_share=0.0,
+    other_blocks=3,
+    twins=2,
+    peak_s=0.1,
+    peak_array_bytes=2**27,
+    memory=False,
+    share_compiled=True,
+)
+"""A first look in minutes: two processes, so that an interval exists at all, and no memory."""
+
+
+def constants_markdown(protocol: Protocol = FULL) -> str:
+    """Return the table of the constants with their reasons."""
+    lines = ["| constant | value | why |", "|---|---|---|"]
+    lines += [f"| `{f.name}` | {getattr(protocol, f.name):g} | {f.metadata['doc']} |" for f in fields(protocol)]
+    return "\n".join(lines) + "\n"

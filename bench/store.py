@@ -1,0 +1,462 @@
+"""The files of a run: a journal while it runs, tables when it ends; each file complete or absent."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import errno
+import fcntl
+import gzip
+import io
+import json
+import math
+import os
+import secrets
+import shutil
+import time
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from multigrad.operation import BadInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = 1
+"""Version of the files. It changes when a column changes its meaning; appending a column does not."""
+
+JOURNAL, RUN, MATRIX = "journal.jsonl", "run.json", "matrix.csv"
+SUMMARY, SAMPLES = "summary.csv", "samples.csv.gz"
+
+FREE_BYTES = 2**26
+"""Room that a run must find on its disk: the largest journal of a full run is a few tens of MB."""
+
+
+def _doc(text: str) -> Any:
+    return field(metadata={"doc": text})
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """One cell: one variant of one operation at one size on one backend, from all its processes."""
+
+    operation: str = _doc("Name of the operation.")
+    variant: str = _doc("`forward`, `analytic` (hand-derived), `autodiff` (the framework's own) or `native`.")
+    mode: str = _doc("`eager` or `compiled`.")
+    backend: str = _doc("Name of the backend.")
+    device: str = _doc("`cpu` or `cuda`.")
+    dtype: str = _doc("Floating-point type of inputs and outputs.")
+    sizes: str = _doc("Dimensions and parameters, such as `m=512 k=256 n=256`.")
+    threads: int = _doc("Threads every library was allowed; the process was bound to as many physical cores.")
+    precision: str = _doc("`strict`: float32 products in float32. `tf32`: TensorFloat-32 allowed.")
+    median_s: float = _doc("Seconds per call: median of the process medians, of blocks of the kind in `headline`.")
+    ci_low_s: float = _doc("Lower end of its 95 % interval in seconds, from a bootstrap of processes, then blocks.")
+    ci_high_s: float = _doc("Upper end of its 95 % interval in seconds.")
+    min_s: float = _doc("Seconds per call of the fastest block.")
+    q1_s: float = _doc("First quartile of the seconds per call over all blocks.")
+    q3_s: float = _doc("Third quartile of the seconds per call over all blocks.")
+    processes: int = _doc("Fresh processes that measured it.")
+    blocks: int = _doc("Timed blocks of the headline's kind in all processes together.")
+    first_call_s: float = _doc("Seconds from having the function to having its first result, compiling included; cold.")
+    dispatch_s: float = _doc("Seconds until a call returns, without waiting for its result; median.")
+    to_device_s: float = _doc("Seconds to copy all its arguments to the device; median of the processes.")
+    to_host_s: float = _doc("Seconds to copy all its results to the host; median of the processes.")
+    flops: float | None = _doc("Floating-point operations of one call, by the cost model.")
+    bytes: float | None = _doc("Bytes that one call must move at least, by the cost model.")
+    gflop_per_s: float | None = _doc("`flops` over `median_s`, in 10⁹ operations per second.")
+    gbyte_per_s: float | None = _doc("`bytes` over `median_s`, in 10⁹ bytes per second.")
+    roof_percent: float | None = _doc("Least time that peak rate and bandwidth allow, over `median_s`, in percent.")
+    peak_bytes: float | None = _doc(
+        "Peak memory of one call beyond its arguments, in bytes, from a process of its own."
+    )
+    verdict: str = _doc("PASS or NOTE: the result is right and has a time; else why there is none.")
+    flags: str = _doc("What is doubtful about the time, separated by spaces; a flagged cell cannot be a winner.")
+    reason: str = _doc("What is wrong, missing or worth knowing; empty for a plain PASS.")
+    size: str = _doc("The size's name in the operation, such as `medium`.")
+    headline: str = _doc("`latency` (every call waited for; CPU) or `pipelined` (n calls, one wait; accelerators).")
+    latency_s: float = _doc("Seconds per call when every call is waited for: median of the process medians.")
+    pipelined_s: float = _doc("Seconds per call when n calls are made before one wait: median of the process medians.")
+    calls: int = _doc("Calls in a block of the headline's kind.")
+    trace_s: float | None = _doc("Seconds of the first call spent tracing, where the framework tells.")
+    lower_s: float | None = _doc("Seconds of the first call spent lowering, where the framework tells.")
+    compile_s: float | None = _doc("Seconds of the first call spent compiling, where the framework tells.")
+    import_s: float = _doc("Seconds to import and open the framework; median of the processes.")
+    first_operation_s: float = _doc("Seconds of the device's first transfer and addition; median of the processes.")
+    bound: str = _doc("What binds under the roof, `compute` or `memory`; empty without a cost model.")
+    ratio: float = _doc("Largest error of the gate, over its bound.")
+
+
+@dataclass(frozen=True)
+class SampleRow:
+    """One timed block."""
+
+    operation: str = _doc("Name of the operation.")
+    variant: str = _doc("`forward`, `analytic`, `autodiff` or `native`.")
+    mode: str = _doc("`eager` or `compiled`.")
+    backend: str = _doc("Name of the backend.")
+    device: str = _doc("`cpu` or `cuda`.")
+    dtype: str = _doc("Floating-point type of inputs and outputs.")
+    sizes: str = _doc("Dimensions and parameters, such as `m=512 k=256 n=256`.")
+    threads: int = _doc("Threads every library was allowed.")
+    precision: str = _doc("`strict` or `tf32`.")
+    round: int = _doc("Round, from 0. Round, cell and twin together name a process.")
+    twin: int = _doc("0; 1 for the second half of an A/A pair, which is no part of the summary.")
+    block: int = _doc("Number of the block in its process, from 0, in order of time.")
+    kind: str = _doc("`latency`: every call waited for. `pipelined`: n calls, then one wait.")
+    calls: int = _doc("Calls in the block, a power of two.")
+    block_s: float = _doc("Wall time of the whole block, in seconds.")
+    dispatch_s: float | None = _doc("Wall time until the last call returned, before the wait, in seconds.")
+    cpu_s: float = _doc("CPU time of all threads of the process during the block, in seconds.")
+    involuntary_switches: int = _doc("Times the kernel took the processor away from the process during the block.")
+    clock_hz: float | None = _doc("Clock of the first processor used, after the block, in Hz; empty where unknown.")
+    device_clock_hz: float | None = _doc("Clock of the GPU's multiprocessors, after the block, in Hz.")
+    throttle_reasons: int = _doc("The GPU driver's reasons for slowing down, as its bit mask; 0 is none.")
+    load: float = _doc("Load of the machine over the last minute when the cell ended: processes that wanted to run.")
+
+
+KEY = ("operation", "variant", "mode", "backend", "device", "dtype", "sizes", "threads", "precision")
+"""The columns that make a row of the summary the same cell in another run."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, read or just measured."""
+
+    folder: Path | None
+    """Where its files lie; None if it was not to be kept."""
+    info: dict[str, Any]
+    """What ``run.json`` holds."""
+    summary: pd.DataFrame
+    """One row per cell, the columns of :class:`SummaryRow`."""
+    samples: pd.DataFrame
+    """One row per block, the columns of :class:`SampleRow`."""
+    matrix: pd.DataFrame | None = None
+    """The correctness matrix, if the run has one."""
+
+    @property
+    def noise_floor(self) -> float | None:
+        """Largest relative difference between the halves of an A/A pair; None without one."""
+        floor: float | None = self.info.get("noise_floor")
+        return floor
+
+
+def new_run(root: Path, machine: str) -> Path:
+    """Make the folder of a new run, ``root/machine/YYYYmmdd-HHMMSS-xxxx``, and return it.
+
+    Raises:
+        BadInput: it cannot be made, or the disk is full.
+    """
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    folder = Path(root) / machine / name
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise BadInput(f"cannot make {folder}: {error.strerror}; choose another folder with --out") from error
+    check_writable(folder)
+    return folder
+
+
+def check_writable(folder: Path) -> None:
+    """Make sure that a folder can be written to and has room.
+
+    Raises:
+        BadInput: it cannot, in one line.
+    """
+    probe = folder / f".probe-{os.getpid()}"
+    try:
+        probe.write_text("x", encoding="utf-8")
+        probe.unlink()
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise BadInput(f"cannot write into {folder}: {error.strerror}; choose another folder with --out") from error
+    if free < FREE_BYTES:
+        raise BadInput(f"{folder}: {free / 2**20:.0f} MiB free on its disk; a run needs {FREE_BYTES / 2**20:.0f} MiB")
+
+
+@contextlib.contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    """Give a path to write to that becomes the real one when everything is on disk, and vanishes otherwise."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, complete or not at all."""
+    with _aside(Path(path)) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_frame(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV, compressed if the name ends in ``.gz``, complete or not at all."""
+    path = Path(path)
+    with _aside(path) as temporary:
+        data = frame.to_csv(index=False, lineterminator="\n").encode()
+        # No time and no name in the compressed file: the same table is the same bytes.
+        temporary.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+
+
+def to_frame(rows: Sequence[Any], row_class: type) -> pd.DataFrame:
+    """Return dataclass instances as a table whose columns have the types of the fields."""
+    import pandas as pd
+
+    columns = {f.name: [getattr(row, f.name) for row in rows] for f in fields(row_class)}
+    return pd.DataFrame({name: _typed(values, *_type(row_class, name)) for name, values in columns.items()})
+
+
+def _type(row_class: type, name: str) -> tuple[type, bool]:
+    hint = typing.get_type_hints(row_class)[name]
+    options = [t for t in typing.get_args(hint) if t is not type(None)] or [hint]
+    return options[0], type(None) in typing.get_args(hint)
+
+
+def _typed(values: list[Any], kind: type, optional: bool) -> Any:
+    import pandas as pd
+
+    if kind is float:
+        return pd.Series([math.nan if v is None else float(v) for v in values], dtype="float64")
+    if kind is int and not optional:
+        return pd.Series(values, dtype="int64")
+    return pd.Series(values, dtype=object)
+
+
+def read_rows(path: Path, row_class: type) -> pd.DataFrame:
+    """Read a table whose columns are the fields of a row class.
+
+    A number may be empty where its field is optional, or in a row whose verdict is not PASS or NOTE.
+
+    Raises:
+        BadInput: the file is not there or damaged; the message names file, row (a line of the file) and column.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
+        header, *lines = list(csv.reader(io.StringIO(text), strict=True)) or [[]]
+    except FileNotFoundError as error:
+        raise BadInput(
+            f"no file {path}; it is written when a run ends (--resume goes on with an unfinished one)"
+        ) from error
+    except (OSError, EOFError, ValueError, csv.Error) as error:
+        raise BadInput(f"{path} cannot be read: {error}") from error
+    names = [f.name for f in fields(row_class)]
+    missing = [name for name in names if name not in header]
+    if missing:
+        raise BadInput(f"{path}: row 1: column {missing[0]!r} is missing; wanted {', '.join(names)}")
+    for number, line in enumerate(lines, 2):
+        if len(line) != len(header):
+            raise BadInput(f"{path}: row {number}: found {len(line)} values, wanted {len(header)}")
+    verdicts = [line[header.index("verdict")] for line in lines] if "verdict" in header else None
+    needed = [verdicts is None or verdicts[i] in ("PASS", "NOTE") for i in range(len(lines))]
+    import pandas as pd
+
+    columns = {}
+    for name in names:
+        at = header.index(name)
+        kind, optional = _type(row_class, name)
+        values = [_value(path, i + 2, name, line[at], kind, not optional and needed[i]) for i, line in enumerate(lines)]
+        columns[name] = _typed(values, kind, optional or None in values)
+    return pd.DataFrame(columns)
+
+
+def _value(path: Path, row: int, column: str, text: str, kind: type, needed: bool) -> Any:
+    if kind is str:
+        return text
+    if text in ("", "nan", "NaN"):
+        if needed:
+            raise BadInput(f"{path}: row {row}: column {column!r} is {text or 'empty'}; wanted a number")
+        return None
+    if kind is bool:
+        if text not in ("True", "False"):
+            raise BadInput(f"{path}: row {row}: column {column!r} is {text!r}; wanted True or False")
+        return text == "True"
+    try:
+        value = float(text)
+    except ValueError:
+        raise BadInput(f"{path}: row {row}: column {column!r} is {text!r}; wanted a number") from None
+    if kind is int and value != int(value):
+        raise BadInput(f"{path}: row {row}: column {column!r} is {text}; wanted a whole number")
+    return int(value) if kind is int else value
+
+
+def read_info(folder: Path) -> dict[str, Any]:
+    """Return what ``run.json`` holds.
+
+    Raises:
+        BadInput: it is not there, not JSON, or of another version.
+    """
+    path = Path(folder) / RUN
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BadInput(f"{folder} is no run: it has no {RUN}") from error
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} cannot be read: {error}") from error
+    if not isinstance(info, dict) or info.get("schema") != SCHEMA:
+        found = info.get("schema") if isinstance(info, dict) else type(info).__name__
+        raise BadInput(f"{path}: schema is {found!r}; this version reads {SCHEMA}")
+    return info
+
+
+def load_run(folder: Path) -> Run:
+    """Read a run. One that was killed is first rebuilt from its journal.
+
+    Raises:
+        BadInput: there is none, or a file is damaged.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise BadInput(f"no folder {folder}; wanted the folder of a run, such as results/<machine>/<run>")
+    if (folder / JOURNAL).exists() and not (folder / SUMMARY).exists():
+        rebuild(folder)
+    info = read_info(folder)
+    tables: dict[str, pd.DataFrame | None] = {}
+    for name, row_class in ((SUMMARY, SummaryRow), (SAMPLES, SampleRow), (MATRIX, _matrix_row())):
+        tables[name] = read_rows(folder / name, row_class) if (folder / name).exists() else None
+    if tables[SUMMARY] is None and tables[MATRIX] is None:
+        raise BadInput(f"{folder} holds neither {SUMMARY} nor {MATRIX}")
+    empty = to_frame([], SummaryRow), to_frame([], SampleRow)
+    summary, samples = (e if t is None else t for e, t in zip(empty, (tables[SUMMARY], tables[SAMPLES]), strict=True))
+    return Run(folder, info, summary, samples, tables[MATRIX])
+
+
+def _matrix_row() -> type:
+    from multigrad.matrix import MatrixRow
+
+    return MatrixRow
+
+
+def rebuild(folder: Path) -> Run:
+    """Write the tables of a run from its journal, and return the run.
+
+    Raises:
+        BadInput: there is no journal, or it is damaged.
+    """
+    from .assemble import assemble
+
+    folder = Path(folder)
+    run = assemble(read_journal(folder), folder)
+    write_run(run)
+    return run
+
+
+def write_run(run: Run) -> None:
+    """Write the tables and ``run.json`` of a run into its folder."""
+    if run.folder is None:
+        return
+    write_frame(run.samples, run.folder / SAMPLES)
+    write_frame(run.summary, run.folder / SUMMARY)
+    write_text(run.folder / RUN, json.dumps(run.info, indent=1, ensure_ascii=False) + "\n")
+
+
+class Journal:
+    """What is measured, on disk at once: one JSON object a line. Open, it belongs to one process."""
+
+    def __init__(self, folder: Path, *, new: bool) -> None:
+        """Open the journal of a run.
+
+        Raises:
+            BadInput: there is one already (or none, to go on with), or another process has it open.
+        """
+        self.path = Path(folder) / JOURNAL
+        if new and any((Path(folder) / name).exists() for name in (JOURNAL, SUMMARY)):
+            raise BadInput(f"{folder} already holds a run; two runs do not mix: choose another folder or --resume")
+        if not new and not self.path.exists():
+            raise BadInput(f"{folder} has no {JOURNAL}: it is complete, or no run")
+        try:
+            self.file: TextIO = self.path.open("x" if new else "r+", encoding="utf-8")
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            taken = error.errno in (errno.EWOULDBLOCK, errno.EEXIST)
+            said = "another process is writing it" if taken else error.strerror
+            raise BadInput(f"cannot write {self.path}: {said}") from error
+        if not new:
+            self._drop_half_a_line()
+
+    def _drop_half_a_line(self) -> None:
+        # A process that was killed may have left one.
+        data = self.path.read_bytes()
+        self.file.truncate(data.rfind(b"\n") + 1)
+        self.file.seek(0, os.SEEK_END)
+
+    def append(self, event: Mapping[str, Any]) -> None:
+        """Write an event and return when it is on disk.
+
+        Raises:
+            BadInput: the disk is full.
+        """
+        try:
+            self.file.write(json.dumps(event, ensure_ascii=False) + "\n")
+            self.file.flush()
+            os.fsync(self.file.fileno())
+        except OSError as error:
+            raise BadInput(
+                f"cannot write {self.path}: {error.strerror}; what is in it is kept, --resume goes on"
+            ) from error
+
+    def close(self) -> None:
+        """Give the journal back."""
+        with contextlib.suppress(OSError):
+            self.file.close()
+
+
+def read_journal(folder: Path) -> list[dict[str, Any]]:
+    """Return the events of a run.
+
+    Raises:
+        BadInput: there is no journal, or a line of it (other than half a last one) is not JSON.
+    """
+    path = Path(folder) / JOURNAL
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError as error:
+        raise BadInput(f"{folder} has no {JOURNAL}: it is complete, or no run") from error
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} cannot be read: {error}") from error
+    events = []
+    for number, line in enumerate(lines[:-1], 1):  # what follows the last new line is half a line, or nothing
+        try:
+            events.append(json.loads(line))
+        except ValueError as error:
+            raise BadInput(f"{path}: row {number}: not JSON: {error}") from error
+    if not events or events[0].get("event") != "run":
+        raise BadInput(f"{path}: row 1: no run begins here")
+    return events
+
+
+def columns_markdown() -> str:
+    """Return the documentation of every file of a run, from the row classes."""
+    parts = ["# Results", _PREFACE.strip()]
+    for name, row_class in ((MATRIX, _matrix_row()), (SUMMARY, SummaryRow), (SAMPLES, SampleRow)):
+        lines = ["| column | type | meaning |", "| --- | --- | --- |"]
+        for f in fields(row_class):
+            kind, optional = _type(row_class, f.name)
+            lines.append(
+                f"| `{f.name}` | {kind.__name__}{', may be empty' if optional else ''} | {f.metadata['doc']} |"
+            )
+        parts += [f"## {name}", (row_class.__doc__ or "").split("\n")[0], "\n".join(lines)]
+    from .assemble import FLAGS
+
+    parts += ["## Flags", "\n".join(f"- `{name}`: {meaning}" for name, meaning in FLAGS.items())]
+    return "\n\n".join(parts) + "\n"
+
+
+_PREFACE = """
+Written by the tool, one folder for each machine and run: `results/<machine>/<run>/`. This page is generated from the
+row classes in the source. Numbers are in SI units, which stand in the column names. A number is empty where its row has
+no right result (see `verdict`), or where its column says so.
+
+`run.json` holds the schema version, the command, the seed, the state of the source, the host and its devices, versions,
+threads and precision as the libraries reported them, the environment variables that matter, the noise floor of the A/A
+pairs, and every constant of the protocol. An unfinished run also has `journal.jsonl`, from which `--resume` goes on.
+"""

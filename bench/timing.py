@@ -1,0 +1,255 @@
+"""Timing of one function in one process: warm-up, calibration, blocks. Every block is kept.
+
+Nothing here knows a framework: a function, its arguments and a way to wait are all it is given.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import math
+import resource
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .protocol import Protocol
+
+Call = Callable[..., Sequence[Any]]
+Wait = Callable[[Sequence[Any]], None]
+
+LATENCY, PIPELINED = "latency", "pipelined"
+"""Kinds of block: every call waited for, or n calls and one wait."""
+
+
+def headline(device: str) -> str:
+    """Return which kind of block stands in the table.
+
+    On a CPU every call is waited for: waiting costs next to nothing there, and independent calls would otherwise share
+    its cores. On an accelerator the queue is kept full, as a program keeps it.
+    """
+    return LATENCY if device == "cpu" else PIPELINED
+
+
+@dataclass(frozen=True)
+class Guards:
+    """What is read beside every block, outside its time."""
+
+    clock: Callable[[], float | None] = lambda: None
+    """Clock of the processor in Hz; None where nobody says."""
+    device: Callable[[], tuple[float | None, int]] = lambda: (None, 0)
+    """Clock of the device in Hz and the reasons for which its driver slows it down, as a bit mask."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """n calls, timed together."""
+
+    kind: str = field(metadata={"doc": "`latency`: every call waited for. `pipelined`: n calls, then one wait."})
+    calls: int = field(metadata={"doc": "Calls in the block, a power of two."})
+    block_s: float = field(metadata={"doc": "Wall time of the whole block, in seconds."})
+    dispatch_s: float | None = field(metadata={"doc": "Wall time until the last call returned, before the wait, in s."})
+    cpu_s: float = field(metadata={"doc": "CPU time of all threads of the process during the block, in seconds."})
+    involuntary_switches: int = field(metadata={"doc": "Times the kernel took the processor away during the block."})
+    clock_hz: float | None = field(metadata={"doc": "Clock of the first processor used, after the block, in Hz."})
+    device_clock_hz: float | None = field(
+        metadata={"doc": "Clock of the GPU's multiprocessors, after the block, in Hz."}
+    )
+    throttle_reasons: int = field(metadata={"doc": "The GPU driver's reasons for slowing down, a bit mask; 0 is none."})
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What one process found out about one function."""
+
+    blocks: list[Block]
+    calls: dict[str, int]
+    """Calls per block, by kind."""
+    warmup_s: float
+    warm: bool
+    """Whether two successive medians agreed before the time was up."""
+    wait_s: float
+    """What it costs to wait for something that is done."""
+    blocks_s: float
+    """Time spent inside timed blocks, calibration included."""
+
+
+def timer_step(clock: Callable[[], float] = time.perf_counter) -> float:
+    """Return the smallest step in seconds that the timer is seen to make."""
+
+    def step() -> float:
+        start = clock()
+        while (now := clock()) == start:
+            pass
+        return now - start
+
+    return min(step() for _ in range(100))
+
+
+def wait_cost(wait: Wait, finished: Sequence[Any], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Return the median time in seconds of waiting for arrays that are there."""
+    durations = []
+    for _ in range(21):
+        start = clock()
+        wait(finished)
+        durations.append(clock() - start)
+    return statistics.median(durations)
+
+
+def measure(
+    function: Call,
+    arguments: Sequence[Any],
+    wait: Wait,
+    protocol: Protocol,
+    *,
+    headline: str = LATENCY,
+    budget_s: float | None = None,
+    calls: dict[str, int] | None = None,
+    keep: int | None = None,
+    guards: Guards | None = None,
+) -> Timing:
+    """Warm up, calibrate and time blocks of both kinds.
+
+    Args:
+        function: returns a sequence of arrays; already called once.
+        arguments: its arguments.
+        wait: returns when arrays are computed.
+        protocol: the constants.
+        headline: the kind that gets the full number of blocks.
+        budget_s: seconds in blocks of the headline's kind; None is the protocol's least.
+        calls: calls per block as round 0 found them; None calibrates.
+        keep: how many calls' outputs a pipelined block may hold; None keeps the last one only, which is enough where
+            a device works in order.
+        guards: what to read beside every block.
+    """
+    guards = guards or Guards()
+    warmup_s, warm, estimate = warm_up(function, arguments, wait, protocol)
+    wait_s = wait_cost(wait, function(*arguments))
+    runners = {
+        LATENCY: _latency_block(function, arguments, wait),
+        PIPELINED: _pipelined_block(function, arguments, wait, keep),
+    }
+    other = PIPELINED if headline == LATENCY else LATENCY
+    started = time.perf_counter()
+    found = dict(calls or {})
+    for kind in (headline, other):
+        if kind not in found:
+            waits = protocol.block_waits * wait_s if kind == PIPELINED else 0.0
+            target = max(protocol.block_s, protocol.block_timer_steps * timer_step(), waits)
+            found[kind] = calibrate(runners[kind], estimate, target, keep if kind == PIPELINED else None)
+    budget = max(protocol.process_s, budget_s or 0.0)
+    blocks = _blocks(headline, runners[headline], found[headline], protocol.process_blocks, budget, protocol, guards)
+    blocks += _blocks(other, runners[other], found[other], protocol.other_blocks, 0.0, protocol, guards)
+    return Timing(blocks, found, warmup_s, warm, wait_s, time.perf_counter() - started)
+
+
+def warm_up(function: Call, arguments: Sequence[Any], wait: Wait, protocol: Protocol) -> tuple[float, bool, float]:
+    """Call until the time of a call is steady.
+
+    Returns:
+        Seconds spent, whether it became steady, and the last median in seconds per call.
+    """
+    clock = time.perf_counter
+    started = clock()
+    durations: list[float] = []
+    previous = math.nan
+    while True:
+        start = clock()
+        wait(function(*arguments))
+        now = clock()
+        durations.append(now - start)
+        spent = now - started
+        # Of a call so long that ten do not fit into the limit, single calls are compared.
+        window = protocol.warmup_window if 2 * protocol.warmup_window * durations[0] < protocol.warmup_limit_s else 1
+        if len(durations) % window == 0:
+            median = statistics.median(durations[-window:])
+            steady = abs(median - previous) < protocol.warmup_agreement * previous
+            previous = median
+            if steady and len(durations) >= protocol.warmup_calls and spent >= protocol.warmup_s:
+                return spent, True, median
+        if spent >= protocol.warmup_limit_s and len(durations) >= protocol.warmup_calls:
+            return spent, False, statistics.median(durations[-window:])
+
+
+Runner = Callable[[int], tuple[float, float | None]]
+"""Runs a block of n calls and returns (seconds, seconds before the wait)."""
+
+
+def _latency_block(function: Call, arguments: Sequence[Any], wait: Wait) -> Runner:
+    def block(calls: int) -> tuple[float, float | None]:
+        steps = itertools.repeat(None, calls)
+        start = time.perf_counter()
+        for _ in steps:
+            wait(function(*arguments))
+        return time.perf_counter() - start, None
+
+    return block
+
+
+def _pipelined_block(function: Call, arguments: Sequence[Any], wait: Wait, keep: int | None) -> Runner:
+    def last_only(calls: int) -> tuple[float, float | None]:
+        steps = itertools.repeat(None, calls)
+        start = time.perf_counter()
+        for _ in steps:
+            outputs = function(*arguments)
+        dispatched = time.perf_counter() - start
+        wait(outputs)
+        return time.perf_counter() - start, dispatched
+
+    def all_outputs(calls: int) -> tuple[float, float | None]:
+        # On a CPU independent calls may finish out of order: the last one's end is not the end of all.
+        steps = itertools.repeat(None, calls)
+        start = time.perf_counter()
+        pending = [function(*arguments) for _ in steps]
+        dispatched = time.perf_counter() - start
+        wait([array for outputs in pending for array in outputs])
+        return time.perf_counter() - start, dispatched
+
+    return last_only if keep is None else all_outputs
+
+
+def calibrate(block: Runner, estimate_s: float, target_s: float, most: int | None = None) -> int:
+    """Return the least power of two of calls whose block lasts at least the target.
+
+    Args:
+        block: runs n calls.
+        estimate_s: what a call is believed to take, in seconds.
+        target_s: how long a block shall be, in seconds.
+        most: no more than this many calls, whatever a block then lasts.
+    """
+    limit = 1 << int(math.log2(max(1, most))) if most is not None else 1 << 24
+    calls = min(limit, 1 << max(0, math.ceil(math.log2(target_s / max(estimate_s, 1e-9)))))
+    # The fastest of three: one that was interrupted looks long enough and is not.
+    calls = max(1, calls // 4)
+    while calls < limit and min(block(calls)[0] for _ in range(3)) < target_s:
+        calls *= 2
+    return calls
+
+
+def _blocks(
+    kind: str, block: Runner, calls: int, least: int, budget_s: float, protocol: Protocol, guards: Guards
+) -> list[Block]:
+    blocks: list[Block] = []
+    spent = 0.0
+    while (len(blocks) < least or spent < budget_s) and (spent < protocol.process_limit_s or not blocks):
+        blocks.append(_guarded(kind, block, calls, guards))
+        spent += blocks[-1].block_s
+    return blocks
+
+
+def _guarded(kind: str, block: Runner, calls: int, guards: Guards) -> Block:
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+        cpu = time.process_time()
+        seconds, dispatched = block(calls)
+        cpu = time.process_time() - cpu
+        switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - switches
+    finally:
+        if collecting:
+            gc.enable()
+    device_clock, reasons = guards.device()
+    return Block(kind, calls, seconds, dispatched, cpu, switches, guards.clock(), device_clock, reasons)
