@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib
 import importlib.util
 import os
 import shutil
@@ -132,15 +134,17 @@ class TorchSession(Session):
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if isinstance(function, Autodiff):
             return replace(function, forward=self.compile(function.forward))
-        if reason := missing_compiler(self.device):
-            raise Unavailable(reason)
+        if not self._compiled:
+            if reason := missing_compiler(self.device):
+                raise Unavailable(reason)
+            probe_processor(self.device)
+            self._compiled = True
 
         def own(*arrays: Array) -> Any:
             return function(*arrays)
 
         # Dynamo keeps what it compiled by code object and refuses the ninth function that shares one.
         own.__code__ = own.__code__.replace()
-        self._compiled = True
         compiled: Callable[..., Any] = self.torch.compile(own, dynamic=False, fullgraph=True)
         return compiled
 
@@ -220,6 +224,18 @@ def missing_compiler(device: str) -> str | None:
     if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
         return "torch.compile needs Python.h (apt install python3-dev, or a Python that brings it)"
     return None
+
+
+def probe_processor(device: str) -> None:
+    """Let Inductor find out which vector instructions there are, which takes it some 8 s, before anything is timed.
+
+    It does so once in a process, by compiling ten small programs; without caches the first cell would pay for it.
+    """
+    if device == "cpu":
+        with contextlib.suppress(
+            ImportError, AttributeError
+        ):  # Inductor's own business: another version, another place
+            importlib.import_module("torch._inductor.cpu_vec_isa").pick_vec_isa()
 
 
 def set_precision(torch: Any, precision: Precision) -> None:

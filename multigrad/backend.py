@@ -114,7 +114,8 @@ class Session(ABC):
         """Compile a function for these arrays ahead of time, each stage timed apart; None where that cannot be done.
 
         Returns:
-            The compiled function, and seconds by stage: ``trace_s``, ``lower_s``, ``compile_s``.
+            The compiled function as :meth:`compile` would give it, whose first call finds its work done, and seconds by
+            stage: ``trace_s``, ``lower_s``, ``compile_s``.
         """
         return None
 

@@ -1,0 +1,227 @@
+"""What every backend has to be, and what is said of one that is not to be had."""
+
+import importlib.metadata
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+import multigrad.backend
+from multigrad.backend import (
+    THREAD_VARIABLES,
+    Backend,
+    Gap,
+    Unavailable,
+    backend,
+    backends,
+    namespace,
+)
+from multigrad.operation import DTYPES, BadInput, operations
+from multigrad.worker import run
+
+ALL = pytest.mark.parametrize("one", backends().values(), ids=lambda b: b.name)
+FOLDER = Path(__file__).parents[2] / "backends"
+
+
+def worker(what, **arguments):
+    return list(run(f"tests.backends.session_work:{what}", arguments))
+
+
+@ALL
+def test_a_backend_says_everything_about_itself(one):
+    assert isinstance(one, Backend)
+    assert one.name
+    assert one.distributions
+    assert "pip install" in one.install
+    assert set(one.devices) <= {"cpu", "cuda"}
+    assert set(one.modes) <= {"eager", "compiled"}
+    assert {"forward", "analytic"} <= set(one.variants)
+    assert type(one).__doc__
+
+
+@ALL
+def test_gaps_speak_of_cells_that_exist(one):
+    for gap in one.gaps:
+        assert gap.operation == "*" or gap.operation in operations(), gap
+        assert gap.dtype in ("*", *DTYPES), gap
+        assert gap.mode in ("*", *one.modes), gap
+        assert gap.variant in ("*", *one.variants), gap
+        assert gap.device in ("*", *one.devices), gap
+        assert gap.reason.endswith("."), gap
+        assert gap.raises, gap
+
+
+def test_no_file_is_named_like_a_framework():
+    names = {path.stem for path in FOLDER.glob("*.py")}
+    assert not names & {b.module for b in backends().values()}
+
+
+def test_every_file_of_the_folder_is_found():
+    assert len(list(FOLDER.glob("*_backend.py"))) == len(backends())
+
+
+def test_numpy_comes_first():
+    assert next(iter(backends())) == "numpy"
+
+
+def test_knowing_the_backends_imports_no_framework():
+    assert worker("imported", known=["numpy"]) == [{"imported": []}]
+
+
+@ALL
+def test_environment_tells_every_library_the_threads(one):
+    variables = one.environment(one.devices[0], 3, "strict")
+    assert {variables[v] for v in THREAD_VARIABLES} == {"3"}
+    assert not set(THREAD_VARIABLES) & set(one.environment(one.devices[0], None, "strict"))
+    assert all(isinstance(v, str) for v in variables.values())
+
+
+@ALL
+def test_environment_without_caches_only_adds(one):
+    with_caches = one.environment(one.devices[0], 1, "strict")
+    assert with_caches.items() <= one.environment(one.devices[0], 1, "strict", caches=False).items()
+
+
+@ALL
+def test_a_cpu_session_sees_no_gpu_and_a_strict_one_no_tf32(one):
+    for device in one.devices:
+        variables = one.environment(device, None, "strict")
+        assert variables.get("CUDA_VISIBLE_DEVICES") == ("-1" if device == "cpu" else None)
+        assert variables.get("NVIDIA_TF32_OVERRIDE") == (None if device == "cpu" else "0")
+        assert "NVIDIA_TF32_OVERRIDE" not in one.environment(device, None, "tf32")
+
+
+@ALL
+def test_a_framework_that_is_not_installed_is_worded(one, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    device = one.devices[0]
+    assert one.missing(device) == f"not installed ({one.install})"
+    with pytest.raises(Unavailable, match="not installed"):
+        one.open(device)
+    with pytest.raises(Unavailable, match="not installed"):
+        one.load()
+
+
+@ALL
+def test_an_unknown_device_is_worded(one):
+    assert one.missing("abacus") == f"{one.name} has no device 'abacus'"
+    with pytest.raises(Unavailable, match="abacus"):
+        one.open("abacus")
+
+
+@ALL
+def test_a_missing_gpu_is_worded(one, monkeypatch):
+    if "cuda" not in one.devices:
+        assert one.missing("cuda") == f"{one.name} has no device 'cuda'"
+        return
+    monkeypatch.setattr(multigrad.backend, "cuda_device_count", lambda: 0)
+    monkeypatch.setattr(type(one), "version", lambda self: "1.0")
+    assert one.missing("cuda") == "no CUDA device"
+    with pytest.raises(Unavailable, match="no CUDA device"):
+        one.open("cuda")
+
+
+def test_a_framework_built_without_cuda_is_worded(monkeypatch):
+    monkeypatch.setattr(multigrad.backend, "cuda_device_count", lambda: 1)
+    monkeypatch.setattr(type(backend("torch")), "version", lambda self: "2.13.0+cpu")
+    assert "built without CUDA" in backend("torch").missing("cuda")
+    monkeypatch.setattr(type(backend("jax")), "version", lambda self: "0.10.2")
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if "plugin" in name else found(name))
+    assert "installed without CUDA" in backend("jax").missing("cuda")
+
+
+def test_a_framework_that_does_not_load_is_worded(tmp_path, monkeypatch):
+    (tmp_path / "broken_framework.py").write_text("raise OSError('libcudart.so.13: no such file')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(type(backend("torch")), "module", "broken_framework")
+    with pytest.raises(Unavailable, match=r"does not load: OSError: libcudart\.so\.13"):
+        backend("torch").load()
+
+
+class Entry:
+    """An entry point of somebody else's."""
+
+    name = "theirs"
+
+    def __init__(self, load):
+        self.load = load
+
+
+@pytest.fixture
+def entry_point(monkeypatch):
+    def install(load):
+        monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [Entry(load)])
+        backends.cache_clear()
+        return backends()
+
+    yield install
+    monkeypatch.undo()
+    backends.cache_clear()
+
+
+def test_an_entry_point_that_fails_to_load_is_a_worded_backend(entry_point):
+    def load():
+        raise RuntimeError("no such array\nand more")
+
+    theirs = entry_point(load)["theirs"]
+    assert theirs.missing("cpu") == "entry point failed to load: RuntimeError: no such array"
+    with pytest.raises(Unavailable, match="no such array"):
+        theirs.open()
+    assert theirs.version()
+
+
+def test_an_entry_point_that_is_no_backend_is_a_worded_backend(entry_point):
+    assert "wanted a multigrad.Backend, found int" in entry_point(lambda: 3)["theirs"].missing("cpu")
+
+
+def test_an_entry_point_is_a_backend_like_any_other(entry_point):
+    class Theirs(type(backend("numpy"))):
+        """NumPy again."""
+
+        name = "theirs"
+
+    assert entry_point(lambda: Theirs)["theirs"].missing("cpu").startswith("entry point failed to load")
+    assert entry_point(Theirs)["theirs"].missing("cpu") is None
+
+
+def test_an_unknown_name_gets_the_nearest():
+    with pytest.raises(BadInput, match="did you mean 'torch'"):
+        backend("pytorch")
+
+
+def test_a_gap_covers_its_own_cells_only():
+    gap = Gap("conv2d", "float16", "notimpl", "RuntimeError", "It is not there.", mode="eager")
+    assert gap.covers("conv2d", "float16", "eager", "analytic", "cpu")
+    assert not gap.covers("conv2d", "float16", "compiled", "analytic", "cpu")
+    assert not gap.covers("conv2d", "float32", "eager", "analytic", "cpu")
+
+
+def test_a_namespace_of_ones_own_leaves_the_original_alone():
+    import math
+
+    own = namespace(math, sqrt=len)
+    assert own.sqrt is len
+    assert math.sqrt(4) == 2
+    assert (own.__name__, own.pi) == ("math", math.pi)
+
+
+def test_torch_compile_without_a_compiler_is_worded(monkeypatch):
+    from multigrad.backends import torch_backend
+
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert "found no no-such-compiler" in torch_backend.missing_compiler("cpu")
+
+
+def test_cupy_does_what_its_documentation_asks_on_a_stand_in():
+    (row,) = worker("fake_cupy")
+    assert row["dtype"] == "float16"
+    assert row["back"] == [[1.0, 2.0]]
+    assert row["peak"] == 4096 + 1024 + 512
+    assert row["hooks_left"] == 0
+    assert row["seconds"] == 0.25
+    assert row["calls"][-5:] == ["record", "work", "record", "event synchronize", "free"]
+    assert row["calls"][:2] == ["use", "synchronize"]
+    assert row["device_name"] == "Stand-in"
+    assert row["settings"] == {"threads": 1, "tf32": False, "cuda": 13000, "driver": 13000}
+    assert row["outputs"] == ["float32"] * 4

@@ -1,0 +1,82 @@
+"""Every backend that is here, each in a process of its own, beside NumPy in float64."""
+
+import functools
+
+import pytest
+
+from multigrad.backend import backends
+from multigrad.worker import Death, run
+
+HERE = [(b, d) for b in backends().values() for d in b.devices if b.missing(d) is None]
+EACH = pytest.mark.parametrize(("backend", "device"), [(b.name, d) for b, d in HERE])
+
+
+@functools.cache
+def work(what, backend, device, threads=1):
+    """Return what a worker yields; caches allowed, since nothing is timed here."""
+    environment = backends()[backend].environment(device, threads, "strict")
+    arguments = {"backend": backend, "device": device, "threads": threads}
+    rows = list(run(f"tests.backends.session_work:{what}", arguments, environment=environment))
+    deaths = [row.reason for row in rows if isinstance(row, Death)]
+    assert not deaths, deaths
+    assert rows, f"{what} on {backend} yielded nothing"
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("backend", "device", "mode", "variant"),
+    [(b.name, d, mode, variant) for b, d in HERE for mode in b.modes for variant in b.variants],
+)
+def test_values_and_gradients_are_those_of_numpy_in_float64(backend, device, mode, variant):
+    rows = [r for r in work("cells", backend, device) if (r["mode"], r["variant"]) == (mode, variant)]
+    assert {r["operation"] for r in rows} == {"relu_regression", "linear_map"}
+    for row in rows:
+        assert "raised" not in row, row
+        assert set(row["dtypes"]) == {row["dtype"]}, row
+        assert row["shapes_fit"], row
+        assert row["error"] < 4, row
+
+
+@EACH
+def test_arrays_go_to_the_device_and_back_unchanged(backend, device):
+    for row in work("round_trips", backend, device):
+        assert all(row.values()), row
+
+
+@pytest.mark.parametrize(("backend", "device"), [(b.name, d) for b, d in HERE if "autodiff" in b.variants])
+def test_autodiff_passes_over_integers_and_gives_zeros_for_an_unused_input(backend, device):
+    rows = work("autodiff_edges", backend, device)
+    for row in rows:
+        assert (row["value"], row["x_bar"], row["unused_bar"]) == (4.0, [2.0, 0.0, 2.0, 0.0], [0.0] * 4), row
+    assert [row["mode"] for row in rows] == list(backends()[backend].modes)
+
+
+@EACH
+def test_python_numbers_go_wherever_the_standard_allows_them(backend, device):
+    wrong = [r for r in work("numbers", backend, device) if r["found"] != r["dtype"]]
+    assert not wrong, wrong
+
+
+@EACH
+def test_one_thread_is_one_thread_as_the_framework_reports_it(backend, device):
+    (row,) = work("settings", backend, device, threads=1)
+    assert row["settings"].get("threads", 1) == 1
+    assert row["device_name"]
+    assert device == "cuda" or (row["peak"] is None and row["events"] is None)
+
+
+@EACH
+def test_compilation_ahead_of_time_is_split_or_declined(backend, device):
+    (row,) = work("stages", backend, device)
+    if row["stages"] is not None:
+        assert set(row["stages"]) == {"trace_s", "lower_s", "compile_s"}
+        assert all(seconds > 0 for seconds in row["stages"].values())
+        assert row["right"]
+
+
+@EACH
+def test_native_convolutions_are_the_sum_and_its_adjoint(backend, device):
+    for row in work("natives", backend, device):
+        assert row["direct"] < 1e-12, row
+        assert row["adjoint"] < 1e-11, row
+        assert row.get("shape", True), row
