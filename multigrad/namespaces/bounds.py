@@ -57,6 +57,7 @@ from .bounds_rules import (
     is_ours,
     matmul,
     rounding,
+    within,
 )
 
 __all__ = ["FORMATS", "Array", "Choice", "Condition", "Context", "analyse", "context", "linalg"]
