@@ -198,14 +198,8 @@ def jax_transpose(X: Any, K: Any, *, output_padding: Any = 0, groups: int = 1, *
     )
 
 
-def small(op: Any) -> list[tuple[str, Case]]:
-    return [(name, size) for name, size in op.sizes.items() if name not in ("small", "medium", "large")]
-
-
-@pytest.mark.parametrize("backend", HERE)
-def test_every_backend_has_the_same_integers_as_its_own_convolution(backend: str) -> None:
-    modes = backends()[backend].modes
-    tasks = [(op.name, size, mode) for op in OPERATIONS.values() for _, size in small(op) for mode in modes]
+def check_on(backend: str, tasks: list[tuple[str, Case, str]]) -> None:
+    """Every number of ours and of the framework's own convolution is the integer that NumPy has."""
     target = "tests.multigrad.test_convolution:on_backend"
     answers = list(worker.run(target, {"backend": backend, "tasks": tasks}))
     deaths = [a for a in answers if isinstance(a, worker.Death)]
@@ -216,12 +210,27 @@ def test_every_backend_has_the_same_integers_as_its_own_convolution(backend: str
         op = OPERATIONS[name]
         *inputs, cotangent = drawn(op, size)
         value, pullback = op(xp, *inputs, **op.split(size)[1])
-        for index, expected in enumerate((value, *pullback(cotangent))):
-            np.testing.assert_array_equal(np.asarray(answer["ours"][index]), expected)
-            if answer["own"]:
-                np.testing.assert_array_equal(np.asarray(answer["own"][index]), expected)
+        for way in ("ours", "own") if answer["own"] else ("ours",):
+            for numbers, expected in zip(answer[way], (value, *pullback(cotangent)), strict=True):
+                np.testing.assert_array_equal(np.asarray(numbers), expected)
                 compared += 1
-    assert compared == (3 * len(tasks) if backend in NATIVE else 0)
+    assert compared == len(tasks) * (6 if backend in NATIVE else 3)
+
+
+CHECKED = ("tiny", "channels", "strided", "dilated", "grouped")
+
+
+@pytest.mark.parametrize("backend", HERE)
+def test_every_backend_has_the_same_integers_as_its_own_convolution(backend: str) -> None:
+    eager = [(op.name, op.size(name), "eager") for op in OPERATIONS.values() for name in CHECKED]
+    compiled = "compiled" in backends()[backend].modes
+    check_on(backend, eager + [("conv2d", conv2d.size("strided"), "compiled")] * compiled)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("backend", [b for b in HERE if "compiled" in backends()[b].modes])
+def test_every_compiled_convolution_has_the_same_integers(backend: str) -> None:
+    check_on(backend, [(op.name, op.size(name), "compiled") for op in OPERATIONS.values() for name in CHECKED])
 
 
 def test_the_sizes_to_check_are_small_and_the_others_grow() -> None:
