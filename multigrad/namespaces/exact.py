@@ -1,0 +1,1235 @@
+"""An array namespace over Arb balls: the true value, with a certified error radius.
+
+This module is the namespace: ``op(exact, *inputs)`` evaluates an operation in it. An :class:`ExactArray` holds a NumPy
+object array of balls (``flint.arb``). Every float that enters is the rational number that it is, with radius 0; the
+working precision is a context, ``with exact.precision(bits):``, and :func:`evaluate` doubles it until a result is
+narrow. Integers and booleans (labels, indices, conditions) stay NumPy arrays.
+
+A comparison that the balls leave undecided raises :class:`Undecided`. Two balls of radius 0 are compared exactly, and a
+ball is equal to itself.
+
+Each array also carries a bound on the degree of its entries as rational functions of the inputs, for as long as
+nothing but +, −, ×, ÷ made them. ``with exact.rationals():`` computes with fractions in place of balls, and raises
+:class:`NotRational` at the first step that is none.
+
+Source: F. Johansson, "Arb: efficient arbitrary-precision midpoint-radius interval arithmetic", IEEE Transactions on
+Computers 66 (2017).
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import flint
+import numpy as np
+from flint import acb_mat, arb, arb_mat, fmpq, fmpq_mat
+
+from . import textbook
+
+Array = Any
+"""An :class:`ExactArray`, an integer or boolean NumPy array, or a Python number."""
+
+Degree = tuple[int, int] | None
+"""Bounds (p, q): every entry is a quotient of polynomials of degree ≤ p and ≤ q in the inputs. None: not rational."""
+
+CONSTANT: Degree = (0, 0)
+
+
+class Undecided(ArithmeticError):
+    """The balls leave a comparison or a result open: more precision may decide it, an input on a kink never will."""
+
+
+class Kink(Undecided):
+    """There is no derivative here: two values that are compared are equal. No precision changes that."""
+
+
+class NotRational(ArithmeticError):
+    """A step that is not +, −, ×, ÷: there is no fraction to compute, or no one polynomial to speak of."""
+
+
+@dataclass
+class _State:
+    rational: bool = False
+    branches: int = 0
+
+
+_state = _State()
+
+
+@contextmanager
+def precision(bits: int) -> Iterator[None]:
+    """Compute with that many bits."""
+    before = flint.ctx.prec
+    flint.ctx.prec = bits
+    try:
+        yield
+    finally:
+        flint.ctx.prec = before
+
+
+@contextmanager
+def rationals() -> Iterator[None]:
+    """Compute with fractions in place of balls.
+
+    Raises:
+        NotRational: from within, at the first step that is not rational.
+        ZeroDivisionError: from within, at a division by zero.
+    """
+    before = _state.rational
+    _state.rational = True
+    try:
+        yield
+    finally:
+        _state.rational = before
+
+
+def branch_count() -> int:
+    """Return how many times a condition on the inputs has been decided so far."""
+    return _state.branches
+
+
+# ── Degrees ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _joined(*degrees: Degree) -> Degree:
+    """The degree of arrays laid side by side."""
+    known = [d for d in degrees if d is not None]
+    if len(known) < len(degrees):
+        return None
+    return max((d[0] for d in known), default=0), max((d[1] for d in known), default=0)
+
+
+def _added(a: Degree, b: Degree) -> Degree:
+    return None if a is None or b is None else (max(a[0] + b[1], b[0] + a[1]), a[1] + b[1])
+
+
+def _multiplied(a: Degree, b: Degree) -> Degree:
+    return None if a is None or b is None else (a[0] + b[0], a[1] + b[1])
+
+
+def _divided(a: Degree, b: Degree) -> Degree:
+    return None if a is None or b is None else (a[0] + b[1], a[1] + b[0])
+
+
+def _repeated(a: Degree, count: int) -> Degree:
+    """The degree of a sum of that many."""
+    return None if a is None else (a[0] + max(count - 1, 0) * a[1], max(count, 1) * a[1])
+
+
+def _branch(*degrees: Degree) -> None:
+    if all(d == CONSTANT for d in degrees):
+        return
+    if _state.rational:
+        raise NotRational("a condition on the inputs chooses a branch")
+    _state.branches += 1
+
+
+# ── Arrays ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Integers(np.ndarray[Any, Any]):
+    """Integers and booleans. Where NumPy would round (a division, a float factor), the result is an exact array."""
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        plain = [i.view(np.ndarray) if isinstance(i, Integers) else i for i in inputs]
+        options = {k: tuple(o.view(np.ndarray) for o in v) if k == "out" else v for k, v in options.items()}
+        result = getattr(ufunc, method)(*plain, **options)
+        if isinstance(result, np.ndarray | np.generic) and result.dtype.kind == "f":
+            return __getattr__(ufunc.__name__)(*(_lift(p) for p in plain))
+        return whole(result)
+
+
+def whole(x: Any) -> Any:
+    """Return integers or booleans as :class:`Integers`."""
+    return np.asarray(x).view(Integers)
+
+
+OPERATORS = {
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "truediv": "divide",
+    "floordiv": "floor_divide",
+    "mod": "remainder",
+    "pow": "pow",
+    "matmul": "matmul",
+}
+"""Python's name of a binary operator, and the standard's function."""
+
+COMPARISONS = {
+    "less": ("lt", np.less, np.greater_equal),
+    "less_equal": ("le", np.less_equal, np.greater),
+    "greater": ("gt", np.greater, np.less_equal),
+    "greater_equal": ("ge", np.greater_equal, np.less),
+    "equal": ("eq", np.equal, np.not_equal),
+    "not_equal": ("ne", np.not_equal, np.equal),
+}
+"""The standard's function, Python's name, what is certainly true and what is certainly false."""
+
+
+class Operators:
+    """What every array of ours has: the operators, each by its function in the array's own namespace."""
+
+    __slots__ = ()
+    __array_ufunc__ = None  # so that a NumPy array on the left leaves the operation to us
+    __hash__ = None  # type: ignore[assignment]  # == is elementwise
+    rank = 0
+    shape: tuple[int, ...]
+
+    if TYPE_CHECKING:  # made from the tables below
+        __add__: Callable[[Any], Any]
+        __sub__: Callable[[Any], Any]
+        __mul__: Callable[[Any], Any]
+        __rmul__: Callable[[Any], Any]
+        __truediv__: Callable[[Any], Any]
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        raise NotImplementedError
+
+    def __bool__(self) -> Any:
+        raise TypeError("an operation never asks for a value: use xp.where, not `if` or `and`")
+
+    __float__ = __int__ = __complex__ = __bool__
+
+    def __neg__(self) -> Array:
+        return self.__array_namespace__().negative(self)
+
+    def __pos__(self) -> Array:
+        return self
+
+    def __abs__(self) -> Array:
+        return self.__array_namespace__().abs(self)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("an array without dimensions has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Array]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, key: Any) -> Array:
+        return self.__array_namespace__().rearranged(lambda a: a[_plain(key)], self)
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of entries."""
+        return math.prod(self.shape)
+
+    @property
+    def dtype(self) -> Any:
+        """float64, the kind of number that stands here; the precision is the context's."""
+        return float64
+
+    @property
+    def device(self) -> str:
+        """Always ``cpu``."""
+        return "cpu"
+
+    def to_device(self, device: Any, /, *, stream: Any = None) -> Array:
+        """The array itself."""
+        return self
+
+    @property
+    def mT(self) -> Array:
+        """The last two axes exchanged."""
+        return self.__array_namespace__().matrix_transpose(self)
+
+    @property
+    def T(self) -> Array:
+        """The transpose of a matrix."""
+        return self.__array_namespace__().permute_dims(self, tuple(reversed(range(self.ndim))))
+
+
+def _plain(key: Any) -> Any:
+    if isinstance(key, tuple):
+        return tuple(_plain(k) for k in key)
+    return key.view(np.ndarray) if isinstance(key, Integers) else key
+
+
+def _operator(name: str, reflected: bool) -> Callable[[Any, Any], Any]:
+    def operate(self: Operators, other: Any) -> Any:
+        if isinstance(other, Operators) and other.rank > self.rank:
+            return NotImplemented
+        function = getattr(self.__array_namespace__(), name)
+        return function(other, self) if reflected else function(self, other)
+
+    return operate
+
+
+for _short, _name in OPERATORS.items():
+    setattr(Operators, f"__{_short}__", _operator(_name, reflected=False))
+    setattr(Operators, f"__r{_short}__", _operator(_name, reflected=True))
+for _name, (_short, _, _) in COMPARISONS.items():
+    setattr(Operators, f"__{_short}__", _operator(_name, reflected=False))
+
+
+class ExactArray(Operators):
+    """An array of balls (or of fractions, within :func:`rationals`)."""
+
+    __slots__ = ("degree", "elements")
+    elements: np.ndarray
+    """The balls, a NumPy array of dtype object."""
+    degree: Degree
+    """A bound on the degree of the entries as rational functions of the inputs."""
+
+    def __init__(self, elements: np.ndarray, degree: Degree = CONSTANT) -> None:
+        self.elements = elements
+        self.degree = degree
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        """The size of each axis."""
+        return self.elements.shape
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        return sys.modules[__name__]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        # Rebound, never overwritten: an array that shares these elements does not see it.
+        value = _lift(value)
+        self.elements = self.elements.copy()
+        self.elements[_plain(key)] = value.elements if value.ndim else value.elements[()]
+        self.degree = _joined(self.degree, value.degree)
+
+    def __repr__(self) -> str:
+        shown = np.vectorize(str, otypes=[object])(self.elements) if self.size else self.elements
+        return f"ExactArray({shown.tolist()})"
+
+
+def _array(elements: Any, degree: Degree) -> ExactArray:
+    if type(elements) is not np.ndarray:
+        elements = np.asarray(elements, dtype=object)
+    return ExactArray(elements, degree)
+
+
+def _number(value: Any) -> Any:
+    """A ball of radius 0 (or a fraction) from any real number."""
+    if isinstance(value, arb | fmpq):
+        return value
+    if isinstance(value, int | np.integer | np.bool_):
+        return fmpq(int(value)) if _state.rational else arb(int(value))
+    if isinstance(value, Fraction):
+        ratio = fmpq(value.numerator, value.denominator)
+        return ratio if _state.rational else arb(ratio)
+    value = float(value)
+    if not _state.rational:
+        return arb(value)
+    if not math.isfinite(value):
+        raise NotRational(f"{value} is no fraction")
+    return fmpq(*value.as_integer_ratio())
+
+
+_numbers = np.frompyfunc(_number, 1, 1)
+
+
+def _lift(x: Any) -> ExactArray:
+    """Return anything real as an exact array; what is not one yet is a constant.
+
+    Raises:
+        TypeError: it is not real, or belongs to another namespace.
+    """
+    if isinstance(x, ExactArray):
+        return x
+    if isinstance(x, Operators):
+        raise TypeError(f"exact cannot take a {type(x).__name__}")
+    elements = np.asarray(x)
+    if elements.dtype.kind == "c":
+        raise TypeError("exact holds real numbers; found complex ones")
+    return _array(_numbers(elements.view(np.ndarray)), CONSTANT)
+
+
+def _is_whole(x: Any) -> bool:
+    if isinstance(x, np.ndarray | np.generic):
+        return x.dtype.kind in "biu"
+    return isinstance(x, bool | int)
+
+
+def variable(x: Any) -> Array:
+    """Return an input: a float array as an exact one whose entries are variables (degree 1); integers as they are."""
+    if not isinstance(x, ExactArray) and _is_whole(x):
+        return whole(x)
+    return ExactArray(_lift(x).elements, (1, 0))
+
+
+# ── The table of functions ───────────────────────────────────────────────────────────────────────────────────────────
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+"""The namespace: every function of the standard that stands here, by name."""
+
+LINALG: dict[str, Callable[..., Any]] = {}
+"""The same for ``linalg``."""
+
+
+def _public(function: Callable[..., Any]) -> Callable[..., Any]:
+    # A trailing underscore keeps the standard's max, abs, all … from hiding Python's own.
+    FUNCTIONS[function.__name__.rstrip("_")] = function
+    return function
+
+
+def _integral(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Leave the work to NumPy where every array is one of integers or booleans."""
+    name = function.__name__.rstrip("_")
+
+    @functools.wraps(function)
+    def chosen(*args: Any, **options: Any) -> Any:
+        if all(_is_whole(a) for a in args if not isinstance(a, tuple | type(None))):
+            return whole(getattr(np, name)(*args, **{k: v for k, v in options.items() if k != "dtype"}))
+        return function(*args, **options)
+
+    FUNCTIONS[name] = chosen
+    return chosen
+
+
+def _function(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        function.__name__ = name
+        return _integral(function)
+
+    return register
+
+
+# Arithmetic: the object array's own ufunc calls the balls' operators.
+
+_DEGREES = {
+    "add": (np.add, _added),
+    "subtract": (np.subtract, _added),
+    "multiply": (np.multiply, _multiplied),
+    "divide": (np.true_divide, _divided),
+}
+
+
+def _arithmetic(name: str) -> Callable[[Any, Any], ExactArray]:
+    ufunc, combined = _DEGREES[name]
+
+    def operate(x1: Any, x2: Any, /) -> ExactArray:
+        a, b = _lift(x1), _lift(x2)
+        return _array(ufunc(a.elements, b.elements), combined(a.degree, b.degree))
+
+    return operate
+
+
+for _name in ("add", "subtract", "multiply"):
+    _function(_name)(_arithmetic(_name))
+FUNCTIONS["divide"] = FUNCTIONS["true_divide"] = _arithmetic("divide")
+
+
+@_integral
+def negative(x: Any, /) -> ExactArray:
+    """−x."""
+    x = _lift(x)
+    return _array(np.negative(x.elements), x.degree)
+
+
+@_integral
+def positive(x: Any, /) -> ExactArray:
+    """+x."""
+    return _lift(x)
+
+
+@_integral
+def square(x: Any, /) -> ExactArray:
+    """x²."""
+    x = _lift(x)
+    return _array(np.multiply(x.elements, x.elements), _multiplied(x.degree, x.degree))
+
+
+@_public
+def reciprocal(x: Any, /) -> Any:
+    """1 / x."""
+    return FUNCTIONS["divide"](1, x)
+
+
+def _transcendental(name: str) -> None:
+    raise NotRational(f"{name} is not a rational function")
+
+
+def _log(x: arb) -> arb:
+    return arb("-inf") if x.is_zero() else x.log()
+
+
+ELEMENTARY: dict[str, Callable[[arb], arb]] = {
+    "exp": arb.exp,
+    "expm1": arb.expm1,
+    "log": _log,
+    "log1p": arb.log1p,
+    "log2": lambda x: _log(x) / arb.const_log2(),
+    "log10": lambda x: _log(x) / arb.const_log10(),
+    "sqrt": arb.sqrt,
+    "sin": arb.sin,
+    "cos": arb.cos,
+    "tan": arb.tan,
+    "asin": arb.asin,
+    "acos": arb.acos,
+    "atan": arb.atan,
+    "sinh": arb.sinh,
+    "cosh": arb.cosh,
+    "tanh": arb.tanh,
+    "asinh": arb.asinh,
+    "acosh": arb.acosh,
+    "atanh": arb.atanh,
+}
+"""Functions of one ball."""
+
+
+def _elementary(name: str) -> None:
+    function = np.frompyfunc(ELEMENTARY[name], 1, 1)
+
+    def apply(x: Any, /) -> ExactArray:
+        if _state.rational:
+            _transcendental(name)
+        return _array(function(_lift(x).elements), None)
+
+    FUNCTIONS[name] = apply
+
+
+for _name in ELEMENTARY:
+    _elementary(_name)
+
+
+@_public
+def atan2(x1: Any, x2: Any, /) -> ExactArray:
+    """The angle of the point (x₂, x₁)."""
+    if _state.rational:
+        _transcendental("atan2")
+    return _array(np.frompyfunc(arb.atan2, 2, 1)(_lift(x1).elements, _lift(x2).elements), None)
+
+
+@_integral
+def pow_(x1: Any, x2: Any, /) -> Any:
+    """x₁ to the power x₂; an integer exponent takes any base."""
+    base = _lift(x1)
+    if isinstance(x2, float) and x2.is_integer():
+        x2 = int(x2)
+    if isinstance(x2, int | np.integer):
+        n, inverted = abs(int(x2)), x2 < 0
+        degree: Degree = None if base.degree is None else (base.degree[0] * n, base.degree[1] * n)
+        power = _array(np.frompyfunc(lambda b: b**n, 1, 1)(base.elements), degree)
+        return reciprocal(power) if inverted else power
+    if _state.rational:
+        _transcendental("pow")
+    return _array(np.power(base.elements, _lift(x2).elements), None)
+
+
+@_integral
+def abs_(x: Any, /) -> ExactArray:
+    """|x|: a ball around 0 needs no decision, since |x| is continuous."""
+    x = _lift(x)
+    _branch(x.degree)
+    return _array(np.absolute(x.elements), x.degree)
+
+
+def _compared(name: str) -> Callable[[Any, Any], Any]:
+    _, true, false = COMPARISONS[name]
+    of_itself = name in ("less_equal", "greater_equal", "equal")
+
+    def compare(x1: Any, x2: Any, /) -> Any:
+        first, second = _lift(x1), _lift(x2)
+        _branch(first.degree, second.degree)
+        a, b = np.broadcast_arrays(first.elements, second.elements)
+        yes, no = np.asarray(true(a, b), dtype=bool), np.asarray(false(a, b), dtype=bool)
+        open_ = ~(yes | no)
+        if open_.any():
+            same = np.asarray(np.frompyfunc(lambda x, y: x is y and not x.is_nan(), 2, 1)(a, b), dtype=bool)
+            if (open_ & ~same).any():
+                raise Undecided(f"{name} is undecided for {int((open_ & ~same).sum())} of {open_.size} entries")
+            yes = np.where(open_, of_itself, yes)
+        return whole(yes)
+
+    return compare
+
+
+for _name in COMPARISONS:
+    _function(_name)(_compared(_name))
+
+
+@_integral
+def maximum(x1: Any, x2: Any, /) -> Any:
+    """The larger of two."""
+    x1, x2 = _lift(x1), _lift(x2)
+    return where(FUNCTIONS["greater_equal"](x1, x2), x1, x2)
+
+
+@_integral
+def minimum(x1: Any, x2: Any, /) -> Any:
+    """The smaller of two."""
+    x1, x2 = _lift(x1), _lift(x2)
+    return where(FUNCTIONS["less_equal"](x1, x2), x1, x2)
+
+
+@_integral
+def sign(x: Any, /) -> ExactArray:
+    """−1, 0 or 1."""
+    x = _lift(x)
+    above, below = FUNCTIONS["greater"](x, 0), FUNCTIONS["less"](x, 0)
+    return _lift(np.asarray(above, dtype=int) - np.asarray(below, dtype=int))
+
+
+def _rounded(name: str, function: Callable[[Any], Any]) -> None:
+    def one(x: Any) -> Any:
+        result = function(x).unique_fmpz()
+        if result is None:
+            raise Undecided(f"{name} is undecided")
+        return arb(result)
+
+    def apply(x: Any, /) -> ExactArray:
+        x = _lift(x)
+        if _state.rational:
+            _transcendental(name)
+        _branch(x.degree)
+        return _array(np.frompyfunc(one, 1, 1)(x.elements), CONSTANT)
+
+    apply.__name__ = name
+    _integral(apply)
+
+
+def _half_to_even(x: arb) -> arb:
+    low = x.floor()
+    half = low + arb(0.5)
+    if x < half:
+        return low
+    if x > half or (x == half and not (low / 2).is_integer()):
+        return low + 1
+    return low if x == half else arb(0, 1)
+
+
+_rounded("floor", arb.floor)
+_rounded("ceil", arb.ceil)
+_rounded("trunc", lambda x: x.floor() if x >= 0 else x.ceil() if x <= 0 else arb(0, 1))
+_rounded("round", _half_to_even)
+
+
+def _asked(name: str, question: Callable[[Any], bool]) -> None:
+    def ask(x: Any, /) -> Any:
+        if _is_whole(x):
+            return whole(getattr(np, name)(x))
+        return whole(np.asarray(np.frompyfunc(question, 1, 1)(_lift(x).elements), dtype=bool))
+
+    FUNCTIONS[name] = ask
+
+
+_asked("isnan", lambda x: isinstance(x, arb) and x.is_nan())
+_asked("isfinite", lambda x: isinstance(x, fmpq) or x.is_finite())
+_asked("isinf", lambda x: isinstance(x, arb) and not x.is_finite() and not x.is_nan())
+
+
+# Moving entries about: a NumPy function that makes no arithmetic. `dual` moves its tangents by the same functions.
+
+
+def rearranged(function: Callable[..., Any], *arrays: Any) -> Any:
+    """Apply a NumPy function that only moves entries; it returns one array or a list of them."""
+    if all(_is_whole(a) for a in arrays):
+        moved = function(*(np.asarray(a) for a in arrays))
+        return [whole(m) for m in moved] if isinstance(moved, list | tuple) else whole(moved)
+    lifted = [_lift(a) for a in arrays]
+    degree = _joined(*(a.degree for a in lifted))
+    moved = function(*(a.elements for a in lifted))
+    return [_array(m, degree) for m in moved] if isinstance(moved, list | tuple) else _array(moved, degree)
+
+
+def _below(a: np.ndarray, k: int) -> np.ndarray:
+    rows, columns = a.shape[-2:]
+    return np.tri(rows, columns, k, dtype=np.bool_)
+
+
+STRUCTURE: dict[str, Callable[..., Any]] = {
+    "broadcast_arrays": lambda move, *xs: move(np.broadcast_arrays, *xs),
+    "broadcast_to": lambda move, x, shape: move(lambda a: np.broadcast_to(a, shape), x),
+    "concat": lambda move, xs, *, axis=0: move(lambda *a: np.concatenate(a, axis=axis), *xs),
+    "expand_dims": lambda move, x, *, axis=0: move(lambda a: np.expand_dims(a, axis), x),
+    "flip": lambda move, x, *, axis=None: move(lambda a: np.flip(a, axis), x),
+    "matrix_transpose": lambda move, x: move(np.matrix_transpose, x),
+    "meshgrid": lambda move, *xs, indexing="xy": move(lambda *a: np.meshgrid(*a, indexing=indexing), *xs),
+    "moveaxis": lambda move, x, source, destination: move(lambda a: np.moveaxis(a, source, destination), x),
+    "permute_dims": lambda move, x, axes: move(lambda a: np.transpose(a, axes), x),
+    "repeat": lambda move, x, repeats, *, axis=None: move(lambda a: np.repeat(a, repeats, axis), x),
+    "reshape": lambda move, x, shape, *, copy=None: move(lambda a: np.reshape(a, shape), x),
+    "roll": lambda move, x, shift, *, axis=None: move(lambda a: np.roll(a, shift, axis), x),
+    "squeeze": lambda move, x, axis: move(lambda a: np.squeeze(a, axis), x),
+    "stack": lambda move, xs, *, axis=0: move(lambda *a: np.stack(a, axis=axis), *xs),
+    "take": lambda move, x, indices, *, axis=None: move(lambda a: np.take(a, indices, axis), x),
+    "take_along_axis": lambda move, x, indices, *, axis=-1: move(lambda a: np.take_along_axis(a, indices, axis), x),
+    "tile": lambda move, x, repetitions: move(lambda a: np.tile(a, repetitions), x),
+    "tril": lambda move, x, *, k=0: move(lambda a, b: np.where(_below(a, k), a, b), x, 0),
+    "triu": lambda move, x, *, k=0: move(lambda a, b: np.where(_below(a, k - 1), b, a), x, 0),
+    "unstack": lambda move, x, *, axis=0: tuple(move(lambda a: list(np.moveaxis(a, axis, 0)), x)),
+    "where": lambda move, condition, x1, x2: move(lambda a, b: np.where(condition, a, b), x1, x2),
+}
+"""Functions of the standard that only move entries, in terms of one that applies a NumPy function."""
+
+for _name, _rule in STRUCTURE.items():
+    FUNCTIONS[_name] = functools.partial(_rule, rearranged)
+
+where = FUNCTIONS["where"]
+
+
+# Sums and products.
+
+
+@_integral
+def sum_(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> ExactArray:
+    """Σx over the axes."""
+    x = _lift(x)
+    axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    count = math.prod(x.shape[a] for a in axes)
+    total: Any = x.elements
+    if axes:
+        total = np.sum(total, axis=axes, keepdims=keepdims, initial=_number(0))
+    return _array(total, _repeated(x.degree, count))
+
+
+@_integral
+def cumulative_sum(
+    x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+) -> ExactArray:
+    """The sums of the first 1, 2, … entries along an axis."""
+    x = _lift(x)
+    axis = 0 if axis is None else axis
+    sums = np.add.accumulate(x.elements, axis=axis)
+    if include_initial:
+        sums = np.concatenate(
+            [np.full_like(np.take(sums, [0] if sums.shape[axis] else [], axis), _number(0)), sums], axis
+        )
+    return _array(sums, _repeated(x.degree, x.shape[axis]))
+
+
+def _matrix(elements: np.ndarray) -> Any:
+    rows, columns = elements.shape
+    return (fmpq_mat if _state.rational else arb_mat)(rows, columns, elements.ravel().tolist())
+
+
+def _elements(matrix: Any) -> np.ndarray:
+    result = np.empty(matrix.nrows() * matrix.ncols(), dtype=object)
+    result[:] = matrix.entries()
+    return result.reshape(matrix.nrows(), matrix.ncols())
+
+
+def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """A batched product of matrices; where one side has no batch, as one product."""
+    if b.ndim == 2:
+        folded = _elements(_matrix(a.reshape(math.prod(a.shape[:-1]), a.shape[-1])) * _matrix(b))
+        return folded.reshape(*a.shape[:-1], b.shape[-1])
+    if a.ndim == 2:
+        batch, (k, n) = b.shape[:-2], b.shape[-2:]
+        folded = _elements(_matrix(a) * _matrix(np.moveaxis(b, -2, 0).reshape(k, math.prod(batch) * n)))
+        return np.moveaxis(folded.reshape(a.shape[0], *batch, n), 0, -2)
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    result = np.empty((*batch, a.shape[-2], b.shape[-1]), dtype=object)
+    a, b = np.broadcast_to(a, batch + a.shape[-2:]), np.broadcast_to(b, batch + b.shape[-2:])
+    for index in itertools.product(*map(range, batch)):
+        result[index] = _elements(_matrix(a[index]) * _matrix(b[index]))
+    return result
+
+
+@_integral
+def matmul(x1: Any, x2: Any, /) -> ExactArray:
+    """The matrix product, batched over leading axes."""
+    first, second = _lift(x1), _lift(x2)
+    a = first.elements if first.ndim > 1 else first.elements[None, :]
+    b = second.elements if second.ndim > 1 else second.elements[:, None]
+    if a.shape[-1] != b.shape[-2]:
+        raise ValueError(f"matmul of shapes {first.shape} and {second.shape}: {a.shape[-1]} is not {b.shape[-2]}")
+    c = _product(a, b)
+    c = c[..., 0, :] if first.ndim == 1 else c
+    c = c[..., 0] if second.ndim == 1 else c
+    return _array(c, _repeated(_multiplied(first.degree, second.degree), a.shape[-1]))
+
+
+# Order.
+
+
+def _first_best(x: ExactArray, axis: int, better: str) -> np.ndarray:
+    lanes = np.moveaxis(x.elements, axis, 0)
+    best, index = lanes[0], np.zeros(lanes.shape[1:], dtype=np.int64)
+    for i in range(1, lanes.shape[0]):
+        improved = np.asarray(FUNCTIONS[better](_array(lanes[i], x.degree), _array(best, x.degree)))
+        best, index = np.where(improved, lanes[i], best), np.where(improved, i, index)
+    return index
+
+
+def _extremum(name: str, better: str) -> None:
+    def argument(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
+        x = _lift(x)
+        if axis is None:
+            index = _first_best(_array(x.elements.ravel(), x.degree), 0, better)
+            return whole(index.reshape((1,) * x.ndim) if keepdims else index)
+        index = _first_best(x, axis, better)
+        return whole(np.expand_dims(index, axis) if keepdims else index)
+
+    def value(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+        return extremum(sys.modules[__name__], f"arg{name}", x, axis, keepdims)
+
+    argument.__name__, value.__name__ = f"arg{name}", name
+    _integral(argument)
+    _integral(value)
+
+
+def extremum(xp: Any, which: str, x: Any, axis: Any, keepdims: bool) -> Any:
+    """The entry that ``argmax`` or ``argmin`` finds, for any namespace; the axes are laid into one first."""
+    axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = tuple(a % x.ndim for a in axes)
+    rest = tuple(a for a in range(x.ndim) if a not in axes)
+    lanes = xp.reshape(
+        xp.permute_dims(x, (*rest, *axes)), (*(x.shape[a] for a in rest), math.prod(x.shape[a] for a in axes))
+    )
+    index = getattr(xp, which)(lanes, axis=-1, keepdims=True)
+    found = xp.take_along_axis(lanes, index, axis=-1)
+    return xp.reshape(found, tuple(1 if a in axes else n for a, n in enumerate(x.shape) if keepdims or a not in axes))
+
+
+_extremum("max", "greater")
+_extremum("min", "less")
+
+
+@_public
+def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
+    """The indices that sort an axis; equal entries keep their order."""
+    x = _lift(x)
+    less = FUNCTIONS["less"]
+
+    def order(i: Any, j: Any, lane: np.ndarray) -> int:
+        a, b = _array(lane[i], x.degree), _array(lane[j], x.degree)
+        a, b = (b, a) if descending else (a, b)
+        return -1 if less(a, b) else int(bool(less(b, a)))
+
+    def sort_one(lane: np.ndarray) -> np.ndarray:
+        return np.asarray(
+            sorted(range(len(lane)), key=functools.cmp_to_key(functools.partial(order, lane=lane))), dtype=np.int64
+        )
+
+    lanes = np.moveaxis(x.elements, axis, -1)
+    result = np.empty(lanes.shape, dtype=np.int64)
+    for index in np.ndindex(lanes.shape[:-1]):
+        result[index] = sort_one(lanes[index])
+    return whole(np.moveaxis(result, -1, axis))
+
+
+@_public
+def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
+    """The entries of an axis in order."""
+    return FUNCTIONS["take_along_axis"](_lift(x), argsort(x, axis=axis, descending=descending), axis=axis)
+
+
+def _condition(x: Any) -> np.ndarray:
+    return np.asarray(FUNCTIONS["not_equal"](x, 0) if isinstance(x, Operators) else x)
+
+
+@_public
+def all_(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Whether every entry is true."""
+    return whole(np.all(_condition(x), axis=axis, keepdims=keepdims))
+
+
+@_public
+def any_(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Whether some entry is true."""
+    return whole(np.any(_condition(x), axis=axis, keepdims=keepdims))
+
+
+@_public
+def count_nonzero(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """How many entries are not zero."""
+    return whole(np.count_nonzero(_condition(x), axis=axis, keepdims=keepdims))
+
+
+def _logical(name: str) -> None:
+    FUNCTIONS[name] = lambda *xs: whole(getattr(np, name)(*(_condition(x) for x in xs)))
+
+
+for _name in ("logical_and", "logical_or", "logical_xor", "logical_not"):
+    _logical(_name)
+
+
+# Creation. A real dtype makes an exact array, any other a NumPy one.
+
+float64 = np.dtype("float64")
+
+CONSTANTS: dict[str, Any] = {
+    **{name: np.dtype(name) for name in ("float64", "float32", "int64", "int32", "int16", "int8", "uint8", "bool")},
+    "pi": math.pi,
+    "e": math.e,
+    "inf": math.inf,
+    "nan": math.nan,
+    "newaxis": None,
+}
+"""The namespace's dtypes and constants; pi and e are the float64 numbers, as in every other namespace."""
+
+
+def _typed(x: Any, dtype: Any) -> Any:
+    if dtype is None or np.dtype(dtype).kind == "f":
+        return _lift(x)
+    return whole(np.asarray(x, dtype=dtype))
+
+
+@_public
+def asarray(x: Any, /, *, dtype: Any = None, device: Any = None, copy: Any = None) -> Any:
+    """Take in numbers, lists and NumPy arrays: floats exactly, integers and booleans as they are."""
+    if isinstance(x, ExactArray):
+        return astype(x, dtype or float64)
+    x = np.asarray(x)
+    if dtype is None and x.dtype.kind in "biu":
+        return whole(x.copy())
+    return _typed(x, dtype)
+
+
+@_public
+def astype(x: Any, dtype: Any, /, *, copy: Any = True, device: Any = None) -> Any:
+    """Change the kind of number: reals to booleans by ≠ 0, reals to integers by cutting off; nothing is rounded."""
+    kind = np.dtype(dtype).kind
+    if not isinstance(x, ExactArray):
+        return _typed(x, dtype)
+    if kind == "f":
+        return ExactArray(x.elements, x.degree)
+    if kind == "b":
+        return FUNCTIONS["not_equal"](x, 0)
+    return whole(np.vectorize(lambda v: int(v.unique_fmpz()), otypes=[dtype])(FUNCTIONS["trunc"](x).elements))
+
+
+@_public
+def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
+    """An array of one value."""
+    if dtype is None and _is_whole(fill_value):
+        dtype = np.asarray(fill_value).dtype
+    return FUNCTIONS["broadcast_to"](_typed(fill_value, dtype), shape if isinstance(shape, Sequence) else (shape,))
+
+
+def _constant(name: str, value: int) -> None:
+    def make(shape: Any, *, dtype: Any = None, device: Any = None) -> Any:
+        return full(shape, value, dtype=dtype or float64)
+
+    def make_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Any:
+        return full(x.shape, value, dtype=dtype or x.dtype)
+
+    FUNCTIONS[name], FUNCTIONS[f"{name}_like"] = make, make_like
+
+
+for _name, _value in (("zeros", 0), ("ones", 1), ("empty", 0)):
+    _constant(_name, _value)
+
+
+@_public
+def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
+    """An array of one value, of another's shape."""
+    return full(x.shape, fill_value, dtype=dtype or x.dtype)
+
+
+@_public
+def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None, device: Any = None) -> Any:
+    """Ones on a diagonal."""
+    return _typed(np.eye(n_rows, n_cols, k, dtype=np.int64), dtype)
+
+
+@_public
+def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None) -> Any:
+    """Start, start + step, … before stop: integers unless a float or a real dtype is given."""
+    start, stop = (0, start) if stop is None else (start, stop)
+    if all(_is_whole(v) for v in (start, stop, step)):
+        result = np.arange(start, stop, step)
+        return whole(result) if dtype is None else _typed(result, dtype)
+    first, last, width = Fraction(start), Fraction(stop), Fraction(step)
+    count = max(0, math.ceil((last - first) / width))
+    values = np.empty(count, dtype=object)
+    values[:] = [first + i * width for i in range(count)]
+    return _array(_numbers(values), CONSTANT)
+
+
+@_public
+def linspace(
+    start: Any, stop: Any, /, num: int, *, dtype: Any = None, device: Any = None, endpoint: Any = True
+) -> ExactArray:
+    """Evenly spaced rationals from start to stop."""
+    first, last = Fraction(start), Fraction(stop)
+    gaps = max(1, num - 1 if endpoint else num)
+    values = np.empty(num, dtype=object)
+    values[:] = [first + (last - first) * i / gaps for i in range(num)]
+    return _array(_numbers(values), CONSTANT)
+
+
+@_public
+def result_type(*items: Any) -> Any:
+    """NumPy's promotion; an exact array counts as float64."""
+    return np.result_type(*(i.dtype if isinstance(i, Operators) else i for i in items))
+
+
+@_public
+def isdtype(dtype: Any, kind: Any) -> Any:
+    """Whether a dtype is of a kind."""
+    return np.isdtype(dtype, kind)
+
+
+@_public
+def finfo(x: Any, /) -> Any:
+    """What NumPy says of the dtype (float64 for an exact array)."""
+    return np.finfo(getattr(x, "dtype", x))
+
+
+@_public
+def iinfo(x: Any, /) -> Any:
+    """What NumPy says of the integer dtype."""
+    return np.iinfo(getattr(x, "dtype", x))
+
+
+# What only our own namespaces offer, for the textbook's algorithms.
+
+
+def midpoints(x: Any) -> np.ndarray:
+    """Return the nearest float64 of every entry: for people, and to choose a pivot by."""
+    return np.asarray(np.frompyfunc(_nearest, 1, 1)(_lift(x).elements), dtype=np.float64)
+
+
+def _nearest(x: Any) -> float:
+    return float(x.mid()) if isinstance(x, arb) else int(x.p) / int(x.q)
+
+
+def is_certainly_nonzero(x: Any) -> np.ndarray:
+    """Tell where an entry cannot be zero. This is no branch: the result does not depend on it."""
+    return np.asarray(np.not_equal(_lift(x).elements, _number(0)), dtype=np.bool_)
+
+
+def is_certainly_positive(x: Any) -> np.ndarray:
+    """Tell where an entry must be positive."""
+    return np.asarray(np.greater(_lift(x).elements, _number(0)), dtype=np.bool_)
+
+
+# Linear algebra: the textbook's, but where Arb has its own.
+
+
+def _flint(name: str, degree: Callable[[int, Degree], Degree]) -> Callable[[Any], ExactArray]:
+    def apply(x: Any, /) -> ExactArray:
+        A = _lift(x)
+        n = A.shape[-1]
+
+        def of_one(M: ExactArray) -> ExactArray:
+            if n == 0:
+                return FUNCTIONS["ones"](()) if name == "det" else M
+            try:
+                result = getattr(_matrix(M.elements), name)()
+            except ZeroDivisionError as error:
+                raise Undecided(f"{name} of a matrix that may be singular") from error
+            return _array(result if name == "det" else _elements(result), degree(n, A.degree))
+
+        result: ExactArray = textbook.batched(sys.modules[__name__], of_one, A)
+        return result
+
+    return apply
+
+
+def _determinant_degree(n: int, d: Degree) -> Degree:
+    # Over the common denominator of all n² entries.
+    return None if d is None else (n * d[0] + n * n * d[1], n * n * d[1])
+
+
+def _inverse_degree(n: int, d: Degree) -> Degree:
+    return None if d is None else _divided(_determinant_degree(n - 1, d), _determinant_degree(n, d))
+
+
+def eigh(x: Any, /) -> tuple[ExactArray, ExactArray]:
+    """Eigenvalues, ascending, and eigenvectors of a symmetric matrix, from its lower triangle.
+
+    Arb's certified routine. Each eigenvector has length 1, and its largest entry is positive.
+
+    Raises:
+        Undecided: the eigenvalues are not isolated; repeated ones never are.
+    """
+
+    def of_one(M: ExactArray) -> tuple[ExactArray, ExactArray]:
+        try:
+            values, right = acb_mat(_matrix(_symmetric(M))).eig(right=True)
+        except ValueError as error:
+            raise Undecided("two eigenvalues may be equal") from error
+        # The real part of a multiple of a real vector is one too; dividing by its length certifies that it is not 0.
+        vectors = np.vectorize(lambda z: z.real, otypes=[object])(_elements(right))
+        order = np.argsort([float(v.real.mid()) for v in values])
+        largest = np.argmax(np.abs(midpoints(_array(vectors, None))), axis=0)
+        signs = [1 if vectors[i, j].mid() > 0 else -1 for j, i in enumerate(largest)]
+        lengths = [s * arb.sqrt(np.add.reduce(v * v)) for s, v in zip(signs, vectors.T, strict=True)]
+        ordered = [values[i].real for i in order]
+        return _array(_objects(ordered), None), _array((vectors / _objects(lengths))[:, order], None)
+
+    result: tuple[ExactArray, ExactArray] = _eigen(x, of_one)
+    return result
+
+
+def eigvalsh(x: Any, /) -> ExactArray:
+    """Eigenvalues of a symmetric matrix, ascending, from its lower triangle; they may be repeated."""
+
+    def of_one(M: ExactArray) -> ExactArray:
+        values = acb_mat(_matrix(_symmetric(M))).eig(multiple=True)
+        return _array(_objects(sorted((v.real for v in values), key=lambda v: float(v.mid()))), None)
+
+    result: ExactArray = _eigen(x, of_one)
+    return result
+
+
+def _eigen(x: Any, of_one: Callable[[ExactArray], Any]) -> Any:
+    if _state.rational:
+        _transcendental("eigh")
+    return textbook.batched(sys.modules[__name__], of_one, _lift(x))
+
+
+def _symmetric(M: ExactArray) -> np.ndarray:
+    return np.where(np.tri(M.shape[0], dtype=np.bool_), M.elements, M.elements.T)
+
+
+def _objects(items: Sequence[Any]) -> np.ndarray:
+    result = np.empty(len(items), dtype=object)
+    result[:] = items
+    return result
+
+
+for _name, _written in textbook.FUNCTIONS.items():
+    FUNCTIONS[_name] = functools.partial(_written, sys.modules[__name__])
+for _name, _written in textbook.LINALG.items():
+    LINALG[_name] = functools.partial(_written, sys.modules[__name__])
+LINALG["det"] = _flint("det", _determinant_degree)
+LINALG["inv"] = _flint("inv", _inverse_degree)
+LINALG["eigh"], LINALG["eigvalsh"] = eigh, eigvalsh
+LINALG["matmul"], LINALG["matrix_transpose"] = FUNCTIONS["matmul"], FUNCTIONS["matrix_transpose"]
+
+
+class Linalg:
+    """The standard's ``linalg`` of one of our namespaces."""
+
+    def __init__(self, namespace: str, functions: dict[str, Callable[..., Any]]) -> None:
+        self._namespace = namespace
+        self._functions = functions
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in self._functions:
+            raise AttributeError(absent(f"{self._namespace}.linalg", name))
+        return self._functions[name]
+
+
+def absent(namespace: str, name: str) -> str:
+    """Say that a namespace lacks a function, and what to do."""
+    return f"{namespace} has no function {name!r}; write it with those that are there, or add it to its table"
+
+
+linalg = Linalg("exact", LINALG)
+
+
+def __array_namespace_info__() -> Any:  # noqa: N807 - the name is the standard's
+    """What array-api-extra asks for: devices and default dtypes."""
+    return SimpleNamespace(
+        default_device=lambda: "cpu",
+        devices=lambda: ["cpu"],
+        default_dtypes=lambda **_: {
+            "real floating": float64,
+            "complex floating": np.dtype("complex128"),
+            "integral": np.dtype("int64"),
+            "indexing": np.dtype("int64"),
+        },
+    )
+
+
+def __getattr__(name: str) -> Any:
+    if name in FUNCTIONS:
+        return FUNCTIONS[name]
+    if name in CONSTANTS:
+        return CONSTANTS[name]
+    if name == "__path__":  # what the import system asks of every module
+        raise AttributeError(name)
+    raise AttributeError(absent("exact", name))
+
+
+# ── Results ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_ABSOLUTE_FLOOR_BITS = 1200
+_RELATIVE_FLOOR_BITS = 100
+
+
+def relative_widths(x: Any) -> np.ndarray:
+    """Return every entry's radius relative to its size, as float64.
+
+    The size of an entry is |x|, but at least 2⁻¹⁰⁰ times the largest of the array: an entry that is zero in truth,
+    yet was computed as a difference, has no digits of its own and would never be narrow. An array that is zero
+    throughout is held against 2⁻¹²⁰⁰, below everything that a float64 can hold. A ball of radius 0 has width 0, NaN
+    has width ∞.
+    """
+    elements = _lift(x).elements
+    floor = floor_of(elements)
+    return np.asarray(np.frompyfunc(lambda v: _width(v, floor), 1, 1)(elements), dtype=np.float64)
+
+
+def floor_of(elements: np.ndarray) -> Any:
+    """Return the size below which an entry of an array counts as zero."""
+    absolute = arb(2) ** -_ABSOLUTE_FLOOR_BITS
+    sizes = [abs(v.mid()) for v in elements.flat if isinstance(v, arb) and v.is_finite()]
+    largest = max(sizes, default=arb(0))
+    return max(largest * arb(2) ** -_RELATIVE_FLOOR_BITS, absolute)
+
+
+def _width(value: Any, floor: Any) -> float:
+    if isinstance(value, fmpq):
+        return 0.0
+    if value.is_nan():
+        return math.inf
+    if value.is_exact():
+        return 0.0
+    if not value.is_finite():
+        return math.inf
+    return float(value.rad() / max(abs(value.mid()), floor))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What :func:`evaluate` found."""
+
+    outputs: tuple[Any, ...]
+    """What the function returned: exact arrays, or whatever else stood among them."""
+    bits: int
+    """The precision that was enough."""
+    width: float
+    """The largest relative radius among the exact arrays (see :func:`relative_widths`)."""
+
+
+def evaluate(
+    function: Callable[..., Any], *arrays: Any, width: float = 1e-40, bits: int = 200, most_bits: int = 3200
+) -> Evaluation:
+    """Call a function of exact arrays, doubling the precision until every output is narrow.
+
+    Args:
+        function: takes one exact array for each of the arrays, returns one or a tuple of them.
+        arrays: NumPy arrays; floats are taken exactly, integers as they are.
+        width: the largest relative radius that an entry may have.
+        bits: the precision to begin with.
+        most_bits: the precision to end with.
+
+    Raises:
+        Undecided: a comparison or a result was still open at the last precision: an input lies on a kink.
+        Kink: it certainly does (from `dual` alone).
+    """
+    while True:
+        try:
+            with precision(bits):
+                found = function(*(variable(a) for a in arrays))
+                outputs = tuple(found) if isinstance(found, tuple | list) else (found,)
+                reached = max(
+                    (w for o in outputs if isinstance(o, ExactArray) for w in relative_widths(o).flat), default=0.0
+                )
+            if reached <= width:
+                return Evaluation(outputs, bits, reached)
+            reason = f"an output is known only to a relative {reached:.1g}"
+        except Kink:
+            raise
+        except Undecided as error:
+            reason = str(error)
+        if 2 * bits > most_bits:
+            raise Undecided(
+                f"{reason}, and so it remained at {bits} bits: an input lies on a kink or outside the domain"
+            )
+        bits *= 2
