@@ -240,8 +240,8 @@ def probe_processor(device: str) -> None:
 
 def set_precision(torch: Any, precision: Precision) -> None:
     """Allow or forbid TensorFloat-32 and reduced-precision sums."""
-    # The older of torch's two interfaces, alone: reading one after writing the other raises, and Inductor
-    # reads the older one up to torch 2.12. The newer reads what the older wrote, in every version.
+    # The older of torch's two interfaces, alone: reading it after writing the newer one raises, and Inductor reads it
+    # (torch 2.13 still does). The newer one is written along.
     torch.set_float32_matmul_precision("highest" if precision == "strict" else "high")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch 2.9 announces that it will be withdrawn
