@@ -375,13 +375,20 @@ class Journal:
             raise BadInput(f"{folder} has no {JOURNAL}: it is complete, or no run")
         try:
             self.file: TextIO = self.path.open("x" if new else "r+", encoding="utf-8")
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock()
         except OSError as error:
             taken = error.errno in (errno.EWOULDBLOCK, errno.EEXIST)
             said = "another process is writing it" if taken else error.strerror
             raise BadInput(f"cannot write {self.path}: {said}") from error
         if not new:
             self._drop_half_a_line()
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.file.close()
+            raise
 
     def _drop_half_a_line(self) -> None:
         # A process that was killed may have left one.

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # for `fake_backends`, which this process and every worker must find by the same name
+
+
+@pytest.fixture(autouse=True)
+def _workers_find_the_fakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
+
+
+@pytest.fixture
+def square() -> str:
+    """A small operation, as a worker finds it."""
+    return f"{HERE / 'fake_operations.py'}::square"
+
+
+@pytest.fixture
+def cube() -> str:
+    """Another."""
+    return f"{HERE / 'fake_operations.py'}::cube"

@@ -1,0 +1,159 @@
+"""Backends whose true cost, or whose fault, is known."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import numpy as np
+
+from multigrad.backends.numpy_backend import NumPyBackend, NumPySession
+
+CALL_S = 1e-3
+"""What a call takes on the fake devices, in seconds."""
+
+
+def spin(until: float) -> None:
+    while time.perf_counter() < until:
+        pass
+
+
+class Pending(np.ndarray):
+    """An array that is ready at a known time."""
+
+    ready = 0.0
+
+
+class QueueSession(NumPySession):
+    """A device that works off a queue, one call after the other, while the host goes on."""
+
+    waits = True
+
+    def __init__(self, backend):
+        super().__init__(backend, np)
+        self.free = 0.0
+
+    def function(self, operation, parameters, variant, mode):
+        inner = super().function(operation, parameters, variant, mode)
+
+        def call(*arrays):
+            outputs = [np.asarray(a).view(Pending) for a in inner(*arrays)]
+            self.free = max(self.free, time.perf_counter()) + CALL_S
+            for output in outputs:
+                output.ready = self.free
+            return tuple(outputs)
+
+        return call
+
+    def wait(self, arrays):
+        if self.waits:
+            spin(max((getattr(a, "ready", 0.0) for a in arrays), default=0.0))
+
+
+class ForgetfulSession(QueueSession):
+    """The same device, by somebody who forgot to wait."""
+
+    waits = False
+
+
+class BusySession(NumPySession):
+    """Every call takes a known time of the processor, and returns when it is done."""
+
+    def __init__(self, backend):
+        super().__init__(backend, np)
+
+    def function(self, operation, parameters, variant, mode):
+        inner = super().function(operation, parameters, variant, mode)
+
+        def call(*arrays):
+            end = time.perf_counter() + CALL_S
+            outputs = inner(*arrays)
+            spin(end)
+            return outputs
+
+        return call
+
+
+class GreedySession(NumPySession):
+    """Every call takes 64 MiB for a moment."""
+
+    def __init__(self, backend):
+        super().__init__(backend, np)
+
+    def function(self, operation, parameters, variant, mode):
+        inner = super().function(operation, parameters, variant, mode)
+
+        def call(*arrays):
+            np.ones(2**23)
+            return inner(*arrays)
+
+        return call
+
+
+def _killed():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _hung():
+    time.sleep(3600)
+
+
+def _left():
+    os._exit(7)
+
+
+def _raised():
+    raise RuntimeError("no such kernel\nand much more about it")
+
+
+class FaultySession(NumPySession):
+    """Something happens to whoever computes `square` by its pullback."""
+
+    def __init__(self, backend):
+        super().__init__(backend, np)
+
+    def function(self, operation, parameters, variant, mode):
+        if (operation.name, variant) == ("square", "analytic"):
+            self.backend.fault()
+        return super().function(operation, parameters, variant, mode)
+
+
+class WrongSession(NumPySession):
+    """Its gradients are one percent too large."""
+
+    def __init__(self, backend):
+        super().__init__(backend, np)
+
+    def function(self, operation, parameters, variant, mode):
+        inner = super().function(operation, parameters, variant, mode)
+        return lambda *arrays: tuple(np.asarray(1.01 * a, a.dtype) for a in inner(*arrays))
+
+
+class Fake(NumPyBackend):
+    variants = ("forward", "analytic")
+
+    def __init__(self, name, session, fault=None):
+        self.name = name
+        self.session = session
+        self.fault = fault
+
+    def open(self, device="cpu", *, threads=None, precision="strict"):
+        return self.session(self)
+
+
+class Stillborn(Fake):
+    def open(self, device="cpu", *, threads=None, precision="strict"):
+        os._exit(9)
+
+
+QUEUE = Fake("queue", QueueSession)
+FORGETFUL = Fake("forgetful", ForgetfulSession)
+BUSY = Fake("busy", BusySession)
+GREEDY = Fake("greedy", GreedySession)
+WRONG = Fake("wrong", WrongSession)
+KILLED = Fake("killed", FaultySession, _killed)
+HUNG = Fake("hung", FaultySession, _hung)
+LEFT = Fake("left", FaultySession, _left)
+RAISED = Fake("raised", FaultySession, _raised)
+STILLBORN = Stillborn("stillborn", None)

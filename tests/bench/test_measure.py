@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fake_backends
+import numpy as np
+import pytest
+from fast_protocol import FAST
+
+from multigrad import BadInput, worker
+from multigrad.bench import store
+from multigrad.bench.measure import measure
+from multigrad.bench.protocol import Protocol
+
+ONE = {"protocol": FAST, "dtype": "float64", "threads": 1, "mode": "eager"}
+CALL_S = fake_backends.CALL_S
+
+
+def cells(run, **wanted):
+    frame = run.summary
+    for column, value in wanted.items():
+        frame = frame[frame[column] == value]
+    return frame.to_dict("records")
+
+
+def test_a_device_that_works_off_a_queue_is_timed_right(square):
+    (row,) = cells(measure(square, backend="fake_backends:QUEUE", variant="analytic", **ONE))
+    assert row["min_s"] == pytest.approx(CALL_S, rel=0.05)
+    assert row["pipelined_s"] == pytest.approx(CALL_S, rel=0.25)
+    assert row["dispatch_s"] < 0.2 * CALL_S
+
+
+def test_without_the_wait_the_same_device_is_under_measured(square):
+    (row,) = cells(measure(square, backend="fake_backends:FORGETFUL", variant="analytic", **ONE))
+    assert row["median_s"] < 0.2 * CALL_S
+
+
+def test_a_run_has_its_noise_floor_peaks_and_facts(square, tmp_path):
+    folder = tmp_path / "run"
+    run = measure(square, backend=["fake_backends:BUSY"], folder=folder, **ONE)
+    assert run.noise_floor is not None
+    assert run.noise_floor >= 0
+    assert run.info["peaks"]["flop_per_s"][0]["value"] > 0
+    assert run.info["peaks"]["bandwidth"][0]["bytes_per_s"] > 0
+    assert run.info["state"] == "complete"
+    assert run.info["workers"][0]["facts"]["environment"]["OMP_NUM_THREADS"] == "1"
+    assert len(run.info["workers"][0]["facts"]["cpus"]) == 1
+    assert sorted(p.name for p in folder.iterdir()) == ["run.json", "samples.csv.gz", "summary.csv"]
+
+
+def test_a_run_comes_back_from_its_files(square, tmp_path):
+    run = measure(square, backend="fake_backends:BUSY", out=tmp_path, machine="Here", **ONE)
+    assert run.folder.parent == tmp_path / "here"
+    again = store.load_run(run.folder)
+    assert again.info == json.loads(json.dumps(run.info))
+    assert again.summary.equals(run.summary)
+    assert again.samples.equals(run.samples)
+
+
+def test_every_block_of_every_process_is_kept(square):
+    run = measure(square, backend="fake_backends:BUSY", variant="forward", **ONE)
+    (row,) = cells(run)
+    kept = run.samples[(run.samples["twin"] == 0) & (run.samples["kind"] == "latency")]
+    assert len(kept) == row["blocks"] >= 2 * FAST.process_blocks
+    assert set(kept["round"]) == {0, 1}
+    assert set(run.samples["twin"]) == {0, 1}
+    assert kept["calls"].nunique() == 1
+
+
+def test_a_wrong_result_has_no_time(square):
+    (row,) = cells(measure(square, backend="fake_backends:WRONG", variant="analytic", **ONE))
+    assert row["verdict"] == "FAIL"
+    assert np.isnan(row["median_s"])
+    assert row["blocks"] == 0
+
+
+def test_what_cannot_be_done_is_a_worded_row(square):
+    run = measure(square, backend="fake_backends:BUSY", protocol=FAST, dtype=["float64", "bfloat16"], threads=1)
+    assert len(run.summary) == 4 * 2 * 2
+    assert cells(run, mode="compiled")[0]["reason"] == "busy has no compiler"
+    assert cells(run, mode="eager", variant="native")[0]["verdict"] == "UNAVAILABLE"
+    assert cells(run, mode="eager", variant="forward", dtype="bfloat16")[0]["reason"] == "busy has no bfloat16 on cpu"
+    assert all(row["reason"] for row in cells(run) if row["verdict"] == "UNAVAILABLE")
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("KILLED", "worker killed by SIGKILL (out of memory?)"),
+        ("LEFT", "worker ended with exit code 7"),
+        ("RAISED", "raised RuntimeError: no such kernel"),
+        ("HUNG", "worker gave no sign for 3 s and was killed"),
+    ],
+)
+def test_a_fault_costs_its_own_cell(square, cube, fault, said):
+    quick_to_give_up = {
+        **ONE,
+        "protocol": Protocol(**{**vars(FAST), "cell_timeout_s": 3.0 if fault == "HUNG" else 60.0}),
+    }
+    run = measure([square, cube], backend=f"fake_backends:{fault}", **quick_to_give_up)
+    assert len(run.summary) == 8
+    (lost,) = cells(run, operation="square", variant="analytic")
+    assert (lost["verdict"], lost["reason"]) == ("FAIL", said)
+    for name, variant in (("square", "forward"), ("cube", "forward"), ("cube", "analytic")):
+        (row,) = cells(run, operation=name, variant=variant)
+        assert row["verdict"] == "PASS"
+        assert row["processes"] == 2
+
+
+def test_a_worker_that_never_starts_costs_its_cells_and_no_other(square):
+    run = measure(square, backend=["fake_backends:STILLBORN", "fake_backends:BUSY"], variant="forward", **ONE)
+    (dead,), (alive,) = cells(run, backend="stillborn"), cells(run, backend="busy")
+    assert (dead["verdict"], dead["reason"]) == ("FAIL", "worker ended with exit code 9")
+    assert alive["verdict"] == "PASS"
+
+
+def test_memory_is_what_a_call_takes_for_a_moment(square):
+    protocol = Protocol(**{**vars(FAST), "rounds": 1, "memory": True})
+    (row,) = cells(measure(square, backend="fake_backends:GREEDY", variant="forward", **{**ONE, "protocol": protocol}))
+    assert row["peak_bytes"] == pytest.approx(2**26, rel=0.05)
+
+
+def test_two_runs_do_not_mix(square, tmp_path):
+    measure(square, backend="fake_backends:BUSY", variant="forward", folder=tmp_path / "run", **ONE)
+    with pytest.raises(BadInput, match="two runs do not mix"):
+        measure(square, backend="fake_backends:BUSY", variant="forward", folder=tmp_path / "run", **ONE)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"backend": "fake_backends:NONE"}, "wanted module:ATTRIBUTE"),
+        ({"variant": "backward"}, "no variant named 'backward'"),
+        ({"mode": "fast"}, "no mode named 'fast'"),
+        ({"dtype": "float128"}, "no dtype named 'float128'"),
+        ({"size": "huge"}, "square has no size 'huge'; it has only"),
+        ({"threads": 10_000}, "threads is 10000; wanted 1 to"),
+        ({"rounds": 0}, "rounds is 0"),
+        ({"device": "tpu"}, "nothing to measure: busy: busy has no device 'tpu'"),
+    ],
+)
+def test_bad_usage_is_one_line(square, options, said):
+    with pytest.raises(BadInput) as caught:
+        measure(square, **{"backend": "fake_backends:BUSY", **options})
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from fast_protocol import FAST
+from multigrad.bench.measure import measure
+
+def progress(done, total, text):
+    array_libraries = {"numpy", "pandas", "torch", "jax"} & set(sys.modules)
+    print(done, total, sorted(array_libraries), flush=True)
+
+measure(sys.argv[3:], backend=sys.argv[2], dtype="float64", threads=1, mode="eager", protocol=FAST,
+        folder=Path(sys.argv[1]), progress=progress)
+"""
+
+
+def start(folder, *operations, backend="fake_backends:BUSY"):
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(folder), backend, *operations],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+
+
+def test_the_parent_imports_no_array_library_while_it_measures(square, tmp_path):
+    with start(tmp_path / "run", square, backend="numpy") as process:
+        lines = process.stdout.read().splitlines()
+    assert lines
+    assert all(line.endswith("[]") for line in lines)
+
+
+def children_of(pid):
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(status.parent.name))
+    return found
+
+
+def gone(pid):
+    try:
+        return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return True
+
+
+def test_a_killed_run_is_rebuilt_and_goes_on_with_what_is_missing(square, cube, tmp_path):
+    folder = tmp_path / "run"
+    with start(folder, square, cube) as process:
+        for _ in range(3):
+            process.stdout.readline()
+        workers = children_of(process.pid)
+        process.kill()
+        process.wait()
+    deadline = time.monotonic() + 5
+    while not all(map(gone, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert all(map(gone, workers))
+    with (folder / store.JOURNAL).open("a") as file:
+        file.write('{"event": "cell", "half')
+    before = store.load_run(folder)
+    assert before.info["state"] == "interrupted"
+    assert 3 <= len(before.samples.groupby(["operation", "variant", "round", "twin"])) < 10
+    after = measure(resume=folder)
+    assert after.info["state"] == "complete"
+    assert (after.summary["verdict"] == "PASS").sum() == 4
+    assert (after.summary[after.summary["verdict"] == "PASS"]["processes"] == 2).all()
+    kept = before.samples.merge(after.samples, how="inner")
+    assert len(kept) == len(before.samples)
+    with pytest.raises(BadInput, match="it is complete"):
+        measure(resume=folder)
+
+
+def test_ctrl_c_leaves_a_readable_run(square, cube, tmp_path):
+    folder = tmp_path / "run"
+    with start(folder, square, cube) as process:
+        for _ in range(2):
+            process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) != 0
+    assert (folder / store.SUMMARY).exists()
+    run = store.load_run(folder)
+    assert run.info["state"] == "interrupted"
+    assert (run.summary["verdict"] == "PASS").any()
+    assert measure(resume=folder).info["state"] == "complete"
+
+
+def echo(arguments):
+    yield {"affinity": sorted(os.sched_getaffinity(0)), "variables": dict(os.environ)}
+
+
+def test_a_worker_has_its_environment_and_processors_before_it_starts(monkeypatch):
+    monkeypatch.setenv("GONE", "1")
+    cpu = min(os.sched_getaffinity(0))
+    before = os.sched_getaffinity(0)
+    (said,) = worker.run("test_measure:echo", {}, environment={"SET": "2", "GONE": None}, cpus=[cpu])
+    assert said["affinity"] == [cpu]
+    assert said["variables"]["SET"] == "2"
+    assert "GONE" not in said["variables"]
+    assert os.sched_getaffinity(0) == before
+
+
+def eat(arguments):
+    yield {"begin": 5}
+    bytearray(2**33)
+    yield {"end": 5}
+
+
+def test_a_limit_on_the_address_space_is_a_death_with_its_reason():
+    *_, death = worker.run("test_measure:eat", {}, address_space_bytes=2**31)
+    assert death == worker.Death("ended with exit code 1: MemoryError", 5)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+
+from multigrad import BadInput, load_operations, operation
+from multigrad.bench import plan as planning
+from multigrad.bench import roofline
+
+OPTIONS = {
+    "devices": ["cpu"],
+    "dtypes": ["float64", "float32"],
+    "variants": planning.VARIANTS,
+    "modes": planning.MODES,
+    "sizes": None,
+    "threads": [1],
+    "precision": "strict",
+    "seed": 0,
+    "quick": False,
+    "twins": 2,
+}
+
+
+@pytest.fixture
+def plan(square, cube):
+    return planning.make(load_operations([square, cube]), backends=["fake_backends:BUSY", "numpy"], **OPTIONS)
+
+
+def test_nothing_is_listed_twice(square):
+    ops = load_operations([square])
+    backends = ["numpy", "numpy"]
+    options = {**OPTIONS, "sizes": ["only", "only"], "dtypes": ["float64", "float64"]}
+    plan = planning.make(ops + ops, backends=backends, **options)
+    assert len(set(plan.cells)) == len(plan.cells) == 8
+
+
+def test_a_plan_comes_back_from_json(plan):
+    assert planning.Plan.from_json(plan.to_json()) == plan
+
+
+def test_orders_are_shuffled_by_round_and_repeat_with_the_seed(plan):
+    wanted = [i for i in range(len(plan.cells)) if i not in plan.refused]
+    first = [planning.work(plan, r, wanted, plan.twins) for r in range(8)]
+    again = [planning.work(plan, r, wanted, plan.twins) for r in range(8)]
+    assert first == again
+    assert len({tuple(w.backend for w in r) for r in first}) > 1
+    assert len({w.cells for r in first for w in r if w.backend == "numpy" and not w.twin}) > 1
+    for r in first:
+        assert sorted(i for w in r if not w.twin for i in w.cells) == wanted
+
+
+def test_a_twin_never_shares_its_process_with_the_first_half(plan):
+    for item in planning.work(plan, 0, plan.twins, plan.twins):
+        assert len(set(item.cells)) == len(item.cells)
+    assert {w.twin for w in planning.work(plan, 0, plan.twins, plan.twins)} == {0, 1}
+
+
+def test_an_operation_that_no_worker_could_find_is_refused():
+    @operation("(n)->()")
+    def local(xp, x):
+        """f = Σ x."""
+        return xp.sum(x), lambda f_bar: f_bar * xp.ones_like(x)
+
+    with pytest.raises(BadInput, match="local cannot be found by another process; define it at the top of a file"):
+        planning.make([local], backends=["numpy"], **OPTIONS)
+
+
+def test_a_cell_is_laid_under_the_roof_that_binds():
+    product = roofline.place(1.0, flops=5e9, moved=1e6, flop_per_s=1e10, bytes_per_s=1e10)
+    assert (product.binds, product.percent) == ("compute", pytest.approx(50))
+    copy = roofline.place(1.0, flops=1e6, moved=8e9, flop_per_s=1e10, bytes_per_s=1e10)
+    assert (copy.binds, copy.percent, copy.gbyte_per_s) == ("memory", pytest.approx(80), pytest.approx(8))

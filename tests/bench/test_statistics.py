@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from multigrad.bench import statistics
+
+
+def processes(rng, median, *, between=0.01, within=0.03, count=5, blocks=50):
+    """Timings with known noise: each process has its own speed, each block a long tail to the slow side."""
+    speeds = median * (1 + between * rng.standard_normal(count))
+    return [speed * (1 + within * rng.exponential(size=blocks)) for speed in speeds]
+
+
+def drawn_medians(series, resamples, rng):
+    """The same bootstrap by really drawing."""
+    found = []
+    for _ in range(resamples):
+        chosen = [series[i] for i in rng.integers(0, len(series), len(series))]
+        found.append(np.median([np.median(rng.choice(s, len(s))) for s in chosen]))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 9, 10])
+def test_the_bootstrap_that_does_not_draw_has_the_distribution_of_the_one_that_does(blocks):
+    rng = np.random.default_rng(3)
+    series = processes(rng, 1.0, count=4, blocks=blocks, within=0.3)
+    quick = statistics.resampled_medians(series, 20_000, np.random.default_rng(0))
+    drawn = drawn_medians(series, 4_000, np.random.default_rng(1))
+    probabilities = [0.025, 0.25, 0.5, 0.75, 0.975]
+    scale = drawn.std()
+    assert np.allclose(np.quantile(quick, probabilities), np.quantile(drawn, probabilities), atol=0.15 * scale)
+    assert quick.std() == pytest.approx(scale, rel=0.06)
+
+
+def test_processes_may_have_different_numbers_of_blocks():
+    series = [np.array([1.0]), np.array([2.0, 2.0]), np.array([3.0, 3.0, 3.0])]
+    found = statistics.interval(series)
+    assert (found.estimate, found.low, found.high) == (2.0, 1.0, 3.0)
+
+
+def test_the_interval_covers_the_true_median_in_nearly_the_promised_share_of_runs():
+    rng = np.random.default_rng(11)
+    covered = 0
+    for i in range(300):
+        series = [m + 0.01 * rng.standard_normal(20) for m in 1 + 0.05 * rng.standard_normal(9)]
+        found = statistics.interval(series, seed=i, resamples=500)
+        covered += found.low <= 1 <= found.high
+    assert covered >= 0.88 * 300
+
+
+def test_an_interval_from_one_process_would_be_fiction():
+    rng = np.random.default_rng(5)
+    series = processes(rng, 1.0, between=0.1, within=0.001)
+    one, all_of_them = statistics.interval(series[:1]), statistics.interval(series)
+    assert (one.high - one.low) < 0.1 * (all_of_them.high - all_of_them.low)
+
+
+@pytest.mark.parametrize("between", [0.003, 0.01, 0.02])
+def test_a_pair_of_equals_is_called_faster_or_slower_in_at_most_one_percent(between):
+    rng = np.random.default_rng(7)
+    words = []
+    for i in range(400):
+        pair = [processes(rng, 1e-3, between=between) for _ in range(2)]
+        words.append(statistics.word(statistics.ratio(*pair, seed=i, resamples=500)))
+    assert sum(w in ("faster", "slower") for w in words) <= 4
+
+
+@pytest.mark.parametrize("between", [0.003, 0.01])
+def test_a_planted_slowdown_of_ten_percent_is_found_in_at_least_95_percent(between):
+    rng = np.random.default_rng(8)
+    words = []
+    for i in range(300):
+        after, before = processes(rng, 1.1e-3, between=between), processes(rng, 1e-3, between=between)
+        words.append(statistics.word(statistics.ratio(after, before, seed=i, resamples=500)))
+    assert words.count("slower") >= 285
+    assert "faster" not in words
+
+
+def test_words_need_the_whole_interval():
+    interval = statistics.Interval
+    assert statistics.word(interval(1.2, 1.06, 1.3)) == "slower"
+    assert statistics.word(interval(1.2, 1.04, 1.3)) == "unclear"
+    assert statistics.word(interval(1.0, 0.97, 1.03)) == "same"
+    assert statistics.word(interval(0.8, 0.7, 0.9)) == "faster"
+    assert statistics.word(interval(1.0, 0.9, 1.1)) == "unclear"
+
+
+def test_a_noisy_floor_demands_more():
+    ratio = statistics.Interval(1.12, 1.10, 1.14)
+    assert statistics.word(ratio, floor=0.02) == "slower"
+    assert statistics.word(ratio, floor=0.06) == "unclear"
+    assert statistics.word(ratio, floor=0.08) == "same"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(0.5, 2), min_size=3, max_size=3), st.floats(0, 0.1))
+def test_swapping_the_runs_swaps_the_words(values, floor):
+    low, middle, high = sorted(values)
+    swapped = {"faster": "slower", "slower": "faster", "same": "same", "unclear": "unclear"}
+    there = statistics.word(statistics.Interval(middle, low, high), floor)
+    back = statistics.word(statistics.Interval(1 / middle, 1 / high, 1 / low), floor)
+    factor = 1 + statistics.margin(floor)
+    if min(abs(v - f) for v in (low, high) for f in (factor, 1 / factor)) > 1e-9:
+        assert back == swapped[there]
+
+
+def test_the_noise_floor_is_the_worst_pair():
+    ones = [np.ones(3)] * 2
+    assert statistics.noise_floor([]) is None
+    assert statistics.noise_floor([(ones, ones), (ones, [np.full(3, 1.02)] * 2)]) == pytest.approx(0.02)
+    assert statistics.noise_floor([([np.full(3, 1.02)], [np.ones(3)])]) == pytest.approx(0.02)
+
+
+def test_the_same_seed_gives_the_same_interval():
+    series = processes(np.random.default_rng(1), 1.0)
+    assert statistics.interval(series, seed=4) == statistics.interval(series, seed=4)

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import gc
+import time
+
+import pytest
+
+from multigrad.bench import timing
+from multigrad.bench.protocol import FULL, Protocol, constants_markdown
+
+SHORT = Protocol(
+    warmup_s=0.0, warmup_limit_s=0.05, process_s=0.005, process_blocks=4, block_s=1e-3, process_limit_s=0.1
+)
+
+
+def nothing_to_wait_for(arrays):
+    return None
+
+
+@pytest.mark.parametrize(("call_s", "calls"), [(1e-3, 8), (2e-3, 4), (5e-3, 1), (1.0, 1)])
+def test_calls_per_block_are_the_least_power_of_two_that_is_long_enough(call_s, calls):
+    assert timing.calibrate(lambda n: (n * call_s, None), call_s, 5e-3) == calls
+
+
+def test_a_wrong_estimate_is_put_right():
+    assert timing.calibrate(lambda n: (n * 1e-5, None), 9e-3, 5e-3) == 512
+
+
+def test_one_interrupted_block_does_not_end_the_calibration():
+    durations = iter([1.0] + [n * 1e-3 for n in (1, 1, 2, 2, 2, 4, 4, 4, 8, 8, 8)])
+    assert timing.calibrate(lambda n: (next(durations), None), 1e-3, 5e-3) >= 4
+
+
+def test_a_block_holds_no_more_outputs_than_it_may():
+    assert timing.calibrate(lambda n: (n * 1e-6, None), 1e-6, 5e-3, most=100) == 64
+
+
+def test_a_call_that_is_never_steady_is_measured_all_the_same_and_said_so():
+    durations = iter(range(1, 10_000))
+
+    def slower_and_slower():
+        end = time.perf_counter() + 1e-4 * 1.5 ** next(durations)
+        while time.perf_counter() < end:
+            pass
+        return ()
+
+    _, warm, _ = timing.warm_up(slower_and_slower, (), nothing_to_wait_for, SHORT)
+    assert not warm
+
+
+def test_the_collector_is_off_inside_a_block_and_on_after_it():
+    seen = []
+
+    def look():
+        seen.append(gc.isenabled())
+        return ()
+
+    result = timing.measure(look, (), nothing_to_wait_for, SHORT)
+    in_blocks = sum(b.calls for b in result.blocks)
+    assert gc.isenabled()
+    assert seen[-in_blocks:] == [False] * in_blocks
+
+
+def test_every_block_is_kept_and_both_kinds_are_there():
+    result = timing.measure(lambda: (), (), nothing_to_wait_for, SHORT, keep=8)
+    kinds = [b.kind for b in result.blocks]
+    assert kinds.count(timing.LATENCY) >= SHORT.process_blocks
+    assert kinds.count(timing.PIPELINED) >= 1
+    assert all(b.dispatch_s is None for b in result.blocks if b.kind == timing.LATENCY)
+    assert all(b.dispatch_s <= b.block_s for b in result.blocks if b.kind == timing.PIPELINED)
+
+
+def test_calls_that_round_0_fixed_are_used():
+    fixed = {timing.LATENCY: 4, timing.PIPELINED: 2}
+    result = timing.measure(lambda: (), (), nothing_to_wait_for, SHORT, calls=fixed)
+    assert {(b.kind, b.calls) for b in result.blocks} == set(fixed.items())
+
+
+def test_on_an_accelerator_the_queue_is_the_headline():
+    assert timing.headline("cpu") == timing.LATENCY
+    assert timing.headline("cuda") == timing.PIPELINED
+
+
+def test_every_constant_has_its_reason():
+    table = constants_markdown(FULL)
+    assert all(len(line.split("|")[3]) > 20 for line in table.splitlines()[2:])
+
+
+def test_the_overhead_of_the_protocol_on_a_call_of_a_millisecond_is_below_one_percent():
+    def call():
+        end = time.perf_counter() + 1e-3
+        while time.perf_counter() < end:
+            pass
+        return ()
+
+    result = timing.measure(call, (), nothing_to_wait_for, SHORT)
+    best = min(b.block_s / b.calls for b in result.blocks if b.kind == timing.LATENCY)
+    assert best < 1.01e-3
