@@ -253,7 +253,10 @@ def _spread(xp: Any, Y: Any, K: Any, shape: Sequence[int], steps: _Steps) -> Any
             [slice(left + v, left + v + columns) for v in at[1]],
         )
         chosen = F[:, :, :, _every(taps[0]), _every(taps[1])]
-        return xp.reshape(_product(xp, chosen, _cut(xp, Y, *slices, g)), size)
+        # Few outputs make a thin product, and its windows are cut from many channels: there the sum is of products.
+        few = i * len(taps[0]) < o // g
+        seen = _sum_of_products(xp, chosen, Y, *slices) if few else _product(xp, chosen, _cut(xp, Y, *slices, g))
+        return xp.reshape(seen, size)
 
     phases = [[phase((row_taps, column_taps), (us, vs)) for column_taps, vs in widths] for row_taps, us in heights]
     return _interleaved(xp, phases)[:, :, : shape[0], : shape[1]]
@@ -326,6 +329,18 @@ def _product(xp: Any, F: Any, windows: Sequence[Any]) -> Any:
     total = xp.reshape(F[:, :, :, 0, :], (g, o, i * q)) @ windows[0]
     for tap, W in enumerate(windows[1:], 1):
         total = total + xp.reshape(F[:, :, :, tap, :], (g, o, i * q)) @ W
+    return total
+
+
+def _sum_of_products(xp: Any, F: Any, X: Any, rows: Sequence[slice], columns: Sequence[slice]) -> Any:
+    """The same as :func:`_product` of cut windows: multiply the image with every tap first, then shift and add up."""
+    g, o, i, p, q = F.shape
+    b, _, h, w = X.shape
+    taps = xp.reshape(xp.permute_dims(F, (0, 3, 4, 1, 2)), (g, p * q * o, i))
+    products = xp.reshape(taps @ xp.reshape(X, (b, g, i, h * w)), (b, g, p, q, o, h, w))
+    total, *others = (products[:, :, m, n, :, r, s] for m, r in enumerate(rows) for n, s in enumerate(columns))
+    for product in others:
+        total = total + product
     return total
 
 

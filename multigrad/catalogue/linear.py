@@ -29,9 +29,9 @@ def linear_map(xp: Any, C: Any, x: Any) -> Any:
 
     Source: The Matrix Cookbook (2012), eq. 69 and 70. Linear: there is no kink.
     """
-    T = xp.matrix_transpose
 
     def pullback(y_bar: Any) -> Any:
-        return y_bar[:, None] * x[None, :], T(C) @ y_bar
+        # x̄ᵀ = ȳᵀC: every library reads C along its rows for this, and XLA does not for Cᵀȳ.
+        return y_bar[:, None] * x[None, :], y_bar @ C
 
     return C @ x, pullback
