@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from multigrad.backend import backends
-from multigrad.matrix import derivative, sentence
+from multigrad.matrix import sentence
 from multigrad.operation import operations
+from multigrad.truth import derivative_name
 from multigrad.verdict import FAIL, GAP, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
 
 if TYPE_CHECKING:
@@ -75,7 +76,9 @@ def _table(title: str, columns: Iterable[str], right: Iterable[str] = ()) -> Tab
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     right = set(right)
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        wraps = column in ("what it is", "how", "found", "what to do", "state", "flags", "signature", "sizes")
+        justify: Any = "right" if column in right else "left"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=not wraps)
     return table
 
 
@@ -128,26 +131,33 @@ def _show_formulas(frame: pd.DataFrame) -> None:
     for name, rows in proofs.groupby("operation", sort=False):
         verdict = worst(rows["verdict"])
         symbol, style = SYMBOLS[verdict]
-        outputs = " ".join(dict.fromkeys(derivative(o) for o in rows["output"]))
+        outputs = " ".join(dict.fromkeys(derivative_name(o) for o in rows["output"]))
         reason = rows[rows["verdict"] == verdict]["reason"].iloc[0]
         table.add_row(str(name), Text(f"{symbol} {verdict}", style), outputs, Text(reason))
     _console.print(table)
 
 
 def _show_grid(frame: pd.DataFrame) -> None:
-    here = frame[~frame["verdict"].isin([UNAVAILABLE])]
+    here = frame[frame["verdict"] != UNAVAILABLE]
     if here.empty:
         return
-    here = here.assign(column=here["backend"] + "/" + here["device"] + " " + here["mode"])
-    columns = list(dict.fromkeys(here["column"]))
-    table = _table("Are the numbers right?  (largest error ÷ its bound)", ["operation", "", *columns], columns)
-    for (name, variant), rows in here.groupby(["operation", "variant"], sort=False):
-        cells = [_cell(rows[rows["column"] == column]) for column in columns]
-        table.add_row(str(name), str(variant), *cells)
+    here = here.assign(column=[_place(row, "\n") for row in here.to_dict("records")])
+    columns = sorted(dict.fromkeys(here["column"]), key=lambda c: (not c.startswith("numpy"), c))
+    table = _table("Are the numbers right?  (largest error ÷ its bound)", ["operation", *columns], columns)
+    for name, of_operation in here.groupby("operation", sort=False):
+        for variant, rows in sorted(of_operation.groupby("variant"), key=lambda g: g[0] != "analytic"):
+            label = Text(str(name)) if variant == "analytic" else Text(f"  {variant}", "dim")
+            table.add_row(label, *(_cell(rows[rows["column"] == column]) for column in columns))
     _console.print(table)
     legend = "  ".join(f"{symbol} {verdict}" for verdict, (symbol, _) in SYMBOLS.items())
     _console.print(Text(legend, "dim"))
     _console.print()
+
+
+def _place(row: Mapping[Any, Any], between: str = " ") -> str:
+    """Say where a row was computed; the CPU goes without saying."""
+    device = "" if row["device"] == "cpu" else f"/{row['device']}"
+    return f"{row['backend']}{device}{between}{row['mode']}"
 
 
 def _cell(rows: pd.DataFrame) -> Text:
@@ -160,32 +170,35 @@ def _cell(rows: pd.DataFrame) -> Text:
 
 
 def _show_rows(frame: pd.DataFrame) -> None:
-    columns = ["backend", "mode", "variant", "dtype", "regime", "output", "verdict", "ratio", "ulp"]
-    table = _table("Every row", columns, ["ratio", "ulp"])
-    for row in frame.to_dict("records"):
-        symbol, style = SYMBOLS[row["verdict"]]
-        table.add_row(
-            f"{row['backend']}/{row['device']}",
-            row["mode"],
-            row["variant"],
-            row["dtype"],
-            row["regime"],
-            derivative(row["output"]),
-            Text(f"{symbol} {row['verdict']}", style),
-            figure(row["ratio"]),
-            figure(row["max_ulp"]),
-        )
-    _console.print(table)
+    """Print each comparison: a row for every place, dtype and regime, a column for every output."""
+    frame = frame[(frame["output"] != "*") & (frame["backend"] != "exact")]
+    for (name, sizes), of_size in frame.groupby(["operation", "sizes"], sort=False):
+        outputs = list(dict.fromkeys(of_size["output"]))
+        names = [derivative_name(o) for o in outputs]
+        table = _table(f"{name}  {sizes}", ["where", "dtype", "inputs", *names], names)
+        keys = ["backend", "device", "mode", "variant", "dtype", "regime"]
+        for key, rows in of_size.groupby(keys, sort=False):
+            row = dict(zip(keys, key, strict=True))
+            variant = "" if row["variant"] == "analytic" else f" {row['variant']}"
+            cells = [_cell(rows[rows["output"] == output]) for output in outputs]
+            table.add_row(f"{_place(row)}{variant}", row["dtype"], row["regime"], *cells)
+        _console.print(table)
 
 
 def _show_reasons(frame: pd.DataFrame) -> None:
-    for verdict in (FAIL, INCONCLUSIVE, NOTE):
-        rows = frame[(frame["verdict"] == verdict) & (frame["backend"] != "exact" if verdict == NOTE else True)]
-        limit = len(rows) if verdict == FAIL else 5
-        for row in rows.head(limit).to_dict("records"):
+    wrong = frame[frame["verdict"] == FAIL]
+    keys = ["operation", "output", "backend", "device", "mode", "variant"]
+    for _, rows in wrong.groupby(keys, sort=False):
+        # One line for each place, the worst of its dtypes and regimes; the rest stands in the rows.
+        row = rows.sort_values("ratio", ascending=False).iloc[0].to_dict()
+        more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
+        _console.print(Text(sentence(row) + more, SYMBOLS[FAIL][1]), soft_wrap=True)
+    for verdict in (INCONCLUSIVE, NOTE):
+        rows = frame[frame["verdict"] == verdict]
+        for row in rows.head(5).to_dict("records"):
             _console.print(Text(sentence(row), SYMBOLS[verdict][1]), soft_wrap=True)
-        if len(rows) > limit:
-            say(f"… and {len(rows) - limit} more {verdict} rows (--verbose or --csv shows them)")
+        if len(rows) > 5:
+            say(f"… and {len(rows) - 5} more {verdict} rows (--csv FILE has them all)")
     quiet = frame[frame["verdict"].isin([UNAVAILABLE, GAP])]
     for (name, device, verdict, reason), rows in quiet.groupby(["backend", "device", "verdict", "reason"], sort=False):
         which = ", ".join(dict.fromkeys(rows["operation"]))

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multigrad.matrix import derivative, sentence
+from multigrad.matrix import sentence
+from multigrad.truth import derivative_name
 from multigrad.verdict import FAIL, INCONCLUSIVE, NOTE, UNAVAILABLE, VERDICTS
 
 from ..store import Run, load_run, write_text
@@ -96,7 +97,7 @@ def _matrix(frame: pd.DataFrame | None) -> list[str]:
 def _cell(rows: pd.DataFrame) -> str:
     if rows.empty:
         return ""
-    outputs = " ".join(derivative(o) for o in dict.fromkeys(rows[rows["verdict"] == FAIL]["output"]))
+    outputs = " ".join(derivative_name(o) for o in dict.fromkeys(rows[rows["verdict"] == FAIL]["output"]))
     return f"{SYMBOLS[worst(rows['verdict'])][0]} {figure(rows['ratio'].max())} {outputs}".strip()
 
 

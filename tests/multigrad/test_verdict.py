@@ -11,7 +11,7 @@ TRUE = np.random.default_rng(0).standard_normal((4, 5))
 
 
 def reference(bound: float = 1e-12, probable: float = 1e-13, value: np.ndarray = TRUE) -> Reference:
-    return Reference(value, np.zeros_like(value), np.full_like(value, bound), np.full_like(value, probable))
+    return Reference(value, np.zeros_like(value), np.full_like(value, bound), np.full_like(value, probable), np.zeros_like(value))
 
 
 def test_the_truth_itself_passes() -> None:
@@ -66,7 +66,7 @@ def test_an_empty_array_is_compared_by_its_shape() -> None:
 
 def test_the_rest_makes_a_float64_result_judged_beyond_float64() -> None:
     rest = np.full_like(TRUE, 1e-17)
-    exact = Reference(TRUE, rest, np.full_like(TRUE, 1.5e-17), np.full_like(TRUE, 1.5e-17))
+    exact = Reference(TRUE, rest, np.full_like(TRUE, 1.5e-17), np.full_like(TRUE, 1.5e-17), 0 * TRUE)
     assert judge(TRUE, exact, "float64").max_abs_error == pytest.approx(1e-17)
 
 

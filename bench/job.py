@@ -1,0 +1,74 @@
+"""The main job: check, time and report, into one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from multigrad.backend import Precision, cuda_device_count
+from multigrad.matrix import check
+
+from . import machine as machines
+from . import store
+from .measure import measure, operations
+from .report.markdown import write_report
+
+if TYPE_CHECKING:
+    from multigrad.operation import Operation
+
+QUICK_CHECK_DTYPES = ("float64", "float32")
+"""A quick run leaves the half-precision types to `multigrad check`."""
+
+
+def run_job(
+    ops: Operation | str | Sequence[Operation | str] | None = None,
+    *,
+    backend: str | Sequence[str] | None = None,
+    device: str | Sequence[str] | None = None,
+    dtype: str | Sequence[str] | None = None,
+    threads: int | None = None,
+    precision: Precision = "strict",
+    quick: bool = False,
+    seed: int = 0,
+    out: Path = Path("results"),
+    machine: str | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> store.Run:
+    """Check operations, time those that are right, and write tables and report into ``out/<machine>/<run>/``.
+
+    The arguments are those of :func:`multigrad.check` and :func:`.measure.measure`.
+
+    Returns:
+        The run, with its matrix.
+
+    Raises:
+        BadInput: an unknown name, or a folder that cannot be written to: before any work.
+    """
+    chosen = operations(ops)
+    name = machine or machines.machine_name(machines.describe(), cuda_device_count() > 0)
+    folder = store.new_run(Path(out), machines.slug(name))
+    matrix = check(
+        chosen,
+        backend=backend,
+        device=device,
+        dtype=dtype or (QUICK_CHECK_DTYPES if quick else None),
+        seed=seed,
+        precision=precision,
+        progress=progress,
+    )
+    store.write_frame(matrix, folder / store.MATRIX)
+    measure(
+        chosen,
+        backend=backend,
+        device=device,
+        dtype=dtype,
+        threads=threads,
+        precision=precision,
+        quick=quick,
+        seed=seed,
+        folder=folder,
+        progress=progress,
+    )
+    write_report(folder)
+    return store.load_run(folder)

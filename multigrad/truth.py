@@ -1,0 +1,491 @@
+"""The truth about a case: its inputs, the certified values, and how far an honest evaluation may be from them.
+
+It is found once, in a process of its own, and lies in an .npz file that every backend reads.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .operation import BadInput, Operation
+from .diagnosis import Evidence, diagnose, observed_conditions
+from .verdict import FAIL, FORMATS, INCONCLUSIVE, PASS, Judgement, Reference
+
+if TYPE_CHECKING:
+    from .proof import GradientProof
+
+REGIMES = ("gaussian", "integers")
+"""How inputs are drawn, when nothing else is asked for."""
+
+SMALL_ENTRIES = 600
+"""Sizes with at most so many input entries are checked by default: their truth is found in milliseconds."""
+
+EXACT_FLOPS = 4e6
+"""Above so many operations the truth is a float64 evaluation with its own error bound: balls would take minutes."""
+
+BASIS_ENTRIES = 1500
+"""Up to so many entries a derivative is pushed in every basis direction."""
+
+HAIR = 1e-300
+"""An error that is smaller than any number computed with, and makes every tie undecided."""
+
+
+class Unknown(Exception):
+    """The truth of a case could not be found; the message says why."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One set of inputs whose truth is known: an operation, a size, a regime and a dtype."""
+
+    reference: str
+    """How a worker finds the operation."""
+    operation: str
+    size: Mapping[str, Any]
+    regime: str
+    dtype: str
+    seed: int
+    inputs: str = ""
+    """An .npz file with the inputs, where they were not drawn."""
+    precision: str = "strict"
+    """What float32 products may be computed in."""
+
+    @property
+    def sizes(self) -> str:
+        """The size in one line."""
+        return sizes_text(self.size)
+
+
+def sizes_text(size: Mapping[str, Any]) -> str:
+    """Write a size in one line, as it stands in every table: ``m=5 k=4 padding=(1,2)``."""
+
+    def one(value: Any) -> str:
+        return f"({','.join(map(str, value))})" if isinstance(value, tuple | list) else str(value)
+
+    return " ".join(f"{k}={one(v)}" for k, v in size.items())
+
+
+def derivative_name(output: str) -> str:
+    """Write an output as mathematics does: ``W_bar`` is ∂f/∂W."""
+    return f"∂f/∂{output.removesuffix('_bar')}" if output.endswith("_bar") else output
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a backend needs for one case."""
+
+    arrays: list[np.ndarray]
+    """Inputs, then cotangents; every number is one of the dtype's."""
+    references: list[Reference]
+    """Values, then gradients, for the hand-derived formula."""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    """What a diagnosis may look at: conditions of the formula, sizes."""
+
+    def outputs(self, variant: str) -> list[Reference]:
+        """Return the references of a variant. Only the hand-derived one is held to our convention at a kink."""
+        if variant == "analytic":
+            return self.references
+        return [replace(r, bound=np.maximum(r.bound, r.hull), probable=r.probable) for r in self.references]
+
+
+def dtype_arrays(op: Operation, size: Mapping[str, Any], seed: int, regime: str, dtype: str) -> list[np.ndarray]:
+    """Draw inputs and cotangents of a size, every floating-point number one of the dtype's."""
+    return with_cotangents(op, size, op.make_inputs(size, seed, regime), seed, regime, dtype)
+
+
+def with_cotangents(
+    op: Operation, size: Mapping[str, Any], inputs: Sequence[np.ndarray], seed: int, regime: str, dtype: str
+) -> list[np.ndarray]:
+    """Round inputs to a dtype and draw the cotangents that go with them."""
+    given = [FORMATS[dtype].round(a) if a.dtype.kind == "f" else np.asarray(a) for a in inputs]
+    cotangents = op.make_cotangents(output_shapes(op, size, given), seed, regime)
+    return given + [FORMATS[dtype].round(c) for c in cotangents]
+
+
+def output_shapes(op: Operation, size: Mapping[str, Any], inputs: Sequence[np.ndarray]) -> list[tuple[int, ...]]:
+    """Return the shapes of the values: by the signature, or by an evaluation where that leaves a dimension free."""
+    dimensions = op.check_inputs(inputs)
+    if all(s.isdigit() or s in dimensions for shape in op.signature.outputs for s in shape):
+        return [tuple(int(dimensions.get(s, s)) for s in shape) for shape in op.signature.outputs]
+    import array_api_compat.numpy as xp
+
+    _, parameters = op.split(size)
+    with np.errstate(all="ignore"):
+        return [tuple(np.shape(v)) for v in op.forward(xp, parameters)(*inputs)]
+
+
+def small_sizes(op: Operation) -> list[str]:
+    """Return the names of the sizes that are small enough for ball arithmetic; the smallest at least."""
+    small = []
+    for name, size in op.sizes.items():
+        dimensions, _ = op.split(size)
+        shapes = [
+            [int(dimensions.get(s, s)) if s.isdigit() or s in dimensions else 1 for s in shape]
+            for shape in op.signature.inputs
+        ]
+        if sum(int(np.prod(shape)) for shape in shapes) <= SMALL_ENTRIES:
+            small.append(name)
+    return small or [next(iter(op.sizes))]
+
+
+def read_inputs(op: Operation, path: str) -> dict[str, Any]:
+    """Check a file of inputs against an operation and return its size.
+
+    Raises:
+        BadInput: a name, shape or dtype that does not fit; the message says which and what was wanted.
+    """
+    arrays = load_inputs(op, path)
+    size: dict[str, Any] = dict(op.check_inputs(arrays))
+    return size
+
+
+def load_inputs(op: Operation, path: str) -> list[np.ndarray]:
+    """Read the inputs of an operation from an .npz file, by name.
+
+    Raises:
+        BadInput: as :func:`read_inputs`.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {name: file[name] for name in file.files} if hasattr(file, "files") else None
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise BadInput(f"{path} cannot be read as an .npz file of arrays: {error}") from error
+    if found is None:
+        raise BadInput(f"{path} holds one array without a name; wanted an .npz file with {', '.join(op.inputs)}")
+    for name in found:
+        if name not in op.inputs:
+            near = difflib.get_close_matches(name, op.inputs, n=1, cutoff=0.0)
+            raise BadInput(f"{path} has an array {name!r}, which {op.name} does not take; did you mean {near[0]!r}?")
+    for name in op.inputs:
+        if name not in found:
+            raise BadInput(f"{path} lacks {name!r}; {op.name} takes {', '.join(op.inputs)}, found {', '.join(found)}")
+    for name, differentiable in zip(op.inputs, op.differentiable, strict=True):
+        kind = found[name].dtype.kind
+        if differentiable and kind != "f":
+            raise BadInput(f"{path}: {name} has dtype {found[name].dtype}; wanted a floating-point type")
+        if not differentiable and kind not in "fiub":
+            raise BadInput(f"{path}: {name} has dtype {found[name].dtype}; wanted numbers")
+        if kind == "f" and not np.all(np.isfinite(found[name])):
+            raise BadInput(f"{path}: {name} has an entry that is not finite; there is no truth to compare with")
+    try:
+        arrays = [found[n].astype(np.float64) if found[n].dtype.kind == "f" else found[n] for n in op.inputs]
+        op.check_inputs(arrays)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
+    return arrays
+
+
+def case_arrays(op: Operation, case: Case) -> list[np.ndarray]:
+    """Return inputs and cotangents of a case, drawn or from its file."""
+    if case.inputs:
+        return with_cotangents(op, case.size, load_inputs(op, case.inputs), case.seed, "gaussian", case.dtype)
+    return dtype_arrays(op, case.size, case.seed, case.regime, case.dtype)
+
+
+def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:
+    """Judge the hand-derived formula itself: its enclosure against that of the derivative of the forward part.
+
+    Returns:
+        A judgement for each gradient, by name (``W_bar``); or one for ``*`` where the whole has one answer.
+    """
+    from .namespaces.exact import Undecided
+    from .proof import prove
+
+    entries = sum(a.size for a in case_arrays(op, case)[: len(op.inputs)])
+    size = case.size if entries <= BASIS_ENTRIES else next(iter(op.sizes.values()))
+    try:
+        proof = prove(op, size, case.seed)
+    except Undecided as error:
+        return {"*": _unjudged(INCONCLUSIVE, str(error))}
+    except Exception as error:  # noqa: BLE001 - whatever a person's formula raises is the verdict on it
+        lacking = isinstance(error, AttributeError) and "exact has no" in str(error)
+        return {"*": _unjudged(INCONCLUSIVE if lacking else FAIL, f"raised {_words(error)}")}
+    judgements = {}
+    for gradient in proof.gradients:
+        output = f"{gradient.name}_bar"
+        if gradient.agrees and proof.linear and proof.zero:
+            judgements[output] = Judgement(PASS, 0.0, 0.0, 0.0, gradient.width, gradient.compared, proof.kind)
+        elif gradient.agrees:
+            what = "linear in the cotangent" if proof.zero else "zero for a zero cotangent"
+            judgements[output] = _unjudged(FAIL, f"{derivative_name(output)}: the pullback is not {what}", gradient)
+        else:
+            judgements[output] = _unjudged(FAIL, _why_wrong(op, size, case.seed, gradient), gradient)
+    return judgements
+
+
+def _unjudged(verdict: str, reason: str, gradient: GradientProof | None = None) -> Judgement:
+    nan = float("nan")
+    compared = gradient.compared if gradient else 0
+    return Judgement(verdict, nan if gradient is None else float("inf"), nan, nan, nan, compared, reason)
+
+
+def _why_wrong(op: Operation, size: Mapping[str, Any], seed: int, gradient: GradientProof) -> str:
+    """Name the mistake in a gradient that was refuted."""
+    output = f"{gradient.name}_bar"
+    if gradient.reason and not gradient.compared and "derivative exists" in gradient.reason:
+        return f"{derivative_name(output)}: {gradient.reason}"
+    _, parameters = op.split(size)
+    arrays = dtype_arrays(op, size, seed, "gaussian", "float64")
+    true = {name: high for name, high, _ in true_gradients(op, arrays, parameters, op.outputs)}
+    try:
+        found, _ = halves(certified(op, arrays, parameters)[op.outputs.index(output)])
+    except Unknown as error:
+        return f"{derivative_name(output)}: {error}"
+    if output not in true:
+        return f"{derivative_name(output)} differs from the derivative by {gradient.disagreement:.3g} of its size"
+    bound = 1e-12 * np.abs(true[output]) + 1e-15 * float(np.max(np.abs(true[output]), initial=0.0))
+    dimensions, _ = op.split(size)
+    evidence = Evidence(
+        derivative_name(output),
+        found,
+        true[output],
+        bound,
+        others={derivative_name(n): a for n, a in true.items() if n != output},
+        conditions=observed_conditions(op, parameters, arrays),
+        sizes={k: v for k, v in dimensions.items() if isinstance(v, int)},
+        cotangents=arrays[len(op.inputs) :],
+    )
+    return diagnose(evidence)
+
+
+def find(op: Operation, case: Case, wrong: Sequence[str] = ()) -> Truth:
+    """Find the truth of a case.
+
+    Args:
+        op: the operation.
+        case: the case.
+        wrong: names of gradients whose formula is known to be wrong; their truth is the derivative of the forward part.
+
+    Raises:
+        Unknown: with the reason.
+    """
+    try:
+        arrays = case_arrays(op, case)
+    except BadInput:
+        raise
+    except Exception as error:
+        raise Unknown(_words(error)) from error
+    _, parameters = op.split(case.size)
+    certain = _flops(op, case.size) <= EXACT_FLOPS
+    references = bounded(op, arrays, parameters, case.dtype, case.precision, certain=certain)
+    if certain:
+        values = certified(op, arrays, parameters)
+        references = [_at(r, v) for r, v in zip(references, values, strict=True)]
+    if wrong:
+        references = _corrected(op, arrays, parameters, references, wrong)
+    return Truth(arrays, references)
+
+
+def _flops(op: Operation, size: Mapping[str, Any]) -> float:
+    from .namespaces.cost import cost
+
+    return float(cost(op, size, "float64", "analytic").flops)
+
+
+def certified(op: Operation, arrays: Sequence[np.ndarray], parameters: Mapping[str, Any]) -> list[Any]:
+    """Evaluate the hand-derived formula in ball arithmetic; return exact arrays.
+
+    Raises:
+        Unknown: a kink, a function that balls do not have, or an error of the operation's own.
+    """
+    from .namespaces import exact
+
+    try:
+        return list(exact.evaluate(op.analytic(exact, parameters), *arrays).outputs)
+    except exact.Undecided as error:
+        raise Unknown(str(error)) from error
+    except Exception as error:
+        raise Unknown(_words(error)) from error
+
+
+def halves(ball: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Split the midpoints of an exact array into the nearest float64 and what is left of them."""
+    high = np.empty(ball.shape)
+    low = np.empty(ball.shape)
+    for place in np.ndindex(ball.shape):
+        middle = ball.elements[place].mid()
+        high[place] = float(middle)
+        low[place] = float(middle - high[place]) if np.isfinite(high[place]) else 0.0
+    return high, low
+
+
+def _words(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+
+
+def _at(reference: Reference, ball: Any) -> Reference:
+    high, low = halves(ball)
+    if high.shape != reference.value.shape:
+        raise Unknown(f"the formula gives shape {high.shape} in ball arithmetic and {reference.value.shape} in float64")
+    return replace(reference, value=high, rest=low)
+
+
+def bounded(
+    op: Operation,
+    arrays: Sequence[np.ndarray],
+    parameters: Mapping[str, Any],
+    dtype: str,
+    precision: str = "strict",
+    *,
+    certain: bool = False,
+    hull: bool = True,
+) -> list[Reference]:
+    """Evaluate the hand-derived formula in float64 with the error bounds of a dtype.
+
+    Args:
+        op: the operation.
+        arrays: inputs, then cotangents.
+        parameters: the operation's parameters.
+        dtype: the dtype under test.
+        precision: ``tf32`` lets float32 products lose bits.
+        certain: whether the values will be replaced by certified ones; else the bounds also cover float64's own error.
+        hull: whether to find, for autodiff, which entries depend on the convention at a kink.
+
+    Raises:
+        Unknown: the analysis lacks a function, or the operation raised.
+    """
+    from .namespaces import bounds
+
+    function = op.analytic(bounds, parameters)
+    settings = {"product_u": 2.0**-11} if precision == "tf32" and dtype == "float32" else {}
+    try:
+        outputs = bounds.analyse(function, *arrays, context=dtype, **settings)
+        own = None if certain or dtype == "float64" else bounds.analyse(function, *arrays, context="float64")
+        tied = _tied(bounds, function, arrays) if hull else outputs
+    except Exception as error:
+        raise Unknown(_words(error)) from error
+    references = []
+    for i, (one, tie) in enumerate(zip(outputs, tied, strict=True)):
+        # Without certified values a float64 result may be off twice: once by itself, once through the reference.
+        extra = 0.0 if certain else one.worst if own is None else own[i].worst
+        shape = np.broadcast_shapes(one.shape, tie.shape)
+        worst, probable, loose = (np.broadcast_to(p, shape) for p in (one.worst, one.probable, tie.worst))
+        # A tie moves an entry by a whole term; where there is none, float64 rounding is all there is.
+        at_kink = loose > 1e-9 * float(np.max(np.abs(one.value), initial=HAIR))
+        references.append(
+            Reference(
+                value=np.array(np.broadcast_to(one.value, shape), dtype=np.float64),
+                rest=np.zeros(shape),
+                bound=worst + extra,
+                probable=np.minimum(probable, worst) + extra,
+                hull=np.where(at_kink, loose, 0.0) if hull else np.zeros(shape),
+            )
+        )
+    return references
+
+
+def _tied(bounds: Any, function: Callable[..., Any], arrays: Sequence[np.ndarray]) -> Any:
+    """Evaluate with every tie undecided: the hull of what either convention gives."""
+    with bounds.context("float64"):
+        return function(*(_with_a_hair(bounds, a) for a in arrays))
+
+
+def _with_a_hair(bounds: Any, array: np.ndarray) -> Any:
+    entered = bounds.asarray(array)
+    if array.dtype.kind != "f":
+        return entered
+    hair = np.full(array.shape, HAIR)
+    return bounds.Array(np.asarray(array, dtype=np.float64), hair, hair)
+
+
+def _corrected(
+    op: Operation,
+    arrays: Sequence[np.ndarray],
+    parameters: Mapping[str, Any],
+    references: list[Reference],
+    wrong: Sequence[str],
+) -> list[Reference]:
+    """Put the derivative of the forward part in the place of a formula that is known to be wrong."""
+    corrected = list(references)
+    gradients = true_gradients(op, arrays, parameters, wrong)
+    if len(gradients) < len(wrong):
+        raise Unknown("the formula is wrong, and here, on a kink, there is no derivative to put in its place")
+    for name, high, low in gradients:
+        place = op.outputs.index(name)
+        old = references[place]
+        if old.bound.shape == high.shape:
+            # The wrong formula's bound is the best that is known about the size of the rounding errors.
+            corrected[place] = replace(old, value=high, rest=low)
+        else:
+            size = np.full(high.shape, float(np.max(old.bound, initial=0.0)))
+            corrected[place] = Reference(high, low, size, size, 0 * size)
+    return corrected
+
+
+def true_gradients(
+    op: Operation, arrays: Sequence[np.ndarray], parameters: Mapping[str, Any], wanted: Sequence[str]
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Return the certified derivatives of the forward part, as (``W_bar``, high part, low part).
+
+    Those on a kink, and those too large for every basis direction, are left out.
+    """
+    from .namespaces import dual, exact
+
+    count = len(op.inputs)
+    names = [n for n in op.gradients if f"{n}_bar" in wanted]
+    sizes = {n: a.size for n, a in zip(op.inputs, arrays, strict=False)}
+    if sum(sizes[n] for n in names) > BASIS_ENTRIES:
+        return []
+    some = replace(op, differentiable=tuple(n in names for n in op.inputs))
+
+    def derivative(*balls: Any) -> tuple[Any, ...]:
+        found = dual.differentiate(some, parameters, balls[:count], balls[count:], directions=dict.fromkeys(names))
+        return tuple(d.enclosure for d in found)
+
+    try:
+        outputs = exact.evaluate(derivative, *arrays).outputs
+    except exact.Undecided:
+        return []
+    return [(f"{n}_bar", *halves(ball)) for n, ball in zip(names, outputs, strict=True)]
+
+
+def write(folder: str | os.PathLike[str], index: int, truth: Truth) -> None:
+    """Write the truth of a case, whole or not at all."""
+    named = {f"array{i}": a for i, a in enumerate(truth.arrays)}
+    for i, r in enumerate(truth.references):
+        named |= {f"{part}{i}": getattr(r, part) for part in ("value", "rest", "bound", "probable", "hull")}
+    path = Path(folder) / f"{index}.npz"
+    aside = path.with_suffix(".part")
+    with aside.open("wb") as file:
+        np.savez(file, **named)  # type: ignore[arg-type]  # the stubs take the names for options
+    aside.rename(path)
+
+
+def write_unknown(folder: str | os.PathLike[str], index: int, reason: str) -> None:
+    """Write why the truth of a case is not known."""
+    (Path(folder) / f"{index}.json").write_text(json.dumps(reason), encoding="utf-8")
+
+
+def read(folder: str | os.PathLike[str], index: int) -> Truth:
+    """Read the truth of a case.
+
+    Raises:
+        Unknown: it could not be found, with the reason.
+    """
+    unknown = Path(folder) / f"{index}.json"
+    if unknown.exists():
+        raise Unknown(json.loads(unknown.read_text(encoding="utf-8")))
+    return read_file(Path(folder) / f"{index}.npz")
+
+
+def read_file(path: Path) -> Truth:
+    """Read the truth of a case from a file that :func:`write` wrote."""
+    with np.load(path) as file:
+        arrays = [file[f"array{i}"] for i in range(_count(file, "array"))]
+        parts = ("value", "rest", "bound", "probable", "hull")
+        references = [Reference(*(file[f"{part}{i}"] for part in parts)) for i in range(_count(file, "value"))]
+    return Truth(arrays, references)
+
+
+def _count(file: Any, kind: str) -> int:
+    return sum(name.startswith(kind) for name in file.files)
