@@ -254,7 +254,7 @@ def _spread(xp: Any, Y: Any, K: Any, shape: Sequence[int], steps: _Steps) -> Any
         )
         chosen = F[:, :, :, _every(taps[0]), _every(taps[1])]
         # Few outputs make a thin product, and its windows are cut from many channels: there the sum is of products.
-        few = i * len(taps[0]) < o // g
+        few = i * len(taps[0]) <= o // g
         seen = _sum_of_products(xp, chosen, Y, *slices) if few else _product(xp, chosen, _cut(xp, Y, *slices, g))
         return xp.reshape(seen, size)
 
