@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ast
 import copy
-import functools
 import inspect
+import itertools
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -71,7 +71,7 @@ def mutants(op: Operation) -> list[Mutant]:
     found: list[tuple[str, int, str, Callable[..., Any]]] = []
     for kind, line, change, tree in _edited(op):
         try:
-            found.append((kind, line, change, _compiled(op, tree)))
+            found.append((kind, line, change, recompiled(op, tree, _start(op))))
         except SyntaxError:
             continue  # the edit is no program, so nobody can have written it
     for name, wrap in _WRAPPERS.items():
@@ -82,7 +82,15 @@ def mutants(op: Operation) -> list[Mutant]:
     ]
 
 
-def _source(op: Operation) -> tuple[ast.FunctionDef, int]:
+def source_of(op: Operation) -> tuple[ast.FunctionDef, int]:
+    """Return the syntax tree of an operation's function without its decorator, and its line in the file.
+
+    Raises:
+        BadInput: there is no source to read, or it is no plain function.
+    """
+    if hasattr(op.function, _TREE):
+        tree, start = getattr(op.function, _TREE)
+        return copy.deepcopy(tree), start
     try:
         lines, start = inspect.getsourcelines(op.function)
     except (OSError, TypeError) as error:
@@ -94,43 +102,69 @@ def _source(op: Operation) -> tuple[ast.FunctionDef, int]:
     return tree, start
 
 
-def _pullback(tree: ast.FunctionDef) -> ast.FunctionDef:
+_TREE = "_multigrad_tree"
+
+
+def _start(op: Operation) -> int:
+    return source_of(op)[1]
+
+
+def pullback_of(tree: ast.FunctionDef) -> ast.FunctionDef:
+    """Return the function inside that is the pullback.
+
+    Raises:
+        BadInput: there is none.
+    """
     inner = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n is not tree and n in tree.body]
     if not inner:
         raise BadInput(f"{tree.name} defines no pullback inside itself, so no mutant can be made of it")
     return inner[-1]
 
 
-def _compiled(op: Operation, tree: ast.FunctionDef) -> Callable[..., Any]:
+def recompiled(op: Operation, tree: ast.FunctionDef, start: int) -> Callable[..., Any]:
+    """Make a function of an edited syntax tree, with the globals of the original.
+
+    Raises:
+        SyntaxError: the edit is no program.
+    """
     module = ast.fix_missing_locations(ast.Module(body=[tree], type_ignores=[]))
     # The operation's own globals, so that its constants and helpers are found; the name in them stays as it was.
     scope = dict(op.function.__globals__)
     exec(compile(module, f"<mutant of {op.name}>", "exec"), scope)
     function: Callable[..., Any] = scope[tree.name]
+    # There is no file to read its source from, so it carries its own.
+    setattr(function, _TREE, (tree, start))
     return function
 
 
 def _edited(op: Operation) -> Iterator[tuple[str, int, str, ast.FunctionDef]]:
-    tree, start = _source(op)
-    places = _places(_pullback(tree))
-    for index, path in enumerate(places):
+    tree, start = source_of(op)
+    found = places(pullback_of(tree))
+    for index, path in enumerate(found):
         node = path[-1]
-        for kind, replacement in _edits(node, op):
+        if place_of(path) == "shape" and not isinstance(node, ast.Slice | ast.Constant | ast.UnaryOp):
+            continue
+        for kind, replacement in edits(node, op):
             copied = copy.deepcopy(tree)
-            twin = _places(_pullback(copied))[index]
-            _put(twin[-2], twin[-1], copy.deepcopy(replacement))
+            twin = places(pullback_of(copied))[index]
+            put(twin[-2], twin[-1], copy.deepcopy(replacement))
             change = f"{ast.unparse(node)} → {ast.unparse(replacement)}"
             yield kind, start + getattr(node, "lineno", 1) - 1, change, copied
 
 
-def _places(pullback: ast.FunctionDef) -> list[tuple[ast.AST, ...]]:
+def places(pullback: ast.FunctionDef) -> list[tuple[ast.AST, ...]]:
     """Return every expression of the pullback with its parents, in a fixed order."""
     found: list[tuple[ast.AST, ...]] = []
 
     def visit(node: ast.AST, path: tuple[ast.AST, ...]) -> None:
         for child in ast.iter_child_nodes(node):
-            # Shapes and annotations are no mathematics.
-            if isinstance(child, ast.arguments) or child is getattr(node, "annotation", None):
+            # Arguments, annotations and the left sides of assignments are no mathematics.
+            if isinstance(child, ast.arguments) or child in (
+                getattr(node, "annotation", 0),
+                getattr(node, "returns", 0),
+            ):
+                continue
+            if isinstance(getattr(child, "ctx", None), ast.Store):
                 continue
             if isinstance(child, ast.expr):
                 found.append((*path, child))
@@ -140,7 +174,22 @@ def _places(pullback: ast.FunctionDef) -> list[tuple[ast.AST, ...]]:
     return found
 
 
-def _put(parent: ast.AST, old: ast.AST, new: ast.AST) -> None:
+def place_of(path: Sequence[ast.AST]) -> str:
+    """Tell whether an expression is ``formula`` or ``shape``: part of an index, a shape or an axis."""
+    for parent, node in itertools.pairwise(path):
+        if isinstance(parent, ast.Subscript) and parent.slice is node:
+            return "shape"
+        if isinstance(parent, ast.keyword):
+            return "shape"
+        if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute):
+            moves = parent.func.attr in ("reshape", "permute_dims", "broadcast_to", "expand_dims")
+            if moves and node in parent.args[1:]:
+                return "shape"
+    return "formula"
+
+
+def put(parent: ast.AST, old: ast.AST, new: ast.AST) -> None:
+    """Replace a node of a syntax tree."""
     for name, value in ast.iter_fields(parent):
         if value is old:
             setattr(parent, name, new)
@@ -151,7 +200,7 @@ def _put(parent: ast.AST, old: ast.AST, new: ast.AST) -> None:
     raise AssertionError("a node has lost its parent")
 
 
-def _edits(node: ast.AST, op: Operation) -> Iterator[tuple[str, ast.expr]]:
+def edits(node: ast.AST, op: Operation) -> Iterator[tuple[str, ast.expr]]:
     """Yield every mistake that could be made at one place of the formula."""
     if isinstance(node, ast.BinOp):
         yield from _edit_operator(node)
@@ -276,7 +325,6 @@ def _other_axis(value: ast.expr) -> ast.expr:
 def _wrapped(op: Operation, change: Callable[..., Any]) -> Callable[..., Any]:
     """Return the operation's function with its gradients changed by ``change(xp, gradients, cotangents, inputs)``."""
 
-    @functools.wraps(op.function)
     def function(xp: Any, *inputs: Any, **parameters: Any) -> Any:
         value, pullback = op.function(xp, *inputs, **parameters)
 
@@ -319,7 +367,6 @@ def _ignored(xp: Any, gradients: Any, cotangents: Any, inputs: Any, pullback: An
 
 
 def _second_call(op: Operation) -> Iterator[tuple[str, Callable[..., Any]]]:
-    @functools.wraps(op.function)
     def function(xp: Any, *inputs: Any, **parameters: Any) -> Any:
         value, pullback = op.function(xp, *inputs, **parameters)
         calls: list[int] = []
@@ -365,7 +412,7 @@ def source_hash(op: Operation) -> str:
     """Return a hash of the operation's source: its function, without its decorator, and the file it lies in."""
     import hashlib
 
-    tree, _ = _source(op)
+    tree, _ = source_of(op)
     path = Path(inspect.getfile(op.function))
     text = ast.dump(tree) + (path.read_text(encoding="utf-8") if path.is_file() else "")
     return hashlib.sha256(text.encode()).hexdigest()

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .operation import BadInput, Operation
 from .diagnosis import Evidence, diagnose, observed_conditions
+from .operation import BadInput, Operation
+from .repair import repair
 from .verdict import FAIL, FORMATS, INCONCLUSIVE, PASS, Judgement, Reference
 
 if TYPE_CHECKING:
@@ -254,7 +255,8 @@ def _why_wrong(op: Operation, size: Mapping[str, Any], seed: int, gradient: Grad
         sizes={k: v for k, v in dimensions.items() if isinstance(v, int)},
         cotangents=arrays[len(op.inputs) :],
     )
-    return diagnose(evidence)
+    change = repair(op, parameters, arrays, true)
+    return diagnose(evidence) + (f"; {change}" if change else "")
 
 
 def find(op: Operation, case: Case, wrong: Sequence[str] = ()) -> Truth:
