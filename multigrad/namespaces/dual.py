@@ -10,9 +10,9 @@ lines that `exact` runs (:mod:`.textbook`). One exception: eigenvalues and eigen
 first-order perturbation, dλᵢ = vᵢᵀ dA vᵢ and dvᵢ = Σⱼ vⱼ (vⱼᵀ dA vᵢ)/(λᵢ − λⱼ), which is the forward-mode statement
 and not any pullback of the catalogue.
 
-On a kink there is no derivative. A comparison of equal values that move raises :class:`Kink` at once; |x| at 0 and a
-tied maximum give a tangent of NaN, which a later `where` may still leave behind, and :class:`Kink` follows if it does
-not.
+On a kink there is no derivative. A comparison of equal values that move raises :class:`Kink` at once; |x| at 0, √0 and
+a tied maximum give a tangent of NaN, which a later `where` may still leave behind, and :class:`Kink` follows if it does
+not. A tie between values that move alike (the zeros of a padding) is no kink of a maximum.
 
 Source: A. Griewank and A. Walther, "Evaluating Derivatives", 2nd ed., SIAM 2008, ch. 3 (forward mode, vector form).
 """
@@ -22,6 +22,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import operator
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ UNARY: dict[str, Callable[[Any, Any], Any]] = {
     "log1p": lambda x, y: 1 / (1 + x),
     "log2": lambda x, y: 1 / (x * _f["log"](2)),
     "log10": lambda x, y: 1 / (x * _f["log"](10)),
-    "sqrt": lambda x, y: 1 / (2 * y),
+    "sqrt": lambda x, y: _nowhere("sqrt", np.equal(x.elements, 0), 1 / (2 * y)),
     "sin": lambda x, y: _f["cos"](x),
     "cos": lambda x, y: -_f["sin"](x),
     "tan": lambda x, y: 1 + y * y,
@@ -109,7 +110,6 @@ UNARY: dict[str, Callable[[Any, Any], Any]] = {
     "asinh": lambda x, y: 1 / _f["sqrt"](1 + x * x),
     "acosh": lambda x, y: 1 / (_f["sqrt"](x - 1) * _f["sqrt"](x + 1)),
     "atanh": lambda x, y: 1 / (1 - x * x),
-    "abs": lambda x, y: _nowhere_zero("abs", x, _f["sign"](x)),
     "sign": lambda x, y: _nowhere_zero("sign", x, 0 * x),
     "floor": lambda x, y: _nowhere_zero("floor", x - y, 0 * x),
     "ceil": lambda x, y: _nowhere_zero("ceil", x - y, 0 * x),
@@ -130,11 +130,16 @@ BINARY: dict[str, tuple[Callable[[Any, Any, Any], Any], Callable[[Any, Any, Any]
 
 
 def _nowhere_zero(name: str, distance: Any, derivative: Any) -> Any:
-    at_kink = np.asarray(_f["equal"](distance, 0))
-    if not at_kink.any():
+    return _nowhere(name, _f["equal"](distance, 0), derivative)
+
+
+def _nowhere(name: str, kinks: Any, derivative: Any) -> Any:
+    """Replace a derivative by NaN where there is none."""
+    kinks = np.asarray(kinks, dtype=bool)
+    if not kinks.any():
         return derivative
     _kinks.append(name)
-    return _f["where"](at_kink, math.nan, derivative)
+    return _f["where"](kinks, math.nan, derivative)
 
 
 def _aligned(tangent: ExactArray, ndim: int) -> ExactArray:
@@ -219,14 +224,16 @@ def pow_(x1: Any, x2: Any, /) -> Any:
     """x₁ to the power x₂; x⁰ is constant, also at 0."""
     if isinstance(x2, int | float | np.number) and x2 == 0:
         return DualArray(exact.FUNCTIONS["pow"](x1.value, 0))
-    return _power(x1, int(x2) if isinstance(x2, float) and x2.is_integer() else x2)
+    return _power(x1, int(x2) if isinstance(x2, float | np.integer) and float(x2).is_integer() else x2)
 
 
 def _compared(name: str) -> Callable[[Any, Any], Any]:
     def compare(x1: Any, x2: Any, /) -> Any:
         first, second = (x.value if isinstance(x, DualArray) else x for x in (x1, x2))
-        if any(isinstance(x, DualArray) and x.tangent is not None for x in (x1, x2)) and x1 is not x2:
-            ties = np.asarray(exact.FUNCTIONS["equal"](first, second))
+        if any(isinstance(x, DualArray) and x.tangent is not None for x in (x1, x2)):
+            # What is the very same ball moves with itself; what only has the same value need not.
+            same = np.frompyfunc(operator.is_, 2, 1)(exact._lift(first).elements, exact._lift(second).elements)
+            ties = np.asarray(exact.FUNCTIONS["equal"](first, second)) & ~np.asarray(same, dtype=bool)
             if ties.any():
                 raise Kink(f"{name} compares equal values in {int(ties.sum())} of {ties.size} entries: a kink")
         return exact.FUNCTIONS[name](first, second)
@@ -237,31 +244,43 @@ def _compared(name: str) -> Callable[[Any, Any], Any]:
 FUNCTIONS.update({name: _compared(name) for name in COMPARISONS})
 
 
-@_public
-def maximum(x1: Any, x2: Any, /) -> Any:
-    """The larger of two; a tie has a tangent of NaN."""
-    return _chosen("maximum", "greater_equal", x1, x2)
+def _unlike(a: DualArray, b: DualArray) -> np.ndarray:
+    """Tell where two arrays have equal values, but not certainly equal tangents."""
+    equal = np.asarray(exact.FUNCTIONS["equal"](a.value, b.value), dtype=bool)
+    moving = [x.tangent for x in (a, b) if x.tangent is not None]
+    if not equal.any() or not moving:
+        return np.zeros(equal.shape, dtype=bool)
+    first, second = (_aligned(_tangent(x, moving[0].shape[0]), equal.ndim).elements for x in (a, b))
+    alike = np.equal(first, second) | np.frompyfunc(operator.is_, 2, 1)(first, second)
+    unlike: np.ndarray = equal & ~np.all(alike.astype(bool), axis=0)
+    return unlike
+
+
+def _extreme(name: str, better: str) -> Callable[..., Any]:
+    def apply(x1: Any, x2: Any, /) -> Any:
+        a, b = _lift(x1), _lift(x2)
+        result = FUNCTIONS["where"](exact.FUNCTIONS[better](a.value, b.value), a, b)
+        return _poisoned(name, _unlike(a, b), result)
+
+    apply.__name__ = name
+    return _public(apply)
+
+
+_extreme("maximum", "greater_equal")
+_extreme("minimum", "less_equal")
 
 
 @_public
-def minimum(x1: Any, x2: Any, /) -> Any:
-    """The smaller of two; a tie has a tangent of NaN."""
-    return _chosen("minimum", "less_equal", x1, x2)
+def abs_(x: Any, /) -> Any:
+    """The larger of x and −x; 0 has a tangent of NaN, unless it does not move."""
+    negative = FUNCTIONS["negative"](x)
+    result = FUNCTIONS["where"](exact.FUNCTIONS["greater_equal"](x.value, 0), x, negative)
+    return _poisoned("abs", _unlike(x, negative), result)
 
 
-def _chosen(name: str, better: str, x1: Any, x2: Any) -> Any:
-    a, b = _lift(x1), _lift(x2)
-    result = FUNCTIONS["where"](exact.FUNCTIONS[better](a.value, b.value), a, b)
-    return _poisoned(name, exact.FUNCTIONS["equal"](a.value, b.value), result)
-
-
-def _poisoned(name: str, where: Any, x: DualArray) -> DualArray:
+def _poisoned(name: str, kinks: np.ndarray, x: DualArray) -> DualArray:
     """Replace the tangent by NaN in those entries."""
-    where = np.asarray(where)
-    if x.tangent is None or not where.any():
-        return x
-    _kinks.append(name)
-    return DualArray(x.value, _f["where"](where, math.nan, x.tangent))
+    return x if x.tangent is None else DualArray(x.value, _nowhere(name, kinks, x.tangent))
 
 
 # ── Moving entries, sums, products ───────────────────────────────────────────────────────────────────────────────────
@@ -356,8 +375,9 @@ def _extremum(name: str) -> None:
     def apply(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
         kept = exact.extremum(sys.modules[__name__], f"arg{name}", x, axis, keepdims=True)
         axes = tuple(range(x.ndim)) if axis is None else axis
-        ties = np.count_nonzero(exact.FUNCTIONS["equal"](x.value, kept.value), axis=axes, keepdims=True) > 1
-        result = _poisoned(name, ties, kept)
+        # The entry that was kept equals itself, tangent and all.
+        kinks = np.any(_unlike(x, kept), axis=axes, keepdims=True)
+        result = _poisoned(name, kinks, kept)
         return result if keepdims else FUNCTIONS["squeeze"](result, axes)
 
     apply.__name__ = name
@@ -373,13 +393,13 @@ def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = 
     """The entries of an axis in order; equal neighbours have a tangent of NaN."""
     index = exact.FUNCTIONS["argsort"](x.value, axis=axis, descending=descending)
     result = FUNCTIONS["take_along_axis"](x, index, axis=axis)
-    lanes = np.moveaxis(result.value.elements, axis, -1)
-    tied = np.zeros(lanes.shape, dtype=bool)
-    if lanes.shape[-1] > 1:
-        neighbours = np.asarray(exact.FUNCTIONS["equal"](ExactArray(lanes[..., 1:]), ExactArray(lanes[..., :-1])))
-        tied[..., 1:] |= neighbours
-        tied[..., :-1] |= neighbours
-    return _poisoned("sort", np.moveaxis(tied, -1, axis), result)
+    lanes = FUNCTIONS["moveaxis"](result, axis, -1)
+    kinks = np.zeros(lanes.shape, dtype=bool)
+    if kinks.shape[-1] > 1:
+        neighbours = _unlike(lanes[..., 1:], lanes[..., :-1])
+        kinks[..., 1:] |= neighbours
+        kinks[..., :-1] |= neighbours
+    return _poisoned("sort", np.moveaxis(kinks, -1, axis), result)
 
 
 def _counted(name: str) -> None:

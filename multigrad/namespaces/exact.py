@@ -186,11 +186,12 @@ class Operators:
     shape: tuple[int, ...]
 
     if TYPE_CHECKING:  # made from the tables below
-        __add__: Callable[[Any], Any]
-        __sub__: Callable[[Any], Any]
-        __mul__: Callable[[Any], Any]
-        __rmul__: Callable[[Any], Any]
-        __truediv__: Callable[[Any], Any]
+
+        def __add__(self, other: Any) -> Any: ...
+        def __sub__(self, other: Any) -> Any: ...
+        def __mul__(self, other: Any) -> Any: ...
+        def __rmul__(self, other: Any) -> Any: ...
+        def __truediv__(self, other: Any) -> Any: ...
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         raise NotImplementedError
@@ -992,7 +993,7 @@ def midpoints(x: Any) -> np.ndarray:
 
 
 def _nearest(x: Any) -> float:
-    return float(x.mid()) if isinstance(x, arb) else int(x.p) / int(x.q)
+    return float((x if isinstance(x, arb) else arb(x)).mid())
 
 
 def is_certainly_nonzero(x: Any) -> np.ndarray:
