@@ -140,7 +140,7 @@ def bounded(
     else:
         errors = [error_or_zero(a.probable) for a in operands]
         probable = _settled(value, rule(errors, Unit(arithmetic, False)), rounds, infinite, 2)
-        probable = np.minimum(probable, worst)
+        probable = np.asarray(np.minimum(probable, worst))
     return Array(value, worst, probable, integral=integral, nonnegative=nonnegative)
 
 
