@@ -214,11 +214,11 @@ def compare(gradient: Any, derivative: Derivative) -> GradientProof:
     width = max((w for x in (ours, derivative.enclosure) for w in exact.relative_widths(x).flat), default=0.0)
     floor = exact.floor_of(derivative.enclosure.elements)
     distance = max((_distance(a, b, floor) for a, b in pairs), default=0.0)
-    return GradientProof(name, len(pairs), None if directions is None else len(directions), width, distance)
+    return GradientProof(name, len(pairs), None if directions is None else len(directions), float(width), distance)
 
 
 def _against(gradient: Any, directions: np.ndarray | None) -> ExactArray:
-    lifted = exact._lift(gradient)
+    lifted = exact.lift(gradient)
     if directions is None:
         return lifted
     result: ExactArray = exact.FUNCTIONS["sum"](
@@ -238,7 +238,7 @@ def _distance(a: Any, b: Any, floor: Any) -> float:
 
 
 def _overlap(x: Any, y: Any) -> bool:
-    a, b = exact._lift(x), exact._lift(y)
+    a, b = exact.lift(x), exact.lift(y)
     return a.shape == b.shape and all(p.overlaps(q) for p, q in zip(a.elements.flat, b.elements.flat, strict=True))
 
 

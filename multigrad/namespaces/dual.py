@@ -30,8 +30,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import exact, textbook
-from .exact import COMPARISONS, CONSTANTS, ExactArray, Kink, Linalg, Operators
+from . import exact, structure, textbook
+from .exact import CONSTANTS, ExactArray, Kink
+from .operators import COMPARISONS, Linalg, Operators, absent, plain_key
 
 if TYPE_CHECKING:
     from multigrad.operation import Operation
@@ -64,7 +65,7 @@ class DualArray(Operators):
     def __setitem__(self, key: Any, value: Any) -> None:
         def written(old: np.ndarray, new: np.ndarray) -> np.ndarray:
             changed = old.copy()
-            changed[key] = new if new.ndim else new[()]
+            changed[plain_key(key)] = new if new.ndim else new[()]
             return changed
 
         changed = rearranged(written, self, value)
@@ -75,7 +76,7 @@ class DualArray(Operators):
 
 
 def _lift(x: Any) -> DualArray:
-    return x if isinstance(x, DualArray) else DualArray(exact._lift(x))
+    return x if isinstance(x, DualArray) else DualArray(exact.lift(x))
 
 
 _kinks: list[str] = []
@@ -123,7 +124,7 @@ BINARY: dict[str, tuple[Callable[[Any, Any, Any], Any], Callable[[Any, Any, Any]
     "subtract": (lambda a, b, y: 1, lambda a, b, y: -1),
     "multiply": (lambda a, b, y: b, lambda a, b, y: a),
     "divide": (lambda a, b, y: 1 / b, lambda a, b, y: -y / b),
-    "pow": (lambda a, b, y: exact._lift(b) * a ** (b - 1), lambda a, b, y: y * _f["log"](a)),
+    "pow": (lambda a, b, y: exact.lift(b) * a ** (b - 1), lambda a, b, y: y * _f["log"](a)),
     "atan2": (lambda a, b, y: b / (a * a + b * b), lambda a, b, y: -a / (a * a + b * b)),
 }
 """The derivatives of y = f(a, b) by a and by b, from a, b and y."""
@@ -216,6 +217,7 @@ def _public(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 FUNCTIONS["true_divide"] = FUNCTIONS["divide"]
+FUNCTIONS["conj"] = FUNCTIONS["real"] = FUNCTIONS["positive"]
 _power = FUNCTIONS["pow"]
 
 
@@ -232,7 +234,7 @@ def _compared(name: str) -> Callable[[Any, Any], Any]:
         first, second = (x.value if isinstance(x, DualArray) else x for x in (x1, x2))
         if any(isinstance(x, DualArray) and x.tangent is not None for x in (x1, x2)):
             # What is the very same ball moves with itself; what only has the same value need not.
-            same = np.frompyfunc(operator.is_, 2, 1)(exact._lift(first).elements, exact._lift(second).elements)
+            same = np.frompyfunc(operator.is_, 2, 1)(exact.lift(first).elements, exact.lift(second).elements)
             ties = np.asarray(exact.FUNCTIONS["equal"](first, second)) & ~np.asarray(same, dtype=bool)
             if ties.any():
                 raise Kink(f"{name} compares equal values in {int(ties.sum())} of {ties.size} entries: a kink")
@@ -317,7 +319,7 @@ def _tangent(x: Any, count: int) -> ExactArray:
     return result
 
 
-FUNCTIONS.update({name: functools.partial(rule, rearranged) for name, rule in exact.STRUCTURE.items()})
+FUNCTIONS.update({name: functools.partial(rule, rearranged) for name, rule in structure.FUNCTIONS.items()})
 
 
 def _linear(name: str) -> None:
@@ -373,7 +375,7 @@ for _name in ("argmax", "argmin", "argsort", "isnan", "isfinite", "isinf"):
 
 def _extremum(name: str) -> None:
     def apply(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-        kept = exact.extremum(sys.modules[__name__], f"arg{name}", x, axis, keepdims=True)
+        kept = structure.extremum(sys.modules[__name__], f"arg{name}", x, axis, keepdims=True)
         axes = tuple(range(x.ndim)) if axis is None else axis
         # The entry that was kept equals itself, tangent and all.
         kinks = np.any(_unlike(x, kept), axis=axes, keepdims=True)
@@ -510,7 +512,7 @@ def __getattr__(name: str) -> Any:
         return CONSTANTS[name]
     if name == "__path__":  # what the import system asks of every module
         raise AttributeError(name)
-    raise AttributeError(exact.absent("dual", name))
+    raise AttributeError(absent("dual", name))
 
 
 # ── Derivatives ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -600,7 +602,7 @@ def differentiate(
     total: Any = 0
     for tangent, cotangent in zip(tangents, cotangents, strict=True):
         flat = _f["reshape"](tangent, (tangent.shape[0], math.prod(tangent.shape[1:])))
-        total = total + _f["matmul"](flat, _f["reshape"](exact._lift(cotangent), (flat.shape[1],)))
+        total = total + _f["matmul"](flat, _f["reshape"](exact.lift(cotangent), (flat.shape[1],)))
     results = []
     for name, block in blocks.items():
         part = total[starts[name] : starts[name] + block.shape[0]]
@@ -613,13 +615,13 @@ def _block(directions: np.ndarray | None, shape: tuple[int, ...]) -> ExactArray:
     if directions is None:
         size = math.prod(shape)
         directions = np.eye(size, dtype=np.int64).reshape(size, *shape)
-        return exact._lift(directions)
+        return exact.lift(directions)
     return as_variables(directions)
 
 
 def as_variables(directions: np.ndarray) -> ExactArray:
     """Return random integer directions as an exact array: each entry is one more variable of the polynomial."""
-    return ExactArray(exact._lift(directions).elements, (1, 0))
+    return ExactArray(exact.lift(directions).elements, (1, 0))
 
 
 def _placed(block: ExactArray, start: int, count: int) -> ExactArray:

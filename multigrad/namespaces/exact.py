@@ -27,13 +27,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import flint
 import numpy as np
 from flint import acb_mat, arb, arb_mat, fmpq, fmpq_mat
 
-from . import textbook
+from . import structure, textbook
+from .operators import COMPARISONS, Linalg, Operators, absent, plain_key
 
 Array = Any
 """An :class:`ExactArray`, an integer or boolean NumPy array, or a Python number."""
@@ -144,139 +145,13 @@ class Integers(np.ndarray[Any, Any]):
         options = {k: tuple(o.view(np.ndarray) for o in v) if k == "out" else v for k, v in options.items()}
         result = getattr(ufunc, method)(*plain, **options)
         if isinstance(result, np.ndarray | np.generic) and result.dtype.kind == "f":
-            return __getattr__(ufunc.__name__)(*(_lift(p) for p in plain))
+            return __getattr__(ufunc.__name__)(*(lift(p) for p in plain))
         return whole(result)
 
 
 def whole(x: Any) -> Any:
     """Return integers or booleans as :class:`Integers`."""
     return np.asarray(x).view(Integers)
-
-
-OPERATORS = {
-    "add": "add",
-    "sub": "subtract",
-    "mul": "multiply",
-    "truediv": "divide",
-    "floordiv": "floor_divide",
-    "mod": "remainder",
-    "pow": "pow",
-    "matmul": "matmul",
-}
-"""Python's name of a binary operator, and the standard's function."""
-
-COMPARISONS = {
-    "less": ("lt", np.less, np.greater_equal),
-    "less_equal": ("le", np.less_equal, np.greater),
-    "greater": ("gt", np.greater, np.less_equal),
-    "greater_equal": ("ge", np.greater_equal, np.less),
-    "equal": ("eq", np.equal, np.not_equal),
-    "not_equal": ("ne", np.not_equal, np.equal),
-}
-"""The standard's function, Python's name, what is certainly true and what is certainly false."""
-
-
-class Operators:
-    """What every array of ours has: the operators, each by its function in the array's own namespace."""
-
-    __slots__ = ()
-    __array_ufunc__ = None  # so that a NumPy array on the left leaves the operation to us
-    __hash__ = None  # type: ignore[assignment]  # == is elementwise
-    rank = 0
-    shape: tuple[int, ...]
-
-    if TYPE_CHECKING:  # made from the tables below
-
-        def __add__(self, other: Any) -> Any: ...
-        def __sub__(self, other: Any) -> Any: ...
-        def __mul__(self, other: Any) -> Any: ...
-        def __rmul__(self, other: Any) -> Any: ...
-        def __truediv__(self, other: Any) -> Any: ...
-
-    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
-        raise NotImplementedError
-
-    def __bool__(self) -> Any:
-        raise TypeError("an operation never asks for a value: use xp.where, not `if` or `and`")
-
-    __float__ = __int__ = __complex__ = __bool__
-
-    def __neg__(self) -> Array:
-        return self.__array_namespace__().negative(self)
-
-    def __pos__(self) -> Array:
-        return self
-
-    def __abs__(self) -> Array:
-        return self.__array_namespace__().abs(self)
-
-    def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError("an array without dimensions has no length")
-        return self.shape[0]
-
-    def __iter__(self) -> Iterator[Array]:
-        return (self[i] for i in range(len(self)))
-
-    def __getitem__(self, key: Any) -> Array:
-        return self.__array_namespace__().rearranged(lambda a: a[_plain(key)], self)
-
-    @property
-    def ndim(self) -> int:
-        """The number of dimensions."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """The number of entries."""
-        return math.prod(self.shape)
-
-    @property
-    def dtype(self) -> Any:
-        """float64, the kind of number that stands here; the precision is the context's."""
-        return float64
-
-    @property
-    def device(self) -> str:
-        """Always ``cpu``."""
-        return "cpu"
-
-    def to_device(self, device: Any, /, *, stream: Any = None) -> Array:
-        """The array itself."""
-        return self
-
-    @property
-    def mT(self) -> Array:
-        """The last two axes exchanged."""
-        return self.__array_namespace__().matrix_transpose(self)
-
-    @property
-    def T(self) -> Array:
-        """The transpose of a matrix."""
-        return self.__array_namespace__().permute_dims(self, tuple(reversed(range(self.ndim))))
-
-
-def _plain(key: Any) -> Any:
-    if isinstance(key, tuple):
-        return tuple(_plain(k) for k in key)
-    return key.view(np.ndarray) if isinstance(key, Integers) else key
-
-
-def _operator(name: str, reflected: bool) -> Callable[[Any, Any], Any]:
-    def operate(self: Operators, other: Any) -> Any:
-        if isinstance(other, Operators) and other.rank > self.rank:
-            return NotImplemented
-        function = getattr(self.__array_namespace__(), name)
-        return function(other, self) if reflected else function(self, other)
-
-    return operate
-
-
-for _short, _name in OPERATORS.items():
-    setattr(Operators, f"__{_short}__", _operator(_name, reflected=False))
-    setattr(Operators, f"__r{_short}__", _operator(_name, reflected=True))
-for _name, (_short, _, _) in COMPARISONS.items():
-    setattr(Operators, f"__{_short}__", _operator(_name, reflected=False))
 
 
 class ExactArray(Operators):
@@ -302,9 +177,9 @@ class ExactArray(Operators):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         # Rebound, never overwritten: an array that shares these elements does not see it.
-        value = _lift(value)
+        value = lift(value)
         self.elements = self.elements.copy()
-        self.elements[_plain(key)] = value.elements if value.ndim else value.elements[()]
+        self.elements[plain_key(key)] = value.elements if value.ndim else value.elements[()]
         self.degree = _joined(self.degree, value.degree)
 
     def __repr__(self) -> str:
@@ -338,7 +213,7 @@ def _number(value: Any) -> Any:
 _numbers = np.frompyfunc(_number, 1, 1)
 
 
-def _lift(x: Any) -> ExactArray:
+def lift(x: Any) -> ExactArray:
     """Return anything real as an exact array; what is not one yet is a constant.
 
     Raises:
@@ -364,7 +239,7 @@ def variable(x: Any) -> Array:
     """Return an input: a float array as an exact one whose entries are variables (degree 1); integers as they are."""
     if not isinstance(x, ExactArray) and _is_whole(x):
         return whole(x)
-    return ExactArray(_lift(x).elements, (1, 0))
+    return ExactArray(lift(x).elements, (1, 0))
 
 
 # ── The table of functions ───────────────────────────────────────────────────────────────────────────────────────────
@@ -418,7 +293,7 @@ def _arithmetic(name: str) -> Callable[[Any, Any], ExactArray]:
     ufunc, combined = _DEGREES[name]
 
     def operate(x1: Any, x2: Any, /) -> ExactArray:
-        a, b = _lift(x1), _lift(x2)
+        a, b = lift(x1), lift(x2)
         return _array(ufunc(a.elements, b.elements), combined(a.degree, b.degree))
 
     return operate
@@ -432,20 +307,23 @@ FUNCTIONS["divide"] = FUNCTIONS["true_divide"] = _arithmetic("divide")
 @_integral
 def negative(x: Any, /) -> ExactArray:
     """−x."""
-    x = _lift(x)
+    x = lift(x)
     return _array(np.negative(x.elements), x.degree)
 
 
 @_integral
 def positive(x: Any, /) -> ExactArray:
     """+x."""
-    return _lift(x)
+    return lift(x)
+
+
+FUNCTIONS["conj"] = FUNCTIONS["real"] = FUNCTIONS["positive"]
 
 
 @_integral
 def square(x: Any, /) -> ExactArray:
     """x²."""
-    x = _lift(x)
+    x = lift(x)
     return _array(np.multiply(x.elements, x.elements), _multiplied(x.degree, x.degree))
 
 
@@ -493,7 +371,7 @@ def _elementary(name: str) -> None:
     def apply(x: Any, /) -> ExactArray:
         if _state.rational:
             _transcendental(name)
-        return _array(function(_lift(x).elements), None)
+        return _array(function(lift(x).elements), None)
 
     FUNCTIONS[name] = apply
 
@@ -507,13 +385,13 @@ def atan2(x1: Any, x2: Any, /) -> ExactArray:
     """The angle of the point (x₂, x₁)."""
     if _state.rational:
         _transcendental("atan2")
-    return _array(np.frompyfunc(arb.atan2, 2, 1)(_lift(x1).elements, _lift(x2).elements), None)
+    return _array(np.frompyfunc(arb.atan2, 2, 1)(lift(x1).elements, lift(x2).elements), None)
 
 
 @_integral
 def pow_(x1: Any, x2: Any, /) -> Any:
     """x₁ to the power x₂; an integer exponent takes any base."""
-    base = _lift(x1)
+    base = lift(x1)
     if isinstance(x2, float) and x2.is_integer():
         x2 = int(x2)
     if isinstance(x2, int | np.integer):
@@ -523,13 +401,13 @@ def pow_(x1: Any, x2: Any, /) -> Any:
         return reciprocal(power) if inverted else power
     if _state.rational:
         _transcendental("pow")
-    return _array(np.power(base.elements, _lift(x2).elements), None)
+    return _array(np.power(base.elements, lift(x2).elements), None)
 
 
 @_integral
 def abs_(x: Any, /) -> ExactArray:
     """|x|: a ball around 0 needs no decision, since |x| is continuous."""
-    x = _lift(x)
+    x = lift(x)
     _branch(x.degree)
     return _array(np.absolute(x.elements), x.degree)
 
@@ -539,7 +417,7 @@ def _compared(name: str) -> Callable[[Any, Any], Any]:
     of_itself = name in ("less_equal", "greater_equal", "equal")
 
     def compare(x1: Any, x2: Any, /) -> Any:
-        first, second = _lift(x1), _lift(x2)
+        first, second = lift(x1), lift(x2)
         _branch(first.degree, second.degree)
         a, b = np.broadcast_arrays(first.elements, second.elements)
         yes, no = np.asarray(true(a, b), dtype=bool), np.asarray(false(a, b), dtype=bool)
@@ -561,23 +439,23 @@ for _name in COMPARISONS:
 @_integral
 def maximum(x1: Any, x2: Any, /) -> Any:
     """The larger of two."""
-    x1, x2 = _lift(x1), _lift(x2)
+    x1, x2 = lift(x1), lift(x2)
     return where(FUNCTIONS["greater_equal"](x1, x2), x1, x2)
 
 
 @_integral
 def minimum(x1: Any, x2: Any, /) -> Any:
     """The smaller of two."""
-    x1, x2 = _lift(x1), _lift(x2)
+    x1, x2 = lift(x1), lift(x2)
     return where(FUNCTIONS["less_equal"](x1, x2), x1, x2)
 
 
 @_integral
 def sign(x: Any, /) -> ExactArray:
     """−1, 0 or 1."""
-    x = _lift(x)
+    x = lift(x)
     above, below = FUNCTIONS["greater"](x, 0), FUNCTIONS["less"](x, 0)
-    return _lift(np.asarray(above, dtype=int) - np.asarray(below, dtype=int))
+    return lift(np.asarray(above, dtype=int) - np.asarray(below, dtype=int))
 
 
 def _rounded(name: str, function: Callable[[Any], Any]) -> None:
@@ -588,7 +466,7 @@ def _rounded(name: str, function: Callable[[Any], Any]) -> None:
         return arb(result)
 
     def apply(x: Any, /) -> ExactArray:
-        x = _lift(x)
+        x = lift(x)
         if _state.rational:
             _transcendental(name)
         _branch(x.degree)
@@ -618,7 +496,7 @@ def _asked(name: str, question: Callable[[Any], bool]) -> None:
     def ask(x: Any, /) -> Any:
         if _is_whole(x):
             return whole(getattr(np, name)(x))
-        return whole(np.asarray(np.frompyfunc(question, 1, 1)(_lift(x).elements), dtype=bool))
+        return whole(np.asarray(np.frompyfunc(question, 1, 1)(lift(x).elements), dtype=bool))
 
     FUNCTIONS[name] = ask
 
@@ -636,43 +514,13 @@ def rearranged(function: Callable[..., Any], *arrays: Any) -> Any:
     if all(_is_whole(a) for a in arrays):
         moved = function(*(np.asarray(a) for a in arrays))
         return [whole(m) for m in moved] if isinstance(moved, list | tuple) else whole(moved)
-    lifted = [_lift(a) for a in arrays]
+    lifted = [lift(a) for a in arrays]
     degree = _joined(*(a.degree for a in lifted))
     moved = function(*(a.elements for a in lifted))
     return [_array(m, degree) for m in moved] if isinstance(moved, list | tuple) else _array(moved, degree)
 
 
-def _below(a: np.ndarray, k: int) -> np.ndarray:
-    rows, columns = a.shape[-2:]
-    return np.tri(rows, columns, k, dtype=np.bool_)
-
-
-STRUCTURE: dict[str, Callable[..., Any]] = {
-    "broadcast_arrays": lambda move, *xs: move(np.broadcast_arrays, *xs),
-    "broadcast_to": lambda move, x, shape: move(lambda a: np.broadcast_to(a, shape), x),
-    "concat": lambda move, xs, *, axis=0: move(lambda *a: np.concatenate(a, axis=axis), *xs),
-    "expand_dims": lambda move, x, *, axis=0: move(lambda a: np.expand_dims(a, axis), x),
-    "flip": lambda move, x, *, axis=None: move(lambda a: np.flip(a, axis), x),
-    "matrix_transpose": lambda move, x: move(np.matrix_transpose, x),
-    "meshgrid": lambda move, *xs, indexing="xy": move(lambda *a: np.meshgrid(*a, indexing=indexing), *xs),
-    "moveaxis": lambda move, x, source, destination: move(lambda a: np.moveaxis(a, source, destination), x),
-    "permute_dims": lambda move, x, axes: move(lambda a: np.transpose(a, axes), x),
-    "repeat": lambda move, x, repeats, *, axis=None: move(lambda a: np.repeat(a, repeats, axis), x),
-    "reshape": lambda move, x, shape, *, copy=None: move(lambda a: np.reshape(a, shape), x),
-    "roll": lambda move, x, shift, *, axis=None: move(lambda a: np.roll(a, shift, axis), x),
-    "squeeze": lambda move, x, axis: move(lambda a: np.squeeze(a, axis), x),
-    "stack": lambda move, xs, *, axis=0: move(lambda *a: np.stack(a, axis=axis), *xs),
-    "take": lambda move, x, indices, *, axis=None: move(lambda a: np.take(a, indices, axis), x),
-    "take_along_axis": lambda move, x, indices, *, axis=-1: move(lambda a: np.take_along_axis(a, indices, axis), x),
-    "tile": lambda move, x, repetitions: move(lambda a: np.tile(a, repetitions), x),
-    "tril": lambda move, x, *, k=0: move(lambda a, b: np.where(_below(a, k), a, b), x, 0),
-    "triu": lambda move, x, *, k=0: move(lambda a, b: np.where(_below(a, k - 1), b, a), x, 0),
-    "unstack": lambda move, x, *, axis=0: tuple(move(lambda a: list(np.moveaxis(a, axis, 0)), x)),
-    "where": lambda move, condition, x1, x2: move(lambda a, b: np.where(condition, a, b), x1, x2),
-}
-"""Functions of the standard that only move entries, in terms of one that applies a NumPy function."""
-
-for _name, _rule in STRUCTURE.items():
+for _name, _rule in structure.FUNCTIONS.items():
     FUNCTIONS[_name] = functools.partial(_rule, rearranged)
 
 where = FUNCTIONS["where"]
@@ -684,7 +532,7 @@ where = FUNCTIONS["where"]
 @_integral
 def sum_(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> ExactArray:
     """Σx over the axes."""
-    x = _lift(x)
+    x = lift(x)
     axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
     count = math.prod(x.shape[a] for a in axes)
     total: Any = x.elements
@@ -698,7 +546,7 @@ def cumulative_sum(
     x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
 ) -> ExactArray:
     """The sums of the first 1, 2, … entries along an axis."""
-    x = _lift(x)
+    x = lift(x)
     axis = 0 if axis is None else axis
     sums = np.add.accumulate(x.elements, axis=axis)
     if include_initial:
@@ -720,26 +568,29 @@ def _elements(matrix: Any) -> np.ndarray:
 
 
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """A batched product of matrices; where one side has no batch, as one product."""
-    if b.ndim == 2:
-        folded = _elements(_matrix(a.reshape(math.prod(a.shape[:-1]), a.shape[-1])) * _matrix(b))
-        return folded.reshape(*a.shape[:-1], b.shape[-1])
-    if a.ndim == 2:
-        batch, (k, n) = b.shape[:-2], b.shape[-2:]
-        folded = _elements(_matrix(a) * _matrix(np.moveaxis(b, -2, 0).reshape(k, math.prod(batch) * n)))
-        return np.moveaxis(folded.reshape(a.shape[0], *batch, n), 0, -2)
-    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    result = np.empty((*batch, a.shape[-2], b.shape[-1]), dtype=object)
-    a, b = np.broadcast_to(a, batch + a.shape[-2:]), np.broadcast_to(b, batch + b.shape[-2:])
-    for index in itertools.product(*map(range, batch)):
-        result[index] = _elements(_matrix(a[index]) * _matrix(b[index]))
-    return result
+    """A batched product of matrices; a batch axis that only one side has becomes more rows, or more columns."""
+    depth = max(a.ndim, b.ndim)
+    a, b = (x.reshape((1,) * (depth - x.ndim) + x.shape) for x in (a, b))
+    batch = range(depth - 2)
+    rows = [i for i in batch if b.shape[i] == 1 != a.shape[i]]
+    columns = [i for i in batch if a.shape[i] == 1 != b.shape[i]]
+    both = [i for i in batch if i not in rows and i not in columns]
+    (m, k), n = a.shape[-2:], b.shape[-1]
+    outer, over, under = ([max(a.shape[i], b.shape[i]) for i in axes] for axes in (both, rows, columns))
+    left = a.transpose([*both, *rows, *columns, -2, -1]).reshape(*outer, math.prod(over) * m, k)
+    right = b.transpose([*both, *rows, -2, *columns, -1]).reshape(*outer, k, math.prod(under) * n)
+    product = np.empty((*outer, left.shape[-2], right.shape[-1]), dtype=object)
+    for index in itertools.product(*map(range, outer)):
+        product[index] = _elements(_matrix(left[index]) * _matrix(right[index]))
+    # The axes are now those of both, the rows', m, the columns', n.
+    now = [*both, *rows, depth - 2, *columns, depth - 1]
+    return product.reshape(*outer, *over, m, *under, n).transpose([now.index(i) for i in range(depth)])
 
 
 @_integral
 def matmul(x1: Any, x2: Any, /) -> ExactArray:
     """The matrix product, batched over leading axes."""
-    first, second = _lift(x1), _lift(x2)
+    first, second = lift(x1), lift(x2)
     a = first.elements if first.ndim > 1 else first.elements[None, :]
     b = second.elements if second.ndim > 1 else second.elements[:, None]
     if a.shape[-1] != b.shape[-2]:
@@ -764,7 +615,7 @@ def _first_best(x: ExactArray, axis: int, better: str) -> np.ndarray:
 
 def _extremum(name: str, better: str) -> None:
     def argument(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
-        x = _lift(x)
+        x = lift(x)
         if axis is None:
             index = _first_best(_array(x.elements.ravel(), x.degree), 0, better)
             return whole(index.reshape((1,) * x.ndim) if keepdims else index)
@@ -772,24 +623,11 @@ def _extremum(name: str, better: str) -> None:
         return whole(np.expand_dims(index, axis) if keepdims else index)
 
     def value(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-        return extremum(sys.modules[__name__], f"arg{name}", x, axis, keepdims)
+        return structure.extremum(sys.modules[__name__], f"arg{name}", x, axis, keepdims)
 
     argument.__name__, value.__name__ = f"arg{name}", name
     _integral(argument)
     _integral(value)
-
-
-def extremum(xp: Any, which: str, x: Any, axis: Any, keepdims: bool) -> Any:
-    """The entry that ``argmax`` or ``argmin`` finds, for any namespace; the axes are laid into one first."""
-    axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
-    axes = tuple(a % x.ndim for a in axes)
-    rest = tuple(a for a in range(x.ndim) if a not in axes)
-    lanes = xp.reshape(
-        xp.permute_dims(x, (*rest, *axes)), (*(x.shape[a] for a in rest), math.prod(x.shape[a] for a in axes))
-    )
-    index = getattr(xp, which)(lanes, axis=-1, keepdims=True)
-    found = xp.take_along_axis(lanes, index, axis=-1)
-    return xp.reshape(found, tuple(1 if a in axes else n for a, n in enumerate(x.shape) if keepdims or a not in axes))
 
 
 _extremum("max", "greater")
@@ -799,7 +637,7 @@ _extremum("min", "less")
 @_public
 def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
     """The indices that sort an axis; equal entries keep their order."""
-    x = _lift(x)
+    x = lift(x)
     less = FUNCTIONS["less"]
 
     def order(i: Any, j: Any, lane: np.ndarray) -> int:
@@ -822,7 +660,7 @@ def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool
 @_public
 def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
     """The entries of an axis in order."""
-    return FUNCTIONS["take_along_axis"](_lift(x), argsort(x, axis=axis, descending=descending), axis=axis)
+    return FUNCTIONS["take_along_axis"](lift(x), argsort(x, axis=axis, descending=descending), axis=axis)
 
 
 def _condition(x: Any) -> np.ndarray:
@@ -859,8 +697,13 @@ for _name in ("logical_and", "logical_or", "logical_xor", "logical_not"):
 
 float64 = np.dtype("float64")
 
+DTYPES = (
+    *("float64", "float32", "float16", "bool"),
+    *("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8"),
+)
+
 CONSTANTS: dict[str, Any] = {
-    **{name: np.dtype(name) for name in ("float64", "float32", "int64", "int32", "int16", "int8", "uint8", "bool")},
+    **{name: np.dtype(name) for name in DTYPES},
     "pi": math.pi,
     "e": math.e,
     "inf": math.inf,
@@ -872,7 +715,7 @@ CONSTANTS: dict[str, Any] = {
 
 def _typed(x: Any, dtype: Any) -> Any:
     if dtype is None or np.dtype(dtype).kind == "f":
-        return _lift(x)
+        return lift(x)
     return whole(np.asarray(x, dtype=dtype))
 
 
@@ -989,7 +832,7 @@ def iinfo(x: Any, /) -> Any:
 
 def midpoints(x: Any) -> np.ndarray:
     """Return the nearest float64 of every entry: for people, and to choose a pivot by."""
-    return np.asarray(np.frompyfunc(_nearest, 1, 1)(_lift(x).elements), dtype=np.float64)
+    return np.asarray(np.frompyfunc(_nearest, 1, 1)(lift(x).elements), dtype=np.float64)
 
 
 def _nearest(x: Any) -> float:
@@ -998,12 +841,12 @@ def _nearest(x: Any) -> float:
 
 def is_certainly_nonzero(x: Any) -> np.ndarray:
     """Tell where an entry cannot be zero. This is no branch: the result does not depend on it."""
-    return np.asarray(np.not_equal(_lift(x).elements, _number(0)), dtype=np.bool_)
+    return np.asarray(np.not_equal(lift(x).elements, _number(0)), dtype=np.bool_)
 
 
 def is_certainly_positive(x: Any) -> np.ndarray:
     """Tell where an entry must be positive."""
-    return np.asarray(np.greater(_lift(x).elements, _number(0)), dtype=np.bool_)
+    return np.asarray(np.greater(lift(x).elements, _number(0)), dtype=np.bool_)
 
 
 # Linear algebra: the textbook's, but where Arb has its own.
@@ -1011,7 +854,7 @@ def is_certainly_positive(x: Any) -> np.ndarray:
 
 def _flint(name: str, degree: Callable[[int, Degree], Degree]) -> Callable[[Any], ExactArray]:
     def apply(x: Any, /) -> ExactArray:
-        A = _lift(x)
+        A = lift(x)
         n = A.shape[-1]
 
         def of_one(M: ExactArray) -> ExactArray:
@@ -1079,7 +922,7 @@ def eigvalsh(x: Any, /) -> ExactArray:
 def _eigen(x: Any, of_one: Callable[[ExactArray], Any]) -> Any:
     if _state.rational:
         _transcendental("eigh")
-    return textbook.batched(sys.modules[__name__], of_one, _lift(x))
+    return textbook.batched(sys.modules[__name__], of_one, lift(x))
 
 
 def _symmetric(M: ExactArray) -> np.ndarray:
@@ -1100,24 +943,6 @@ LINALG["det"] = _flint("det", _determinant_degree)
 LINALG["inv"] = _flint("inv", _inverse_degree)
 LINALG["eigh"], LINALG["eigvalsh"] = eigh, eigvalsh
 LINALG["matmul"], LINALG["matrix_transpose"] = FUNCTIONS["matmul"], FUNCTIONS["matrix_transpose"]
-
-
-class Linalg:
-    """The standard's ``linalg`` of one of our namespaces."""
-
-    def __init__(self, namespace: str, functions: dict[str, Callable[..., Any]]) -> None:
-        self._namespace = namespace
-        self._functions = functions
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name not in self._functions:
-            raise AttributeError(absent(f"{self._namespace}.linalg", name))
-        return self._functions[name]
-
-
-def absent(namespace: str, name: str) -> str:
-    """Say that a namespace lacks a function, and what to do."""
-    return f"{namespace} has no function {name!r}; write it with those that are there, or add it to its table"
 
 
 linalg = Linalg("exact", LINALG)
@@ -1161,7 +986,7 @@ def relative_widths(x: Any) -> np.ndarray:
     throughout is held against 2⁻¹²⁰⁰, below everything that a float64 can hold. A ball of radius 0 has width 0, NaN
     has width ∞.
     """
-    elements = _lift(x).elements
+    elements = lift(x).elements
     floor = floor_of(elements)
     return np.asarray(np.frompyfunc(lambda v: _width(v, floor), 1, 1)(elements), dtype=np.float64)
 
@@ -1223,7 +1048,7 @@ def evaluate(
                     (w for o in outputs if isinstance(o, ExactArray) for w in relative_widths(o).flat), default=0.0
                 )
             if reached <= width:
-                return Evaluation(outputs, bits, reached)
+                return Evaluation(outputs, bits, float(reached))
             reason = f"an output is known only to a relative {reached:.1g}"
         except Kink:
             raise

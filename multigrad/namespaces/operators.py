@@ -1,0 +1,156 @@
+"""What the arrays of `exact` and `dual` have in common: Python's operators and the standard's attributes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+Array = Any
+"""An array of the namespace at hand."""
+
+OPERATORS = {
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "truediv": "divide",
+    "floordiv": "floor_divide",
+    "mod": "remainder",
+    "pow": "pow",
+    "matmul": "matmul",
+}
+"""Python's name of a binary operator, and the standard's function."""
+
+COMPARISONS = {
+    "less": ("lt", np.less, np.greater_equal),
+    "less_equal": ("le", np.less_equal, np.greater),
+    "greater": ("gt", np.greater, np.less_equal),
+    "greater_equal": ("ge", np.greater_equal, np.less),
+    "equal": ("eq", np.equal, np.not_equal),
+    "not_equal": ("ne", np.not_equal, np.equal),
+}
+"""The standard's function, Python's name, what is certainly true and what is certainly false."""
+
+
+class Operators:
+    """What every array of ours has: the operators, each by its function in the array's own namespace."""
+
+    __slots__ = ()
+    __array_ufunc__ = None  # so that a NumPy array on the left leaves the operation to us
+    __hash__ = None  # type: ignore[assignment]  # == is elementwise
+    rank = 0
+    shape: tuple[int, ...]
+
+    if TYPE_CHECKING:  # made from the tables below
+
+        def __add__(self, other: Any) -> Any: ...
+        def __sub__(self, other: Any) -> Any: ...
+        def __mul__(self, other: Any) -> Any: ...
+        def __rmul__(self, other: Any) -> Any: ...
+        def __truediv__(self, other: Any) -> Any: ...
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        raise NotImplementedError
+
+    def __bool__(self) -> Any:
+        raise TypeError("an operation never asks for a value: use xp.where, not `if` or `and`")
+
+    __float__ = __int__ = __complex__ = __bool__
+
+    def __neg__(self) -> Array:
+        return self.__array_namespace__().negative(self)
+
+    def __pos__(self) -> Array:
+        return self
+
+    def __abs__(self) -> Array:
+        return self.__array_namespace__().abs(self)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("an array without dimensions has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Array]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, key: Any) -> Array:
+        return self.__array_namespace__().rearranged(lambda a: a[plain_key(key)], self)
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of entries."""
+        return math.prod(self.shape)
+
+    @property
+    def dtype(self) -> Any:
+        """float64, the kind of number that stands here; the precision is the context's."""
+        return np.dtype("float64")
+
+    @property
+    def device(self) -> str:
+        """Always ``cpu``."""
+        return "cpu"
+
+    def to_device(self, device: Any, /, *, stream: Any = None) -> Array:
+        """The array itself."""
+        return self
+
+    @property
+    def mT(self) -> Array:
+        """The last two axes exchanged."""
+        return self.__array_namespace__().matrix_transpose(self)
+
+    @property
+    def T(self) -> Array:
+        """The transpose of a matrix."""
+        return self.__array_namespace__().permute_dims(self, tuple(reversed(range(self.ndim))))
+
+
+def plain_key(key: Any) -> Any:
+    """Return an index whose arrays are NumPy's own."""
+    if isinstance(key, tuple):
+        return tuple(plain_key(k) for k in key)
+    return np.asarray(key) if isinstance(key, np.ndarray) else key
+
+
+def _operator(name: str, reflected: bool) -> Callable[[Any, Any], Any]:
+    def operate(self: Operators, other: Any) -> Any:
+        if isinstance(other, Operators) and other.rank > self.rank:
+            return NotImplemented
+        function = getattr(self.__array_namespace__(), name)
+        return function(other, self) if reflected else function(self, other)
+
+    return operate
+
+
+for _short, _name in OPERATORS.items():
+    setattr(Operators, f"__{_short}__", _operator(_name, reflected=False))
+    setattr(Operators, f"__r{_short}__", _operator(_name, reflected=True))
+for _name, (_short, _, _) in COMPARISONS.items():
+    setattr(Operators, f"__{_short}__", _operator(_name, reflected=False))
+
+
+class Linalg:
+    """The standard's ``linalg`` of one of our namespaces."""
+
+    def __init__(self, namespace: str, functions: dict[str, Callable[..., Any]]) -> None:
+        self._namespace = namespace
+        self._functions = functions
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in self._functions:
+            raise AttributeError(absent(f"{self._namespace}.linalg", name))
+        return self._functions[name]
+
+
+def absent(namespace: str, name: str) -> str:
+    """Say that a namespace lacks a function, and what to do."""
+    return f"{namespace} has no function {name!r}; write it with those that are there, or add it to its table"
