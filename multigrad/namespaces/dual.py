@@ -614,8 +614,8 @@ def differentiate(
 def _block(directions: np.ndarray | None, shape: tuple[int, ...]) -> ExactArray:
     if directions is None:
         size = math.prod(shape)
-        directions = np.eye(size, dtype=np.int64).reshape(size, *shape)
-        return exact.lift(directions)
+        basis: ExactArray = _f["where"](np.eye(size, dtype=bool).reshape(size, *shape), exact.lift(1), exact.lift(0))
+        return basis
     return as_variables(directions)
 
 
