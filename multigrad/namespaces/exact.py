@@ -897,7 +897,7 @@ def eigh(x: Any, /) -> tuple[ExactArray, ExactArray]:
             raise Undecided("two eigenvalues may be equal") from error
         # The real part of a multiple of a real vector is one too; dividing by its length certifies that it is not 0.
         vectors = np.vectorize(lambda z: z.real, otypes=[object])(_elements(right))
-        order = np.argsort([float(v.real.mid()) for v in values])
+        order = sorted(range(len(values)), key=lambda i: values[i].real.mid())
         largest = np.argmax(np.abs(midpoints(_array(vectors, None))), axis=0)
         signs = [1 if vectors[i, j].mid() > 0 else -1 for j, i in enumerate(largest)]
         lengths = [s * arb.sqrt(np.add.reduce(v * v)) for s, v in zip(signs, vectors.T, strict=True)]
@@ -913,7 +913,7 @@ def eigvalsh(x: Any, /) -> ExactArray:
 
     def of_one(M: ExactArray) -> ExactArray:
         values = acb_mat(_matrix(_symmetric(M))).eig(multiple=True)
-        return _array(_objects(sorted((v.real for v in values), key=lambda v: float(v.mid()))), None)
+        return _array(_objects(sorted((v.real for v in values), key=arb.mid)), None)
 
     result: ExactArray = _eigen(x, of_one)
     return result

@@ -338,3 +338,10 @@ def test_fractions_refuse_what_is_not_rational():
             exact.asarray(math.nan)
         with pytest.raises(ZeroDivisionError):
             _ = x / 0
+
+
+def test_eigenvalues_closer_than_a_float_can_tell_are_in_order():
+    gap = exact.asarray(2.0) ** -100
+    matrix = exact.tril(exact.eye(2)) * exact.stack([1 + gap, exact.asarray(1.0)])
+    for values in (exact.linalg.eigvalsh(matrix), exact.linalg.eigh(matrix)[0]):
+        assert bool(values[0] < values[1])
