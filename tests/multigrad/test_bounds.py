@@ -20,11 +20,15 @@ from multigrad.namespaces.bounds_model import FORMATS, Choice, Condition, Contex
 SHAPE = (3, 4)
 
 
+def distance(computed, truth):
+    with np.errstate(all="ignore"):
+        # Subtracted before it is rounded to float64, which is one of the formats under test.
+        return np.abs(np.asarray(computed, dtype=np.longdouble) - truth).astype(np.float64)
+
+
 def ratio(computed, bounded, truth):
     """The largest error over its bound; nothing where there is no bound."""
-    with np.errstate(all="ignore"):
-        error = np.abs(np.asarray(computed, dtype=np.float64) - np.asarray(truth, dtype=np.float64))
-    worst = bounded.worst
+    error, worst = distance(computed, truth), bounded.worst
     assert error.shape == worst.shape
     assert np.all(bounded.probable <= worst)
     with np.errstate(all="ignore"):
@@ -137,9 +141,8 @@ def soak(seeds, dtype):
         assert found <= 1, (seed, expression, found)
         unbounded += int(bounded.unbounded.sum())
         elements += bounded.size
-        with np.errstate(all="ignore"):
-            error = np.abs(computed.astype(np.float64) - truth.astype(np.float64))
-            ratios.extend((error / bounded.worst)[np.isfinite(bounded.worst) & (bounded.worst > 0)].tolist())
+        bounded_at = np.isfinite(bounded.worst) & (bounded.worst > 0)
+        ratios.extend((distance(computed, truth)[bounded_at] / bounded.worst[bounded_at]).tolist())
     return np.array(ratios), unbounded, elements
 
 
@@ -152,12 +155,9 @@ def test_random_expressions_stay_within_their_bounds(dtype):
 
 @pytest.mark.long
 @pytest.mark.parametrize("dtype", ["float32", "float16", "float64"])
-def test_ten_thousand_random_expressions_stay_within_their_bounds(dtype, record_property):
+def test_ten_thousand_random_expressions_stay_within_their_bounds(dtype):
     ratios, unbounded, elements = soak(range(10_000, 20_000), dtype)
-    quantiles = np.quantile(ratios[ratios > 0], [0.1, 0.5, 0.9, 1.0])
-    record_property("error over bound at 10, 50, 90, 100 %", quantiles.tolist())
-    record_property("share of elements without a bound", unbounded / elements)
-    assert quantiles[1] > 1e-3
+    assert np.median(ratios[ratios > 0]) > 1e-3
     assert unbounded < 0.35 * elements
 
 
