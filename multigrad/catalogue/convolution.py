@@ -45,7 +45,7 @@ def conv2d(xp: Any, X: Any, K: Any, *, stride: Pair = 1, padding: Pair = 0, dila
     X is (b, c, h, w), K is (o, c/groups, p, q), Y is (b, o, u, v) with u = ⌊(h + 2·padding − d·(p − 1) − 1)/s⌋ + 1.
     With groups, the channels are split in order, and each part of the outputs sees its part of the inputs alone.
 
-    Source: Dumoulin & Visin, A guide to convolution arithmetic for deep learning (2016), relationship 6 and section 4;
+    Source: Dumoulin & Visin, A guide to convolution arithmetic for deep learning (2016), relationship 15;
     the gradients are the derivatives of the trilinear form ⟨Ȳ, Y(X, K)⟩. Bilinear: there is no kink.
     """
     steps = _Steps.of(X.shape[1], K.shape[0], K.shape[1], stride, padding, dilation, groups)
@@ -122,6 +122,8 @@ def unrolled(
     With A_p[u,h] = [h + padding = s·u + d·p], and B_q[v,w] likewise for the columns:
 
         C[(o,u,v), (c,h,w)] = Σ_{p,q} K[o,c,p,q] A_p[u,h] B_q[v,w]
+
+    Source: Dumoulin & Visin (2016), section 4.1, where C is printed for a 3×3 kernel over a 4×4 image.
 
     Args:
         xp: the namespace of K.
