@@ -38,6 +38,9 @@ FLAGS = {
 }
 """What a flag means."""
 
+UNSTEADY = {"spread-within", "spread-between", "preempted", "throttled", "not-warm"}
+"""The flags that speak of the machine's noise."""
+
 
 @dataclass(frozen=True)
 class Process:
@@ -66,7 +69,7 @@ def assemble(events: Sequence[Event], folder: Path | None) -> Run:
         _summary_row(plan, i, processes, memory.get(i), peaks, protocol, _last_answer(events, i))
         for i in range(len(plan.cells))
     ]
-    floor, pairs = _noise_floor(plan, processes)
+    floor, pairs = _noise_floor(plan, processes, protocol)
     end = next((e for e in reversed(events) if e["event"] == "end"), {"state": "interrupted"})
     workers = [{k: v for k, v in e.items() if k != "event"} for e in events if e["event"] == "worker"]
     info = {
@@ -277,7 +280,6 @@ def cost(cell: Cell) -> tuple[float, float] | None:
     """Return floating-point operations and compulsory bytes of one call, or None where there is no model."""
     try:
         from multigrad.namespaces.cost import cost as model
-
         from multigrad.operation import load_operations
 
         found = model(load_operations([cell.reference])[0], dict(cell.size), cell.dtype, cell.variant)
@@ -286,17 +288,22 @@ def cost(cell: Cell) -> tuple[float, float] | None:
     return float(found.flops), float(found.bytes)
 
 
-def _noise_floor(plan: Plan, processes: Processes) -> tuple[float | None, list[Event]]:
-    pairs, told = [], []
+def _noise_floor(plan: Plan, processes: Processes, protocol: Protocol) -> tuple[float | None, list[Event]]:
+    pairs, steady, told = [], [], []
     for index in plan.twins:
         halves = [processes.get((index, twin)) for twin in (0, 1)]
         if halves[0] and halves[1]:
             kind = headline(plan.cells[index].device)
             series = tuple([p.per_call(kind) for p in half] for half in halves if half)
             pairs.append((series[0], series[1]))
+            found = {f for half in halves if half for f in flags_of(plan.cells[index], half, protocol)}
+            if not found & UNSTEADY:
+                steady.append(pairs[-1])
             ratio = statistics.ratio(series[1], series[0])
-            told.append({"cell": plan.cells[index].text, "ratio": ratio.estimate, "low": ratio.low, "high": ratio.high})
-    floor = statistics.noise_floor(pairs)
+            figures = {"ratio": ratio.estimate, "low": ratio.low, "high": ratio.high}
+            told.append({"cell": plan.cells[index].text, **figures, "steady": not found & UNSTEADY})
+    # Unsteady cells are barred from winning by their flags: they need not make the steady ones doubtful.
+    floor = statistics.noise_floor(steady or pairs)
     return (None if floor is None or math.isnan(floor) else floor), told
 
 

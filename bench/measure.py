@@ -56,9 +56,9 @@ def measure(
 ) -> store.Run:
     """Time every cell of operations × backends × devices × variants × modes × dtypes × sizes × threads.
 
-    A quick run has two rounds, float32 only and one size (the middle one) unless others are named, the variants and
-    modes of a full run, no memory, and later rounds that find what a compiler wrote in the first. A full run has five
-    rounds, float64 and float32, and the largest size as well.
+    A quick run has two rounds, float32, the size ``small`` (else the middle one), every variant eager and
+    analytic and autodiff compiled, unless others are named; no memory; and later rounds find what a compiler wrote in
+    the first. A full run has five rounds, float64 and float32, the size ``medium`` and the largest.
 
     Args:
         ops: operations, catalogue names or files; None is the whole catalogue.
@@ -67,7 +67,7 @@ def measure(
         dtype: names; None is float64 and float32 (quick: float32).
         mode: ``eager``, ``compiled``; None is both.
         variant: ``forward``, ``analytic``, ``autodiff``, ``native``; None is all.
-        size: named sizes; None is the middle one and the largest (quick: the middle one).
+        size: named sizes; None is ``medium`` (else the middle one) and the largest (quick: ``small``, else the middle).
         threads: threads of each worker, or several counts; None is one for each physical core.
         precision: what float32 products may be computed in.
         rounds: processes per cell; None is what the protocol says.
@@ -100,8 +100,8 @@ def measure(
         backends=_list(backend),
         devices=_list(device),
         dtypes=_dtypes(_list(dtype), quick),
-        variants=_list(variant) or planning.VARIANTS,
-        modes=_list(mode) or planning.MODES,
+        variants=_list(variant),
+        modes=_list(mode),
         sizes=_list(size),
         threads=_threads(threads),
         precision=precision,

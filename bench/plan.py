@@ -15,6 +15,8 @@ VARIANTS = ("forward", "analytic", "autodiff", "native")
 MODES = ("eager", "compiled")
 QUICK_DTYPES = ("float32",)
 DEFAULT_DTYPES = ("float64", "float32")
+QUICK_WITHOUT = (("forward", "compiled"), ("native", "compiled"))
+"""Not in a quick run unless asked for: compiling is dear, and the question is analytic against autodiff."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,8 @@ def make(
     backends: Sequence[str] | None,
     devices: Sequence[str] | None,
     dtypes: Sequence[str],
-    variants: Sequence[str],
-    modes: Sequence[str],
+    variants: Sequence[str] | None,
+    modes: Sequence[str] | None,
     sizes: Sequence[str] | None,
     threads: Sequence[int],
     precision: str,
@@ -145,6 +147,8 @@ def make(
     for op in operations:
         if not op.reference:
             raise BadInput(f"{op.name} cannot be found by another process; define it at the top of a file")
+    quick_cells = quick and variants is None and modes is None
+    variants, modes = variants or VARIANTS, modes or MODES
     _known("variant", variants, VARIANTS)
     _known("mode", modes, MODES)
     cells: dict[Cell, Refusal | None] = {}
@@ -153,6 +157,8 @@ def make(
         for device in devices if devices is not None else default_devices(one):
             where = itertools.product(variants, modes, dtypes, _sizes(op, sizes, quick), threads)
             for variant, mode, dtype, size_name, count in where:
+                if quick_cells and (variant, mode) in QUICK_WITHOUT:
+                    continue
                 cell = Cell(
                     op.reference,
                     op.name,
@@ -196,9 +202,11 @@ def default_devices(one: Backend) -> list[str]:
 
 def _sizes(op: Operation, wanted: Sequence[str] | None, quick: bool) -> list[str]:
     if wanted is None:
-        # The middle one; for a full run the largest as well. The smallest only measure what a call costs.
+        # The smallest only measure what a call costs; the largest takes too long for a quick run.
         names = list(op.sizes)
-        return list(dict.fromkeys([names[len(names) // 2], *([] if quick else names[-1:])]))
+        middle = names[len(names) // 2]
+        wanted = ["small"] if quick else ["medium", names[-1]]
+        return list(dict.fromkeys(name if name in names else middle for name in wanted))
     return [name for name in wanted if op.size(name) is not None]
 
 

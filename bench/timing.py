@@ -134,10 +134,11 @@ def measure(
     other = PIPELINED if headline == LATENCY else LATENCY
     started = time.perf_counter()
     found = dict(calls or {})
+    shortest = max(protocol.block_s, protocol.block_timer_steps * timer_step())
     for kind in (headline, other):
-        if kind not in found:
-            waits = protocol.block_waits * wait_s if kind == PIPELINED else 0.0
-            target = max(protocol.block_s, protocol.block_timer_steps * timer_step(), waits)
+        target = max(shortest, protocol.block_waits * wait_s) if kind == PIPELINED else shortest
+        # A machine that was disturbed in round 0 may have fixed far too few calls.
+        if kind not in found or found[kind] * estimate < target / 2:
             found[kind] = calibrate(runners[kind], estimate, target, keep if kind == PIPELINED else None)
     budget = max(protocol.process_s, budget_s or 0.0)
     blocks = _blocks(headline, runners[headline], found[headline], protocol.process_blocks, budget, protocol, guards)
@@ -149,7 +150,7 @@ def warm_up(function: Call, arguments: Sequence[Any], wait: Wait, protocol: Prot
     """Call until the time of a call is steady.
 
     Returns:
-        Seconds spent, whether it became steady, and the last median in seconds per call.
+        Seconds spent, whether it became steady, and the fastest call in seconds.
     """
     clock = time.perf_counter
     started = clock()
@@ -168,9 +169,9 @@ def warm_up(function: Call, arguments: Sequence[Any], wait: Wait, protocol: Prot
             steady = abs(median - previous) < protocol.warmup_agreement * previous
             previous = median
             if steady and len(durations) >= protocol.warmup_calls and spent >= protocol.warmup_s:
-                return spent, True, median
+                return spent, True, min(durations)
         if spent >= protocol.warmup_limit_s and len(durations) >= protocol.warmup_calls:
-            return spent, False, statistics.median(durations[-window:])
+            return spent, False, min(durations)
 
 
 Runner = Callable[[int], tuple[float, float | None]]
@@ -215,10 +216,12 @@ def calibrate(block: Runner, estimate_s: float, target_s: float, most: int | Non
 
     Args:
         block: runs n calls.
-        estimate_s: what a call is believed to take, in seconds.
+        estimate_s: the fastest that a call was seen to take, in seconds.
         target_s: how long a block shall be, in seconds.
         most: no more than this many calls, whatever a block then lasts.
     """
+    if estimate_s >= target_s:
+        return 1
     limit = 1 << int(math.log2(max(1, most))) if most is not None else 1 << 24
     calls = min(limit, 1 << max(0, math.ceil(math.log2(target_s / max(estimate_s, 1e-9)))))
     # The fastest of three: one that was interrupted looks long enough and is not.

@@ -7,7 +7,6 @@ import signal
 import time
 
 import numpy as np
-
 from multigrad.backends.numpy_backend import NumPyBackend, NumPySession
 
 CALL_S = 1e-3

@@ -12,11 +12,11 @@ import fake_backends
 import numpy as np
 import pytest
 from fast_protocol import FAST
-
-from multigrad import BadInput, worker
 from multigrad.bench import store
 from multigrad.bench.measure import measure
 from multigrad.bench.protocol import Protocol
+
+from multigrad import BadInput, worker
 
 ONE = {"protocol": FAST, "dtype": "float64", "threads": 1, "mode": "eager"}
 CALL_S = fake_backends.CALL_S

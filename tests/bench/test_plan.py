@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-
-from multigrad import BadInput, load_operations, operation
 from multigrad.bench import plan as planning
 from multigrad.bench import roofline
+
+from multigrad import BadInput, load_operations, operation
 
 OPTIONS = {
     "devices": ["cpu"],

@@ -7,9 +7,9 @@ import shutil
 
 import pandas as pd
 import pytest
+from multigrad.bench import store
 
 from multigrad import BadInput
-from multigrad.bench import store
 
 
 def filled(row_class, **values):
@@ -131,7 +131,7 @@ def test_new_runs_have_folders_of_their_own(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(BadInput, match="cannot make .*; choose another folder with --out"):
+    with pytest.raises(BadInput, match=r"cannot make .*; choose another folder with --out"):
         store.new_run(tmp_path / "file", "here")
 
 
@@ -149,7 +149,7 @@ def test_a_write_that_fails_leaves_neither_half_a_file_nor_harms_the_old_one(tmp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(store.os, "fsync", full)
-    with pytest.raises(BadInput, match="cannot write .*report.md: No space left on device"):
+    with pytest.raises(BadInput, match=r"cannot write .*report.md: No space left on device"):
         store.write_text(path, "new")
     assert [p.name for p in tmp_path.iterdir()] == ["report.md"]
     assert path.read_text() == "old"

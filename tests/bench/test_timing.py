@@ -4,7 +4,6 @@ import gc
 import time
 
 import pytest
-
 from multigrad.bench import timing
 from multigrad.bench.protocol import FULL, Protocol, constants_markdown
 
@@ -23,7 +22,7 @@ def test_calls_per_block_are_the_least_power_of_two_that_is_long_enough(call_s, 
 
 
 def test_a_wrong_estimate_is_put_right():
-    assert timing.calibrate(lambda n: (n * 1e-5, None), 9e-3, 5e-3) == 512
+    assert timing.calibrate(lambda n: (n * 1e-5, None), 4e-3, 5e-3) == 512
 
 
 def test_one_interrupted_block_does_not_end_the_calibration():
@@ -71,9 +70,14 @@ def test_every_block_is_kept_and_both_kinds_are_there():
 
 
 def test_calls_that_round_0_fixed_are_used():
-    fixed = {timing.LATENCY: 4, timing.PIPELINED: 2}
+    fixed = {timing.LATENCY: 2**16, timing.PIPELINED: 2**17}
     result = timing.measure(lambda: (), (), nothing_to_wait_for, SHORT, calls=fixed)
     assert {(b.kind, b.calls) for b in result.blocks} == set(fixed.items())
+
+
+def test_calls_that_a_disturbed_round_0_fixed_far_too_low_are_not():
+    result = timing.measure(lambda: (), (), nothing_to_wait_for, SHORT, calls={timing.LATENCY: 1, timing.PIPELINED: 1})
+    assert all(b.calls > 100 for b in result.blocks)
 
 
 def test_on_an_accelerator_the_queue_is_the_headline():
