@@ -217,6 +217,8 @@ def run(
             machine=machine,
             progress=tick,
         )
+    assert job.matrix is not None
+    assert job.folder is not None
     tables.show_matrix(job.matrix)
     tables.show_summary(job.summary)
     tables.say(f"Results: {job.folder}\nReport:  {job.folder / 'report.md'}")
@@ -277,14 +279,13 @@ def main() -> None:
     # A reader that has gone (`| head`) is no error of ours.
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    usage_error = typer.BadParameter.__base__
-    assert usage_error is not None
+    usage_error: type[Any] = typer.BadParameter.__mro__[1]
     try:
         code = app(standalone_mode=False)
     except BadInput as error:
         code = _refuse(str(error))
     except usage_error as error:
-        code = _refuse(f"{error.format_message()} (see multigrad --help)")  # type: ignore[attr-defined]
+        code = _refuse(f"{error.format_message()} (see multigrad --help)")
     except (KeyboardInterrupt, typer.Abort):
         print("multigrad: interrupted; what was measured is kept", file=sys.stderr)  # noqa: T201
         code = 130

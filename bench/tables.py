@@ -131,7 +131,7 @@ def _show_formulas(frame: pd.DataFrame) -> None:
     for name, rows in proofs.groupby("operation", sort=False):
         verdict = worst(rows["verdict"])
         symbol, style = SYMBOLS[verdict]
-        outputs = " ".join(dict.fromkeys(derivative_name(o) for o in rows["output"]))
+        outputs = " ".join(dict.fromkeys(derivative_name(o) for o in rows[rows["verdict"] == verdict]["output"]))
         reason = rows[rows["verdict"] == verdict]["reason"].iloc[0]
         table.add_row(str(name), Text(f"{symbol} {verdict}", style), outputs, Text(reason))
     _console.print(table)
@@ -178,7 +178,7 @@ def _show_rows(frame: pd.DataFrame) -> None:
         table = _table(f"{name}  {sizes}", ["where", "dtype", "inputs", *names], names)
         keys = ["backend", "device", "mode", "variant", "dtype", "regime"]
         for key, rows in of_size.groupby(keys, sort=False):
-            row = dict(zip(keys, key, strict=True))
+            row = dict(zip(keys, map(str, key), strict=True))
             variant = "" if row["variant"] == "analytic" else f" {row['variant']}"
             cells = [_cell(rows[rows["output"] == output]) for output in outputs]
             table.add_row(f"{_place(row)}{variant}", row["dtype"], row["regime"], *cells)
@@ -194,21 +194,21 @@ def _show_reasons(frame: pd.DataFrame) -> None:
         more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
         _console.print(Text(sentence(row) + more, SYMBOLS[FAIL][1]), soft_wrap=True)
     for verdict in (INCONCLUSIVE, NOTE):
-        rows = frame[frame["verdict"] == verdict]
-        for row in rows.head(5).to_dict("records"):
+        worded = frame[frame["verdict"] == verdict]
+        for row in worded.head(5).to_dict("records"):
             _console.print(Text(sentence(row), SYMBOLS[verdict][1]), soft_wrap=True)
-        if len(rows) > 5:
-            say(f"… and {len(rows) - 5} more {verdict} rows (--csv FILE has them all)")
+        if len(worded) > 5:
+            say(f"… and {len(worded) - 5} more {verdict} rows (--csv FILE has them all)")
     quiet = frame[frame["verdict"].isin([UNAVAILABLE, GAP])]
-    for (name, device, verdict, reason), rows in quiet.groupby(["backend", "device", "verdict", "reason"], sort=False):
+    for (name, device, word, reason), rows in quiet.groupby(["backend", "device", "verdict", "reason"], sort=False):
         which = ", ".join(dict.fromkeys(rows["operation"]))
         what = "" if rows["operation"].nunique() == frame["operation"].nunique() else f" ({which})"
-        _console.print(Text(f"{verdict} {name}/{device}: {reason}{what}", "dim"), soft_wrap=True)
+        _console.print(Text(f"{word} {name}/{device}: {reason}{what}", "dim"), soft_wrap=True)
 
 
 def figure(x: float) -> str:
     """Write a figure with three digits; nothing for NaN."""
-    return "" if math.isnan(x) else "∞" if math.isinf(x) else f"{x:.2g}" if abs(x) < 100 else f"{x:.1e}"
+    return "" if math.isnan(x) else "∞" if math.isinf(x) else f"{x:.2g}".replace("e+0", "e").replace("e+", "e")
 
 
 def seconds(x: float) -> str:
@@ -258,7 +258,7 @@ def show_summary(frame: pd.DataFrame) -> None:
     for (name, device, verdict, reason), rows in reasons.groupby(
         ["backend", "device", "verdict", "reason"], sort=False
     ):
-        style = SYMBOLS.get(verdict, ("", ""))[1]
+        style = SYMBOLS[str(verdict)][1]
         which = ", ".join(dict.fromkeys(rows["operation"]))
         _console.print(Text(f"{verdict} {name}/{device}: {reason} ({which}; {len(rows)} cells)", style), soft_wrap=True)
 

@@ -157,7 +157,7 @@ def _not_finite(e: Evidence) -> str | None:
     if not bad.any():
         return None
     index = _index(np.argwhere(bad)[0])
-    return f"is not finite in {int(bad.sum())} of {bad.size} entries, first at {index}: {e.found[tuple(np.argwhere(bad)[0])]}"
+    return f"is not finite in {int(bad.sum())} of {bad.size} entries, first at {index}"
 
 
 def _scaled(e: Evidence) -> str | None:
@@ -272,7 +272,7 @@ def _flipped(e: Evidence) -> str | None:
 
 
 def _wrong(e: Evidence) -> np.ndarray:
-    return ~(np.abs(e.found - e.true) <= e.bound)
+    return np.asarray(~(np.abs(e.found - e.true) <= e.bound))
 
 
 def _by_condition(e: Evidence) -> str | None:
@@ -303,7 +303,8 @@ def _locality(e: Evidence) -> str | None:
     if count == 1:
         factor = e.found[first] / e.true[first] if e.true[first] else np.nan
         times = f", {_number(float(factor))} × the true one" if np.isfinite(factor) else ""
-        return f"is wrong in one entry only, {_index(places[0])}: found {e.found[first]:.6g}, true {e.true[first]:.6g}{times}"
+        values = f"found {e.found[first]:.6g}, true {e.true[first]:.6g}{times}"
+        return f"is wrong in one entry only, {_index(places[0])}: {values}"
     low, high = places.min(axis=0), places.max(axis=0)
     block = int(np.prod(high - low + 1))
     if count < 0.75 * block or block == wrong.size:

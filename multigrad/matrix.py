@@ -331,7 +331,7 @@ def _backends(names: list[str] | None) -> list[Backend]:
 
 
 def _cells(one: Backend, cases: list[Case], modes: list[str], variants: list[str]) -> list[Cell]:
-    first = {}
+    first: dict[str, str] = {}
     for case in cases:
         first.setdefault(case.reference, case.sizes)
     cells = []
@@ -449,7 +449,7 @@ def _compute(
         session.release()
         functions[key] = session.function(op, parameters, cell.variant, cell.mode)  # type: ignore[arg-type]
     arrays = [session.to_device(a, case.dtype if a.dtype.kind == "f" else None) for a in known.arrays]
-    outputs = functions[key](*arrays)
+    outputs: tuple[Any, ...] = functions[key](*arrays)
     session.wait(outputs)
     return outputs
 

@@ -212,7 +212,7 @@ def edits(node: ast.AST, op: Operation) -> Iterator[tuple[str, ast.expr]]:
         yield from _edit_call(node)
     elif isinstance(node, ast.Attribute) and node.attr in ("mT", "T"):
         yield "drop-transpose", node.value
-    elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
+    elif isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
         yield "wrong-constant", ast.Constant(node.value + 1)
     elif isinstance(node, ast.Tuple) and len(node.elts) == len(op.gradients) > 1:
         for i in range(len(node.elts) - 1):

@@ -147,6 +147,7 @@ class Operation:
     """How another process finds it: a catalogue name or ``path.py::name``; empty if it cannot be found again."""
 
     def __call__(self, xp: Any, *inputs: Any, **parameters: Any) -> tuple[Any, Callable[..., Any]]:
+        """Return the value (a tuple of them, if there are several) and the pullback."""
         value, pullback = self.function(xp, *inputs, **parameters)
         return value, pullback
 
@@ -209,7 +210,9 @@ class Operation:
         self, shapes: Sequence[tuple[int, ...]], seed: int, regime: Regime = "gaussian"
     ) -> list[np.ndarray]:
         """Draw one cotangent for each output shape. Never all ones: a pullback that ignores it must be seen."""
-        draw = Draw(zlib.crc32(f"{self.name} cotangent".encode()) ^ seed, "gaussian" if regime != "integers" else regime)
+        draw = Draw(
+            zlib.crc32(f"{self.name} cotangent".encode()) ^ seed, "gaussian" if regime != "integers" else regime
+        )
         cotangents = [draw(*shape) for shape in shapes]
         # A zero or a one would hide a lost factor of the cotangent when there is only one of it.
         return [c if c.size > 1 else 0 * c + (3.0 if regime == "integers" else 1.25 + abs(c)) for c in cotangents]
@@ -221,7 +224,9 @@ class Operation:
             BadInput: with the name of the input, the shape found and the shape wanted.
         """
         if len(arrays) != len(self.inputs):
-            raise BadInput(f"{self.name} takes {len(self.inputs)} inputs ({', '.join(self.inputs)}), found {len(arrays)}")
+            raise BadInput(
+                f"{self.name} takes {len(self.inputs)} inputs ({', '.join(self.inputs)}), found {len(arrays)}"
+            )
         return self.signature.bind(self.inputs, [tuple(a.shape) for a in arrays])
 
     def forward(self, xp: Any, parameters: Mapping[str, Any]) -> Callable[..., tuple[Any, ...]]:
@@ -301,8 +306,12 @@ def operation(
             missing = [s for s in parsed.symbols if s not in size]
             if (stray or missing) and inputs is None:
                 word, found = ("gives", stray[0]) if stray else ("lacks", missing[0])
-                raise BadInput(f"{name}: size {size_name!r} {word} {found!r}; the signature has {', '.join(parsed.symbols)}")
-        op = Operation(name, function, parsed, arrays, flags, parameters, chosen, inputs, tuple(dtypes), _reference(function))
+                raise BadInput(
+                    f"{name}: size {size_name!r} {word} {found!r}; the signature has {', '.join(parsed.symbols)}"
+                )
+        op = Operation(
+            name, function, parsed, arrays, flags, parameters, chosen, inputs, tuple(dtypes), _reference(function)
+        )
         object.__setattr__(op, "__doc__", function.__doc__)  # so that help() shows the formula
         return op
 

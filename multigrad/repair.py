@@ -62,7 +62,7 @@ def repair(
         return None
     wanted = [true.get(f"{name}_bar") for name in op.gradients]
     before = _right(op, op.function, parameters, arrays, wanted)
-    best: tuple[int, int, Repair] | None = None
+    best: tuple[tuple[int, ...], Repair] | None = None
     found = places(pullback)
     for count, (index, new) in enumerate(_candidates(op, tree, found)):
         if count >= MOST_CANDIDATES:
@@ -79,10 +79,13 @@ def repair(
             node = found[index][-1]
             line = start + getattr(node, "lineno", 1) - 1
             change = Repair(line, ast.unparse(node), ast.unparse(new))
-            rank = (-sum(after), len(change.new))
-            if best is None or rank < best[:2]:
-                best = (*rank, change)
-    return best[2] if best else None
+            rank = (-sum(after), abs(len(change.new) - len(change.old)), len(change.new))
+            if best is None or rank < best[0]:
+                best = (rank, change)
+    return best[1] if best else None
+
+
+_TERMS = (ast.Name, ast.Call, ast.BinOp, ast.UnaryOp, ast.Attribute, ast.Constant)
 
 
 def _right(
@@ -119,7 +122,7 @@ def _candidates(
             continue
         for _, new in edits(node, op):
             yield index, new
-        if isinstance(node, ast.Name | ast.Call | ast.BinOp | ast.UnaryOp | ast.Attribute) and not _is_function(path):
+        if isinstance(node, _TERMS) and not _is_function(path):
             yield from ((index, new) for new in _insertions(node, conditions))
     for index, path in enumerate(found):
         node = path[-1]
@@ -137,6 +140,10 @@ def _call(name: str, *arguments: ast.expr) -> ast.Call:
 
 
 def _insertions(node: ast.expr, conditions: Sequence[ast.expr]) -> Iterator[ast.expr]:
+    if isinstance(node, ast.Constant):
+        for number in (0, 0.5, 1, 2, 3, 4):
+            yield ast.Constant(number)
+        return
     yield ast.UnaryOp(ast.USub(), node)
     yield _call("matrix_transpose", node)
     for number in (2, 0.5, 3, 4):

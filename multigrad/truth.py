@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .diagnosis import Evidence, diagnose, observed_conditions
+from .formats import FORMATS
 from .operation import BadInput, Operation
 from .repair import repair
-from .verdict import FAIL, FORMATS, INCONCLUSIVE, PASS, Judgement, Reference
+from .verdict import FAIL, INCONCLUSIVE, PASS, Judgement, Reference
 
 if TYPE_CHECKING:
     from .proof import GradientProof
@@ -211,6 +212,8 @@ def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:
         lacking = isinstance(error, AttributeError) and "exact has no" in str(error)
         return {"*": _unjudged(INCONCLUSIVE if lacking else FAIL, f"raised {_words(error)}")}
     judgements = {}
+    refuted = [g for g in proof.gradients if not g.agrees]
+    reasons = _why_wrong(op, size, case.seed, refuted) if refuted else {}
     for gradient in proof.gradients:
         output = f"{gradient.name}_bar"
         if gradient.agrees and proof.linear and proof.zero:
@@ -219,7 +222,7 @@ def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:
             what = "linear in the cotangent" if proof.zero else "zero for a zero cotangent"
             judgements[output] = _unjudged(FAIL, f"{derivative_name(output)}: the pullback is not {what}", gradient)
         else:
-            judgements[output] = _unjudged(FAIL, _why_wrong(op, size, case.seed, gradient), gradient)
+            judgements[output] = _unjudged(FAIL, reasons[output], gradient)
     return judgements
 
 
@@ -229,34 +232,49 @@ def _unjudged(verdict: str, reason: str, gradient: GradientProof | None = None) 
     return Judgement(verdict, nan if gradient is None else float("inf"), nan, nan, nan, compared, reason)
 
 
-def _why_wrong(op: Operation, size: Mapping[str, Any], seed: int, gradient: GradientProof) -> str:
-    """Name the mistake in a gradient that was refuted."""
-    output = f"{gradient.name}_bar"
-    if gradient.reason and not gradient.compared and "derivative exists" in gradient.reason:
-        return f"{derivative_name(output)}: {gradient.reason}"
+def _why_wrong(op: Operation, size: Mapping[str, Any], seed: int, gradients: Sequence[GradientProof]) -> dict[str, str]:
+    """Name the mistake in each gradient that was refuted, by output."""
+    reasons = {f"{g.name}_bar": f"{derivative_name(g.name + '_bar')}: {g.reason or 'differs'}" for g in gradients}
     _, parameters = op.split(size)
     arrays = dtype_arrays(op, size, seed, "gaussian", "float64")
     true = {name: high for name, high, _ in true_gradients(op, arrays, parameters, op.outputs)}
     try:
-        found, _ = halves(certified(op, arrays, parameters)[op.outputs.index(output)])
-    except Unknown as error:
-        return f"{derivative_name(output)}: {error}"
-    if output not in true:
-        return f"{derivative_name(output)} differs from the derivative by {gradient.disagreement:.3g} of its size"
-    bound = 1e-12 * np.abs(true[output]) + 1e-15 * float(np.max(np.abs(true[output]), initial=0.0))
-    dimensions, _ = op.split(size)
-    evidence = Evidence(
+        balls = certified(op, arrays, parameters)
+    except Unknown:
+        return reasons
+    change = repair(op, parameters, arrays, true) if true else None
+    for gradient in gradients:
+        output = f"{gradient.name}_bar"
+        name = derivative_name(output)
+        if output in true:
+            evidence = _evidence(op, size, arrays, true, output, halves(balls[op.outputs.index(output)])[0])
+            reasons[output] = diagnose(evidence)
+        elif not gradient.reason:
+            reasons[output] = f"{name} differs from the derivative by {gradient.disagreement:.3g} of its size"
+        if change:
+            reasons[output] += f"; {change}"
+    return reasons
+
+
+def _evidence(
+    op: Operation,
+    size: Mapping[str, Any],
+    arrays: Sequence[np.ndarray],
+    true: Mapping[str, np.ndarray],
+    output: str,
+    found: np.ndarray,
+) -> Evidence:
+    dimensions, parameters = op.split(size)
+    return Evidence(
         derivative_name(output),
         found,
         true[output],
-        bound,
+        1e-12 * np.abs(true[output]) + 1e-15 * float(np.max(np.abs(true[output]), initial=0.0)),
         others={derivative_name(n): a for n, a in true.items() if n != output},
         conditions=observed_conditions(op, parameters, arrays),
         sizes={k: v for k, v in dimensions.items() if isinstance(v, int)},
         cotangents=arrays[len(op.inputs) :],
     )
-    change = repair(op, parameters, arrays, true)
-    return diagnose(evidence) + (f"; {change}" if change else "")
 
 
 def find(op: Operation, case: Case, wrong: Sequence[str] = ()) -> Truth:

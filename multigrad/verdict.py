@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .formats import FORMATS
+
 PASS, NOTE, FAIL = "PASS", "NOTE", "FAIL"
 INCONCLUSIVE, UNAVAILABLE, GAP = "INCONCLUSIVE", "UNAVAILABLE", "GAP"
 
@@ -21,61 +23,6 @@ VERDICTS = {
 
 WIDE = 0.1
 """A bound above this share of the output's own scale cannot see a mistake that a person would call one."""
-
-
-@dataclass(frozen=True)
-class Format:
-    """A floating-point format, by the figures a verdict needs."""
-
-    name: str
-    precision: int
-    """Significand bits, the hidden one included."""
-    min_exponent: int
-    """Exponent of the smallest normal number."""
-    max_exponent: int
-    """Exponent of the largest finite number."""
-
-    @property
-    def roundoff(self) -> float:
-        """The unit roundoff u: half the distance from 1 to the next number."""
-        return 2.0**-self.precision
-
-    @property
-    def tiny(self) -> float:
-        """The smallest normal number."""
-        return 2.0**self.min_exponent
-
-    @property
-    def largest(self) -> float:
-        """The largest finite number."""
-        return float((2 - 2.0 ** (1 - self.precision)) * 2.0**self.max_exponent)
-
-    def spacing(self, x: np.ndarray) -> np.ndarray:
-        """Return one ulp at each value: the distance between neighbouring numbers of the format there."""
-        _, exponent = np.frexp(np.maximum(np.abs(x), self.tiny))
-        return np.ldexp(1.0, exponent - self.precision)
-
-    def round(self, x: np.ndarray) -> np.ndarray:
-        """Round float64 values to the nearest numbers of the format, ties to even; beyond the largest to infinity."""
-        if self.name == "float64":
-            return np.array(x, dtype=np.float64)
-        if self.name in ("float32", "float16"):
-            with np.errstate(over="ignore", under="ignore"):
-                return np.asarray(x).astype(self.name).astype(np.float64)
-        # Adding and taking away 1.5 × 2⁵² ulps leaves the nearest multiple of one ulp, ties to even.
-        unit = self.spacing(x)
-        return np.asarray(np.rint(np.asarray(x) / unit) * unit)
-
-
-FORMATS = {
-    f.name: f
-    for f in (
-        Format("float64", 53, -1022, 1023),
-        Format("float32", 24, -126, 127),
-        Format("bfloat16", 8, -126, 127),
-        Format("float16", 11, -14, 15),
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -141,29 +88,34 @@ def judge(computed: np.ndarray, reference: Reference, dtype: str) -> Judgement:
     noticeable, wide = _sight(reference, reference.bound)
     # An error within the probable bound is seen to be small, however wide the worst case is.
     _, narrow = _sight(reference, reference.probable)
-    figures = {
-        "ratio": float(ratio[worst]),
-        "max_abs_error": float(np.max(error, where=finite, initial=0.0)) if finite.any() else float("inf"),
-        "max_ulp": float(np.max(ulps, where=finite, initial=0.0)) if finite.any() else float("inf"),
-        "noticeable": noticeable,
-        "compared": int(got.size),
-    }
+
+    def judged(verdict: str, reason: str = "") -> Judgement:
+        return Judgement(
+            verdict,
+            ratio=float(ratio[worst]),
+            max_abs_error=float(np.max(error, where=finite, initial=0.0)) if finite.any() else float("inf"),
+            max_ulp=float(np.max(ulps, where=finite, initial=0.0)) if finite.any() else float("inf"),
+            noticeable=noticeable,
+            compared=int(got.size),
+            reason=reason,
+        )
+
     # Written so that a NaN anywhere is not within.
     if not bool(np.all(ratio <= 1)):
-        return Judgement(FAIL, reason=_misses(got, reference, error, ratio, worst), **figures)
+        return judged(FAIL, _misses(got, reference, error, ratio, worst))
     usual = _ratio(error, reference.probable)
     if wide is not None and not bool(np.all((usual <= 1) | (reference.hull > 0))):
-        return Judgement(INCONCLUSIVE, reason=wide, **figures)
+        return judged(INCONCLUSIVE, wide)
     if narrow is not None:
-        return Judgement(INCONCLUSIVE, reason=narrow, **figures)
+        return judged(INCONCLUSIVE, narrow)
     if not bool(np.all((usual <= 1) | (reference.hull > 0))):
         reason = (
-            f"error is {float(np.max(usual)):.3g} × what rounding usually does, {figures['ratio']:.3g} of the bound"
+            f"error is {float(np.max(usual)):.3g} × what rounding usually does, {float(ratio[worst]):.3g} of the bound"
         )
-        return Judgement(NOTE, reason=reason, **figures)
+        return judged(NOTE, reason)
     other = int(np.sum((reference.hull > 0) & ~(_ratio(error, reference.bound - reference.hull) <= 1)))
     reason = f"another convention at {other} of {got.size} entries that lie on a kink" if other else ""
-    return Judgement(PASS, reason=reason, **figures)
+    return judged(PASS, reason)
 
 
 def _failed(reason: str, compared: int) -> Judgement:

@@ -1,1 +1,1 @@
-"""The hand-derived gradients, one file per family. An operation in a file here is in the catalogue; there is no list."""
+"""The hand-derived gradients, one file per family. There is no list: an operation in a file here is listed."""

@@ -30,9 +30,10 @@ from typing import Any
 
 import numpy as np
 
+from multigrad.formats import FORMATS
+
 from . import bounds_linalg as linalg
 from .bounds_model import (
-    FORMATS,
     Array,
     Choice,
     Condition,

@@ -22,49 +22,13 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from multigrad.formats import FORMATS, Format
+
 Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 Error = Any
 """A float64 array of errors, or the Python float 0.0 where there is none, so that no pass is spent on it."""
 
-
-@dataclass(frozen=True)
-class Format:
-    """A binary floating-point format."""
-
-    significand_bits: int
-    """The bits of the significand, the implicit one included; the unit roundoff is 2 to the minus that."""
-    smallest_exponent: int
-    """The smallest normal number is 2 to this power."""
-    largest_exponent: int
-    """The largest finite number is just below 2 to this power plus one."""
-    flushes: bool
-    """Whether some framework flushes subnormal numbers of this format to zero."""
-
-    @property
-    def unit_roundoff(self) -> float:
-        """Half the distance from 1 to the next larger number."""
-        return math.ldexp(1.0, -self.significand_bits)
-
-    @property
-    def underflow(self) -> float:
-        """The largest absolute error of a rounding near zero."""
-        # Flushing loses up to the smallest normal number; gradual underflow half the spacing of the subnormals.
-        return math.ldexp(1.0, self.smallest_exponent - (0 if self.flushes else self.significand_bits))
-
-    @property
-    def overflow(self) -> float:
-        """The largest finite number."""
-        return math.ldexp(2.0 - 2.0 * self.unit_roundoff, self.largest_exponent)
-
-
-FORMATS: Mapping[str, Format] = {
-    "float64": Format(53, -1022, 1023, flushes=True),
-    "float32": Format(24, -126, 127, flushes=True),
-    "bfloat16": Format(8, -126, 127, flushes=True),
-    # CPUs compute float16 in float32, and GPUs keep its subnormals.
-    "float16": Format(11, -14, 15, flushes=False),
-}
 
 DEFAULT_ULPS: Mapping[str, float] = {
     "float64": 4.0,
