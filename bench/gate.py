@@ -36,7 +36,7 @@ PROVISIONAL_ROUNDINGS = 4096
 
 def inputs(op: Operation, size: Mapping[str, Any], seed: int, dtype: str) -> list[np.ndarray]:
     """Return inputs and cotangents, every number one of the dtype's, so that all backends are given the same."""
-    from multigrad.verdict import FORMATS
+    from multigrad.formats import FORMATS
 
     arrays = op.make_inputs(size, seed)
     dimensions = op.check_inputs(arrays)
@@ -97,7 +97,7 @@ def passes(session: Session, op: Operation, variant: str, outputs: Sequence[Arra
     """
     import numpy as np
 
-    from multigrad.verdict import FORMATS
+    from multigrad.formats import FORMATS
 
     names = op.outputs[: len(op.signature.outputs)] if variant == "forward" else op.outputs
     if len(outputs) != len(names):
@@ -110,7 +110,7 @@ def passes(session: Session, op: Operation, variant: str, outputs: Sequence[Arra
         got = session.to_numpy(array).astype(np.float64)
         if got.shape != true.shape:
             return Passed("FAIL", float("inf"), f"{name} has shape {got.shape}, wanted {true.shape}")
-        allowed = PROVISIONAL_ROUNDINGS * FORMATS[dtype].roundoff * max(float(np.max(np.abs(true), initial=0.0)), 1e-30)
+        allowed = PROVISIONAL_ROUNDINGS * FORMATS[dtype].unit_roundoff * max(float(np.max(np.abs(true), initial=0.0)), 1e-30)
         error = float(np.max(np.abs(got - true), initial=0.0))
         # Written so that a NaN is not within.
         if not error <= allowed:

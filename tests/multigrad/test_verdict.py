@@ -49,9 +49,14 @@ def test_between_the_two_bounds_is_a_note() -> None:
 
 
 def test_a_bound_that_is_too_wide_is_inconclusive_even_for_the_truth() -> None:
-    judgement = judge(TRUE, reference(bound=1.0), "float64")
+    judgement = judge(TRUE, reference(bound=1.0, probable=1.0), "float64")
     assert judgement.verdict == INCONCLUSIVE
     assert "could have been noticed" in judgement.reason
+
+
+def test_a_wide_worst_case_is_no_excuse_and_no_obstacle_for_an_error_that_is_seen_to_be_small() -> None:
+    assert judge(TRUE, reference(bound=1.0), "float64").verdict == PASS
+    assert judge(TRUE + 1e-3, reference(bound=1.0), "float64").verdict == INCONCLUSIVE
 
 
 def test_a_wrong_shape_fails_and_a_transpose_is_recognised() -> None:
