@@ -1,0 +1,154 @@
+"""The command line keeps its word: one clear line and exit code 3 for bad input, 1 for a wrong gradient."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from multigrad.bench import cli
+
+ROOT = Path(__file__).parents[2]
+BROKEN = ROOT / "examples" / "broken"
+
+
+class Said(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def multigrad(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    def run(*arguments: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["multigrad", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return Said(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+def mine(folder: Path, text: str) -> Path:
+    path = folder / "mine.py"
+    path.write_text(text)
+    return path
+
+
+GOOD = """
+from multigrad import operation
+
+@operation("(n)->()")
+def square(xp, x):
+    "f = sum of squares"
+    return xp.sum(x * x), lambda f_bar: 2 * f_bar * x
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["chek"], "No such command 'chek'"),
+        (["check", "--nonsense"], "--nonsense"),
+        (["check", "relu_regresion"], "did you mean 'relu_regression'"),
+        (["check", "--backend", "nunpy"], "did you mean 'numpy'"),
+        (["check", "--dtype", "float33"], "no dtype named 'float33'"),
+        (["check", "--device", "tpu"], "no device named 'tpu'"),
+        (["check", "--mode", "fast"], "no mode named 'fast'"),
+        (["check", "--precision", "loose"], "no precision named 'loose'"),
+        (["check", "linear_map", "--size", "vast"], "linear_map has no size 'vast'; it has tiny"),
+        (["check", "nowhere.py"], "no file nowhere.py"),
+        (["bench", "relu_regresion"], "did you mean 'relu_regression'"),
+        (["bench", "--backend", "nunpy"], "did you mean 'numpy'"),
+        (["bench", "linear_map", "--out", "/proc/nowhere"], "choose another folder with --out"),
+        (["run", "linear_map", "--out", "/proc/nowhere"], "choose another folder with --out"),
+        (["run", "relu_regresion"], "did you mean 'relu_regression'"),
+        (["report", "nowhere"], "no folder nowhere"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_code_3(multigrad, arguments: list[str], words: str) -> None:  # type: ignore[no-untyped-def]
+    said = multigrad(*arguments)
+    assert said.code == 3
+    assert words in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x = 1", "defines no operation"),
+        ("1 / 0", "raised on import (line 1): ZeroDivisionError"),
+        (GOOD.replace('"(n)->()"', '"(n),(m)->()"'), "the signature (n),(m)->() has 2 inputs, the function has 1"),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "bench", "run"])
+def test_a_file_that_cannot_be_used_is_one_clear_line(
+    multigrad, tmp_path: Path, command: str, text: str, words: str
+) -> None:  # type: ignore[no-untyped-def]
+    said = multigrad(command, mine(tmp_path, text), *([] if command == "check" else ["--out", tmp_path]))
+    assert said.code == 3
+    assert words in said.err
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "words"),
+    [
+        ("factor_dropped", "∂f/∂W", "a factor 2 is missing"),
+        ("transposed", "∂f/∂x", "xp.matrix_transpose(C)"),
+        ("mask_lost", "∂f/∂W", "xp.where(Z > 0, R_bar, 0)"),
+    ],
+)
+def test_a_wrong_gradient_exits_1_and_is_named(multigrad, name: str, output: str, words: str) -> None:  # type: ignore[no-untyped-def]
+    said = multigrad("check", BROKEN / f"{name}.py", "--backend", "numpy", "--dtype", "float32")
+    assert said.code == 1
+    wrong = [line for line in said.out.splitlines() if line.startswith("FAIL")]
+    assert any(name in line and output in line and "the formula" in line and words in line for line in wrong)
+    assert any(name in line and output in line and "numpy/cpu" in line and "× the bound" in line for line in wrong)
+
+
+def test_a_right_gradient_exits_0_and_a_missing_framework_is_worded(multigrad, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    said = multigrad("check", mine(tmp_path, GOOD), "--backend", "numpy,cupy", "--dtype", "float32")
+    assert said.code == 0
+    assert "proven with false-pass probability" in said.out
+    assert "UNAVAILABLE cupy/cuda: " in said.out
+
+
+@pytest.mark.parametrize("options", [["--variant", "autodiff"], ["--dtype", "bfloat16"], ["--mode", "compiled"]])
+def test_a_check_that_compared_nothing_is_an_error(multigrad, options: list[str]) -> None:  # type: ignore[no-untyped-def]
+    said = multigrad("check", "linear_map", "--backend", "numpy", *options)
+    assert said.code == 3
+    assert said.err.startswith("multigrad: nothing was compared: ")
+
+
+def test_json_is_read_by_a_program(multigrad, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    said = multigrad("check", mine(tmp_path, GOOD), "--backend", "numpy", "--json")
+    rows = json.loads(said.out)
+    assert {row["verdict"] for row in rows} <= {"PASS", "NOTE", "UNAVAILABLE"}
+    listed = json.loads(multigrad("list", "--json").out)
+    assert "numpy" in {row["backend"] for row in listed["backends"]}
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['multigrad', '--help']\n"
+        "from multigrad.bench.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('numpy', 'pandas', 'torch', 'jax', 'flint') if m in sys.modules], file=sys.stderr)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert ended.stderr.strip() == "[]"
+    assert "relu" not in ended.stdout
+    assert "check" in ended.stdout
+
+
+def test_every_command_has_an_example(multigrad) -> None:  # type: ignore[no-untyped-def]
+    for command in cli.app.registered_commands:
+        name = command.name or getattr(command.callback, "__name__", "")
+        assert "Example: multigrad" in multigrad(name, "--help").out
