@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,9 @@ def backends_frame() -> pd.DataFrame:
 
 
 def _table(title: str, columns: Iterable[str], right: Iterable[str] = ()) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    # A title of the table's own would be folded to the table's width.
+    _console.print(Text(title, "bold"), soft_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     right = set(right)
     for column in columns:
         wraps = column in ("what it is", "how", "found", "what to do", "state", "flags", "signature", "sizes")
@@ -211,14 +214,26 @@ def figure(x: float) -> str:
     return "" if math.isnan(x) else "∞" if math.isinf(x) else f"{x:.2g}".replace("e+0", "e").replace("e+", "e")
 
 
+UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+
+
 def seconds(x: float) -> str:
     """Write a duration with three digits and its unit; a dash for NaN."""
     if math.isnan(x):
         return "–"
-    for scale, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
-        if x >= scale:
-            return f"{x / scale:.3g} {unit}"
-    return f"{x / 1e-9:.3g} ns"
+    scale, unit = _unit(x)
+    return f"{x / scale:.3g} {unit}"
+
+
+def _unit(x: float) -> tuple[float, str]:
+    return next(((scale, unit) for scale, unit in UNITS if x >= scale), UNITS[-1])
+
+
+def interval(median: float, low: float, high: float) -> str:
+    """Write a duration with its interval, all in one unit: ``12.5 ms [11.6, 14.1]``."""
+    scale, unit = _unit(median)
+    low_text, high_text = (f"{x / scale:.3g}" if x < 1000 * scale else f"{x / scale:.0f}" for x in (low, high))
+    return f"{median / scale:.3g} {unit} [{low_text}, {high_text}]"
 
 
 def show_summary(frame: pd.DataFrame) -> None:
@@ -227,48 +242,46 @@ def show_summary(frame: pd.DataFrame) -> None:
     keys = ["operation", "dtype", "sizes", "threads", "precision"]
     for group, rows in timed.groupby(keys, sort=False, dropna=False):
         name, dtype, sizes, threads, precision = group
-        title = f"{name}  {dtype}  {sizes}  ({threads} threads, {precision})"
-        columns = [
-            "backend",
-            "variant",
-            "mode",
-            "median",
-            "95 % interval",
-            "first call",
-            "roof",
-            "vs autodiff",
-            "flags",
-        ]
-        table = _table(title, columns, columns[3:8])
+        title = f"{name}  {dtype}  {sizes}  ({threads} thread{'s' if threads != 1 else ''}, {precision})"
+        columns = ["where", "variant", "", "time [95 %]", "first call", "of roof", "÷ autodiff"]
+        table = _table(title, columns, columns[3:])
         for row in rows.to_dict("records"):
+            roof = row["roof_percent"]
             table.add_row(
-                f"{row['backend']}/{row['device']}",
+                _place(row),
                 row["variant"],
-                row["mode"],
-                seconds(row["median_s"]),
-                f"{seconds(row['ci_low_s'])} – {seconds(row['ci_high_s'])}",
+                Text("!" if _text(row["flags"]) else "", "bold yellow"),
+                interval(row["median_s"], row["ci_low_s"], row["ci_high_s"]),
                 seconds(row["first_call_s"]),
-                "" if math.isnan(row["roof_percent"]) else f"{row['roof_percent']:.0f} %",
-                _speedup(row, rows),
-                Text(str(row["flags"] or ""), "yellow"),
+                "" if math.isnan(roof) else f"{roof:.0f} %",
+                _against_autodiff(row, rows),
             )
         _console.print(table)
-    untimed = frame[frame["median_s"].isna()]
-    reasons = untimed.assign(reason=untimed["reason"].fillna("")) if "reason" in untimed else untimed.assign(reason="")
-    for (name, device, verdict, reason), rows in reasons.groupby(
-        ["backend", "device", "verdict", "reason"], sort=False
-    ):
-        style = SYMBOLS[str(verdict)][1]
+    flags = Counter(flag for flags in timed["flags"].map(_text) for flag in flags.split())
+    if flags:
+        said = ", ".join(f"{flag} {count}" for flag, count in flags.most_common())
+        _console.print(Text(f"! no winner, for it is doubtful: {said} (the column `flags`)", "yellow"), soft_wrap=True)
+    _show_untimed(frame[frame["median_s"].isna()])
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _show_untimed(frame: pd.DataFrame) -> None:
+    known = frame.assign(reason=frame["reason"].map(_text))
+    for (name, device, verdict, reason), rows in known.groupby(["backend", "device", "verdict", "reason"], sort=False):
         which = ", ".join(dict.fromkeys(rows["operation"]))
-        _console.print(Text(f"{verdict} {name}/{device}: {reason} ({which}; {len(rows)} cells)", style), soft_wrap=True)
+        line = f"{verdict} {name}/{device}: {reason} ({which}; {len(rows)} cells)"
+        _console.print(Text(line, SYMBOLS[str(verdict)][1]), soft_wrap=True)
 
 
-def _speedup(row: Mapping[Any, Any], rows: pd.DataFrame) -> str:
+def _against_autodiff(row: Mapping[Any, Any], rows: pd.DataFrame) -> str:
     if row["variant"] not in ("analytic", "native"):
         return ""
     same = rows[(rows["backend"] == row["backend"]) & (rows["device"] == row["device"]) & (rows["mode"] == row["mode"])]
     theirs = same[same["variant"] == "autodiff"]["median_s"]
-    return f"{theirs.iloc[0] / row['median_s']:.2f} ×" if len(theirs) else ""
+    return f"{row['median_s'] / theirs.iloc[0]:.2f}" if len(theirs) else ""
 
 
 def show_findings(findings: pd.DataFrame) -> None:
