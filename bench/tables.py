@@ -243,15 +243,14 @@ def show_summary(frame: pd.DataFrame) -> None:
     for group, rows in timed.groupby(keys, sort=False, dropna=False):
         name, dtype, sizes, threads, precision = group
         title = f"{name}  {dtype}  {sizes}  ({threads} thread{'s' if threads != 1 else ''}, {precision})"
-        columns = ["where", "variant", "", "time [95 %]", "first call", "of roof", "÷ autodiff"]
-        table = _table(title, columns, columns[3:])
+        columns = ["where", "variant", "time [95 %]", "first call", "roof", "÷ autodiff"]
+        table = _table(title, columns, columns[2:])
         for row in rows.to_dict("records"):
             roof = row["roof_percent"]
             table.add_row(
                 _place(row),
                 row["variant"],
-                Text("!" if _text(row["flags"]) else "", "bold yellow"),
-                interval(row["median_s"], row["ci_low_s"], row["ci_high_s"]),
+                _marked(row),
                 seconds(row["first_call_s"]),
                 "" if math.isnan(roof) else f"{roof:.0f} %",
                 _against_autodiff(row, rows),
@@ -264,12 +263,20 @@ def show_summary(frame: pd.DataFrame) -> None:
     _show_untimed(frame[frame["median_s"].isna()])
 
 
+def _marked(row: Mapping[Any, Any]) -> Text:
+    time = interval(row["median_s"], row["ci_low_s"], row["ci_high_s"])
+    return Text.assemble(("! ", "bold yellow"), time) if _text(row["flags"]) else Text(time)
+
+
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
 def _show_untimed(frame: pd.DataFrame) -> None:
     known = frame.assign(reason=frame["reason"].map(_text))
+    # What a framework has not by its nature is in the table of backends; here it would only hide what is amiss.
+    nature = [f"{b} has no" for b in known["backend"]]
+    known = known[[not r.startswith(n) for r, n in zip(known["reason"], nature, strict=True)]]
     for (name, device, verdict, reason), rows in known.groupby(["backend", "device", "verdict", "reason"], sort=False):
         which = ", ".join(dict.fromkeys(rows["operation"]))
         line = f"{verdict} {name}/{device}: {reason} ({which}; {len(rows)} cells)"
