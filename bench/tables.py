@@ -243,7 +243,7 @@ def show_summary(frame: pd.DataFrame) -> None:
     for group, rows in timed.groupby(keys, sort=False, dropna=False):
         name, dtype, sizes, threads, precision = group
         title = f"{name}  {dtype}  {sizes}  ({threads} thread{'s' if threads != 1 else ''}, {precision})"
-        columns = ["where", "variant", "time [95 %]", "first call", "roof", "÷ autodiff"]
+        columns = ["where", "variant", "time [95 %]", "1st call", "roof", "÷ auto"]
         table = _table(title, columns, columns[2:])
         for row in rows.to_dict("records"):
             roof = row["roof_percent"]
