@@ -31,6 +31,8 @@ SYMBOLS = {
 }
 """Each verdict's sign and style, worst first."""
 
+HALF = ("bfloat16", "float16")
+
 _console = Console(highlight=False, soft_wrap=False)
 
 
@@ -147,10 +149,16 @@ def _show_grid(frame: pd.DataFrame) -> None:
     here = here.assign(column=[_place(row, "\n") for row in here.to_dict("records")])
     columns = sorted(dict.fromkeys(here["column"]), key=lambda c: (not c.startswith("numpy"), c))
     table = _table("Are the numbers right?  (largest error ÷ its bound)", ["operation", *columns], columns)
+    half = here["dtype"].isin(HALF)
     for name, of_operation in here.groupby("operation", sort=False):
-        for variant, rows in sorted(of_operation.groupby("variant"), key=lambda g: g[0] != "analytic"):
+        full, low = of_operation[~half], of_operation[half]
+        # Eight or eleven bits see less: their verdicts stand apart, so that they do not hide the others.
+        for variant, rows in sorted(full.groupby("variant"), key=lambda g: g[0] != "analytic"):
             label = Text(str(name)) if variant == "analytic" else Text(f"  {variant}", "dim")
             table.add_row(label, *(_cell(rows[rows["column"] == column]) for column in columns))
+        if len(low):
+            label = Text("  half precision", "dim") if len(full) else Text(f"{name} (half precision)")
+            table.add_row(label, *(_cell(low[low["column"] == column]) for column in columns))
     _console.print(table)
     legend = "  ".join(f"{symbol} {verdict}" for verdict, (symbol, _) in SYMBOLS.items())
     _console.print(Text(legend, "dim"))
