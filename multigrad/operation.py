@@ -159,7 +159,8 @@ class Operation:
     @property
     def title(self) -> str:
         """The first sentence of the docstring."""
-        return self.doc.split("\n\n")[0].replace("\n", " ")
+        first = self.doc.split("\n\n")[0].replace("\n", " ")
+        return re.sub(r":\w+:`~?([^`]*)`", r"\1", first)
 
     @property
     def gradients(self) -> tuple[str, ...]:
