@@ -30,7 +30,7 @@ FLAGS = {
     "overhead-bound": "less than three times an empty operation: what is measured is the call",
     "oversubscribed": "more threads ran than were allowed",
     "threads-unverified": "the framework reports another number of threads than it was given",
-    "preempted": "a block in ten or more lost its processor to others for a tenth of its time",
+    "preempted": "in one block of five or more, threads were ready and had no processor for a tenth of the time",
     "throttled": "the clock fell by more than 10 %, or the GPU's driver gave a reason for slowing down",
     "above-roof": "faster than the roof allows: the cost model or the peak is wrong, or a cache helped",
     "no-cost": "there is no cost model for it",
@@ -237,9 +237,7 @@ def flags_of(cell: Cell, mine: Sequence[Process], protocol: Protocol) -> list[st
     first = [s[0] / np.median(s[1:]) for s in series if len(s) > 1]
     clocks = [c for b in blocks if (c := b.device_clock_hz or b.clock_hz) is not None]
     on_cpu = cell.device == "cpu"
-    lost = np.mean(
-        [on_cpu and b.involuntary_switches > 0 and b.cpu_s < protocol.idle_share * b.block_s for b in blocks]
-    )
+    lost = np.mean([on_cpu and _lost(b, protocol) for b in blocks])
     busy = np.median([b.cpu_s / b.block_s for b in blocks])
     threads = [t for p in mine if (t := p.facts.get("settings", {}).get("threads")) is not None]
     found = {
@@ -253,11 +251,18 @@ def flags_of(cell: Cell, mine: Sequence[Process], protocol: Protocol) -> list[st
         "overhead-bound": bool(empty) and np.median(medians) < protocol.overhead_factor * np.median(empty),
         "oversubscribed": on_cpu and busy > protocol.busy_share * cell.threads,
         "threads-unverified": on_cpu and any(t != cell.threads for t in threads),
-        "preempted": lost >= 1 - protocol.idle_share,
+        "preempted": lost >= protocol.lost_blocks,
         "throttled": (bool(clocks) and min(clocks) < protocol.clock_drop * max(clocks))
         or any(b.throttle_reasons for b in blocks),
     }
     return [name for name, yes in found.items() if yes]
+
+
+def _lost(block: timing.Block, protocol: Protocol) -> bool:
+    """Tell whether a block was kept waiting for a processor by others."""
+    if block.waited_s is not None:
+        return block.waited_s > (1 - protocol.idle_share) * block.block_s
+    return block.involuntary_switches > 0 and block.cpu_s < protocol.idle_share * block.block_s
 
 
 def _roof(cell: Cell, seconds: float, peaks: Peaks, protocol: Protocol) -> tuple[dict[str, Any], list[str]]:

@@ -110,7 +110,8 @@ def passes(session: Session, op: Operation, variant: str, outputs: Sequence[Arra
         got = session.to_numpy(array).astype(np.float64)
         if got.shape != true.shape:
             return Passed("FAIL", float("inf"), f"{name} has shape {got.shape}, wanted {true.shape}")
-        allowed = PROVISIONAL_ROUNDINGS * FORMATS[dtype].unit_roundoff * max(float(np.max(np.abs(true), initial=0.0)), 1e-30)
+        largest = max(float(np.max(np.abs(true), initial=0.0)), 1e-30)
+        allowed = PROVISIONAL_ROUNDINGS * FORMATS[dtype].unit_roundoff * largest
         error = float(np.max(np.abs(got - true), initial=0.0))
         # Written so that a NaN is not within.
         if not error <= allowed:

@@ -87,6 +87,33 @@ def clock_reader(cpu: int) -> Callable[[], float | None]:
     return lambda: float(_read(path) or "nan") * 1e3
 
 
+class RunQueue:
+    """How long the threads of this process were ready to run and had no processor: what the neighbours cost.
+
+    Threads that spin hide it from CPU time over wall time; the kernel's own account does not.
+    """
+
+    def __init__(self) -> None:
+        """Open the accounts of all threads that there are; a thread that starts later is not seen."""
+        self.files: list[int] = []
+        for path in Path("/proc/self/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError):  # it ended while we looked, or the kernel keeps no account
+                self.files.append(os.open(path, os.O_RDONLY))
+
+    def seconds(self) -> float | None:
+        """Return the sum over threads since they started, in seconds; None where the kernel keeps no account."""
+        total = 0
+        for file in self.files:
+            with contextlib.suppress(OSError):  # a thread that has ended waits for nothing
+                total += int(os.pread(file, 100, 0).split()[1])
+        return total / 1e9 if self.files else None
+
+    def close(self) -> None:
+        """Close the accounts."""
+        while self.files:
+            os.close(self.files.pop())
+
+
 def gpu_reader() -> Callable[[], tuple[float | None, int]]:
     """Return a function that reads (clock in Hz, throttle reasons as a bit mask) of the first visible GPU."""
     try:

@@ -57,7 +57,10 @@ class Protocol:
     overhead_factor: float = _because(3.0, "Below so many empty operations, what is measured is the call itself.")
     busy_share: float = _because(1.1, "CPU time over wall time and threads; above, more threads ran than were allowed.")
     idle_share: float = _because(
-        0.9, "CPU time over wall time; below, on the CPU, the process was kept waiting for its processor: `preempted`."
+        0.9, "Share of a block in which the processors were its own; below, on the CPU, it was kept waiting by others."
+    )
+    lost_blocks: float = _because(
+        0.2, "Share of such blocks above which the cell is `preempted`: up to then the median does not feel them."
     )
     clock_drop: float = _because(0.9, "Clock over the fastest clock seen in the cell; below is `throttled`.")
     effect: float = _because(0.05, "A change of less is not worth a word.")

@@ -113,6 +113,9 @@ class SampleRow:
     involuntary_switches: int = _doc("Times the kernel took the processor away from the process during the block.")
     clock_hz: float | None = _doc("Clock of the first processor used, after the block, in Hz; empty where unknown.")
     device_clock_hz: float | None = _doc("Clock of the GPU's multiprocessors, after the block, in Hz.")
+    waited_s: float | None = _doc(
+        "Time that threads of the process were ready and had no processor during the block, summed, in seconds."
+    )
     throttle_reasons: int = _doc("The GPU driver's reasons for slowing down, as its bit mask; 0 is none.")
     load: float = _doc("Load of the machine over the last minute when the cell ended: processes that wanted to run.")
 

@@ -41,6 +41,8 @@ class Guards:
     """Clock of the processor in Hz; None where nobody says."""
     device: Callable[[], tuple[float | None, int]] = lambda: (None, 0)
     """Clock of the device in Hz and the reasons for which its driver slows it down, as a bit mask."""
+    waited: Callable[[], float | None] = lambda: None
+    """Seconds for which threads were ready and had no processor, since they started; None where nobody says."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,9 @@ class Block:
     clock_hz: float | None = field(metadata={"doc": "Clock of the first processor used, after the block, in Hz."})
     device_clock_hz: float | None = field(
         metadata={"doc": "Clock of the GPU's multiprocessors, after the block, in Hz."}
+    )
+    waited_s: float | None = field(
+        metadata={"doc": "Time threads were ready and had no processor, summed, in seconds."}
     )
     throttle_reasons: int = field(metadata={"doc": "The GPU driver's reasons for slowing down, a bit mask; 0 is none."})
 
@@ -246,6 +251,7 @@ def _guarded(kind: str, block: Runner, calls: int, guards: Guards) -> Block:
     collecting = gc.isenabled()
     gc.disable()
     try:
+        waited = guards.waited()
         switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
         cpu = time.process_time()
         seconds, dispatched = block(calls)
@@ -254,5 +260,7 @@ def _guarded(kind: str, block: Runner, calls: int, guards: Guards) -> Block:
     finally:
         if collecting:
             gc.enable()
+    after = guards.waited()
+    waited = None if waited is None or after is None else max(0.0, after - waited)
     device_clock, reasons = guards.device()
-    return Block(kind, calls, seconds, dispatched, cpu, switches, guards.clock(), device_clock, reasons)
+    return Block(kind, calls, seconds, dispatched, cpu, switches, guards.clock(), device_clock, waited, reasons)

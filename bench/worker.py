@@ -12,7 +12,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from multigrad.backend import Backend, Session, Unavailable, backend
@@ -207,6 +207,7 @@ class Measurement:
         output_bytes = sum(getattr(a, "nbytes", 0) for a in outputs)
         del outputs
         setup_s = time.perf_counter() - started + share_s
+        queue = machine.RunQueue()
         result = timing.measure(
             function,
             arrays,
@@ -216,8 +217,9 @@ class Measurement:
             budget_s=min(self.protocol.process_limit_s, self.protocol.setup_share * setup_s),
             calls=calls,
             keep=max(1, self.protocol.kept_outputs_bytes // max(1, output_bytes)) if on_cpu else None,
-            guards=self.guards,
+            guards=replace(self.guards, waited=queue.seconds),
         )
+        queue.close()
         return {
             **answer,
             **stages,

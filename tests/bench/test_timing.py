@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
+import sys
 import time
 
 import pytest
-from multigrad.bench import timing
+from multigrad.bench import machine, timing
 from multigrad.bench.protocol import FULL, Protocol, constants_markdown
 
 SHORT = Protocol(
@@ -100,3 +103,23 @@ def test_the_overhead_of_the_protocol_on_a_call_of_a_millisecond_is_below_one_pe
     result = timing.measure(call, (), nothing_to_wait_for, SHORT)
     best = min(b.block_s / b.calls for b in result.blocks if b.kind == timing.LATENCY)
     assert best < 1.01e-3
+
+
+def test_a_thread_that_shares_its_processor_is_seen_waiting():
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, [min(allowed)])
+    other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        time.sleep(0.2)
+        queue = machine.RunQueue()
+        before, start = queue.seconds(), time.perf_counter()
+        if before is None:
+            pytest.skip("this kernel keeps no account of waiting threads")
+        while time.perf_counter() - start < 0.3:
+            pass
+        assert queue.seconds() - before > 0.05
+        queue.close()
+    finally:
+        other.kill()
+        other.wait()
+        os.sched_setaffinity(0, allowed)
