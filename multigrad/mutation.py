@@ -2,17 +2,22 @@
 
 A mutant is the operation with one thing changed in its pullback. Its forward part is untouched, so its true gradient is
 known; a checker that accepts it is blind to that mistake. Mutants are found by walking the syntax tree, never listed.
+
+Much of a pullback may stand in functions of the same module. Those that it reaches are mutated too: in a second copy
+under another name that the pullback alone calls, so that the forward part stays what it was.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import copy
 import inspect
 import itertools
 import textwrap
+import types
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +47,21 @@ KINDS = {
     "lower-precision": "a gradient is rounded to half the digits",
     "second-call": "the second call of the pullback gives something else",
     "change-inputs": "the pullback writes into an input",
+    "shared-buffer": "a later call of the pullback overwrites what an earlier one returned",
+    "swap-operands": "a matrix product is taken the other way round",
+    "extra-transpose": "a transpose too many",
+    "lose-axis": "an index, or an axis of length one, is left out",
+    "rotated": "a gradient is rotated by 180°: convolution for correlation",
+    "shifted": "a gradient is shifted by one",
+    "reordered": "a gradient is transposed",
+    "symmetric": "a gradient is replaced by its symmetric part",
+    "keep-mean": "a mean is not subtracted",
+    "lose-outer-product": "a term of rank one is lost",
+    "wrong-row": "the first row of a gradient is off by a tenth",
+    "wrong-block": "a corner of a gradient is off by a tenth",
+    "not-summed": "a gradient has an axis that should have been summed",
+    "not-a-number": "one entry of a gradient is not a number",
+    "narrow-dtype": "a gradient comes back in a narrower dtype",
 }
 """Every kind of mutant with its mistake in words."""
 
@@ -68,12 +88,7 @@ def mutants(op: Operation) -> list[Mutant]:
     Raises:
         BadInput: the operation's source cannot be read.
     """
-    found: list[tuple[str, int, str, Callable[..., Any]]] = []
-    for kind, line, change, tree in _edited(op):
-        try:
-            found.append((kind, line, change, recompiled(op, tree, _start(op))))
-        except SyntaxError:
-            continue  # the edit is no program, so nobody can have written it
+    found = list(_edited(op))
     for name, wrap in _WRAPPERS.items():
         found += [(name, 0, change, function) for change, function in wrap(op)]
     return [
@@ -82,89 +97,213 @@ def mutants(op: Operation) -> list[Mutant]:
     ]
 
 
+Function = ast.FunctionDef | ast.Lambda
+
+_PROGRAM = "_multigrad_program"
+
+_COPY = "__of_the_pullback"
+"""What the name of a helper's copy ends in."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One function that a pullback is made of."""
+
+    tree: ast.FunctionDef
+    start: int
+    """Its first line in the file."""
+
+    @property
+    def region(self) -> Function:
+        """What of it belongs to the pullback alone."""
+        return self.tree if self.tree.name.endswith(_COPY) else pullback_of(self.tree)
+
+
+@dataclass
+class Program:
+    """An operation's function and copies of the helpers that its pullback reaches, ready to be edited and compiled."""
+
+    name: str
+    parts: list[Part]
+    """The operation first."""
+    scope: dict[str, Any]
+    """What they see: the operation's own globals and what it closes over."""
+    codes: list[types.CodeType | None] = field(default_factory=list)
+    """What every part compiled to, while it is unchanged."""
+
+    @classmethod
+    def of(cls, op: Operation) -> Program:
+        """Read the program of an operation, or of a mutant.
+
+        Raises:
+            BadInput: the source cannot be read, or has no pullback.
+        """
+        carried: Program | None = getattr(op.function, _PROGRAM, None)
+        if carried is not None:
+            return cls(carried.name, copy.deepcopy(carried.parts), carried.scope)
+        tree, start = _parsed(op.function, op.name)
+        scope = {**op.function.__globals__, **inspect.getclosurevars(op.function).nonlocals}
+        helpers = _reached(pullback_of(tree), op.function.__module__, scope)
+        parts = [Part(tree, start), *helpers.values()]
+        for part in parts[1:]:
+            part.tree.name += _COPY
+        for part in parts:
+            _rename(part.region, helpers)
+        return cls(op.name, parts, scope)
+
+    def places(self) -> list[tuple[int, tuple[ast.AST, ...]]]:
+        """Return every expression that belongs to the pullback: the number of its part, and its path."""
+        return [(i, path) for i, part in enumerate(self.parts) for path in places(part.region)]
+
+    def function(self, changed: int | None = None) -> Callable[..., Any]:
+        """Compile; only the part that was changed since the last time, if its number is given.
+
+        Raises:
+            SyntaxError: the edit is no program.
+        """
+        if not self.codes:
+            self.codes = [None] * len(self.parts)
+        scope = dict(self.scope)
+        for i, part in enumerate(self.parts):
+            code = self.codes[i]
+            if code is None or i == changed:
+                module = ast.fix_missing_locations(ast.Module(body=[part.tree], type_ignores=[]))
+                code = compile(module, f"<mutant of {self.name}>", "exec", dont_inherit=True)
+                self.codes[i] = None if i == changed else code
+            exec(code, scope)
+        function: Callable[..., Any] = scope[self.parts[0].tree.name]
+        return function
+
+    def line(self, place: tuple[int, tuple[ast.AST, ...]]) -> int:
+        """Return the line of an expression in the file."""
+        index, path = place
+        return self.parts[index].start + getattr(path[-1], "lineno", 1) - 1
+
+
+@contextlib.contextmanager
+def edited(path: Sequence[ast.AST], new: ast.expr) -> Iterator[None]:
+    """Put another expression in the place of one, for a while."""
+    put(path[-2], path[-1], new)
+    try:
+        yield
+    finally:
+        put(path[-2], new, path[-1])
+
+
+def text(node: ast.AST) -> str:
+    """Write an expression as a person did."""
+    return ast.unparse(node).replace(_COPY, "")
+
+
 def source_of(op: Operation) -> tuple[ast.FunctionDef, int]:
     """Return the syntax tree of an operation's function without its decorator, and its line in the file.
 
     Raises:
         BadInput: there is no source to read, or it is no plain function.
     """
-    if hasattr(op.function, _TREE):
-        tree, start = getattr(op.function, _TREE)
-        return copy.deepcopy(tree), start
+    carried: Program | None = getattr(op.function, _PROGRAM, None)
+    if carried is not None:
+        return copy.deepcopy(carried.parts[0].tree), carried.parts[0].start
+    return _parsed(op.function, op.name)
+
+
+def _parsed(function: Callable[..., Any], name: str) -> tuple[ast.FunctionDef, int]:
     try:
-        lines, start = inspect.getsourcelines(op.function)
+        lines, start = inspect.getsourcelines(function)
     except (OSError, TypeError) as error:
-        raise BadInput(f"{op.name}: its source cannot be read, so no mutant can be made of it") from error
+        raise BadInput(f"{name}: its source cannot be read, so no mutant can be made of it") from error
     tree = ast.parse(textwrap.dedent("".join(lines))).body[0]
     if not isinstance(tree, ast.FunctionDef):
-        raise BadInput(f"{op.name} is not a plain function, so no mutant can be made of it")
+        raise BadInput(f"{name} is not a plain function, so no mutant can be made of it")
     tree.decorator_list = []
     return tree, start
 
 
-_TREE = "_multigrad_tree"
+def _reached(tree: Function, module: str, scope: dict[str, Any]) -> dict[str, Part]:
+    """Return the functions of a module that a function calls, directly or through each other, by name."""
+    found: dict[str, Part] = {}
+    waiting: list[Function] = [tree]
+    while waiting:
+        for name in _free_names(waiting.pop()):
+            helper = scope.get(name)
+            if name in found or not isinstance(helper, types.FunctionType) or helper.__module__ != module:
+                continue
+            if helper.__closure__ or hasattr(helper, "__wrapped__"):
+                continue  # what it closes over, or is wrapped in, a copy would lose
+            try:
+                found[name] = Part(*_parsed(helper, name))
+            except BadInput:
+                continue
+            waiting.append(found[name].tree)
+    return found
 
 
-def _start(op: Operation) -> int:
-    return source_of(op)[1]
+def _free_names(tree: Function) -> list[str]:
+    names = [n for n in ast.walk(tree) if isinstance(n, ast.Name)]
+    own = {n.id for n in names if isinstance(n.ctx, ast.Store)} | {
+        a.arg for a in ast.walk(tree) if isinstance(a, ast.arg)
+    }
+    return [n.id for n in names if n.id not in own]
 
 
-def pullback_of(tree: ast.FunctionDef) -> ast.FunctionDef:
-    """Return the function inside that is the pullback.
+def _rename(tree: Function, helpers: dict[str, Part]) -> None:
+    free = set(_free_names(tree)) & set(helpers)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in free:
+            node.id += _COPY
+
+
+def pullback_of(tree: ast.FunctionDef) -> Function:
+    """Return the function inside that is the pullback: what the last ``return value, pullback`` names.
 
     Raises:
         BadInput: there is none.
     """
-    inner = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n is not tree and n in tree.body]
+    inner = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef)}
+    returned = [n.value for n in tree.body if isinstance(n, ast.Return)]
+    second = returned[-1].elts[-1] if returned and isinstance(returned[-1], ast.Tuple) and returned[-1].elts else None
+    if isinstance(second, ast.Lambda):
+        return second
+    if isinstance(second, ast.Name) and second.id in inner:
+        return inner[second.id]
     if not inner:
         raise BadInput(f"{tree.name} defines no pullback inside itself, so no mutant can be made of it")
-    return inner[-1]
+    return list(inner.values())[-1]
 
 
-def recompiled(op: Operation, tree: ast.FunctionDef, start: int) -> Callable[..., Any]:
-    """Make a function of an edited syntax tree, with the globals of the original.
-
-    Raises:
-        SyntaxError: the edit is no program.
-    """
-    module = ast.fix_missing_locations(ast.Module(body=[tree], type_ignores=[]))
-    # The operation's own globals, so that its constants and helpers are found; the name in them stays as it was.
-    scope = dict(op.function.__globals__)
-    exec(compile(module, f"<mutant of {op.name}>", "exec"), scope)
-    function: Callable[..., Any] = scope[tree.name]
-    # There is no file to read its source from, so it carries its own.
-    setattr(function, _TREE, (tree, start))
-    return function
-
-
-def _edited(op: Operation) -> Iterator[tuple[str, int, str, ast.FunctionDef]]:
-    tree, start = source_of(op)
-    found = places(pullback_of(tree))
-    for index, path in enumerate(found):
+def _edited(op: Operation) -> Iterator[tuple[str, int, str, Callable[..., Any]]]:
+    program = Program.of(op)
+    for place in program.places():
+        index, path = place
         node = path[-1]
         if place_of(path) == "shape" and not isinstance(node, ast.Slice | ast.Constant | ast.UnaryOp):
             continue
         for kind, replacement in edits(node, op):
-            copied = copy.deepcopy(tree)
-            twin = places(pullback_of(copied))[index]
-            put(twin[-2], twin[-1], copy.deepcopy(replacement))
-            change = f"{ast.unparse(node)} → {ast.unparse(replacement)}"
-            yield kind, start + getattr(node, "lineno", 1) - 1, change, copied
+            change = f"{text(node)} → {text(replacement)}"
+            with edited(path, replacement):
+                try:
+                    function = program.function(index)
+                except SyntaxError:
+                    continue  # the edit is no program, so nobody can have written it
+                # There is no file to read its source from, so it carries its own.
+                parts = [*program.parts[:index], copy.deepcopy(program.parts[index]), *program.parts[index + 1 :]]
+            setattr(function, _PROGRAM, Program(program.name, parts, program.scope))
+            yield kind, program.line(place), change, function
 
 
-def places(pullback: ast.FunctionDef) -> list[tuple[ast.AST, ...]]:
+def places(pullback: Function) -> list[tuple[ast.AST, ...]]:
     """Return every expression of the pullback with its parents, in a fixed order."""
     found: list[tuple[ast.AST, ...]] = []
 
     def visit(node: ast.AST, path: tuple[ast.AST, ...]) -> None:
         for child in ast.iter_child_nodes(node):
-            # Arguments, annotations and the left sides of assignments are no mathematics.
+            # Arguments, annotations, the left sides of assignments and what is said to a person are no mathematics.
             if isinstance(child, ast.arguments) or child in (
                 getattr(node, "annotation", 0),
                 getattr(node, "returns", 0),
             ):
                 continue
-            if isinstance(getattr(child, "ctx", None), ast.Store):
+            if isinstance(getattr(child, "ctx", None), ast.Store) or isinstance(child, ast.Raise | ast.JoinedStr):
                 continue
             if isinstance(child, ast.expr):
                 found.append((*path, child))
@@ -221,6 +360,8 @@ def edits(node: ast.AST, op: Operation) -> Iterator[tuple[str, ast.expr]]:
             yield "swap-results", ast.Tuple(items, ast.Load())
     elif isinstance(node, ast.Slice) and node.lower is not None:
         yield "shift-index", _sliced(node)
+    elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Tuple):
+        yield "lose-axis", node.value
 
 
 def _sliced(node: ast.Slice) -> Any:
@@ -245,6 +386,15 @@ def _edit_operator(node: ast.BinOp) -> Iterator[tuple[str, ast.expr]]:
         yield "flip-sign", ast.BinOp(node.left, ast.Add(), node.right)
     elif isinstance(node.op, ast.Pow):
         yield "drop-factor", node.left
+    elif isinstance(node.op, ast.MatMult):
+        yield "swap-operands", ast.BinOp(node.right, ast.MatMult(), node.left)
+        yield "extra-transpose", ast.BinOp(transposed(node.left), ast.MatMult(), node.right)
+        yield "extra-transpose", ast.BinOp(node.left, ast.MatMult(), transposed(node.right))
+
+
+def transposed(node: ast.expr) -> ast.Call:
+    """Write the transpose of an expression."""
+    return ast.Call(ast.Attribute(ast.Name("xp", ast.Load()), "matrix_transpose", ast.Load()), [node], [])
 
 
 _SHIFTED = {ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Lt: ast.LtE, ast.LtE: ast.Lt}
@@ -283,8 +433,20 @@ _NEIGHBOURS = {
 }
 
 
+def neighbours(node: ast.expr) -> Iterator[ast.expr]:
+    """Yield a call with a function in whose place its own may have been taken by mistake."""
+    name = _function_name(node) if isinstance(node, ast.Call) else ""
+    for right, wrong in _NEIGHBOURS.items():
+        if isinstance(node, ast.Call) and wrong == name and isinstance(node.func, ast.Attribute):
+            yield _renamed(node, right)
+
+
+def _function_name(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
 def _edit_call(node: ast.Call) -> Iterator[tuple[str, ast.expr]]:
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    name = _function_name(node)
     if name in _TRANSPOSES and node.args:
         yield "drop-transpose", node.args[0]
     if name == "where" and len(node.args) == 3:
@@ -322,6 +484,10 @@ def _other_axis(value: ast.expr) -> ast.expr:
     return ast.Constant(0) if axis in (-1, 1) else ast.Constant(-1)
 
 
+def _gradients(result: Any) -> tuple[Any, ...]:
+    return tuple(result) if isinstance(result, tuple | list) else (result,)
+
+
 def _wrapped(op: Operation, change: Callable[..., Any]) -> Callable[..., Any]:
     """Return the operation's function with its gradients changed by ``change(xp, gradients, cotangents, inputs)``."""
 
@@ -329,28 +495,67 @@ def _wrapped(op: Operation, change: Callable[..., Any]) -> Callable[..., Any]:
         value, pullback = op.function(xp, *inputs, **parameters)
 
         def changed(*cotangents: Any) -> Any:
-            gradients = pullback(*cotangents)
-            gradients = gradients if isinstance(gradients, tuple) else (gradients,)
-            return change(xp, gradients, cotangents, inputs, pullback)
+            return change(xp, _gradients(pullback(*cotangents)), cotangents, inputs, pullback)
 
         return value, changed
 
     return function
 
 
-def _each(op: Operation, text: str, one: Callable[[Any, Any], Any]) -> Iterator[tuple[str, Callable[..., Any]]]:
-    for i, name in enumerate(op.gradients):
+def _each(
+    op: Operation, what: str, one: Callable[[Any, Any], Any], rank: int = 0, *, square: bool = False
+) -> Iterator[tuple[str, Callable[..., Any]]]:
+    for i, (name, shape) in enumerate(_shapes(op)):
+        if len(shape) < rank or (square and shape[-1] != shape[-2]):
+            continue
 
         def change(xp: Any, gradients: Sequence[Any], *_: Any, i: int = i) -> Any:
             return tuple(one(xp, g) if j == i else g for j, g in enumerate(gradients))
 
-        yield text.format(f"{name}_bar"), _wrapped(op, change)
+        yield what.format(f"{name}_bar"), _wrapped(op, change)
+
+
+def _shapes(op: Operation) -> list[tuple[str, tuple[str, ...]]]:
+    """The differentiable inputs with their dimensions."""
+    return [(n, s) for n, s, d in zip(op.inputs, op.signature.inputs, op.differentiable, strict=True) if d]
 
 
 def _one_entry(xp: Any, g: Any) -> Any:
     flat = xp.reshape(g, (-1,))
     first = xp.arange(flat.shape[0]) == flat.shape[0] // 2
     return xp.reshape(xp.where(first, flat * 1.1 + 0.1, flat), g.shape)
+
+
+def _rotated(xp: Any, g: Any) -> Any:
+    return xp.flip(xp.flip(g, axis=-1), axis=-2)
+
+
+def _symmetric(xp: Any, g: Any) -> Any:
+    return (g + xp.matrix_transpose(g)) / 2
+
+
+def _without_outer_product(xp: Any, g: Any) -> Any:
+    return g - xp.sum(g, axis=-1, keepdims=True) * (1 + g[..., :1, :])
+
+
+def _where_first(xp: Any, g: Any, axes: int) -> Any:
+    """Change what is first along the first axis, or first in both of the first two."""
+    first = xp.arange(g.shape[0]) == 0
+    first = xp.reshape(first, (-1,) + (1,) * (len(g.shape) - 1))
+    if axes == 2:
+        second = xp.arange(g.shape[1]) < max(1, g.shape[1] - 1)
+        first = xp.logical_and(first, xp.reshape(second, (1, -1) + (1,) * (len(g.shape) - 2)))
+    return xp.where(first, g * 1.1 + 0.1, g)
+
+
+def _not_a_number(xp: Any, g: Any) -> Any:
+    flat = xp.reshape(g, (-1,))
+    return xp.reshape(xp.where(xp.arange(flat.shape[0]) == 0, flat * float("nan"), flat), g.shape)
+
+
+def _narrow(xp: Any, g: Any) -> Any:
+    name = str(g.dtype).rpartition(".")[2]
+    return xp.astype(g, getattr(xp, {"float64": "float32"}.get(name, "float16"), g.dtype))
 
 
 def _half_the_digits(xp: Any, g: Any) -> Any:
@@ -362,8 +567,7 @@ def _half_the_digits(xp: Any, g: Any) -> Any:
 
 
 def _ignored(xp: Any, gradients: Any, cotangents: Any, inputs: Any, pullback: Any) -> Any:
-    result = pullback(*(xp.ones_like(c) for c in cotangents))
-    return result if isinstance(result, tuple) else (result,)
+    return _gradients(pullback(*(xp.ones_like(c) for c in cotangents)))
 
 
 def _second_call(op: Operation) -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -373,9 +577,7 @@ def _second_call(op: Operation) -> Iterator[tuple[str, Callable[..., Any]]]:
 
         def changed(*cotangents: Any) -> Any:
             calls.append(1)
-            gradients = pullback(*cotangents)
-            gradients = gradients if isinstance(gradients, tuple) else (gradients,)
-            return tuple(g * len(calls) for g in gradients)
+            return tuple(g * len(calls) for g in _gradients(pullback(*cotangents)))
 
         return value, changed
 
@@ -394,6 +596,25 @@ def _change_inputs(op: Operation) -> Iterator[tuple[str, Callable[..., Any]]]:
     yield f"the pullback doubles {op.inputs[first]} in place", _wrapped(op, change)
 
 
+def _shared_buffer(op: Operation) -> Iterator[tuple[str, Callable[..., Any]]]:
+    def function(xp: Any, *inputs: Any, **parameters: Any) -> Any:
+        value, pullback = op.function(xp, *inputs, **parameters)
+        kept: list[tuple[Any, ...]] = []
+
+        def changed(*cotangents: Any) -> Any:
+            gradients = _gradients(pullback(*cotangents))
+            if not kept or not all(hasattr(g, "__setitem__") for g in gradients):
+                kept[:] = [gradients]
+                return gradients
+            for buffer, gradient in zip(kept[0], gradients, strict=True):
+                buffer[...] = gradient
+            return kept[0]
+
+        return value, changed
+
+    yield "every call of the pullback returns the same arrays", function
+
+
 _WRAPPERS: dict[str, Callable[[Operation], Iterator[tuple[str, Callable[..., Any]]]]] = {
     "double-factor": lambda op: _each(op, "{0} → 2 * {0}", lambda xp, g: 2 * g),
     "halve-factor": lambda op: _each(op, "{0} → 0.5 * {0}", lambda xp, g: 0.5 * g),
@@ -405,6 +626,18 @@ _WRAPPERS: dict[str, Callable[[Operation], Iterator[tuple[str, Callable[..., Any
     "ignore-cotangent": lambda op: iter([("every cotangent → ones", _wrapped(op, _ignored))]),
     "second-call": _second_call,
     "change-inputs": _change_inputs,
+    "shared-buffer": _shared_buffer,
+    "rotated": lambda op: _each(op, "{0} → {0}[..., ::-1, ::-1]", _rotated, 2),
+    "shifted": lambda op: _each(op, "{0} → roll({0}, 1)", lambda xp, g: xp.roll(g, 1, axis=-1), 1),
+    "reordered": lambda op: _each(op, "{0} → {0}.mT", lambda xp, g: xp.matrix_transpose(g), 2),
+    "symmetric": lambda op: _each(op, "{0} → ({0} + {0}.mT) / 2", _symmetric, 2, square=True),
+    "keep-mean": lambda op: _each(op, "{0} → {0} + a mean", lambda xp, g: g + xp.mean(g, axis=0, keepdims=True), 1),
+    "lose-outer-product": lambda op: _each(op, "{0} → {0} − u vᵀ", _without_outer_product, 2),
+    "wrong-row": lambda op: _each(op, "first row of {0}: x → 1.1 * x + 0.1", lambda xp, g: _where_first(xp, g, 1), 2),
+    "wrong-block": lambda op: _each(op, "a corner of {0}: x → 1.1 * x + 0.1", lambda xp, g: _where_first(xp, g, 2), 2),
+    "not-summed": lambda op: _each(op, "{0} → xp.stack([{0} / 2, {0} / 2])", lambda xp, g: xp.stack([g / 2, g / 2])),
+    "not-a-number": lambda op: _each(op, "first entry of {0} → NaN", _not_a_number),
+    "narrow-dtype": lambda op: _each(op, "{0} in a narrower dtype", _narrow),
 }
 
 

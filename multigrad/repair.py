@@ -2,28 +2,30 @@
 
 The edits are the inverse of :mod:`multigrad.mutation`: a transpose, a mask, a sign, a factor is put where it is
 missing.
-Each candidate is run in NumPy on a small case and compared with the true gradients; the first that gives them all, or
-gives more of them than before and spoils none, is the answer.
+Each candidate is run in NumPy on a small case and compared with the true gradients; the smallest that gives them all,
+or else gives more of them than before and spoils none, is the answer. The likely ones go first.
 """
 
 from __future__ import annotations
 
 import ast
-import copy
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from .mutation import edits, place_of, places, pullback_of, put, recompiled, source_of
+from .mutation import Part, Program, edited, edits, neighbours, place_of, text, transposed
 from .operation import BadInput, Operation
+
+Place = tuple[int, tuple[ast.AST, ...]]
 
 CLOSE = 1e-9
 """Relative distance below which a candidate, evaluated in float64 on a small case, is the true gradient."""
 
-MOST_CANDIDATES = 3000
-"""Candidates beyond this many are not tried: a person waits."""
+SECONDS = 1.2
+"""Candidates beyond this time are not tried: a person waits."""
 
 
 @dataclass(frozen=True)
@@ -56,33 +58,48 @@ def repair(
         The smallest change found, or None.
     """
     try:
-        tree, start = source_of(op)
-        pullback = pullback_of(tree)
-    except BadInput:
+        program = Program.of(op)
+        program.function()
+    except (BadInput, SyntaxError):
         return None
     wanted = [true.get(f"{name}_bar") for name in op.gradients]
     before = _right(op, op.function, parameters, arrays, wanted)
+    until = time.perf_counter() + SECONDS
     best: tuple[tuple[int, ...], Repair] | None = None
-    found = places(pullback)
-    for count, (index, new) in enumerate(_candidates(op, tree, found)):
-        if count >= MOST_CANDIDATES:
+    if all(before):
+        return None
+    for candidates in _candidates(op, program):
+        for place, new in candidates:
+            if time.perf_counter() > until:
+                return best[1] if best else None
+            after = _tried(op, program, place, new, parameters, arrays, wanted)
+            if sum(after) > sum(before) and all(a or not b for a, b in zip(after, before, strict=True)):
+                change = Repair(program.line(place), text(place[1][-1]), text(new))
+                rank = (-sum(after), abs(len(change.new) - len(change.old)), len(change.new))
+                if best is None or rank < best[0]:
+                    best = (rank, change)
+        if best and -best[0][0] == sum(w is not None for w in wanted):
             break
-        copied = copy.deepcopy(tree)
-        twin = places(pullback_of(copied))[index]
-        put(twin[-2], twin[-1], copy.deepcopy(new))
-        try:
-            function = recompiled(op, copied, start)
-        except SyntaxError:
-            continue
-        after = _right(op, function, parameters, arrays, wanted)
-        if sum(after) > sum(before) and all(a or not b for a, b in zip(after, before, strict=True)):
-            node = found[index][-1]
-            line = start + getattr(node, "lineno", 1) - 1
-            change = Repair(line, ast.unparse(node), ast.unparse(new))
-            rank = (-sum(after), abs(len(change.new) - len(change.old)), len(change.new))
-            if best is None or rank < best[0]:
-                best = (rank, change)
     return best[1] if best else None
+
+
+def _tried(
+    op: Operation,
+    program: Program,
+    place: Place,
+    new: ast.expr,
+    parameters: Mapping[str, Any],
+    arrays: Sequence[np.ndarray],
+    wanted: Sequence[np.ndarray | None],
+) -> list[bool]:
+    """Tell which gradients are right with an expression in the place of another."""
+    index, path = place
+    with edited(path, new):
+        try:
+            function = program.function(index)
+        except (SyntaxError, ValueError):
+            return [False] * len(wanted)
+    return _right(op, function, parameters, arrays, wanted)
 
 
 _TERMS = (ast.Name, ast.Call, ast.BinOp, ast.UnaryOp, ast.Attribute, ast.Constant)
@@ -111,23 +128,45 @@ def _same(found: Any, wanted: np.ndarray | None) -> bool:
     return bool(np.all(np.abs(np.asarray(found) - wanted) <= CLOSE * scale))
 
 
-def _candidates(
-    op: Operation, tree: ast.FunctionDef, found: list[tuple[ast.AST, ...]]
-) -> Iterator[tuple[int, ast.expr]]:
-    conditions = _conditions(tree)
-    names = _names(op, tree)
-    for index, path in enumerate(found):
-        node = path[-1]
-        if place_of(path) == "shape" or not isinstance(node, ast.expr):
-            continue
-        for _, new in edits(node, op):
-            yield index, new
-        if isinstance(node, _TERMS) and not _is_function(path):
-            yield from ((index, new) for new in _insertions(node, conditions))
-    for index, path in enumerate(found):
-        node = path[-1]
-        if isinstance(node, ast.Name | ast.BinOp | ast.Call) and place_of(path) != "shape" and not _is_function(path):
-            yield from ((index, new) for new in _factors(node, names))
+def _candidates(op: Operation, program: Program) -> Iterator[list[tuple[Place, ast.expr]]]:
+    """Yield the candidates, in groups of which one is likelier than the next."""
+    terms = [place for place in program.places() if place_of(place[1]) != "shape" and not _is_function(place[1])]
+    numbers = [place for place in program.places() if isinstance(place[1][-1], ast.Constant | ast.Slice | ast.UnaryOp)]
+    conditions = [_conditions(part.tree) for part in program.parts]
+    names = [_names(op, part) for part in program.parts]
+    yield (
+        [(place, new) for place in terms for _, new in edits(place[1][-1], op)]
+        + [(place, new) for place in numbers for new in _numbers(place[1][-1])]
+        + [
+            (place, new)
+            for place in terms
+            if isinstance(place[1][-1], _TERMS)
+            for new in _insertions(_expression(place), conditions[place[0]])
+        ]
+    )
+    factors = [place for place in terms if isinstance(place[1][-1], ast.Name | ast.BinOp | ast.Call)]
+    yield [(place, new) for place in factors for new in _factors(_expression(place), names[place[0]])]
+    yield [(place, new) for place in factors for new in _terms(_expression(place), names[place[0]])]
+
+
+def _expression(place: Place) -> ast.expr:
+    node = place[1][-1]
+    assert isinstance(node, ast.expr)
+    return node
+
+
+def _numbers(node: ast.AST) -> Iterator[ast.expr]:
+    """Yield what a number, an axis or a slice may have been before it was off by one."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
+        for number in (node.value - 1, node.value + 1):
+            yield ast.Constant(number) if number >= 0 else ast.UnaryOp(ast.USub(), ast.Constant(-number))
+        if isinstance(node.value, int):
+            yield ast.UnaryOp(ast.USub(), ast.Constant(1))
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+        for axis in (0, 1, -2):
+            yield ast.Constant(axis) if axis >= 0 else ast.UnaryOp(ast.USub(), ast.Constant(-axis))
+    elif isinstance(node, ast.Slice) and node.lower is not None:
+        yield ast.Slice(ast.BinOp(node.lower, ast.Sub(), ast.Constant(1)), node.upper, node.step)
 
 
 def _is_function(path: tuple[ast.AST, ...]) -> bool:
@@ -145,7 +184,9 @@ def _insertions(node: ast.expr, conditions: Sequence[ast.expr]) -> Iterator[ast.
             yield ast.Constant(number)
         return
     yield ast.UnaryOp(ast.USub(), node)
-    yield _call("matrix_transpose", node)
+    yield transposed(node)
+    yield from (_subscript(node, index) for index in ("[:, None]", "[None, :]", "[..., None]", "[..., ::-1, ::-1]"))
+    yield from neighbours(node)
     for number in (2, 0.5, 3, 4):
         yield ast.BinOp(ast.Constant(number), ast.Mult(), node)
     for condition in conditions:
@@ -165,9 +206,24 @@ def _factors(node: ast.expr, names: Sequence[str]) -> Iterator[ast.expr]:
         yield ast.BinOp(node, ast.Div(), other)
         if isinstance(node, ast.Name) and node.id != name:
             yield other
-            yield _call("matrix_transpose", other)
+            yield transposed(other)
         yield ast.BinOp(node, ast.Add(), other)
         yield ast.BinOp(node, ast.Sub(), other)
+
+
+def _terms(node: ast.expr, names: Sequence[str]) -> Iterator[ast.expr]:
+    """Yield sums with a product of two names: a term that is missing."""
+    for i, first in enumerate(names):
+        for second in names[i:]:
+            product = ast.BinOp(ast.Name(first, ast.Load()), ast.Mult(), ast.Name(second, ast.Load()))
+            yield ast.BinOp(node, ast.Add(), product)
+            yield ast.BinOp(node, ast.Sub(), product)
+
+
+def _subscript(node: ast.expr, index: str) -> ast.expr:
+    taken = ast.parse(f"x{index}", mode="eval").body
+    assert isinstance(taken, ast.Subscript)
+    return ast.Subscript(node, taken.slice, ast.Load())
 
 
 def _conditions(tree: ast.FunctionDef) -> list[ast.expr]:
@@ -187,8 +243,9 @@ def _conditions(tree: ast.FunctionDef) -> list[ast.expr]:
     return list(found.values())
 
 
-def _names(op: Operation, tree: ast.FunctionDef) -> list[str]:
-    """Names of arrays and numbers that the pullback can see."""
-    assigned = [n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
-    arguments = [a.arg for a in pullback_of(tree).args.args]
-    return list(dict.fromkeys([*arguments, *op.inputs, *op.parameters, *assigned]))
+def _names(op: Operation, part: Part) -> list[str]:
+    """Names of arrays and numbers that a part of the pullback can see."""
+    assigned = [n.id for n in ast.walk(part.tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    arguments = [a.arg for a in part.region.args.args]
+    own = [a.arg for a in part.tree.args.args] if part.region is part.tree else [*op.inputs, *op.parameters]
+    return [name for name in dict.fromkeys([*arguments, *own, *assigned]) if name != "xp"]
