@@ -8,9 +8,10 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,14 @@ from .verdict import FAIL, INCONCLUSIVE, PASS, Judgement, Reference
 if TYPE_CHECKING:
     from .proof import GradientProof
 
-REGIMES = ("gaussian", "integers")
+DEFAULT_REGIMES = ("gaussian", "integers")
 """How inputs are drawn, when nothing else is asked for."""
+
+SMOOTH = ("gaussian", "wide", "cancellation", "length-1", "huge", "tiny")
+"""Regimes whose points lie on no kink, so that the formula is certified there as well."""
+
+RESIZED = ("empty", "length-1")
+"""Regimes that change the size, not the numbers."""
 
 SMALL_ENTRIES = 600
 """Sizes with at most so many input entries are checked by default: their truth is found in milliseconds."""
@@ -45,6 +52,10 @@ class Unknown(Exception):
     """The truth of a case could not be found; the message says why."""
 
 
+class Unserved(Unknown):
+    """The operation has no such case: its generator or its forward part refuses it; the message says how."""
+
+
 @dataclass(frozen=True)
 class Case:
     """One set of inputs whose truth is known: an operation, a size, a regime and a dtype."""
@@ -60,6 +71,13 @@ class Case:
     """An .npz file with the inputs, where they were not drawn."""
     precision: str = "strict"
     """What float32 products may be computed in."""
+    poisoned: str = ""
+    """The input that has NaN or infinity in one entry, in the regime ``nonfinite``."""
+
+    @property
+    def drawn(self) -> str:
+        """The regime as :class:`multigrad.operation.Draw` takes it."""
+        return f"{self.regime}:{self.dtype}" if self.regime in ("huge", "tiny") else self.regime
 
     @property
     def sizes(self) -> str:
@@ -89,8 +107,8 @@ class Truth:
     """Inputs, then cotangents; every number is one of the dtype's."""
     references: list[Reference]
     """Values, then gradients, for the hand-derived formula."""
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-    """What a diagnosis may look at: conditions of the formula, sizes."""
+    note: str = ""
+    """What is special about the inputs, such as the entry that is NaN."""
 
     def outputs(self, variant: str) -> list[Reference]:
         """Return the references of a variant. Only the hand-derived one is held to our convention at a kink."""
@@ -190,7 +208,32 @@ def case_arrays(op: Operation, case: Case) -> list[np.ndarray]:
     """Return inputs and cotangents of a case, drawn or from its file."""
     if case.inputs:
         return with_cotangents(op, case.size, load_inputs(op, case.inputs), case.seed, "gaussian", case.dtype)
-    return dtype_arrays(op, case.size, case.seed, case.regime, case.dtype)
+    return dtype_arrays(op, case.size, case.seed, case.drawn, case.dtype)
+
+
+def serve(op: Operation, case: Case) -> None:
+    """Ask whether an operation has a case at all: it does if inputs can be drawn and its forward part runs in NumPy.
+
+    Raises:
+        Unserved: with what refused it.
+    """
+    import array_api_compat.numpy as xp
+
+    if case.regime in DEFAULT_REGIMES or case.inputs:
+        return  # every operation has these, and one that fails there is wrong
+    _, parameters = op.split(case.size)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            inputs = op.make_inputs(case.size, case.seed, case.drawn)
+        except Exception as error:
+            raise Unserved(f"its generator has no such inputs: {_words(error)}") from error
+        if not all(np.all(np.isfinite(FORMATS[case.dtype].round(a))) for a in inputs if a.dtype.kind == "f"):
+            raise Unserved(f"its generator gives inputs that are not finite in {case.dtype}")
+        try:
+            op.forward(xp, parameters)(*inputs)
+        except Exception as error:
+            raise Unserved(f"its forward part has no such case: {_words(error)}") from error
 
 
 def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:
@@ -204,26 +247,28 @@ def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:
 
     entries = sum(a.size for a in case_arrays(op, case)[: len(op.inputs)])
     size = case.size if entries <= BASIS_ENTRIES else next(iter(op.sizes.values()))
+    regime = case.drawn if case.regime in SMOOTH else "gaussian"
     try:
-        proof = prove(op, size, case.seed)
+        proof = prove(op, size, case.seed, regime)
     except Undecided as error:
         return {"*": _unjudged(INCONCLUSIVE, str(error))}
     except Exception as error:  # noqa: BLE001 - whatever a person's formula raises is the verdict on it
         lacking = isinstance(error, AttributeError) and "exact has no" in str(error)
         return {"*": _unjudged(INCONCLUSIVE if lacking else FAIL, f"raised {_words(error)}")}
-    judgements = {}
     refuted = [g for g in proof.gradients if not g.agrees]
-    reasons = _why_wrong(op, size, case.seed, refuted) if refuted else {}
-    for gradient in proof.gradients:
-        output = f"{gradient.name}_bar"
-        if gradient.agrees and proof.linear and proof.zero:
-            judgements[output] = Judgement(PASS, 0.0, 0.0, 0.0, gradient.width, gradient.compared, proof.kind)
-        elif gradient.agrees:
-            what = "linear in the cotangent" if proof.zero else "zero for a zero cotangent"
-            judgements[output] = _unjudged(FAIL, f"{derivative_name(output)}: the pullback is not {what}", gradient)
-        else:
-            judgements[output] = _unjudged(FAIL, reasons[output], gradient)
-    return judgements
+    reasons = _why_wrong(op, size, case.seed, regime, refuted) if refuted else {}
+    return {f"{g.name}_bar": _judged(g, proof.kind, reasons) for g in proof.gradients}
+
+
+def _judged(gradient: GradientProof, kind: str, reasons: Mapping[str, str]) -> Judgement:
+    output = f"{gradient.name}_bar"
+    if not gradient.agrees:
+        return _unjudged(FAIL, reasons[output], gradient)
+    if not gradient.passed:
+        what = "linear in the cotangent" if gradient.zero else "zero for a zero cotangent"
+        return _unjudged(FAIL, f"{derivative_name(output)} is not {what}", gradient)
+    how = kind if kind.startswith(("proven", "certified")) else "certified at 1 point"
+    return Judgement(PASS, 0.0, 0.0, 0.0, gradient.width, gradient.compared, how)
 
 
 def _unjudged(verdict: str, reason: str, gradient: GradientProof | None = None) -> Judgement:
@@ -232,11 +277,13 @@ def _unjudged(verdict: str, reason: str, gradient: GradientProof | None = None) 
     return Judgement(verdict, nan if gradient is None else float("inf"), nan, nan, nan, compared, reason)
 
 
-def _why_wrong(op: Operation, size: Mapping[str, Any], seed: int, gradients: Sequence[GradientProof]) -> dict[str, str]:
+def _why_wrong(
+    op: Operation, size: Mapping[str, Any], seed: int, regime: str, gradients: Sequence[GradientProof]
+) -> dict[str, str]:
     """Name the mistake in each gradient that was refuted, by output."""
     reasons = {f"{g.name}_bar": f"{derivative_name(g.name + '_bar')}: {g.reason or 'differs'}" for g in gradients}
     _, parameters = op.split(size)
-    arrays = dtype_arrays(op, size, seed, "gaussian", "float64")
+    arrays = dtype_arrays(op, size, seed, regime, "float64")
     true = {name: high for name, high, _ in true_gradients(op, arrays, parameters, op.outputs)}
     try:
         balls = certified(op, arrays, parameters)
@@ -286,8 +333,10 @@ def find(op: Operation, case: Case, wrong: Sequence[str] = ()) -> Truth:
         wrong: names of gradients whose formula is known to be wrong; their truth is the derivative of the forward part.
 
     Raises:
+        Unserved: the operation has no such case.
         Unknown: with the reason.
     """
+    serve(op, case)
     try:
         arrays = case_arrays(op, case)
     except BadInput:
@@ -295,14 +344,66 @@ def find(op: Operation, case: Case, wrong: Sequence[str] = ()) -> Truth:
     except Exception as error:
         raise Unknown(_words(error)) from error
     _, parameters = op.split(case.size)
+    if case.regime == "empty":
+        return Truth(arrays, _of_empty(op, arrays, parameters))
     certain = _flops(op, case.size) <= EXACT_FLOPS
-    references = bounded(op, arrays, parameters, case.dtype, case.precision, certain=certain)
+    # Far from the ordinary only the hand-derived formula is judged, and the hull is for autodiff.
+    hull = case.regime in (*DEFAULT_REGIMES, "file")
+    references = bounded(op, arrays, parameters, case.dtype, case.precision, certain=certain, hull=hull)
     if certain:
         values = certified(op, arrays, parameters)
         references = [_at(r, v) for r, v in zip(references, values, strict=True)]
     if wrong:
         references = _corrected(op, arrays, parameters, references, wrong)
+    if case.poisoned:
+        return _poisoned(op, case, arrays, parameters, references)
     return Truth(arrays, references)
+
+
+def _of_empty(op: Operation, arrays: Sequence[np.ndarray], parameters: Mapping[str, Any]) -> list[Reference]:
+    """Shapes by signature and inputs; what is not empty is a sum over nothing, which NumPy has without rounding."""
+    import array_api_compat.numpy as xp
+
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = op.analytic(xp, parameters)(*arrays)
+        except Exception as error:
+            raise Unknown(f"its forward part runs, but in its pullback: {_words(error)}") from error
+    count = len(op.signature.outputs)
+    given = dict(zip(op.inputs, arrays, strict=False))
+    shapes = [np.shape(v) for v in found[:count]] + [given[name].shape for name in op.gradients]
+    values = [np.asarray(v, dtype=np.float64) for v in found]
+    # A gradient of another shape than its input is wrong; what stands in its place matters no more.
+    values = [v if v.shape == s else np.zeros(s) for v, s in zip(values, shapes, strict=True)]
+    return [Reference(v, 0 * v, 0 * v, 0 * v, 0 * v) for v in values]
+
+
+def _poisoned(
+    op: Operation,
+    case: Case,
+    arrays: Sequence[np.ndarray],
+    parameters: Mapping[str, Any],
+    references: Sequence[Reference],
+) -> Truth:
+    """Put NaN (or infinity) into one entry; what depends on it, by the dataflow of the formula, has no bound."""
+    from .namespaces import bounds
+
+    number = op.inputs.index(case.poisoned)
+    entry = np.unravel_index(arrays[number].size // 2, arrays[number].shape)
+    poison = np.nan if number % 2 == 0 else np.inf
+    spoiled = [a.copy() for a in arrays]
+    spoiled[number][entry] = poison
+    with bounds.context("float64"):
+        entered = [bounds.asarray(a) for a in arrays]
+        doubt = np.zeros(arrays[number].shape)
+        doubt[entry] = np.inf
+        entered[number] = bounds.Array(np.asarray(arrays[number], dtype=np.float64), doubt, doubt)
+        outputs = op.analytic(bounds, parameters)(*entered)
+    touched = [np.broadcast_to(~np.isfinite(o.worst), r.value.shape) for o, r in zip(outputs, references, strict=True)]
+    place = f"[{', '.join(str(int(i)) for i in entry)}]" if entry else ""
+    kept = [replace(r, bound=np.where(t, np.inf, r.bound)) for r, t in zip(references, touched, strict=True)]
+    return Truth(spoiled, kept, note=f"{poison} in {case.poisoned}{place}")
 
 
 def _flops(op: Operation, size: Mapping[str, Any]) -> float:
@@ -469,42 +570,51 @@ def true_gradients(
     return [(f"{n}_bar", *halves(ball)) for n, ball in zip(names, outputs, strict=True)]
 
 
-def write(folder: str | os.PathLike[str], index: int, truth: Truth) -> None:
+def write(folder: str | os.PathLike[str], name: object, truth: Truth) -> None:
     """Write the truth of a case, whole or not at all."""
     named = {f"array{i}": a for i, a in enumerate(truth.arrays)}
     for i, r in enumerate(truth.references):
-        named |= {f"{part}{i}": getattr(r, part) for part in ("value", "rest", "bound", "probable", "hull")}
-    path = Path(folder) / f"{index}.npz"
+        # What is zero throughout takes no room.
+        parts = {part: getattr(r, part) for part in ("value", "rest", "bound", "probable", "hull")}
+        named |= {f"{part}{i}": a if part == "value" or a.any() else np.zeros(()) for part, a in parts.items()}
+    named["note"] = np.array(truth.note)
+    path = Path(folder) / f"{name}.npz"
     aside = path.with_suffix(".part")
     with aside.open("wb") as file:
         np.savez(file, **named)  # type: ignore[arg-type]  # the stubs take the names for options
     aside.rename(path)
 
 
-def write_unknown(folder: str | os.PathLike[str], index: int, reason: str) -> None:
+def write_unknown(folder: str | os.PathLike[str], name: object, reason: str, *, unserved: bool = False) -> None:
     """Write why the truth of a case is not known."""
-    (Path(folder) / f"{index}.json").write_text(json.dumps(reason), encoding="utf-8")
+    text = json.dumps({"reason": reason, "unserved": unserved})
+    (Path(folder) / f"{name}.json").write_text(text, encoding="utf-8")
 
 
-def read(folder: str | os.PathLike[str], index: int) -> Truth:
+def read(folder: str | os.PathLike[str], name: object) -> Truth:
     """Read the truth of a case.
 
     Raises:
+        Unserved: there is no such case.
         Unknown: it could not be found, with the reason.
     """
-    unknown = Path(folder) / f"{index}.json"
+    unknown = Path(folder) / f"{name}.json"
     if unknown.exists():
-        raise Unknown(json.loads(unknown.read_text(encoding="utf-8")))
-    return read_file(Path(folder) / f"{index}.npz")
+        found = json.loads(unknown.read_text(encoding="utf-8"))
+        raise (Unserved if found["unserved"] else Unknown)(found["reason"])
+    return read_file(Path(folder) / f"{name}.npz")
 
 
 def read_file(path: Path) -> Truth:
     """Read the truth of a case from a file that :func:`write` wrote."""
     with np.load(path) as file:
         arrays = [file[f"array{i}"] for i in range(_count(file, "array"))]
-        parts = ("value", "rest", "bound", "probable", "hull")
-        references = [Reference(*(file[f"{part}{i}"] for part in parts)) for i in range(_count(file, "value"))]
-    return Truth(arrays, references)
+        references = []
+        for i in range(_count(file, "value")):
+            value = file[f"value{i}"]
+            rest = (np.broadcast_to(file[f"{p}{i}"], value.shape) for p in ("rest", "bound", "probable", "hull"))
+            references.append(Reference(value, *rest))
+        return Truth(arrays, references, note=str(file["note"]))
 
 
 def _count(file: Any, kind: str) -> int:
