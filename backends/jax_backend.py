@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multigrad.backend import Array, Backend, Precision, Session, Unavailable, cpu_name, namespace
+from multigrad.backend import Array, Backend, Precision, Session, Unavailable, cpu_name, namespace, one_line
+from multigrad.operation import Operation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,6 +138,39 @@ class JaxSession(Session):
 
         natives: tuple[Callable[..., Any], ...] = (relu_regression, linear_map, conv2d, conv_transpose2d)
         return {f.__name__: f for f in natives}.get(name)
+
+    def checkers(self) -> dict[str, Callable[..., str]]:
+        """Return JAX's own gradient checker: ``f(op, parameters, arrays)`` says why it rejects, or nothing."""
+        return {"check_grads": self._check_grads}
+
+    def _check_grads(self, op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> str:
+        jax, xp = self.jax, self.xp
+        given = [self.to_device(a, "float64" if a.dtype.kind == "f" else None) for a in arrays[: len(op.inputs)]]
+        wanted = op.differentiable
+
+        def joined(chosen: Sequence[Array]) -> list[Array]:
+            rest = iter(chosen)
+            return [next(rest) if w else a for a, w in zip(given, wanted, strict=True)]
+
+        @jax.custom_vjp  # type: ignore[untyped-decorator]
+        def handwritten(*chosen: Array) -> Any:
+            return op(xp, *joined(chosen), **parameters)[0]
+
+        def forward(*chosen: Array) -> tuple[Any, Any]:
+            return handwritten(*chosen), chosen
+
+        def backward(chosen: Any, cotangent: Any) -> tuple[Array, ...]:
+            _, pullback = op(xp, *joined(chosen), **parameters)
+            gradients = pullback(*(cotangent if isinstance(cotangent, tuple) else (cotangent,)))
+            return gradients if isinstance(gradients, tuple) else (gradients,)
+
+        handwritten.defvjp(forward, backward)
+        check_grads = importlib.import_module("jax.test_util").check_grads
+        try:
+            check_grads(handwritten, [a for a, w in zip(given, wanted, strict=True) if w], 1, modes=["rev"])
+        except Exception as error:  # noqa: BLE001 - it raises in many ways
+            return one_line(error)
+        return ""
 
     def reset_peak_memory(self) -> None:
         self._mark = self._peak() or 0

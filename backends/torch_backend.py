@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multigrad.backend import Array, Backend, Precision, Session, Unavailable, cpu_name, namespace
+from multigrad.backend import Array, Backend, Precision, Session, Unavailable, cpu_name, namespace, one_line
+from multigrad.operation import Operation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -168,6 +169,38 @@ class TorchSession(Session):
 
         natives: tuple[Callable[..., Any], ...] = (relu_regression, linear_map, conv2d, conv_transpose2d)
         return {f.__name__: f for f in natives}.get(name)
+
+    def checkers(self) -> dict[str, Callable[..., str]]:
+        """Return torch's own gradient checkers: ``f(op, parameters, arrays)`` says why it rejects, or nothing."""
+        return {
+            "gradcheck": functools.partial(self._gradcheck, False),
+            "gradcheck fast": functools.partial(self._gradcheck, True),
+        }
+
+    def _gradcheck(self, fast: bool, op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> str:
+        torch, xp = self.torch, self.xp
+
+        class Handwritten(torch.autograd.Function):  # type: ignore[misc,name-defined]
+            @staticmethod
+            def forward(ctx: Any, *inputs: Array) -> Any:
+                value, ctx.pullback = op(xp, *inputs, **parameters)
+                return value
+
+            @staticmethod
+            def backward(ctx: Any, *cotangents: Array) -> Any:
+                gradients = ctx.pullback(*cotangents)
+                found = iter(gradients if isinstance(gradients, tuple) else (gradients,))
+                return tuple(next(found) if d else None for d in op.differentiable)
+
+        inputs = [self.to_device(a, "float64" if a.dtype.kind == "f" else None) for a in arrays[: len(op.inputs)]]
+        for tensor, differentiable in zip(inputs, op.differentiable, strict=True):
+            tensor.requires_grad_(differentiable)
+        torch.manual_seed(0)  # fast mode draws its directions
+        try:
+            torch.autograd.gradcheck(Handwritten.apply, inputs, fast_mode=fast)
+        except Exception as error:  # noqa: BLE001 - it raises in many ways
+            return one_line(error)
+        return ""
 
     def reset_peak_memory(self) -> None:
         if self.device == "cuda":

@@ -207,6 +207,11 @@ def source_of(op: Operation) -> tuple[ast.FunctionDef, int]:
     return _parsed(op.function, op.name)
 
 
+def source_file(op: Operation) -> str:
+    """Return the file that an operation's code says it comes from."""
+    return str(op.function.__code__.co_filename)
+
+
 def _parsed(function: Callable[..., Any], name: str) -> tuple[ast.FunctionDef, int]:
     try:
         lines, start = inspect.getsourcelines(function)
