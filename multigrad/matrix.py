@@ -13,7 +13,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,24 @@ import numpy as np
 
 from . import truth, worker
 from .backend import Backend, Precision, Session, Unavailable, backend, backends
-from .operation import DTYPES, BadInput, Operation, load_operations
+from .diagnosis import Evidence, diagnose, observed_conditions
+from .formats import FORMATS
+from .operation import DTYPES, REGIMES, BadInput, Operation, load_operations
+from .relations import Structure, relations, structure
+from .roundoff import Roundoff, probe
 from .truth import Case, derivative_name
-from .verdict import FAIL, GAP, INCONCLUSIVE, UNAVAILABLE, Judgement, judge
+from .verdict import (
+    FAIL,
+    GAP,
+    INCONCLUSIVE,
+    NOTE,
+    PASS,
+    UNAVAILABLE,
+    Judgement,
+    Reference,
+    judge,
+    judge_entries,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +68,9 @@ class MatrixRow:
         "`analytic` (hand-derived), `autodiff` (the framework's own) or `native` (its fused functions)."
     )
     dtype: str = _doc("Floating-point type of inputs and outputs; `arb` for ball arithmetic.")
-    regime: str = _doc("How the inputs were drawn, or `file`.")
+    regime: str = _doc(
+        "How the inputs were drawn, or `file`; or the relation that was tried; or `roundoff`, the probe."
+    )
     sizes: str = _doc("Dimensions and parameters, such as `m=5 k=4 n=3`.")
     verdict: str = _doc("PASS, NOTE, FAIL, INCONCLUSIVE, UNAVAILABLE or GAP.")
     ratio: float = _doc("Largest error divided by its bound; above 1 is a FAIL.")
@@ -81,6 +98,14 @@ class Cell:
     """Index of the case."""
     mode: str
     variant: str
+    relations: bool = False
+    """Whether the relations are tried as well."""
+
+
+EVERY = "all"
+RELATIONS = "relations"
+EAGER_ONLY = ("empty", "length-1", "strided", "nonfinite")
+"""Regimes that would be compiled anew for their own shapes, or that a compiler may answer in its own way."""
 
 
 def check(
@@ -108,7 +133,8 @@ def check(
         mode: ``eager``, ``compiled``; None is both.
         variant: ``analytic``, ``autodiff``, ``native``; None is all.
         size: a named size; None is every one that is small enough for ball arithmetic.
-        regime: how inputs are drawn; None is all that :mod:`multigrad.truth` names.
+        regime: how inputs are drawn, of :data:`multigrad.operation.REGIMES`; ``relations`` for the relations alone,
+            ``all`` for everything. None is gaussian and integers, the kinks of the formula and the relations.
         inputs: an .npz file with one array per input, by name, instead of drawn ones.
         seed: seed of everything that is drawn.
         precision: what float32 products may be computed in.
@@ -198,6 +224,8 @@ class Plan:
     precision: Precision
     isolated: bool
     """Whether every backend can have its own process: every operation can be found again from its reference."""
+    kinks: bool = False
+    """Whether the formula is held against the subdifferential at kinks."""
 
     @classmethod
     def make(
@@ -219,15 +247,19 @@ class Plan:
         wanted_dtypes = _known("dtype", dtypes, DTYPES)
         chosen_modes = _known("mode", modes, ("eager", "compiled"))
         chosen_variants = _known("variant", variants, ("analytic", "autodiff", "native"))
-        chosen_regimes = ["file"] if inputs else _known("regime", regimes, truth.REGIMES)
+        chosen_regimes = _regimes(regimes, inputs is not None)
         path = "" if inputs is None else str(Path(inputs).resolve())
         by_reference = {op.reference or f"#{i}": op for i, op in enumerate(ops)}
-        cases = []
+        cases: list[Case] = []
         for reference, op in by_reference.items():
-            for chosen in _chosen_sizes(op, size, path):
-                for regime, dtype in itertools.product(chosen_regimes, wanted_dtypes):
-                    if dtype in op.dtypes:
-                        cases.append(Case(reference, op.name, chosen, regime, dtype, seed, path, precision))
+            chosen = _chosen_sizes(op, size, path)
+            kinds = [r for r in chosen_regimes if r != RELATIONS]
+            if not kinds:
+                kinds, chosen = ["gaussian"], chosen[:1]
+            for regime, dtype in itertools.product(kinds, wanted_dtypes):
+                if dtype in op.dtypes:
+                    plain = Case(reference, op.name, chosen[0], regime, dtype, seed, path, precision)
+                    cases += _of_regime(op, plain, chosen)
         work: dict[tuple[str, str], list[Cell]] = {}
         known: list[dict[str, Any]] = []
         for one in _backends(backends):
@@ -238,9 +270,10 @@ class Plan:
                 if reason:
                     known += [_worded(op.name, one.name, name, UNAVAILABLE, reason, seed) for op in ops]
                 else:
-                    work[one.name, name] = _cells(one, cases, chosen_modes, chosen_variants)
+                    tried = RELATIONS in chosen_regimes
+                    work[one.name, name] = _cells(one, cases, chosen_modes, chosen_variants, relations=tried)
         isolated = all(op.reference for op in ops)
-        return cls(by_reference, cases, work, known, precision, isolated)
+        return cls(by_reference, cases, work, known, precision, isolated, _KINK in chosen_regimes or regimes is None)
 
     def run(self, progress: Progress | None = None) -> Iterator[list[dict[str, Any]]]:
         """Find the truth, then let every backend work; yield the rows as they come."""
@@ -273,7 +306,8 @@ class Plan:
         rows: list[dict[str, Any]] = []
         pending = list(range(len(self.cases)))
         while pending:
-            arguments = {"folder": folder, "cases": {str(i): asdict(self.cases[i]) for i in pending}}
+            given = {str(i): asdict(self.cases[i]) for i in pending}
+            arguments = {"folder": folder, "cases": given, "kinks": self.kinks and len(pending) == len(self.cases)}
             for message in self._call("truth_worker", arguments, {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}):
                 if isinstance(message, worker.Death):
                     lost = message.task if message.task is not None else pending[0]
@@ -307,6 +341,8 @@ class Plan:
                     case = self.cases[cells[lost].case]
                     rows.append(_row(case, cells[lost], name, device, "*", _worded_judgement(FAIL, message.reason)))
                     pending.remove(lost)
+                elif "probe" in message:
+                    rows += [_probed(name, device, message["probe"], self.cases[0].seed)]
                 elif "unavailable" in message:
                     operations = dict.fromkeys(self.cases[cells[i].case].operation for i in pending)
                     reason = message["unavailable"]
@@ -320,6 +356,34 @@ class Plan:
         return rows
 
 
+_KINK = "kink"
+
+
+def _regimes(names: list[str] | None, file: bool) -> list[str]:
+    if file:
+        return ["file"]
+    if names is None:
+        return [*truth.DEFAULT_REGIMES, RELATIONS]
+    found = _known("regime", names, (*REGIMES, RELATIONS, EVERY))
+    return [*REGIMES, RELATIONS] if EVERY in found else list(dict.fromkeys(found))
+
+
+def _of_regime(op: Operation, plain: Case, sizes: Sequence[Mapping[str, Any]]) -> Iterator[Case]:
+    """Make the cases of one regime: ordinary ones at every size, the others at the smallest."""
+    smallest = dict(sizes[0])
+    symbols = [s for s in op.signature.symbols if s in smallest]
+    if plain.regime in (*truth.DEFAULT_REGIMES, "file"):
+        yield from (replace(plain, size=size) for size in sizes)
+    elif plain.regime == "empty":
+        yield from (replace(plain, size={**smallest, symbol: 0}) for symbol in symbols)
+    elif plain.regime == "length-1":
+        yield replace(plain, size={**smallest, **dict.fromkeys(symbols, 1)})
+    elif plain.regime == "nonfinite":
+        yield from (replace(plain, size=smallest, poisoned=name) for name in op.gradients)
+    else:
+        yield replace(plain, size=smallest)
+
+
 def _chosen_sizes(op: Operation, size: str | None, path: str) -> list[dict[str, Any]]:
     if path:
         return [truth.read_inputs(op, path)]
@@ -330,19 +394,29 @@ def _backends(names: list[str] | None) -> list[Backend]:
     return list(backends().values()) if names is None else [backend(name) for name in names]
 
 
-def _cells(one: Backend, cases: list[Case], modes: list[str], variants: list[str]) -> list[Cell]:
+def _cells(
+    one: Backend, cases: list[Case], modes: list[str], variants: list[str], *, relations: bool = False
+) -> list[Cell]:
     first: dict[str, str] = {}
+    tried: set[tuple[str, str]] = set()
     for case in cases:
         first.setdefault(case.reference, case.sizes)
     cells = []
     for i, case in enumerate(cases):
+        ordinary = case.regime in (*truth.DEFAULT_REGIMES, "file")
         for mode, variant in itertools.product(modes, variants):
             if mode not in one.modes or variant not in one.variants:
+                continue
+            # Another formula (autodiff's) rounds, overflows and passes NaN on elsewhere: its bounds are not known.
+            if not ordinary and (variant != "analytic" or (mode != "eager" and case.regime in EAGER_ONLY)):
                 continue
             # To compile takes seconds: the hand-derived gradient at the smallest size. What a framework makes of its
             # own autodiff when it compiles is its own affair.
             if mode == "eager" or (variant == "analytic" and case.sizes == first[case.reference]):
-                cells.append(Cell(i, mode, variant))
+                key = case.reference, case.dtype
+                here = relations and (mode, variant) == ("eager", "analytic") and key not in tried
+                tried |= {key} if here else set()
+                cells.append(Cell(i, mode, variant, here))
     # Modes and variants of one operation lie together, so that a worker compiles each function once.
     order = {c: n for n, c in enumerate(cells)}
 
@@ -355,23 +429,84 @@ def _cells(one: Backend, cases: list[Case], modes: list[str], variants: list[str
 
 def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | None = None) -> Iterator[dict[str, Any]]:
     """Certify each case and write its truth; the worker's side of the first step."""
-    wrong: dict[str, list[str]] = {}
+    wrong: dict[tuple[str, str, str], list[str]] = {}
+    seen: set[str] = set()
+    told: set[tuple[str, ...]] = set()
     for key, values in arguments["cases"].items():
         case = Case(**values)
         yield {"begin": int(key)}
         op = _find(case, ops)
-        rows = []
-        identity = f"{case.reference} {case.sizes}"
-        if identity not in wrong:
-            judgements = truth.judge_formula(op, case)
-            wrong[identity] = [output for output, j in judgements.items() if j.verdict == FAIL]
-            cell = Cell(int(key), "eager", "analytic")
-            rows = [_row(case, cell, "exact", "cpu", o, j, dtype="arb") for o, j in judgements.items()]
+        rows: list[dict[str, Any]] = []
+        if case.reference not in seen and arguments.get("kinks"):
+            seen.add(case.reference)
+            rows += _at_kinks(op, case)
         try:
-            truth.write(arguments["folder"], int(key), truth.find(op, case, wrong[identity]))
+            truth.serve(op, case)
+            ground = case.regime if case.regime in truth.SMOOTH else "gaussian"
+            identity = (case.reference, case.sizes, ground)
+            if identity not in wrong and case.regime != "empty":
+                judgements = truth.judge_formula(op, case)
+                wrong[identity] = [output for output, j in judgements.items() if j.verdict == FAIL]
+                shown = case if case.regime == "file" else replace(case, regime=ground)
+                rows += [_formula_row(shown, output, j) for output, j in judgements.items()]
+            _write_truth(arguments["folder"], int(key), op, case, wrong.get(identity, []))
+        except truth.Unserved as error:
+            truth.write_unknown(arguments["folder"], key, str(error), unserved=True)
+            rows += _once(told, case, "*", _worded_judgement(UNAVAILABLE, str(error)))
         except truth.Unknown as error:
-            truth.write_unknown(arguments["folder"], int(key), str(error))
+            truth.write_unknown(arguments["folder"], key, str(error))
+        except Exception as error:
+            if case.regime != "empty":
+                raise
+            lines = str(error).strip().splitlines()
+            reason = f"its forward part has this case, its pullback raised {type(error).__name__}: {lines[0]}"
+            truth.write_unknown(arguments["folder"], key, reason, unserved=True)
+            rows += _once(told, case, "*", _worded_judgement(FAIL, reason))
         yield {"case": int(key), "rows": rows}
+
+
+def _once(told: set[tuple[str, ...]], case: Case, output: str, judgement: Judgement) -> Iterator[dict[str, Any]]:
+    """Word what is the same in every dtype, once."""
+    key = (case.reference, case.sizes, case.regime, judgement.reason)
+    if key not in told:
+        told.add(key)
+        yield _formula_row(case, output, judgement)
+
+
+def _write_truth(folder: str, key: int, op: Operation, case: Case, wrong: Sequence[str]) -> None:
+    truth.write(folder, key, truth.find(op, case, wrong))
+    if case.precision != "strict" and case.dtype == "float32":
+        # What a framework may do it need not: the probe decides which bounds are held against it.
+        truth.write(folder, f"{key}-strict", truth.find(op, replace(case, precision="strict"), wrong))
+
+
+def _formula_row(case: Case, output: str, judgement: Judgement) -> dict[str, Any]:
+    return _row(case, Cell(-1, "eager", "analytic"), "exact", "cpu", output, judgement, dtype="arb")
+
+
+def _at_kinks(op: Operation, case: Case) -> Iterator[dict[str, Any]]:
+    """Hold the formula against the subdifferential, where the smallest size has kinks at all."""
+    from .kinks import prove_at_kink
+
+    size = next(iter(op.sizes.values()))
+    here = replace(case, size=size, regime=_KINK, inputs="")
+    try:
+        truth.serve(op, here)
+        proofs = prove_at_kink(op, size, case.seed)
+    except Exception as error:  # noqa: BLE001 - an operation that has no such points has no kink to be judged at
+        lines = str(error).strip().splitlines()
+        if case.regime == _KINK:
+            reason = f"no kink to judge: {lines[0] if lines else type(error).__name__}"
+            yield _formula_row(here, "*", _worded_judgement(UNAVAILABLE, reason))
+        return
+    for proof in proofs:
+        output = f"{proof.name}_bar"
+        if not proof.passed:
+            reason = f"{derivative_name(output)}: {proof.reason}"
+            yield _formula_row(here, output, replace(_worded_judgement(FAIL, reason), compared=proof.compared))
+        elif proof.compared:
+            reason = f"in the subdifferential at {proof.compared} entries that lie on a kink"
+            yield _formula_row(here, output, Judgement(PASS, 0.0, 0.0, 0.0, 0.0, proof.compared, reason))
 
 
 def backend_worker(
@@ -384,74 +519,197 @@ def backend_worker(
     except Unavailable as error:
         yield {"unavailable": str(error)}
         return
-    functions: dict[tuple[str, ...], Callable[..., Any]] = {}
+    dtypes = dict.fromkeys(arguments["cases"][str(c["case"])]["dtype"] for c in arguments["cells"].values())
+    probed = _probe(session, dtypes)
+    yield from ({"probe": found} for found in _lower_precision(probed, arguments["precision"]))
+    bench = _Bench(session, arguments["folder"], arguments["precision"], probed)
     for key, values in arguments["cells"].items():
         cell = Cell(**values)
         case = Case(**arguments["cases"][str(cell.case)])
         yield {"begin": int(key)}
-        rows = list(_check_cell(session, cell, case, _find(case, ops), arguments["folder"], functions))
+        rows = list(bench.check(cell, case, _find(case, ops)))
         yield {"cell": int(key), "rows": rows}
+
+
+def _probe(session: Session, dtypes: Iterable[str]) -> Mapping[str, Roundoff]:
+    try:
+        return probe(session, dtypes)
+    except Exception:  # noqa: BLE001 - a backend without matrix products fails in the cells, which say more
+        return {}
+
+
+def _lower_precision(probed: Mapping[str, Roundoff], precision: str) -> Iterator[dict[str, str]]:
+    for dtype, found in probed.items():
+        if found.degraded:
+            allowed = precision != "strict" and dtype == "float32" and found.product >= 11
+            reason = f"{found}, as the precision {precision} allows" if allowed else str(found)
+            yield {"dtype": dtype, "verdict": NOTE if allowed else FAIL, "reason": reason}
 
 
 def _find(case: Case, ops: Mapping[str, Operation] | None) -> Operation:
     return ops[case.reference] if ops is not None else load_operations([case.reference])[0]
 
 
-def _check_cell(
-    session: Session, cell: Cell, case: Case, op: Operation, folder: str, functions: dict[tuple[str, ...], Any]
-) -> Iterator[dict[str, Any]]:
-    name, device = session.backend.name, session.device
-    if cell.variant == "native" and session.native(op.name) is None:
-        return  # nothing is missing: there is no other way to write it
-    gap = session.backend.gap(op.name, case.dtype, cell.mode, cell.variant, device)
-    try:
-        known = truth.read(folder, cell.case)
-        outputs = _compute(session, cell, case, op, known, functions)
-    except truth.Unknown as error:
-        yield _row(case, cell, name, device, "*", _worded_judgement(INCONCLUSIVE, str(error)))
-    except Unavailable as error:
-        yield _row(case, cell, name, device, "*", _worded_judgement(UNAVAILABLE, str(error)))
-    except Exception as error:  # noqa: BLE001 - whatever a framework raises belongs to this cell alone
-        lines = str(error).strip().splitlines()
-        said = f"{type(error).__name__}: {lines[0] if lines else ''}"
-        if gap is not None and gap.raises in {c.__name__ for c in type(error).__mro__}:
-            yield _row(case, cell, name, device, "*", _worded_judgement(GAP, f"{gap.kind}: {gap.reason}"))
+@dataclass
+class _Bench:
+    """A session with what its cells share."""
+
+    session: Session
+    folder: str
+    precision: str
+    probed: Mapping[str, Roundoff]
+    functions: dict[tuple[str, ...], Callable[..., Any]] = field(default_factory=dict)
+    structures: dict[str, Structure] = field(default_factory=dict)
+
+    def check(self, cell: Cell, case: Case, op: Operation) -> Iterator[dict[str, Any]]:
+        """Compute and judge one cell."""
+        session, name, device = self.session, self.session.backend.name, self.session.device
+        if cell.variant == "native" and session.native(op.name) is None:
+            return  # nothing is missing: there is no other way to write it
+        gap = session.backend.gap(op.name, case.dtype, cell.mode, cell.variant, device)
+        try:
+            known = self._truth(case, cell)
+            outputs = self._compute(cell, case, op, known)
+        except truth.Unserved:
+            return  # said once, beside the formula
+        except truth.Unknown as error:
+            yield _row(case, cell, name, device, "*", _worded_judgement(INCONCLUSIVE, str(error)))
+        except Unavailable as error:
+            yield _row(case, cell, name, device, "*", _worded_judgement(UNAVAILABLE, str(error)))
+        except Exception as error:  # noqa: BLE001 - whatever a framework raises belongs to this cell alone
+            lines = str(error).strip().splitlines()
+            said = f"{type(error).__name__}: {lines[0] if lines else ''}"
+            if gap is not None and gap.raises in {c.__name__ for c in type(error).__mro__}:
+                yield _row(case, cell, name, device, "*", _worded_judgement(GAP, f"{gap.kind}: {gap.reason}"))
+            else:
+                yield _row(case, cell, name, device, "*", _worded_judgement(FAIL, f"raised {said}"))
         else:
-            yield _row(case, cell, name, device, "*", _worded_judgement(FAIL, f"raised {said}"))
-    else:
-        if gap is not None:
-            reason = f"a gap is recorded ({gap.reason}) but the cell runs: remove the gap"
-            yield _row(case, cell, name, device, "*", _worded_judgement(FAIL, reason))
-            return
-        for output, array, found in zip(op.outputs, outputs, known.outputs(cell.variant), strict=True):
-            host = session.to_numpy(array)
-            judgement = judge(host, found, case.dtype)
-            kind = session.dtype_name(array)
+            if gap is not None:
+                reason = f"a gap is recorded ({gap.reason}) but the cell runs: remove the gap"
+                yield _row(case, cell, name, device, "*", _worded_judgement(FAIL, reason))
+                return
+            yield from self._judged(cell, case, op, known, outputs)
+            if cell.relations:
+                yield from self._relations(cell, case, op)
+
+    def _truth(self, case: Case, cell: Cell) -> truth.Truth:
+        found = self.probed.get(case.dtype)
+        strict = case.precision != "strict" and case.dtype == "float32" and found is not None and found.product >= 24
+        return truth.read(self.folder, f"{cell.case}-strict" if strict else cell.case)
+
+    def _compute(self, cell: Cell, case: Case, op: Operation, known: truth.Truth) -> tuple[Any, ...]:
+        session = self.session
+        if case.dtype not in session.dtypes:
+            raise Unavailable(f"{session.backend.name} has no {case.dtype} on {session.device}")
+        _, parameters = op.split(case.size)
+        key = (case.reference, case.sizes, cell.mode, cell.variant, case.dtype)
+        if key not in self.functions:
+            self.functions.clear()
+            session.release()
+            self.functions[key] = session.function(op, parameters, cell.variant, cell.mode)  # type: ignore[arg-type]
+        put = _strided if case.regime == "strided" else _plainly
+        arrays = [put(session, a, case.dtype if a.dtype.kind == "f" else None) for a in known.arrays]
+        outputs: tuple[Any, ...] = self.functions[key](*arrays)
+        session.wait(outputs)
+        return outputs
+
+    def _judged(
+        self, cell: Cell, case: Case, op: Operation, known: truth.Truth, outputs: Sequence[Any]
+    ) -> Iterator[dict[str, Any]]:
+        references = known.outputs(cell.variant)
+        hosts = [self.session.to_numpy(array) for array in outputs]
+        silent = [known.note and not np.isfinite(r.bound).any() for r in references]
+        if all(silent):
+            reason = f"nothing to compare: every entry of every output may be touched by {known.note}"
+            name, device = self.session.backend.name, self.session.device
+            yield _row(case, cell, name, device, "*", _worded_judgement(UNAVAILABLE, reason))
+        for i, (output, array, host, reference) in enumerate(zip(op.outputs, outputs, hosts, references, strict=True)):
+            if silent[i]:
+                continue
+            if case.regime in BOUNDLESS:
+                why = f"may be touched by {known.note}" if known.note else f"may overflow in {case.dtype}"
+                judgement = judge_entries(host, reference, case.dtype, why)
+            else:
+                judgement = judge(host, reference, case.dtype)
+            kind = self.session.dtype_name(array)
             if kind != case.dtype and judgement.verdict != FAIL:
                 judgement = _worded_judgement(FAIL, f"has dtype {kind}, wanted {case.dtype}")
-            yield _row(case, cell, name, device, output, judgement, digest=_digest(host))
+            elif judgement.verdict in (FAIL, NOTE):
+                judgement = self._explained(judgement, case, op, known.arrays, references, i, host)
+            yield _row(
+                case, cell, self.session.backend.name, self.session.device, output, judgement, digest=_digest(host)
+            )
+
+    def _explained(
+        self,
+        judgement: Judgement,
+        case: Case,
+        op: Operation,
+        arrays: Sequence[np.ndarray],
+        references: Sequence[Reference],
+        number: int,
+        host: np.ndarray,
+    ) -> Judgement:
+        """Name the mistake in a number that is off, before the figures."""
+        found = self.probed.get(case.dtype)
+        if found is not None and found.degraded:
+            return replace(judgement, reason=f"{self.session.backend.name} {found}; {judgement.reason}")
+        finite = np.isfinite(references[number].value).all() and np.isfinite(references[number].bound).all()
+        if judgement.verdict == NOTE or not finite or host.size == 0 or references[number].value.size == 0:
+            return judgement
+        dimensions, parameters = op.split(case.size)
+        names = [derivative_name(o) for o in op.outputs]
+        gradients = range(len(op.signature.outputs), len(names))
+        evidence = Evidence(
+            names[number],
+            host.astype(np.float64),
+            references[number].value,
+            references[number].bound,
+            FORMATS[case.dtype].unit_roundoff,
+            others={names[j]: references[j].value for j in gradients if j != number},
+            conditions=observed_conditions(op, parameters, arrays),
+            sizes={k: v for k, v in dimensions.items() if isinstance(v, int)},
+            cotangents=arrays[len(op.inputs) :],
+        )
+        try:
+            return replace(judgement, reason=f"{diagnose(evidence)}; {judgement.reason}")
+        except (ArithmeticError, ValueError, IndexError, np.linalg.LinAlgError):
+            return judgement  # the figures alone, rather than no verdict
+
+    def _relations(self, cell: Cell, case: Case, op: Operation) -> Iterator[dict[str, Any]]:
+        if case.reference not in self.structures:
+            self.structures[case.reference] = structure(op, case.size, case.seed)
+        degraded = case.dtype in self.probed and self.probed[case.dtype].degraded
+        found = relations(
+            self.session,
+            op,
+            case.size,
+            case.dtype,
+            seed=case.seed,
+            precision=self.precision if degraded else "strict",
+            known=self.structures[case.reference],
+        )
+        for words, judgement in found:
+            here = replace(case, regime=f"relation: {words}")
+            yield _row(here, cell, self.session.backend.name, self.session.device, "*", judgement)
 
 
-def _compute(
-    session: Session,
-    cell: Cell,
-    case: Case,
-    op: Operation,
-    known: truth.Truth,
-    functions: dict[tuple[str, ...], Callable[..., Any]],
-) -> tuple[Any, ...]:
-    if case.dtype not in session.dtypes:
-        raise Unavailable(f"{session.backend.name} has no {case.dtype} on {session.device}")
-    _, parameters = op.split(case.size)
-    key = (case.reference, case.sizes, cell.mode, cell.variant, case.dtype)
-    if key not in functions:
-        functions.clear()
-        session.release()
-        functions[key] = session.function(op, parameters, cell.variant, cell.mode)  # type: ignore[arg-type]
-    arrays = [session.to_device(a, case.dtype if a.dtype.kind == "f" else None) for a in known.arrays]
-    outputs: tuple[Any, ...] = functions[key](*arrays)
-    session.wait(outputs)
-    return outputs
+BOUNDLESS = ("wide", "cancellation", "huge", "tiny", "nonfinite")
+"""Regimes in which an entry may have no bound: it overflows, or it hears of a NaN."""
+
+
+def _plainly(session: Session, array: np.ndarray, dtype: str | None) -> Any:
+    return session.to_device(array, dtype)
+
+
+def _strided(session: Session, array: np.ndarray, dtype: str | None) -> Any:
+    """Put an array on the device as a view: a matrix transposed, a vector as every other entry of another."""
+    if array.ndim == 0:
+        return session.to_device(array, dtype)
+    if array.ndim == 1:
+        return session.to_device(np.repeat(array, 2), dtype)[::2]
+    turned = np.ascontiguousarray(np.swapaxes(array, -1, -2))
+    return session.xp.matrix_transpose(session.to_device(turned, dtype))
 
 
 def _digest(array: np.ndarray) -> str:
@@ -499,6 +757,12 @@ def _row(
 def _worded(operation: str, name: str, device: str, verdict: str, reason: str, seed: int) -> dict[str, Any]:
     case = Case("", operation, {}, "*", "*", seed)
     return _row(case, Cell(-1, "*", "*"), name, device, "*", _worded_judgement(verdict, reason))
+
+
+def _probed(name: str, device: str, found: Mapping[str, str], seed: int) -> dict[str, Any]:
+    case = Case("", "*", {}, "roundoff", found["dtype"], seed)
+    judgement = _worded_judgement(found["verdict"], found["reason"])
+    return _row(case, Cell(-1, "eager", "*"), name, device, "*", judgement)
 
 
 def _failed_case(case: Case, reason: str) -> dict[str, Any]:

@@ -88,6 +88,22 @@ class Signature:
         return sizes
 
 
+REGIMES: Mapping[str, str] = {
+    "gaussian": "standard normal numbers",
+    "integers": "small integers, on which every backend must agree bit for bit",
+    "wide": "normal numbers times powers of two from 2⁻⁸ to 2⁸",
+    "cancellation": "numbers near +1 and −1 in turn, whose sums nearly vanish",
+    "kink": "−1, 0 and 1: many ties and zeros",
+    "empty": "one dimension after the other is 0",
+    "length-1": "every dimension is 1",
+    "strided": "transposed and strided views, where the backend has them",
+    "huge": "so large that a product of four overflows, and one of three does not",
+    "tiny": "so small that a product of four underflows, and one of three does not",
+    "nonfinite": "NaN or infinity in one entry: what does not depend on it must not change",
+}
+"""Every regime with its meaning; the size or the layout is what some of them change."""
+
+
 class Draw:
     """Draws the inputs of an operation: one seeded NumPy generator and one regime.
 
@@ -96,21 +112,43 @@ class Draw:
     """
 
     def __init__(self, seed: int, regime: Regime = "gaussian") -> None:
+        """Begin with a seed and one of :data:`REGIMES`; ``huge:float32`` is huge as that dtype sees it.
+
+        Raises:
+            BadInput: no regime of that name.
+        """
         import numpy as np
 
         self.seed = seed
-        self.regime = regime
+        self.regime, _, dtype = regime.partition(":")
+        if self.regime not in REGIMES:
+            raise BadInput(f"no regime named {regime!r}; there are {', '.join(REGIMES)}")
+        self.dtype = dtype or "float64"
         self.rng: np.random.Generator = np.random.default_rng(seed)
 
     def __call__(self, *shape: int) -> np.ndarray:
         """Return an array of that shape, each element drawn as the regime says."""
         import numpy as np
 
-        if self.regime == "gaussian":
-            return self.rng.standard_normal(shape)
         if self.regime == "integers":
             return self.rng.integers(-3, 4, shape).astype(np.float64)
-        raise BadInput(f"no regime named {self.regime!r}; there are gaussian, integers")
+        if self.regime == "kink":
+            return self.rng.integers(-1, 2, shape).astype(np.float64)
+        normal: np.ndarray = np.asarray(self.rng.standard_normal(shape))
+        if self.regime == "wide":
+            return np.asarray(np.ldexp(normal, self.rng.integers(-8, 9, shape)))
+        if self.regime == "cancellation":
+            signs = np.where(np.arange(normal.size) % 2 == 0, 1.0, -1.0).reshape(shape)
+            return signs * (1.0 + normal / 64)
+        if self.regime in ("huge", "tiny"):
+            return np.asarray(np.ldexp(normal, self._exponent()))
+        return normal
+
+    def _exponent(self) -> int:
+        from .formats import FORMATS
+
+        form = FORMATS[self.dtype]
+        return int(0.3 * (form.largest_exponent if self.regime == "huge" else form.smallest_exponent))
 
     def labels(self, count: int, *shape: int) -> np.ndarray:
         """Return integer class labels in ``0 … count - 1``."""

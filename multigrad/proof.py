@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,11 +47,20 @@ class GradientProof:
     """The largest relative distance of two enclosures that do not overlap; 0 where all do."""
     reason: str = ""
     """What kept it from being compared, such as a wrong shape."""
+    linear: bool = True
+    """Whether for the cotangent 3u + v it is 3 times that for u, plus that for v, within the enclosures."""
+    zero: bool = True
+    """Whether it is zero for a zero cotangent."""
 
     @property
     def agrees(self) -> bool:
         """Whether something was compared, all of it narrow, and all of it overlapping."""
         return not self.reason and self.compared > 0 and self.width <= WIDTH and self.disagreement == 0
+
+    @property
+    def passed(self) -> bool:
+        """Whether it agrees and is linear in the cotangent."""
+        return self.agrees and self.linear and self.zero
 
 
 @dataclass(frozen=True)
@@ -72,17 +81,23 @@ class Proof:
     """The highest precision that was needed."""
     gradients: tuple[GradientProof, ...]
     """One for each differentiable input, in order."""
-    linear: bool
-    """Whether the pullback of 3u + v is 3 times that of u, plus that of v, within the enclosures."""
-    zero: bool
-    """Whether the pullback of a zero cotangent is zero."""
     probability: float | None
     """The largest probability with which a wrong formula would have agreed; None where nothing bounds it."""
 
     @property
+    def linear(self) -> bool:
+        """Whether every gradient is linear in the cotangent."""
+        return all(g.linear for g in self.gradients)
+
+    @property
+    def zero(self) -> bool:
+        """Whether every gradient is zero for a zero cotangent."""
+        return all(g.zero for g in self.gradients)
+
+    @property
     def passed(self) -> bool:
-        """Whether every gradient agrees and the pullback is linear."""
-        return bool(self.gradients) and all(g.agrees for g in self.gradients) and self.linear and self.zero
+        """Whether every gradient agrees and is linear."""
+        return bool(self.gradients) and all(g.passed for g in self.gradients)
 
     @property
     def kind(self) -> str:
@@ -132,8 +147,6 @@ def prove(
         points=points,
         bits=max(point.bits for point in found),
         gradients=tuple(gradients),
-        linear=all(point.linear for point in found),
-        zero=all(point.zero for point in found),
         probability=probability,
     )
 
@@ -171,16 +184,17 @@ class _Point:
         self.bits = max(truth.bits, ours.bits)
         groups = [ours.outputs[i::4] for i in range(4)]
         with exact.precision(self.bits):
-            self.gradients = [compare(g, d) for g, d in zip(groups[0], derivatives, strict=True)]
-            self.linear = all(_overlap(3 * u + v, w) for u, v, w in zip(*groups[:3], strict=True))
-            self.zero = all(_overlap(z, 0 * z) for z in groups[3])
+            self.gradients = [
+                replace(compare(u, d), linear=_overlap(3 * u + v, w), zero=_overlap(z, 0 * z))
+                for u, v, w, z, d in zip(*groups, derivatives, strict=True)
+            ]
         degrees = [x.degree for x in (*groups[0], *truth.outputs) if isinstance(x, ExactArray)]
         self.rational = exact.branch_count() == branches and None not in degrees
 
     def _undecided(self, truth: exact.Evaluation, derivatives: list[Derivative], reason: str) -> None:
         self.bits = truth.bits
-        self.gradients = [GradientProof(d.name, 0, None, math.inf, 0.0, reason) for d in derivatives]
-        self.linear = self.zero = self.rational = False
+        self.gradients = [GradientProof(d.name, 0, None, math.inf, 0.0, reason, False, False) for d in derivatives]
+        self.rational = False
 
     def _pullbacks(self, *arrays: Any) -> tuple[Any, ...]:
         """The pullbacks of u, v, 3u + v and 0, one gradient after the other."""
@@ -251,6 +265,8 @@ def _merged(results: list[GradientProof]) -> GradientProof:
         width=max(r.width for r in results),
         disagreement=max(r.disagreement for r in results),
         reason=next((r.reason for r in results if r.reason), ""),
+        linear=all(r.linear for r in results),
+        zero=all(r.zero for r in results),
     )
 
 
@@ -293,7 +309,8 @@ def _proven(
     except (NotRational, Undecided, ZeroDivisionError):
         return certified, None
     if not all(r.agrees for r in results):
-        return (certified if op.draw is not None else results), None
+        refuted = [replace(r, linear=c.linear, zero=c.zero) for r, c in zip(results, certified, strict=True)]
+        return (certified if op.draw is not None else refuted), None
     if any(d is None for d in degrees):
         return certified, None
     return certified, max(d for d in degrees if d is not None) / 2**SET_BITS

@@ -345,7 +345,7 @@ def find(op: Operation, case: Case, wrong: Sequence[str] = ()) -> Truth:
         raise Unknown(_words(error)) from error
     _, parameters = op.split(case.size)
     if case.regime == "empty":
-        return Truth(arrays, _of_empty(op, arrays, parameters))
+        return Truth(arrays, _of_empty(op, arrays, parameters, case.dtype))
     certain = _flops(op, case.size) <= EXACT_FLOPS
     # Far from the ordinary only the hand-derived formula is judged, and the hull is for autodiff.
     hull = case.regime in (*DEFAULT_REGIMES, "file")
@@ -360,23 +360,27 @@ def find(op: Operation, case: Case, wrong: Sequence[str] = ()) -> Truth:
     return Truth(arrays, references)
 
 
-def _of_empty(op: Operation, arrays: Sequence[np.ndarray], parameters: Mapping[str, Any]) -> list[Reference]:
-    """Shapes by signature and inputs; what is not empty is a sum over nothing, which NumPy has without rounding."""
+def _of_empty(
+    op: Operation, arrays: Sequence[np.ndarray], parameters: Mapping[str, Any], dtype: str
+) -> list[Reference]:
+    """Return references for empty arrays: shapes by forward part and inputs, the few numbers by float64 with bounds."""
     import array_api_compat.numpy as xp
 
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            found = op.analytic(xp, parameters)(*arrays)
-        except Exception as error:
-            raise Unknown(f"its forward part runs, but in its pullback: {_words(error)}") from error
+        found = op.analytic(xp, parameters)(*arrays)
     count = len(op.signature.outputs)
     given = dict(zip(op.inputs, arrays, strict=False))
     shapes = [np.shape(v) for v in found[:count]] + [given[name].shape for name in op.gradients]
-    values = [np.asarray(v, dtype=np.float64) for v in found]
+    if any(np.any(v) for v in found):
+        numbers = bounded(op, arrays, parameters, dtype, hull=False)
+    else:  # a sum over nothing is zero, in whatever precision
+        numbers = [Reference(*([np.zeros(np.shape(v))] * 5)) for v in found]
     # A gradient of another shape than its input is wrong; what stands in its place matters no more.
-    values = [v if v.shape == s else np.zeros(s) for v, s in zip(values, shapes, strict=True)]
-    return [Reference(v, 0 * v, 0 * v, 0 * v, 0 * v) for v in values]
+    return [
+        r if r.value.shape == shape else Reference(*([np.zeros(shape)] * 5))
+        for r, shape in zip(numbers, shapes, strict=True)
+    ]
 
 
 def _poisoned(
@@ -401,9 +405,10 @@ def _poisoned(
         entered[number] = bounds.Array(np.asarray(arrays[number], dtype=np.float64), doubt, doubt)
         outputs = op.analytic(bounds, parameters)(*entered)
     touched = [np.broadcast_to(~np.isfinite(o.worst), r.value.shape) for o, r in zip(outputs, references, strict=True)]
+    word = "NaN" if number % 2 == 0 else "infinity"
     place = f"[{', '.join(str(int(i)) for i in entry)}]" if entry else ""
     kept = [replace(r, bound=np.where(t, np.inf, r.bound)) for r, t in zip(references, touched, strict=True)]
-    return Truth(spoiled, kept, note=f"{poison} in {case.poisoned}{place}")
+    return Truth(spoiled, kept, note=f"{word} in {case.poisoned}{place}")
 
 
 def _flops(op: Operation, size: Mapping[str, Any]) -> float:

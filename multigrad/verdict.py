@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -59,7 +60,7 @@ class Judgement:
     noticeable: float
     """Smallest relative error, the same in every entry, that this comparison would have noticed."""
     compared: int
-    """How many entries were compared."""
+    """How many entries were compared; of an empty array its shape, which counts as one."""
     reason: str
     """One sentence with figures; empty for a plain PASS."""
 
@@ -78,16 +79,16 @@ def judge(computed: np.ndarray, reference: Reference, dtype: str) -> Judgement:
         hint = ": it looks transposed" if transposed else ""
         return _failed(f"has shape {computed.shape}, wanted {reference.value.shape}{hint}", 0)
     if computed.size == 0:
-        return Judgement(PASS, 0.0, 0.0, 0.0, 0.0, 0, "empty: shape compared")
+        return Judgement(PASS, 0.0, 0.0, 0.0, 0.0, 1, "empty: its shape is right")
     got = computed.astype(np.float64)
     error = _error(got, reference)
     ratio = _ratio(error, reference.bound)
     worst = np.unravel_index(np.argmax(ratio), ratio.shape)
     finite = np.isfinite(error)
     ulps = error / FORMATS[dtype].spacing(reference.value)
-    noticeable, wide = _sight(reference, reference.bound)
+    noticeable, wide = _sight(reference, reference.bound, dtype)
     # An error within the probable bound is seen to be small, however wide the worst case is.
-    _, narrow = _sight(reference, reference.probable)
+    _, narrow = _sight(reference, reference.probable, dtype)
 
     def judged(verdict: str, reason: str = "") -> Judgement:
         return Judgement(
@@ -118,6 +119,28 @@ def judge(computed: np.ndarray, reference: Reference, dtype: str) -> Judgement:
     return judged(PASS, reason)
 
 
+def judge_entries(computed: np.ndarray, reference: Reference, dtype: str, why: str) -> Judgement:
+    """Judge those entries of an array that have a finite bound; the others may be anything.
+
+    Args:
+        computed: the array, as for :func:`judge`.
+        reference: the truth; an infinite bound says that an entry has none.
+        dtype: the dtype it was computed in.
+        why: what makes an entry boundless, in words.
+    """
+    judged = np.isfinite(reference.bound)
+    if np.shape(computed) != reference.value.shape or judged.all():
+        return judge(computed, reference, dtype)
+    count, missing = judged.size, int(np.sum(~judged))
+    if not judged.any():
+        nan = float("nan")
+        return Judgement(UNAVAILABLE, nan, nan, nan, nan, 0, f"nothing to compare: every entry {why}")
+    parts = (reference.value, reference.rest, reference.bound, reference.probable, reference.hull)
+    found = judge(np.asarray(computed)[judged], Reference(*(part[judged] for part in parts)), dtype)
+    note = f"{missing} of {count} entries not judged: each {why}"
+    return replace(found, reason=f"{found.reason}; {note}" if found.reason else note)
+
+
 def _failed(reason: str, compared: int) -> Judgement:
     infinite = float("inf")
     return Judgement(FAIL, infinite, infinite, infinite, 0.0, compared, reason)
@@ -137,7 +160,7 @@ def _ratio(error: np.ndarray, bound: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(ratio), np.inf, ratio)
 
 
-def _sight(reference: Reference, bound: np.ndarray) -> tuple[float, str | None]:
+def _sight(reference: Reference, bound: np.ndarray, dtype: str) -> tuple[float, str | None]:
     smooth = reference.hull == 0
     scale = float(np.max(np.abs(reference.value), where=np.isfinite(reference.value), initial=0.0))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -145,7 +168,8 @@ def _sight(reference: Reference, bound: np.ndarray) -> tuple[float, str | None]:
     noticeable = float(np.min(relative, where=smooth & ~np.isnan(relative), initial=np.inf))
     # A kink is wide by nature: there the bound is the subdifferential.
     widest = float(np.max(bound, where=smooth, initial=0.0))
-    if widest <= WIDE * scale or widest == 0:
+    # An array that is zero throughout has no scale; near the smallest numbers there is nothing more to see.
+    if widest <= max(WIDE * scale, 64 * math.ldexp(1.0, FORMATS[dtype].smallest_exponent)):
         return noticeable, None
     share = float(np.mean((bound > WIDE * scale) & smooth))
     return noticeable, (

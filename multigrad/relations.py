@@ -1,0 +1,358 @@
+"""What holds for every pullback, whatever its formula, on one backend: relations between its own results.
+
+None needs a true value: a result is held against another result of the same backend, within the sum of their bounds.
+Which dimension is a batch, and in which inputs an operation is linear, no signature says: it is tried in ball
+arithmetic at random points first, and only what holds there is asked of a backend.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import truth
+from .formats import FORMATS
+from .operation import Operation, Size
+from .verdict import FAIL, INCONCLUSIVE, PASS, Judgement, Reference, judge
+
+if TYPE_CHECKING:
+    from .backend import Session
+
+RELATIONS = {
+    "zero": "a zero cotangent gives zero",
+    "linear": "linear in the cotangent",
+    "twice": "the same twice, bit for bit",
+    "unchanged": "inputs and cotangents unchanged",
+    "batch": "the batch is the stack of its items",
+    "transpose": "⟨Jv, u⟩ = ⟨v, Jᵀu⟩",
+}
+"""Every relation in words."""
+
+MOST_ITEMS = 8
+"""A batch of more items is not taken apart."""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What an operation is, as ball arithmetic shows it at random points."""
+
+    batch: str | None
+    """The dimension whose items do not know of each other."""
+    linear: tuple[str, ...]
+    """The inputs in each of which, the others fixed, every value is linear."""
+
+
+def structure(op: Operation, size: Size, seed: int = 0) -> Structure:
+    """Find the batch dimension and the linear inputs of an operation, at one size; what cannot be tried is left out."""
+    inputs = op.make_inputs(size, seed)
+    _, parameters = op.split(size)
+    linear = [n for n in op.gradients if _holds(_is_linear, op, parameters, inputs, op.inputs.index(n), seed)]
+    batches = (s for s in op.signature.symbols if _could_be_batch(op, s, size))
+    return Structure(next((s for s in batches if _holds(_is_batch, op, parameters, inputs, s)), None), tuple(linear))
+
+
+def _holds(test: Callable[..., bool], *arguments: Any) -> bool:
+    try:
+        return test(*arguments)
+    except Exception:  # noqa: BLE001 - a relation that cannot be tried is not known to hold
+        return False
+
+
+def _evaluated(op: Operation, parameters: Mapping[str, Any], inputs: Sequence[np.ndarray]) -> list[Any]:
+    from .namespaces import exact
+
+    return [exact.lift(v) for v in exact.evaluate(op.forward(exact, parameters), *inputs).outputs]
+
+
+def _overlap(a: Any, b: Any) -> bool:
+    return a.shape == b.shape and all(p.overlaps(q) for p, q in zip(a.elements.flat, b.elements.flat, strict=True))
+
+
+def _is_linear(op: Operation, parameters: Mapping[str, Any], inputs: list[np.ndarray], number: int, seed: int) -> bool:
+    rng = np.random.default_rng(seed)
+    a, b = (rng.integers(-99, 100, inputs[number].shape).astype(float) for _ in range(2))
+    given = [[x if i != number else y for i, x in enumerate(inputs)] for y in (a, b, 3 * a + b)]
+    at_a, at_b, at_sum = (_evaluated(op, parameters, arrays) for arrays in given)
+    return all(_overlap(3 * p + q, r) for p, q, r in zip(at_a, at_b, at_sum, strict=True))
+
+
+def _could_be_batch(op: Operation, symbol: str, size: Size) -> bool:
+    everywhere = all(shape.count(symbol) == 1 for shape in op.signature.outputs)
+    once = all(shape.count(symbol) <= 1 for shape in op.signature.inputs)
+    return everywhere and once and symbol in size and 2 <= int(size[symbol]) <= MOST_ITEMS
+
+
+def _is_batch(op: Operation, parameters: Mapping[str, Any], inputs: list[np.ndarray], symbol: str) -> bool:
+    whole = _evaluated(op, parameters, inputs)
+    for item in (0, -1):
+        alone = _evaluated(op, parameters, _items(inputs, op.signature.inputs, symbol, item))
+        for value, one, shape in zip(whole, alone, op.signature.outputs, strict=True):
+            key = (slice(None),) * shape.index(symbol)
+            index = item % value.shape[shape.index(symbol)]
+            if not _overlap(value[(*key, slice(index, index + 1))], one):
+                return False
+    return True
+
+
+def _items(arrays: Sequence[np.ndarray], shapes: Sequence[tuple[str, ...]], symbol: str, item: int) -> list[np.ndarray]:
+    """Cut one item out of every array that has the dimension; it stays, with length 1."""
+    return [
+        np.take(a, [item], axis=shape.index(symbol)) if symbol in shape else a
+        for a, shape in zip(arrays, shapes, strict=True)
+    ]
+
+
+def relations(
+    session: Session,
+    op: Operation,
+    size: Size,
+    dtype: str,
+    *,
+    seed: int = 0,
+    precision: str = "strict",
+    known: Structure | None = None,
+) -> Iterator[tuple[str, Judgement]]:
+    """Try every relation on a backend and yield its words with the judgement.
+
+    Args:
+        session: the backend.
+        op: the operation.
+        size: dimensions and parameters; a small one.
+        dtype: what to compute in.
+        seed: of inputs and cotangents.
+        precision: what float32 products may be computed in.
+        known: the operation's structure, where it has been found before.
+    """
+    known = known or structure(op, size, seed)
+    trial = _Trial(session, op, size, dtype, seed, precision)
+    tests: dict[str, Callable[[], Judgement]] = {
+        "zero": trial.zero,
+        "twice": trial.twice,
+        "unchanged": trial.unchanged,
+    }
+    # With 8 or 11 bits the bounds of several results together are too wide to see anything.
+    if FORMATS[dtype].significand_bits >= 24:
+        tests["linear"] = trial.linear
+        if known.batch is not None:
+            tests["batch"] = lambda: trial.batch(known.batch or "")
+        if known.linear:
+            tests["transpose"] = lambda: _joined(trial.transpose(name) for name in known.linear)
+    for name, test in tests.items():
+        try:
+            yield RELATIONS[name], test()
+        except truth.Unknown as error:
+            yield RELATIONS[name], _worded(INCONCLUSIVE, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever a framework raises belongs to this relation alone
+            lines = str(error).strip().splitlines()
+            yield RELATIONS[name], _worded(FAIL, f"raised {type(error).__name__}: {lines[0] if lines else ''}")
+
+
+class _Trial:
+    """One operation on one backend in one dtype, with its results so far."""
+
+    def __init__(self, session: Session, op: Operation, size: Size, dtype: str, seed: int, precision: str) -> None:
+        self.session, self.op, self.dtype, self.precision = session, op, dtype, precision
+        _, self.parameters = op.split(size)
+        self.inputs = truth.dtype_arrays(op, size, seed, "gaussian", dtype)[: len(op.inputs)]
+        rng = np.random.default_rng(seed)
+        # Small integers: 3u + v has no rounding in any dtype.
+        self.shapes = truth.output_shapes(op, size, self.inputs)
+        self.u, self.v = ([_small_integers(rng, s) for s in self.shapes] for _ in range(2))
+        self.values = len(self.shapes)
+
+    def on_device(self, arrays: Sequence[np.ndarray]) -> list[Any]:
+        return [self.session.to_device(a, self.dtype if a.dtype.kind == "f" else None) for a in arrays]
+
+    def run(self, inputs: Sequence[np.ndarray], cotangents: Sequence[np.ndarray]) -> list[np.ndarray]:
+        function = self.op.analytic(self.session.xp, self.parameters)
+        return self.on_host(function(*self.on_device([*inputs, *cotangents])))
+
+    def on_host(self, outputs: Sequence[Any]) -> list[np.ndarray]:
+        self.session.wait(outputs)
+        return [self.session.to_numpy(o) for o in outputs]
+
+    def bounds(self, inputs: Sequence[np.ndarray], cotangents: Sequence[np.ndarray]) -> list[Reference]:
+        arrays = [*inputs, *cotangents]
+        return truth.bounded(self.op, arrays, self.parameters, self.dtype, self.precision, certain=True, hull=False)
+
+    def zero(self) -> Judgement:
+        nothing = [np.zeros(s) for s in self.shapes]
+        outputs, bounds = self.run(self.inputs, nothing), self.bounds(self.inputs, nothing)
+        found = zip(self.op.outputs, outputs, bounds, strict=True)
+        for name, output, bound in list(found)[self.values :]:
+            # What underflows on its way may leave a trace below the smallest number. Written so that a NaN is one.
+            trace = ~(np.abs(np.asarray(output, dtype=np.float64)) <= bound.bound)
+            if trace.any():
+                largest = float(np.max(np.abs(np.asarray(output, dtype=np.float64))))
+                where = f"{int(trace.sum())} of {trace.size} entries"
+                return _worded(FAIL, f"{truth.derivative_name(name)} is not zero in {where}, up to {largest:.3g}")
+        return _passed(sum(o.size for o in outputs[self.values :]))
+
+    def linear(self) -> Judgement:
+        both = [3 * a + b for a, b in zip(self.u, self.v, strict=True)]
+        found = [_wide(self.run(self.inputs, c)) for c in (self.u, self.v, both)]
+        bounds = [self.bounds(self.inputs, c) for c in (self.u, self.v, both)]
+        wanted = [
+            _about(3 * a + b, (3, of_a), (1, of_b), (1, of_sum))
+            for a, b, of_a, of_b, of_sum in zip(*found[:2], *bounds, strict=True)
+        ]
+        return self.judged(found[2], wanted)
+
+    def twice(self) -> Judgement:
+        arrays = self.on_device([*self.inputs, *self.u])
+        count = len(self.inputs)
+        _, pullback = self.op(self.session.xp, *arrays[:count], **self.parameters)
+        results = [self.on_host(_listed(pullback(*arrays[count:]))) for _ in range(2)]
+        results.append(self.run(self.inputs, self.u)[self.values :])
+        names = ("called twice, the pullback gives other bits", "evaluated twice, the operation gives other bits")
+        for again, what in zip(results[1:], names, strict=True):
+            for output, a, b in zip(self.op.outputs[self.values :], results[0], again, strict=True):
+                if a.shape != b.shape or a.tobytes() != b.tobytes():
+                    apart = float(np.max(np.abs(_wide([a])[0] - _wide([b])[0]))) if a.shape == b.shape else math.inf
+                    name = truth.derivative_name(output)
+                    return _worded(FAIL, f"{what} in {name}, up to {apart:.3g} apart: it changes from call to call")
+        return _passed(sum(a.size for a in results[0]))
+
+    def unchanged(self) -> Judgement:
+        arrays = self.on_device([*self.inputs, *self.u])
+        before = [self.session.to_numpy(a).tobytes() for a in arrays]
+        count = len(self.inputs)
+        value, pullback = self.op(self.session.xp, *arrays[:count], **self.parameters)
+        forward = [self.session.to_numpy(v) for v in _listed(value)]
+        self.session.wait(_listed(pullback(*arrays[count:])))
+        after = [self.session.to_numpy(a).tobytes() for a in arrays]
+        names = [*self.op.inputs, *(f"the cotangent of {o}" for o in self.op.outputs[: self.values])]
+        written = [n for n, a, b in zip(names, before, after, strict=True) if a != b]
+        for name, old, new in zip(self.op.outputs, forward, _listed(value), strict=False):
+            if old.tobytes() != self.session.to_numpy(new).tobytes():
+                written.append(name)
+        if written:
+            return _worded(FAIL, f"inputs changed: the operation writes into {', '.join(written)}")
+        return _passed(sum(a.size for a in (*self.inputs, *self.u)))
+
+    def batch(self, symbol: str) -> Judgement:
+        signature = self.op.signature
+        count = next(
+            a.shape[s.index(symbol)] for a, s in zip(self.inputs, signature.inputs, strict=True) if symbol in s
+        )
+        whole, bounds = _wide(self.run(self.inputs, self.u)), self.bounds(self.inputs, self.u)
+        parts, of_parts = [], []
+        for item in range(count):
+            inputs = _items(self.inputs, signature.inputs, symbol, item)
+            cotangents = _items(self.u, signature.outputs, symbol, item)
+            parts.append(_wide(self.run(inputs, cotangents)))
+            of_parts.append(self.bounds(inputs, cotangents))
+        given = dict(zip(self.op.inputs, signature.inputs, strict=True))
+        shapes = [*signature.outputs, *(given[name] for name in self.op.gradients)]
+        wanted = []
+        for i, shape in enumerate(shapes):
+            # An input that all items share has the sum of their gradients.
+            join = _stacked(shape.index(symbol)) if symbol in shape else _summed
+            items = [
+                replace(b[i], value=p[i], rest=0 * p[i], hull=0 * p[i]) for p, b in zip(parts, of_parts, strict=True)
+            ]
+            wanted.append(_about(join([r.value for r in items]), (1, bounds[i]), (1, _joined_bounds(items, join))))
+        return self.judged(whole, wanted)
+
+    def transpose(self, name: str) -> Judgement:
+        number = self.op.inputs.index(name)
+        rng = np.random.default_rng(number)
+        v = _small_integers(rng, self.inputs[number].shape)
+        moved = [a if i != number else v for i, a in enumerate(self.inputs)]
+        place = self.values + self.op.gradients.index(name)
+        gradient, of_gradient = self.run(self.inputs, self.u)[place], self.bounds(self.inputs, self.u)[place]
+        values, of_values = self.run(moved, self.u)[: self.values], self.bounds(moved, self.u)[: self.values]
+        pairs = [*zip(values, self.u, of_values, strict=True)]
+        left = _dot([(x, u) for x, u, _ in pairs])
+        right = _dot([(gradient, v)])
+        # The two sums are made of products that may round in float64 themselves.
+        size = _dot([(np.abs(x), np.abs(u)) for x, u, _ in pairs]) + _dot([(np.abs(gradient), np.abs(v))])
+        bound, probable = (
+            _dot([(getattr(b, part), np.abs(u)) for _, u, b in pairs])
+            + _dot([(getattr(of_gradient, part), np.abs(v))])
+            + 2.0**-52 * size
+            for part in ("bound", "probable")
+        )
+        zero = np.zeros(())
+        reference = Reference(np.asarray(right), zero, np.asarray(bound), np.asarray(probable), zero)
+        found = judge(np.asarray(left), reference, self.dtype)
+        if found.verdict == FAIL:
+            return replace(
+                found, reason=f"v in place of {name}: ⟨Jv, u⟩ = {left:.6g}, ⟨v, Jᵀu⟩ = {right:.6g}; {found.reason}"
+            )
+        return found
+
+    def judged(self, outputs: Sequence[np.ndarray], wanted: Sequence[Reference]) -> Judgement:
+        """Judge the gradients alone: the values do not know of the cotangent."""
+        found = []
+        for name, output, reference in list(zip(self.op.outputs, outputs, wanted, strict=True))[self.values :]:
+            one = judge(np.asarray(output, dtype=np.float64), reference, self.dtype)
+            named = f"{truth.derivative_name(name)}: {one.reason}"
+            found.append(replace(one, reason=named if one.reason and one.verdict != PASS else ""))
+        return _joined(found)
+
+
+def _small_integers(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return np.asarray(rng.choice([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0], shape))
+
+
+def _wide(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    return [np.asarray(a, dtype=np.float64) for a in arrays]
+
+
+def _listed(found: Any) -> list[Any]:
+    return list(found) if isinstance(found, tuple | list) else [found]
+
+
+def _about(value: np.ndarray, *terms: tuple[float, Reference]) -> Reference:
+    """What a combination of results should be, with the sum of their bounds."""
+    form = FORMATS["float64"]
+    host = 8 * form.unit_roundoff * sum(abs(k) * np.abs(r.value) for k, r in terms)
+    bound, probable = (sum(k * getattr(r, part) for k, r in terms) + host for part in ("bound", "probable"))
+    zero = np.zeros(value.shape)
+    return Reference(value, zero, np.asarray(bound), np.asarray(probable), zero)
+
+
+def _stacked(axis: int) -> Callable[[Sequence[np.ndarray]], np.ndarray]:
+    return lambda items: np.concatenate(items, axis=axis)
+
+
+def _summed(items: Sequence[np.ndarray]) -> np.ndarray:
+    return np.asarray(np.sum(items, axis=0))
+
+
+def _joined_bounds(items: Sequence[Reference], join: Callable[[Sequence[np.ndarray]], np.ndarray]) -> Reference:
+    parts = ("value", "rest", "bound", "probable", "hull")
+    return Reference(*(join([getattr(r, part) for r in items]) for part in parts))
+
+
+def _dot(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    products = (np.asarray(a, dtype=np.float64) * b for a, b in pairs)
+    return math.fsum(itertools.chain.from_iterable(p.flat for p in products))
+
+
+def _joined(judgements: Iterable[Judgement]) -> Judgement:
+    """Several judgements as one: the worst verdict, the largest figures, and what the worst of them says."""
+    found: list[Judgement] = list(judgements)
+    order = [FAIL, INCONCLUSIVE]
+    worst = min(found, key=lambda j: (order.index(j.verdict) if j.verdict in order else len(order), -j.ratio))
+    return replace(
+        worst,
+        max_abs_error=max(j.max_abs_error for j in found),
+        noticeable=max(j.noticeable for j in found),
+        compared=sum(j.compared for j in found),
+    )
+
+
+def _passed(compared: int) -> Judgement:
+    return Judgement(PASS, 0.0, 0.0, 0.0, 0.0, compared, "")
+
+
+def _worded(verdict: str, reason: str) -> Judgement:
+    nan = float("nan")
+    return Judgement(verdict, float("inf") if verdict == FAIL else nan, nan, nan, nan, 0, reason)
