@@ -32,7 +32,7 @@ FLAGS = {
     "threads-unverified": "the framework reports another number of threads than it was given",
     "preempted": "in one block of five or more, threads were ready and had no processor for a tenth of the time",
     "throttled": "the clock fell by more than 10 %, or the GPU's driver gave a reason for slowing down",
-    "above-roof": "faster than the roof allows: the cost model or the peak is wrong, or a cache helped",
+    "above-roof": "faster than the roof allows: the cost model or a peak is wrong",
     "no-cost": "there is no cost model for it",
     "died": "a worker died at it in one round; the time is from the others",
 }
@@ -124,8 +124,8 @@ class Peaks:
                 key = (e["device"], e["threads"], e["precision"], dtype)
                 rates[key] = max(rate, rates.get(key, 0.0))
             place, found = (e["device"], e["threads"]), e["bandwidth"]
-            if found and found["bytes_per_s"] > bandwidth.get(place, {"bytes_per_s": 0})["bytes_per_s"]:
-                bandwidth[place] = found
+            if found:
+                bandwidth[place] = _better(found, bandwidth.get(place))
         return cls(rates, bandwidth)
 
     def to_json(self) -> Event:
@@ -137,6 +137,18 @@ class Peaks:
             ],
             "bandwidth": [{"device": d, "threads": t, **v} for (d, t), v in self.bandwidth.items()],
         }
+
+
+def _better(found: Event, known: Event | None) -> Event:
+    """Return the best of two measurements of bandwidth, size by size."""
+    if known is None:
+        return found
+    best = max(found, known, key=lambda one: one["bytes_per_s"])
+    sizes = dict(sorted((size, rate) for one in (found, known) for size, rate in one["by_size"]))
+    rates = {
+        size: max(rate for one in (found, known) for other, rate in one["by_size"] if other == size) for size in sizes
+    }
+    return {**best, "by_size": [[size, rate] for size, rate in rates.items()]}
 
 
 def _summary_row(
@@ -276,7 +288,7 @@ def _roof(cell: Cell, seconds: float, peaks: Peaks, protocol: Protocol) -> tuple
     band = peaks.bandwidth.get((cell.device, cell.threads))
     if rate is None or band is None:
         return values, []
-    roof = roofline.place(seconds, flops, moved, rate, band["bytes_per_s"])
+    roof = roofline.place(seconds, flops, moved, rate, roofline.bandwidth_at(band["by_size"], moved))
     flags = ["above-roof"] if roof.percent > protocol.roof_percent_limit else []
     return {**values, "roof_percent": roof.percent, "bound": roof.binds}, flags
 

@@ -62,14 +62,24 @@ def _read(path: str | Path) -> str:
         return ""
 
 
+def _caches() -> dict[int, int]:
+    """Return the size in bytes of each level of cache that processor 0 sees."""
+    found: dict[int, int] = {}
+    for index in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
+        level, size = _read(index / "level"), re.fullmatch(r"(\d+)([KMG]?)", _read(index / "size"))
+        if level.isdigit() and size and _read(index / "type") != "Instruction":
+            found[int(level)] = int(size[1]) * {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}[size[2]]
+    return found
+
+
 def last_cache_bytes() -> int:
     """Return the size of the last level of cache that processor 0 sees; 32 MiB where it is not said."""
-    sizes = []
-    for index in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
-        text = _read(index / "size")
-        if match := re.fullmatch(r"(\d+)([KMG]?)", text):
-            sizes.append(int(match[1]) * {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}[match[2]])
-    return max(sizes, default=2**25)
+    return max(_caches().values(), default=2**25)
+
+
+def private_cache_bytes() -> int:
+    """Return the size of the second level of cache, which a core has to itself; 256 KiB where it is not said."""
+    return _caches().get(2, 2**18)
 
 
 def processor() -> str:

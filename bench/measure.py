@@ -380,9 +380,11 @@ class Conductor:
         return next((e["calls"] for e in self._answers() if e["cell"] == index and "calls" in e), None)
 
     def _peaks_wanted(self, item: Work) -> Event | None:
-        found = [e for e in self.events if e["event"] == "peaks"]
+        if item.twin or item.round >= self.protocol.peak_rounds:
+            return None
+        found = [e for e in self.events if e["event"] == "peaks" and e["round"] == item.round]
         here = [e for e in found if (e["device"], e["threads"]) == (item.device, item.threads)]
-        if any(e["backend"] == item.backend and e["precision"] == item.precision for e in here) or item.twin:
+        if any(e["backend"] == item.backend and e["precision"] == item.precision for e in here):
             return None
         dtypes = sorted({c.dtype for i in item.cells for c in [self.plan.cells[i]]})
         return {"dtypes": dtypes, "bandwidth": not any(e["bandwidth"] for e in here)}

@@ -74,6 +74,15 @@ class Protocol:
     peak_product_device_flops: float = _because(
         1e12, "The same on an accelerator: side 8000 fills its multiprocessors."
     )
+    peak_patience_s: float = _because(1.0, "A product that would take longer is not tried; a smaller one is the peak.")
+    peak_rounds: int = _because(
+        2, "Rounds in which peaks are measured: one process may be disturbed, and a roof that is too low accuses."
+    )
+    peak_smallest_bytes: int = _because(
+        2**14,
+        "The smallest arrays of the bandwidth test, three of which fill a first-level cache of 48 KiB; from there to "
+        "the largest in steps of 4, because what fits a cache has the bandwidth of that cache.",
+    )
     peak_caches: float = _because(
         4.0, "Arrays of the bandwidth test over the last cache, as STREAM demands (McCalpin, run rules)."
     )
@@ -105,7 +114,7 @@ QUICK = Protocol(
     other_blocks=3,
     twins=2,
     peak_s=0.1,
-    peak_array_bytes=2**27,
+    peak_array_bytes=2**25,
     memory=False,
     share_compiled=True,
 )

@@ -1,10 +1,10 @@
-"""What the machine could do at best: the rate of a large product, and the bandwidth of a copy and a triad."""
+"""What the machine could do at best: the rate of a large product, and the bandwidth at every size of its data."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,19 +18,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bandwidth:
-    """How fast memory is, and on what that was found."""
+    """How fast memory is, as a function of how much of it is used."""
 
     bytes_per_s: float
+    """On the largest arrays."""
     array_bytes: int
+    """Of one of the largest arrays."""
     in_cache: bool
-    """Whether the arrays were smaller than the protocol demands, so that a cache may have helped."""
+    """Whether the largest arrays were smaller than the protocol demands, so that a cache may have helped."""
+    by_size: Sequence[tuple[int, float]] = ()
+    """(bytes in use, bytes per second), smallest first: what fits a cache has the cache's bandwidth."""
 
 
-def _best(call: Callable[[], Any], limit_s: float) -> float:
+def bandwidth_at(by_size: Sequence[Sequence[float]], used_bytes: float) -> float:
+    """Return the bandwidth in bytes per second that is the roof of work that uses so many bytes.
+
+    It is the best that was seen at the next smaller size or any larger one: bandwidth falls as sizes grow, and a roof
+    that errs must err upwards.
+
+    Args:
+        by_size: (bytes in use, bytes per second), as in :class:`Bandwidth`.
+        used_bytes: what one call reads and writes.
+    """
+    smaller = max((size for size, _ in by_size if size <= used_bytes), default=0)
+    return max(rate for size, rate in by_size if size >= smaller)
+
+
+def _best(call: Callable[[], Any], limit_s: float, least: int = 3) -> float:
     call()
     durations: list[float] = []
     started = time.perf_counter()
-    while not durations or time.perf_counter() - started < limit_s:
+    while len(durations) < least or time.perf_counter() - started < limit_s:
         start = time.perf_counter()
         call()
         durations.append(time.perf_counter() - start)
@@ -43,71 +61,119 @@ def product_rate(session: Session, dtype: str, protocol: Protocol) -> float:
 
     wanted = protocol.peak_product_flops if session.device == "cpu" else protocol.peak_product_device_flops
     side = 8 * math.ceil((wanted / 2) ** (1 / 3) / 8)
-    # A small one first: where there is no fast product (float16 in NumPy) the large one would take minutes.
-    for n in (128, side):
+
+    def rate(n: int, limit_s: float, least: int) -> float:
         ones = session.to_device(np.ones((n, n)), dtype)
 
-        def multiply(matrix: Any = ones) -> None:
-            session.wait((matrix @ matrix,))
+        def multiply() -> None:
+            session.wait((ones @ ones,))
 
-        seconds = _best(multiply, 0.0 if n == 128 else protocol.peak_s)
-        if seconds * (side / n) ** 3 > 10 * protocol.peak_s:
-            break
-    return 2 * n**3 / seconds
+        return 2 * n**3 / _best(multiply, limit_s, least)
+
+    if session.device != "cpu":
+        return rate(side, protocol.peak_s, 3)
+    # A small one first: where there is no fast product (float16 in NumPy) the large one would take minutes. So small
+    # that no library shares it out among threads: on a busy machine they wait for each other a thousand times as long.
+    small = min(48, side)
+    best = rate(small, 0.0, 20)
+    if 2 * side**3 / best > protocol.peak_patience_s:
+        return max(best, rate(2 * small, 0.0, 3))
+    return max(best, rate(side, protocol.peak_s, 3))
 
 
 def bandwidth(session: Session, threads: int, protocol: Protocol) -> Bandwidth:
-    """Return the better of copy and triad, in bytes that have to move per second."""
+    """Return the best of reading, copying and a triad, in bytes that have to move per second, for a row of sizes."""
     return _host_bandwidth(threads, protocol) if session.device == "cpu" else _device_bandwidth(session, protocol)
 
 
 def _host_bandwidth(threads: int, protocol: Protocol) -> Bandwidth:
-    # With NumPy and Python threads, which copy without the lock: the roof is the machine's, whatever the framework.
-    import numpy as np
+    # With NumPy and Python threads, which work without the lock: the roof is the machine's, whatever the framework.
     import psutil
+    from threadpoolctl import threadpool_limits
 
     wanted = int(protocol.peak_caches * machine.last_cache_bytes())
-    size = min(wanted, protocol.peak_array_bytes, psutil.virtual_memory().available // 8)
-    count = size // 8 // threads
-    piece = 2**14  # 128 KiB: the intermediate product of the triad stays in the second-level cache
+    largest = min(wanted, protocol.peak_array_bytes, psutil.virtual_memory().available // 8)
+    by_size = []
+    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+        for array_bytes in _sizes(protocol.peak_smallest_bytes, largest):
+            # A private cache has as much bandwidth beside a busy neighbour as alone, and no hand-over of the lock.
+            alone = 3 * array_bytes // threads <= machine.private_cache_bytes()
+            used = 1 if alone else threads
+            limit_s = protocol.peak_s if array_bytes == largest else protocol.peak_s / 5
+            rate = _host_rate(pool, used, max(2, array_bytes // 8 // threads), limit_s) * threads / used
+            by_size.append((3 * array_bytes, rate))
+    return Bandwidth(by_size[-1][1], largest, largest < wanted, tuple(by_size))
+
+
+def _sizes(smallest: int, largest: int) -> list[int]:
+    count = max(0, math.ceil(math.log(largest / smallest, 4)))
+    return [*(smallest * 4**i for i in range(count)), largest]
+
+
+def _host_rate(pool: ThreadPoolExecutor, threads: int, count: int, limit_s: float) -> float:
+    """Return the best bytes per second of three kernels on three arrays of ``count`` numbers for each thread."""
+    import numpy as np
+
+    piece = 2**12  # 32 KiB: the intermediate product of the triad stays in the first-level cache
     arrays = [[np.ones(count) for _ in range(3)] for _ in range(threads)]
-    scratch = [np.ones(piece) for _ in range(threads)]
+    scratch = [np.ones(min(piece, count)) for _ in range(threads)]
+    # What one thread is given lasts long against the hand-over to it.
+    repeats = max(1, 2**22 // (8 * count))
+
+    def read(t: int) -> None:
+        a, b, _ = arrays[t]
+        for _ in range(repeats):
+            np.dot(a, b)
 
     def copy(t: int) -> None:
-        np.copyto(arrays[t][0], arrays[t][1])
+        a, b, _ = arrays[t]
+        for _ in range(repeats):
+            np.copyto(a, b)
 
     def triad(t: int) -> None:
         a, b, c = arrays[t]
-        for start in range(0, count, piece):
-            part = slice(start, min(start + piece, count))
-            product = scratch[t][: part.stop - part.start]
-            np.multiply(c[part], 3.0, out=product)
-            np.add(b[part], product, out=a[part])
+        for _ in range(repeats):
+            for start in range(0, count, piece):
+                part = slice(start, min(start + piece, count))
+                product = scratch[t][: part.stop - part.start]
+                np.multiply(c[part], 3.0, out=product)
+                np.add(b[part], product, out=a[part])
 
-    with ThreadPoolExecutor(threads) as pool:
+    def rate(kernel: Callable[[int], None], moved: int) -> float:
+        seconds = _best(lambda: list(pool.map(kernel, range(threads))), limit_s / 3)
+        return moved * count * 8 * threads * repeats / seconds
 
-        def rate(kernel: Callable[[int], None], moved: int) -> float:
-            return moved * count * 8 * threads / _best(lambda: list(pool.map(kernel, range(threads))), protocol.peak_s)
-
-        best = max(rate(copy, 2), rate(triad, 3))
-    return Bandwidth(best, size, size < wanted)
+    return max(rate(read, 2), rate(copy, 2), rate(triad, 3))
 
 
 def _device_bandwidth(session: Session, protocol: Protocol) -> Bandwidth:
+    # 256 MiB: several times the last cache of any accelerator there is (H200: 50 MB).
+    largest = 2**28
+    by_size = []
+    for array_bytes in _sizes(2**20, largest):
+        limit_s = protocol.peak_s if array_bytes == largest else protocol.peak_s / 5
+        by_size.append((3 * array_bytes, _device_rate(session, array_bytes // 4, limit_s)))
+    return Bandwidth(by_size[-1][1], largest, False, tuple(by_size))
+
+
+def _device_rate(session: Session, count: int, limit_s: float) -> float:
     import numpy as np
 
-    # 256 MiB: several times the last cache of any accelerator there is (H200: 50 MB).
-    count = 2**26
     a, b = (session.to_device(np.ones(count), "float32") for _ in range(2))
+    # The queue is kept full, as in a pipelined block, so that the launch of a small one is not what is measured.
+    repeats = max(1, 2**26 // count)
 
-    def copy() -> None:
-        session.wait((a * 3.0,))
+    def scale() -> None:
+        for _ in range(repeats):
+            last = a * 3.0
+        session.wait((last,))
 
     def add() -> None:
-        session.wait((a + b,))
+        for _ in range(repeats):
+            last = a + b
+        session.wait((last,))
 
-    rates = [moved * count * 4 / _best(call, protocol.peak_s) for call, moved in ((copy, 2), (add, 3))]
-    return Bandwidth(max(rates), count * 4, False)
+    return max(moved * count * 4 * repeats / _best(call, limit_s / 2) for call, moved in ((scale, 2), (add, 3)))
 
 
 @dataclass(frozen=True)

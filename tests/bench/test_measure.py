@@ -30,9 +30,11 @@ def cells(run, **wanted):
 
 
 def test_a_device_that_works_off_a_queue_is_timed_right(square):
-    (row,) = cells(measure(square, backend="fake_backends:QUEUE", variant="analytic", **ONE))
+    run = measure(square, backend="fake_backends:QUEUE", variant="analytic", **ONE)
+    (row,) = cells(run)
     assert row["min_s"] == pytest.approx(CALL_S, rel=0.05)
-    assert row["pipelined_s"] == pytest.approx(CALL_S, rel=0.25)
+    pipelined = run.samples[run.samples["kind"] == "pipelined"]
+    assert (pipelined["block_s"] / pipelined["calls"]).min() == pytest.approx(CALL_S, rel=0.05)
     assert row["dispatch_s"] < 0.2 * CALL_S
 
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import time
+
 import pytest
+from fast_protocol import FAST
 from multigrad.bench import plan as planning
 from multigrad.bench import roofline
 
@@ -69,3 +72,29 @@ def test_a_cell_is_laid_under_the_roof_that_binds():
     assert (product.binds, product.percent) == ("compute", pytest.approx(50))
     copy = roofline.place(1.0, flops=1e6, moved=8e9, flop_per_s=1e10, bytes_per_s=1e10)
     assert (copy.binds, copy.percent, copy.gbyte_per_s) == ("memory", pytest.approx(80), pytest.approx(8))
+
+
+def test_what_fits_a_cache_has_the_roof_of_that_cache():
+    by_size = [(1e5, 100e9), (1e6, 150e9), (1e7, 20e9), (1e8, 10e9)]
+    assert roofline.bandwidth_at(by_size, 2e5) == 150e9  # never lower than what was seen with more data
+    assert roofline.bandwidth_at(by_size, 2e6) == 150e9  # between two sizes the higher roof
+    assert roofline.bandwidth_at(by_size, 5e7) == 20e9
+    assert roofline.bandwidth_at(by_size, 1e12) == 10e9
+    assert roofline.bandwidth_at(by_size, 1) == 150e9
+
+
+def test_the_rate_of_a_product_is_not_that_of_a_small_one_which_waited():
+    class Session:
+        device = "cpu"
+        calls = 0
+
+        def to_device(self, array, dtype):
+            return array
+
+        def wait(self, arrays):
+            # Every small product is cheap but the first ones, which wait for a processor.
+            Session.calls += 1
+            if Session.calls < 5:
+                time.sleep(0.01)
+
+    assert roofline.product_rate(Session(), "float64", FAST) > 1e8
