@@ -404,10 +404,10 @@ def _one_case(
         judgement = judge(host, reference, dtype)
         if judgement.verdict == FAIL:
             yield "number", f"{what}: {judgement.reason}"
-    yield from _behaviour(session, pullback, arrays, gradients, first, known.arrays, count)
+    yield from behaviour(session, pullback, arrays, gradients, first, known.arrays, count)
 
 
-def _behaviour(
+def behaviour(
     session: Session,
     pullback: Callable[..., Any],
     arrays: Sequence[Any],
@@ -499,7 +499,7 @@ def kill_markdown(frame: pd.DataFrame) -> str:
         f"{len(mutants_in_all)} mutants of {frame['operation'].nunique()} operations; "
         f"{int(mutants_in_all['equivalent'].sum())} are shown equivalent by ball arithmetic.",
         "",
-        "| check | wrong gradients killed | share | of those with a wrong formula | share | correct operations rejected |",
+        "| check | wrong gradients killed | share | of those, wrong formulas | share | correct operations rejected |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for row in shares.to_dict("records"):

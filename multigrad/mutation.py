@@ -141,6 +141,8 @@ class Program:
         carried: Program | None = getattr(op.function, _PROGRAM, None)
         if carried is not None:
             return cls(carried.name, copy.deepcopy(carried.parts), carried.scope)
+        if op.function.__module__ == __name__:
+            raise BadInput(f"{op.name} has its mistake around the pullback, so its source does not show it")
         tree, start = _parsed(op.function, op.name)
         scope = {**op.function.__globals__, **inspect.getclosurevars(op.function).nonlocals}
         helpers = _reached(pullback_of(tree), op.function.__module__, scope)

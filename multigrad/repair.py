@@ -9,6 +9,8 @@ or else gives more of them than before and spoils none, is the answer. The likel
 from __future__ import annotations
 
 import ast
+import copy
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -187,6 +189,8 @@ def _insertions(node: ast.expr, conditions: Sequence[ast.expr]) -> Iterator[ast.
     yield transposed(node)
     yield from (_subscript(node, index) for index in ("[:, None]", "[None, :]", "[..., None]", "[..., ::-1, ::-1]"))
     yield from neighbours(node)
+    yield ast.BinOp(node, ast.Add(), transposed(node))
+    yield ast.BinOp(ast.BinOp(node, ast.Add(), transposed(node)), ast.Div(), ast.Constant(2))
     for number in (2, 0.5, 3, 4):
         yield ast.BinOp(ast.Constant(number), ast.Mult(), node)
     for condition in conditions:
@@ -212,7 +216,15 @@ def _factors(node: ast.expr, names: Sequence[str]) -> Iterator[ast.expr]:
 
 
 def _terms(node: ast.expr, names: Sequence[str]) -> Iterator[ast.expr]:
-    """Yield sums with a product of two names: a term that is missing."""
+    """Yield sums with a term that is missing: a weighted mean, or a product of two names."""
+    for name in names:
+        other = ast.Name(name, ast.Load())
+        for reduction, axis in itertools.product(("sum", "mean"), (0, -1)):
+            keywords = [ast.keyword("axis", ast.Constant(axis)), ast.keyword("keepdims", ast.Constant(True))]
+            total = _call(reduction, ast.BinOp(node, ast.Mult(), other))
+            total.keywords = keywords
+            yield ast.BinOp(node, ast.Sub(), total)
+            yield ast.BinOp(node, ast.Sub(), ast.BinOp(other, ast.Mult(), total))
     for i, first in enumerate(names):
         for second in names[i:]:
             product = ast.BinOp(ast.Name(first, ast.Load()), ast.Mult(), ast.Name(second, ast.Load()))
@@ -240,7 +252,8 @@ def _conditions(tree: ast.FunctionDef) -> list[ast.expr]:
             if node.func.attr in ("abs", "sign") and node.args:
                 condition = ast.Compare(node.args[0], [ast.Gt()], [ast.Constant(0)])
                 found[ast.unparse(condition)] = condition
-    return list(found.values())
+    # Copies: a candidate puts the condition around a node, which may be the condition's own.
+    return [copy.deepcopy(condition) for condition in found.values()]
 
 
 def _names(op: Operation, part: Part) -> list[str]:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .diagnosis import Evidence, diagnose, observed_conditions
+from .diagnosis import Evidence, diagnose, diagnose_calls, observed_conditions
 from .formats import FORMATS
 from .operation import BadInput, Operation
-from .repair import repair
+from .repair import Repair, repair
 from .verdict import FAIL, INCONCLUSIVE, PASS, Judgement, Reference
 
 if TYPE_CHECKING:
@@ -254,19 +254,21 @@ def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:
         return {"*": _unjudged(INCONCLUSIVE, str(error))}
     except Exception as error:  # noqa: BLE001 - whatever a person's formula raises is the verdict on it
         lacking = isinstance(error, AttributeError) and "exact has no" in str(error)
-        return {"*": _unjudged(INCONCLUSIVE if lacking else FAIL, f"raised {_words(error)}")}
-    refuted = [g for g in proof.gradients if not g.agrees]
+        change = None if lacking else _change(op, size, case.seed, regime)
+        return {
+            "*": _unjudged(
+                INCONCLUSIVE if lacking else FAIL, f"raised {_words(error)}{f'; {change}' if change else ''}"
+            )
+        }
+    refuted = [g for g in proof.gradients if not g.passed]
     reasons = _why_wrong(op, size, case.seed, regime, refuted) if refuted else {}
     return {f"{g.name}_bar": _judged(g, proof.kind, reasons) for g in proof.gradients}
 
 
 def _judged(gradient: GradientProof, kind: str, reasons: Mapping[str, str]) -> Judgement:
     output = f"{gradient.name}_bar"
-    if not gradient.agrees:
-        return _unjudged(FAIL, reasons[output], gradient)
     if not gradient.passed:
-        what = "linear in the cotangent" if gradient.zero else "zero for a zero cotangent"
-        return _unjudged(FAIL, f"{derivative_name(output)} is not {what}", gradient)
+        return _unjudged(FAIL, reasons[output], gradient)
     how = kind if kind.startswith(("proven", "certified")) else "certified at 1 point"
     return Judgement(PASS, 0.0, 0.0, 0.0, gradient.width, gradient.compared, how)
 
@@ -281,26 +283,58 @@ def _why_wrong(
     op: Operation, size: Mapping[str, Any], seed: int, regime: str, gradients: Sequence[GradientProof]
 ) -> dict[str, str]:
     """Name the mistake in each gradient that was refuted, by output."""
-    reasons = {f"{g.name}_bar": f"{derivative_name(g.name + '_bar')}: {g.reason or 'differs'}" for g in gradients}
     _, parameters = op.split(size)
     arrays = dtype_arrays(op, size, seed, regime, "float64")
+    # A pullback that misbehaves gives wrong numbers too, which would lead astray.
+    calls = diagnose_calls(op, parameters, arrays)
+    if calls:
+        return {f"{g.name}_bar": f"{derivative_name(g.name + '_bar')}: {calls}" for g in gradients}
     true = {name: high for name, high, _ in true_gradients(op, arrays, parameters, op.outputs)}
-    try:
-        balls = certified(op, arrays, parameters)
-    except Unknown:
-        return reasons
+    found = _found(op, arrays, parameters)
     change = repair(op, parameters, arrays, true) if true else None
+    reasons = {}
     for gradient in gradients:
         output = f"{gradient.name}_bar"
-        name = derivative_name(output)
-        if output in true:
-            evidence = _evidence(op, size, arrays, true, output, halves(balls[op.outputs.index(output)])[0])
-            reasons[output] = diagnose(evidence)
-        elif not gradient.reason:
-            reasons[output] = f"{name} differs from the derivative by {gradient.disagreement:.3g} of its size"
+        reasons[output] = _disagreement(gradient)
+        if output in true and output in found and not gradient.agrees:
+            reasons[output] = diagnose(_evidence(op, size, arrays, true, output, found[output]))
         if change:
             reasons[output] += f"; {change}"
     return reasons
+
+
+def _disagreement(gradient: GradientProof) -> str:
+    name = derivative_name(f"{gradient.name}_bar")
+    if gradient.reason:
+        return f"{name}: {gradient.reason}"
+    if gradient.agrees:
+        return f"{name} is not {'linear in the cotangent' if gradient.zero else 'zero for a zero cotangent'}"
+    return f"{name} differs from the derivative by {gradient.disagreement:.3g} of its size"
+
+
+def _found(op: Operation, arrays: Sequence[np.ndarray], parameters: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return what the pullback gives, by output: from ball arithmetic, or where that has no value from NumPy."""
+    try:
+        balls = certified(op, arrays, parameters)
+        return {output: halves(ball)[0] for output, ball in zip(op.outputs, balls, strict=True)}
+    except Unknown:
+        try:
+            with np.errstate(all="ignore"):
+                numbers = op.analytic(np, parameters)(*arrays)
+        except Exception:  # noqa: BLE001 - then nothing is known of it
+            return {}
+        return {output: np.asarray(a, dtype=np.float64) for output, a in zip(op.outputs, numbers, strict=True)}
+
+
+def _change(op: Operation, size: Mapping[str, Any], seed: int, regime: str) -> Repair | None:
+    """Look for the change that mends a pullback which raises."""
+    _, parameters = op.split(size)
+    try:
+        arrays = dtype_arrays(op, size, seed, regime, "float64")
+        true = {name: high for name, high, _ in true_gradients(op, arrays, parameters, op.outputs)}
+    except Exception:  # noqa: BLE001 - then it is the forward part that raises
+        return None
+    return repair(op, parameters, arrays, true) if true else None
 
 
 def _evidence(

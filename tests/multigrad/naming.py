@@ -1,0 +1,79 @@
+"""Does the diagnosis name the mistake? For each kind of mutant, what the sentence must say."""
+
+import array_api_compat.numpy as xp
+import numpy as np
+
+from multigrad import truth
+from multigrad.backend import backend
+from multigrad.diagnosis import Evidence, diagnose
+from multigrad.kill import behaviour
+from multigrad.truth import Case
+from multigrad.verdict import judge
+
+WORDS = {
+    "double-factor": ["2 × the true", "factor"],
+    "halve-factor": ["0.5 × the true"],
+    "flip-sign": ["sign"],
+    "zero-gradient": ["zero everywhere"],
+    "relative-error": ["relative error of 1e-06"],
+    "one-wrong-entry": ["one entry only"],
+    "ignore-cotangent": ["cotangent"],
+    "lower-precision": ["lower precision"],
+    "narrow-dtype": ["lower precision", "dtype"],
+    "second-call": ["call to call", "second call"],
+    "change-inputs": ["changed"],
+    "shared-buffer": ["overwrote"],
+    "rotated": ["rotated by 180°"],
+    "shifted": ["shifted by 1"],
+    "reordered": ["transpose"],
+    "symmetric": ["symmetric part"],
+    "keep-mean": ["mean"],
+    "lose-outer-product": ["rank one"],
+    "wrong-row": ["one row only"],
+    "wrong-block": ["one block only"],
+    "not-summed": ["not summed"],
+    "not-a-number": ["not finite"],
+    "drop-factor": ["factor of the cotangent is missing", "a factor is missing"],
+    "swap-results": ["swapped"],
+    "lose-mask": ["mask"],
+    "invert-mask": ["mask"],
+    "invert-comparison": ["mask"],
+    "drop-transpose": ["transpose"],
+    "extra-transpose": ["transpose"],
+    "mean-for-sum": ["factor n =", "factor c =", "factor d =", "factor m =", "factor k =", "factor b ="],
+    "other-axis": ["summed over axis"],
+}
+"""Kind → words, one of which must stand in the sentence; kinds without words must be told the line."""
+
+
+def sentence(op, mutant, size="tiny"):
+    """Return what the tool says about a mutant; nothing where the formula and the numbers are right."""
+    case = Case("", op.name, op.size(size), "gaussian", "float64", 0)
+    judged = truth.judge_formula(mutant.operation, case)
+    said = [j.reason for j in judged.values() if j.verdict == "FAIL"]
+    return " | ".join(said) if said else _of_numbers(op, mutant, case)
+
+
+def _of_numbers(op, mutant, case):
+    known = truth.find(op, case)
+    session = backend("numpy").open("cpu")
+    parameters = op.split(case.size)[1]
+    arrays = [a.copy() for a in known.arrays]
+    count = len(op.inputs)
+    _, pullback = mutant.operation(xp, *arrays[:count], **parameters)
+    found = pullback(*arrays[count:])
+    found = list(found) if isinstance(found, tuple) else [found]
+    first = [np.array(g) for g in found]
+    references = known.references[-len(op.gradients) :]
+    said = [s for _, s in behaviour(session, pullback, arrays, found, first, known.arrays, count)]
+    for name, gradient, r in zip(op.gradients, first, references, strict=True):
+        if judge(gradient, r, "float64").verdict == "FAIL":
+            said.append(diagnose(Evidence(f"∂f/∂{name}", np.asarray(gradient, float), r.value, r.bound)))
+    return " | ".join(said)
+
+
+def is_named(mutant, said):
+    """Tell whether a sentence names the mistake: in words, or by the line with the change that mends it."""
+    if mutant.line and f"line {mutant.line}: with" in said:
+        return True
+    return any(word in said for word in WORDS.get(mutant.kind, ()))
