@@ -1,8 +1,12 @@
-"""Two runs, cell by cell: faster, slower, same or unclear; and what is new, gone, broken or fixed."""
+"""Two runs, or two sides of one, cell by cell: faster, slower, same or unclear; and what is new, gone, broken or fixed.
+
+Markdown for a pull request is made of the same rows: :func:`markdown`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +15,7 @@ from multigrad.operation import BadInput
 
 from . import statistics
 from .protocol import FULL
-from .store import KEY, Run, load_run, to_frame
+from .store import KEY, RUN, Run, load_run, read_info, to_frame
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +53,12 @@ class ComparisonRow:
     margin: float = _doc("How far from 1 the whole interval must lie: the larger of 5 % and twice the noise floor.")
     flags: str = _doc("Flags of either run; a flagged cell is `unclear` at best where it would be faster or slower.")
     reason: str = _doc("Why there is no ratio, or `forced` where the fingerprints differ.")
+    before: str = _doc("Which side is before: the name of a run, or the value of the column that differs.")
+    after: str = _doc("Which side is after.")
 
+
+WORDS = ("new failure", "slower", "missing", "unclear", "not comparable", "new", "fixed", "faster", "same")
+"""Every word, what wants attention first."""
 
 REGRESSIONS = ("slower", "new failure")
 """The words for which a gate exits with 2."""
@@ -65,8 +74,37 @@ def fingerprint(info: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Return how two runs differ: for what they are refused, and what is only noted.
+
+    Another version of a framework is noted: to see what it changes is what many comparisons are made for.
+    """
+    refused = _unequal(fingerprint(before), fingerprint(after))
+    noted = _unequal(_circumstances(before), _circumstances(after))
+    return refused, noted
+
+
+def _unequal(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    names = dict.fromkeys([*before, *after])
+    return [
+        f"{name}: {before.get(name)!r} before, {after.get(name)!r} after"
+        for name in names
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _circumstances(info: Mapping[str, Any]) -> dict[str, Any]:
+    host = info["host"]
+    protocol = info.get("protocol", {})
+    versions = {name: version for name, version in info.get("versions", {}).items() if name != "multigrad"}
+    chosen = {what: protocol.get(what) for what in ("rounds", "process_s", "block_s")}
+    return {**{what: host.get(what) for what in ("python", "system")}, **versions, **chosen}
+
+
 def compare(before: Path | Run, after: Path | Run, *, force: bool = False) -> pd.DataFrame:
     """Compare two runs and return one row per cell, with the columns of :class:`ComparisonRow`.
+
+    ``frame.attrs["noted"]`` lists the differences that do not forbid a comparison, such as versions.
 
     Args:
         before: a run or its folder.
@@ -77,55 +115,235 @@ def compare(before: Path | Run, after: Path | Run, *, force: bool = False) -> pd
         BadInput: a run cannot be read, or the fingerprints differ and ``force`` is not set.
     """
     old, new = (run if isinstance(run, Run) else load_run(run) for run in (before, after))
-    differences = [
-        f"{name}: {a!r} before, {b!r} after"
-        for (name, a), b in zip(fingerprint(old.info).items(), fingerprint(new.info).values(), strict=True)
-        if a != b
-    ]
-    if differences and not force:
-        raise BadInput(f"the runs are not of a kind ({'; '.join(differences)}); --force compares and marks them")
+    refused, noted = differences(old.info, new.info)
+    if refused and not force:
+        raise BadInput(f"the runs are not of a kind ({'; '.join(refused)}); --force compares and marks them")
     floor = max(old.noise_floor or 0.0, new.noise_floor or 0.0)
-    sides = [_by_key(run) for run in (old, new)]
-    blocks = [_blocks(run) for run in (old, new)]
-    mark = f"forced: {'; '.join(differences)}" if differences else ""
-    rows = []
-    for key in dict.fromkeys([*sides[0], *sides[1]]):
-        pair = [side.get(key) for side in sides]
-        if all(row is None or row["verdict"] in ("UNAVAILABLE", "GAP") for row in pair):
-            continue
-        rows.append(_row(key, pair[0], pair[1], [b.get(key, []) for b in blocks], floor, mark))
-    return to_frame(rows, ComparisonRow)
+    columns = _matched(old, new) if refused else KEY
+    mark = f"forced: {'; '.join(refused)}" if refused else ""
+    sides = (Side.of(old, columns, _name(old, "before")), Side.of(new, columns, _name(new, "after")))
+    frame = _compared(sides, floor, mark)
+    frame.attrs["noted"] = noted
+    return frame
+
+
+def _name(run: Run, otherwise: str) -> str:
+    return run.folder.name if run.folder is not None else otherwise
+
+
+def _matched(old: Run, new: Run) -> tuple[str, ...]:
+    """Return the columns by which cells are matched: not the threads or precision where all of them changed."""
+    changed = [
+        name
+        for name in ("threads", "precision")
+        if old.summary[name].nunique() == new.summary[name].nunique() == 1
+        and old.summary[name].iloc[0] != new.summary[name].iloc[0]
+    ]
+    return tuple(name for name in KEY if name not in changed)
+
+
+def within(run: Path | Run, column: str, before: Any, after: Any) -> pd.DataFrame:
+    """Compare two variants, modes, backends, dtypes … of one run, cell by cell.
+
+    The rows have the columns of :class:`ComparisonRow`; the column that differs holds the value after.
+
+    Args:
+        run: a run or its folder.
+        column: one of the columns that make a cell, such as ``variant``.
+        before: its value on one side, such as ``autodiff``.
+        after: on the other, such as ``analytic``.
+
+    Raises:
+        BadInput: no such column, or no cell with such a value.
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    if column not in KEY:
+        raise BadInput(f"no column {column!r} to compare by; there are {', '.join(KEY)}")
+    sides = []
+    for value in (before, after):
+        mine = run.summary[run.summary[column].astype(str) == str(value)]
+        if mine.empty:
+            there = ", ".join(dict.fromkeys(run.summary[column].astype(str)))
+            raise BadInput(f"no cell has {column} {value!r}; there are {there}")
+        samples = run.samples[run.samples[column].astype(str) == str(value)]
+        side = Run(run.folder, run.info, mine, samples)
+        sides.append(Side.of(side, tuple(name for name in KEY if name != column), str(value)))
+    return _compared((sides[0], sides[1]), run.noise_floor or 0.0, "")
+
+
+def find_run(reference: str | Path, root: Path = Path("results")) -> Path:
+    """Return the folder of a run, given as such or as the commit (or the first digits of it) that it measured.
+
+    Raises:
+        BadInput: there is no such folder, and no run below ``root`` that measured such a commit.
+    """
+    if Path(reference).is_dir():
+        return Path(reference)
+    found = []
+    text = str(reference).lower()
+    if len(text) >= 4 and not set(text) - set("0123456789abcdef"):
+        for path in Path(root).glob(f"*/*/{RUN}"):
+            info = read_info(path.parent)
+            if str(info.get("git", {}).get("commit", "")).startswith(text):
+                found.append((info["started"], path.parent))
+    if not found:
+        raise BadInput(f"no folder {reference}, and no run below {root} that measured a commit of that name")
+    return max(found)[1]
+
+
+def parse_words(text: str) -> tuple[str, ...]:
+    """Return the words of ``--fail-on``: separated by commas, a hyphen for a space; ``none`` is no word at all.
+
+    Raises:
+        BadInput: a word that no comparison says.
+    """
+    words = [word.strip().replace("-", " ") for word in text.split(",") if word.strip()]
+    if words == ["none"]:
+        return ()
+    for word in words:
+        if word not in WORDS:
+            raise BadInput(f"no comparison says {word!r}; there are {', '.join(WORDS)}, none")
+    return tuple(words)
+
+
+def failing(frame: pd.DataFrame, fail_on: Iterable[str] = REGRESSIONS) -> pd.DataFrame:
+    """Return the rows for which a gate ends with exit code 2: those with one of the words."""
+    return frame[frame["word"].isin(list(fail_on))]
+
+
+def geometric_means(frame: pd.DataFrame, by: Sequence[str] = ("backend", "mode")) -> pd.DataFrame:
+    """Return the geometric mean of the ratios, with how many cells it is of and how many are left out.
+
+    Cells without a ratio and flagged ones are left out. One row for each group; the last one, ``all``, is of all cells.
+
+    Returns:
+        The columns of ``by``, ``geometric_mean`` (after over before; NaN without a cell), ``cells``, ``excluded``.
+    """
+    import numpy as np
+    import pandas as pd
+
+    def row(names: Sequence[Any], rows: pd.DataFrame) -> dict[str, Any]:
+        used = rows[rows["ratio"].notna() & (rows["flags"].map(_text) == "")]
+        mean = float(np.exp(np.log(used["ratio"]).mean())) if len(used) else math.nan
+        figures = {"geometric_mean": mean, "cells": len(used), "excluded": len(rows) - len(used)}
+        return {**dict(zip(by, names, strict=True)), **figures}
+
+    found = [row(names, rows) for names, rows in frame.groupby(list(by), sort=False)]
+    return pd.DataFrame([*found, row(["all"] * len(by), frame)])
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def markdown(frame: pd.DataFrame, *, title: str = "Benchmark") -> str:
+    """Return a comparison as Markdown for a pull request: what wants attention in a table, the rest folded away."""
+    counts = frame["word"].value_counts()
+    said = ", ".join(f"{counts[word]} {word}" for word in WORDS if word in counts)
+    parts = [f"### {_escaped(title)}", f"{len(frame)} cells: {said or 'none'}."]
+    noted = frame.attrs.get("noted", [])
+    if noted:
+        parts.append(f"Noted: {_escaped('; '.join(noted))}.")
+    order = {word: i for i, word in enumerate(WORDS)}
+    rows = sorted(frame.to_dict("records"), key=lambda row: order[row["word"]])
+    quiet = ("same", "unclear", "not comparable")
+    loud = [row for row in rows if row["word"] not in quiet]
+    rest = [row for row in rows if row["word"] in quiet]
+    if loud:
+        parts.append(_markdown_table(loud))
+    if rest:
+        names = ", ".join(word for word in quiet if word in counts)
+        parts.append(f"<details><summary>{len(rest)} cells: {names}</summary>\n\n{_markdown_table(rest)}\n\n</details>")
+    means = geometric_means(frame, ("backend", "mode"))
+    lines = ["| geometric mean of | after ÷ before | cells | left out |", "|---|--:|--:|--:|"]
+    for mean in means.to_dict("records"):
+        name = "all" if mean["backend"] == "all" else f"{mean['backend']} {mean['mode']}"
+        figure = "–" if math.isnan(mean["geometric_mean"]) else f"{mean['geometric_mean']:.3f}"
+        lines.append(f"| {_escaped(name)} | {figure} | {mean['cells']} | {mean['excluded']} |")
+    parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(rows: Sequence[Mapping[Any, Any]]) -> str:
+    lines = ["| cell | before | after | after ÷ before [95 %] | |", "|---|--:|--:|--:|---|"]
+    for row in rows:
+        where = row["backend"] if row["device"] == "cpu" else f"{row['backend']}/{row['device']}"
+        names = (row["operation"], row["variant"], row["mode"], where, row["dtype"], row["sizes"])
+        ratio = (
+            "–" if math.isnan(row["ratio"]) else f"{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]"
+        )
+        why = [f"**{row['word']}**" if row["word"] in REGRESSIONS else row["word"]]
+        why += [f"({_text(row['flags'])})"] if _text(row["flags"]) else []
+        why += [_text(row["reason"])] if _text(row["reason"]) else []
+        told = (" ".join(map(_escaped, names)), _time(row["before_s"]), _time(row["after_s"]), ratio)
+        lines.append(f"| {' | '.join(told)} | {why[0]} {_escaped(' '.join(why[1:]))} |")
+    return "\n".join(lines)
+
+
+def _time(seconds: float) -> str:
+    if math.isnan(seconds):
+        return "–"
+    scale, unit = next(((s, u) for s, u in ((1, "s"), (1e-3, "ms"), (1e-6, "µs")) if seconds >= s), (1e-9, "ns"))
+    return f"{seconds / scale:.3g} {unit}"
+
+
+def _escaped(text: str) -> str:
+    """Return a text that Markdown shows as it is, in a table too."""
+    text = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for sign in "\\`*_[]|#@":
+        # A name after @ would call somebody; #12 would link.
+        text = text.replace(sign, f"\\{sign}" if sign not in "@#" else f"{sign}\u2060")
+    return text
 
 
 Key = tuple[Any, ...]
 
 
-def _by_key(run: Run) -> dict[Key, dict[Any, Any]]:
-    return {tuple(row[k] for k in KEY): row for row in run.summary.to_dict("records")}
+@dataclass(frozen=True)
+class Side:
+    """One of two sides of a comparison."""
+
+    name: str
+    columns: tuple[str, ...]
+    """The columns that match a cell with its other."""
+    rows: Mapping[Key, Mapping[Any, Any]]
+    blocks: Mapping[Key, list[np.ndarray]]
+    """Seconds per call of the headline's blocks, one array for each process."""
+
+    @classmethod
+    def of(cls, run: Run, columns: tuple[str, ...], name: str) -> Side:
+        """Take a run's cells, matched by some columns."""
+        rows = {tuple(row[k] for k in columns): row for row in run.summary.to_dict("records")}
+        samples = run.samples[run.samples["twin"] == 0]
+        blocks: dict[Key, list[np.ndarray]] = {}
+        for group, frame in samples.groupby([*columns, "round"], sort=True):
+            key = tuple(group)[:-1]
+            mine = frame[frame["kind"] == rows[key]["headline"]] if key in rows else frame[:0]
+            if len(mine):
+                blocks.setdefault(key, []).append((mine["block_s"] / mine["calls"]).to_numpy())
+        return cls(name, columns, rows, blocks)
 
 
-def _blocks(run: Run) -> dict[Key, list[np.ndarray]]:
-    """Return seconds per call of the headline's blocks, one array for each process."""
-    headline = {key: row["headline"] for key, row in _by_key(run).items()}
-    samples = run.samples[run.samples["twin"] == 0]
-    found: dict[Key, list[np.ndarray]] = {}
-    for group, frame in samples.groupby([*KEY, "round"], sort=True):
-        key = tuple(group)[:-1]
-        mine = frame[frame["kind"] == headline.get(key)]
-        if len(mine):
-            found.setdefault(key, []).append((mine["block_s"] / mine["calls"]).to_numpy())
-    return found
+def _compared(sides: tuple[Side, Side], floor: float, mark: str) -> pd.DataFrame:
+    rows = []
+    for key in dict.fromkeys([*sides[0].rows, *sides[1].rows]):
+        pair = [side.rows.get(key) for side in sides]
+        if all(row is None or row["verdict"] in ("UNAVAILABLE", "GAP") for row in pair):
+            continue
+        known = {name: (pair[1] or pair[0] or {})[name] for name in KEY}
+        known |= {"before": sides[0].name, "after": sides[1].name}
+        rows.append(_row(known, pair[0], pair[1], [side.blocks.get(key, []) for side in sides], floor, mark))
+    return to_frame(rows, ComparisonRow)
 
 
 def _row(
-    key: Key,
-    before: dict[Any, Any] | None,
-    after: dict[Any, Any] | None,
+    known: Mapping[str, Any],
+    before: Mapping[Any, Any] | None,
+    after: Mapping[Any, Any] | None,
     blocks: list[list[np.ndarray]],
     floor: float,
     mark: str,
 ) -> ComparisonRow:
-    known = dict(zip(KEY, key, strict=True))
     times = [
         None if row is None or not processes else row["median_s"]
         for row, processes in zip((before, after), blocks, strict=True)

@@ -1,12 +1,23 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
 
 import numpy as np
 import pytest
 from fast_protocol import FAST
 from multigrad.bench import store
-from multigrad.bench.compare import REGRESSIONS, compare
+from multigrad.bench.compare import (
+    REGRESSIONS,
+    compare,
+    failing,
+    find_run,
+    geometric_means,
+    markdown,
+    parse_words,
+    within,
+)
 from multigrad.bench.measure import measure
 
 from multigrad import BadInput
@@ -111,3 +122,87 @@ def test_a_measured_run_is_the_same_as_itself(square, tmp_path):
     frame = compare(tmp_path / "run", tmp_path / "run")
     assert frame["ratio"].tolist() == [1.0]
     assert not set(frame["word"]) & set(REGRESSIONS)
+
+
+def test_two_variants_of_one_run_are_compared_cell_by_cell():
+    rows = [
+        summary_row("f", variant="autodiff", median_s=2e-3),
+        summary_row("f", variant="analytic", median_s=1e-3),
+        summary_row("g", variant="autodiff"),
+        summary_row("g", variant="analytic"),
+        summary_row("only", variant="analytic"),
+    ]
+    frame = within(run_of(rows, 3), "variant", "autodiff", "analytic")
+    assert dict(zip(frame["operation"], frame["word"], strict=True)) == {"f": "faster", "g": "same", "only": "new"}
+    assert set(frame["before"]) == {"autodiff"}
+    assert set(frame["variant"]) == {"analytic"}
+    with pytest.raises(BadInput, match="no cell has variant 'native'; there are autodiff, analytic"):
+        within(run_of(rows, 3), "variant", "native", "analytic")
+    with pytest.raises(BadInput, match="no column 'speed' to compare by"):
+        within(run_of(rows, 3), "speed", 1, 2)
+
+
+def test_runs_of_other_threads_are_matched_when_forced():
+    before, after = run_of([summary_row("f", threads=1)], 1), run_of([summary_row("f", threads=2)], 2)
+    after.info["threads"] = [2]
+    with pytest.raises(BadInput, match=r"threads: \[1\] before, \[2\] after"):
+        compare(before, after)
+    assert words(before, after, force=True) == {"f": "same"}
+
+
+def test_other_versions_are_noted_and_not_refused():
+    before, after = run_of([summary_row("f")], 1), run_of([summary_row("f")], 2)
+    before.info["versions"], after.info["versions"] = {"numpy": "2.1"}, {"numpy": "2.4"}
+    frame = compare(before, after)
+    assert frame.attrs["noted"] == ["numpy: '2.1' before, '2.4' after"]
+    assert "numpy: '2.1' before" in markdown(frame)
+
+
+def test_a_gate_fails_for_the_words_it_is_told():
+    before = run_of([summary_row("slow"), summary_row("goes")], 1)
+    frame = compare(before, run_of([summary_row("slow", median_s=1.2e-3)], 2))
+    assert failing(frame)["operation"].tolist() == ["slow"]
+    assert failing(frame, parse_words("missing"))["operation"].tolist() == ["goes"]
+    assert failing(frame, parse_words("none")).empty
+    assert parse_words("new-failure, slower") == ("new failure", "slower")
+    with pytest.raises(BadInput, match="no comparison says 'worse'"):
+        parse_words("worse")
+
+
+def test_the_geometric_mean_says_what_it_is_of():
+    before = run_of([summary_row("f"), summary_row("g"), summary_row("flagged", flags="preempted")], 1)
+    after = run_of(
+        [
+            summary_row("f", median_s=2e-3),
+            summary_row("g", median_s=0.5e-3),
+            summary_row("flagged", median_s=9e-3),
+        ],
+        2,
+    )
+    everything = geometric_means(compare(before, after)).iloc[-1]
+    assert everything["geometric_mean"] == pytest.approx(1, abs=0.02)
+    assert (everything["cells"], everything["excluded"]) == (2, 1)
+
+
+def test_markdown_for_a_pull_request_is_escaped():
+    before = run_of([summary_row("a|b_<script>@all")], 1)
+    after = run_of([summary_row("a|b_<script>@all", verdict="FAIL", median_s=None, reason="x\ny | `z` #12")], 2)
+    text = markdown(compare(before, after))
+    (line,) = [line for line in text.splitlines() if "new failure" in line and line.startswith("| a")]
+    assert re.sub(r"\\\|", "", line).count("|") == 6
+    assert "<script>" not in text
+    assert "@all" not in text
+    assert "#12" not in text
+    assert "1 new failure" in text
+
+
+def test_a_run_is_found_by_the_commit_it_measured(tmp_path):
+    for i, commit in enumerate(("abcd1234", "abcd1234", "ffff0000")):
+        folder = tmp_path / "here" / f"run{i}"
+        folder.mkdir(parents=True)
+        info = {"schema": store.SCHEMA, "git": {"commit": commit}, "started": f"2026-01-0{i + 1}"}
+        (folder / store.RUN).write_text(json.dumps(info))
+    assert find_run("abcd", tmp_path).name == "run1"
+    assert find_run(tmp_path / "here" / "run2", tmp_path).name == "run2"
+    with pytest.raises(BadInput, match="no folder 1234, and no run below"):
+        find_run("1234", tmp_path)
