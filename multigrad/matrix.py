@@ -562,7 +562,16 @@ class _Bench:
     structures: dict[str, Structure] = field(default_factory=dict)
 
     def check(self, cell: Cell, case: Case, op: Operation) -> Iterator[dict[str, Any]]:
-        """Compute and judge one cell."""
+        """Compute and judge one cell, and try the relations where it is the one for them."""
+        yield from self._cell(cell, case, op)
+        name, device = self.session.backend.name, self.session.device
+        gap = self.session.backend.gap(op.name, case.dtype, cell.mode, cell.variant, device)
+        if cell.relations and gap is None and case.dtype in self.session.dtypes:
+            for words, judgement in self._relations(case, op):
+                here = replace(case, regime=f"relation: {words}")
+                yield _row(here, cell, name, device, "*", judgement)
+
+    def _cell(self, cell: Cell, case: Case, op: Operation) -> Iterator[dict[str, Any]]:
         session, name, device = self.session, self.session.backend.name, self.session.device
         if cell.variant == "native" and session.native(op.name) is None:
             return  # nothing is missing: there is no other way to write it
@@ -589,8 +598,6 @@ class _Bench:
                 yield _row(case, cell, name, device, "*", _worded_judgement(FAIL, reason))
                 return
             yield from self._judged(cell, case, op, known, outputs)
-            if cell.relations:
-                yield from self._relations(cell, case, op)
 
     def _truth(self, case: Case, cell: Cell) -> truth.Truth:
         found = self.probed.get(case.dtype)
@@ -676,11 +683,11 @@ class _Bench:
         except (ArithmeticError, ValueError, IndexError, np.linalg.LinAlgError):
             return judgement  # the figures alone, rather than no verdict
 
-    def _relations(self, cell: Cell, case: Case, op: Operation) -> Iterator[dict[str, Any]]:
+    def _relations(self, case: Case, op: Operation) -> Iterator[tuple[str, Judgement]]:
         if case.reference not in self.structures:
             self.structures[case.reference] = structure(op, case.size, case.seed)
         degraded = case.dtype in self.probed and self.probed[case.dtype].degraded
-        found = relations(
+        yield from relations(
             self.session,
             op,
             case.size,
@@ -689,9 +696,6 @@ class _Bench:
             precision=self.precision if degraded else "strict",
             known=self.structures[case.reference],
         )
-        for words, judgement in found:
-            here = replace(case, regime=f"relation: {words}")
-            yield _row(here, cell, self.session.backend.name, self.session.device, "*", judgement)
 
 
 BOUNDLESS = ("wide", "cancellation", "huge", "tiny", "nonfinite")

@@ -190,7 +190,9 @@ class _Trial:
             if trace.any():
                 largest = float(np.max(np.abs(np.asarray(output, dtype=np.float64))))
                 where = f"{int(trace.sum())} of {trace.size} entries"
-                return _worded(FAIL, f"{truth.derivative_name(name)} is not zero in {where}, up to {largest:.3g}")
+                return _worded(
+                    FAIL, f"{truth.derivative_name(name)} is not zero in {where}, up to {largest:.3g}", trace.size
+                )
         return _passed(sum(o.size for o in outputs[self.values :]))
 
     def linear(self) -> Judgement:
@@ -215,7 +217,9 @@ class _Trial:
                 if a.shape != b.shape or a.tobytes() != b.tobytes():
                     apart = float(np.max(np.abs(_wide([a])[0] - _wide([b])[0]))) if a.shape == b.shape else math.inf
                     name = truth.derivative_name(output)
-                    return _worded(FAIL, f"{what} in {name}, up to {apart:.3g} apart: it changes from call to call")
+                    return _worded(
+                        FAIL, f"{what} in {name}, up to {apart:.3g} apart: it changes from call to call", a.size
+                    )
         return _passed(sum(a.size for a in results[0]))
 
     def unchanged(self) -> Judgement:
@@ -227,13 +231,14 @@ class _Trial:
         self.session.wait(_listed(pullback(*arrays[count:])))
         after = [self.session.to_numpy(a).tobytes() for a in arrays]
         names = [*self.op.inputs, *(f"the cotangent of {o}" for o in self.op.outputs[: self.values])]
+        entries = sum(a.size for a in (*self.inputs, *self.u))
         written = [n for n, a, b in zip(names, before, after, strict=True) if a != b]
         for name, old, new in zip(self.op.outputs, forward, _listed(value), strict=False):
             if old.tobytes() != self.session.to_numpy(new).tobytes():
                 written.append(name)
         if written:
-            return _worded(FAIL, f"inputs changed: the operation writes into {', '.join(written)}")
-        return _passed(sum(a.size for a in (*self.inputs, *self.u)))
+            return _worded(FAIL, f"inputs changed: the operation writes into {', '.join(written)}", entries)
+        return _passed(entries)
 
     def batch(self, symbol: str) -> Judgement:
         signature = self.op.signature
@@ -353,6 +358,6 @@ def _passed(compared: int) -> Judgement:
     return Judgement(PASS, 0.0, 0.0, 0.0, 0.0, compared, "")
 
 
-def _worded(verdict: str, reason: str) -> Judgement:
+def _worded(verdict: str, reason: str, compared: int = 0) -> Judgement:
     nan = float("nan")
-    return Judgement(verdict, float("inf") if verdict == FAIL else nan, nan, nan, nan, 0, reason)
+    return Judgement(verdict, float("inf") if verdict == FAIL else nan, nan, nan, nan, compared, reason)

@@ -1,0 +1,373 @@
+"""The matrix must be able to fail: every way of being wrong is given to `check` here once, and must be named."""
+
+from __future__ import annotations
+
+import textwrap
+
+import numpy as np
+import pytest
+from multigrad.backends.numpy_backend import NumPyBackend, NumPySession
+
+import multigrad
+from multigrad import BadInput, GradientError, assert_gradients, check, matrix, operation
+from multigrad.backend import Unavailable
+from multigrad.operation import REGIMES
+from multigrad.verdict import FAIL, NOTE, PASS, UNAVAILABLE
+
+LAYER = """
+    from multigrad import operation
+
+    @operation("(m,k),(k,n)->(m,n)", sizes={{"tiny": {{"m": 5, "k": 4, "n": 3}}}})
+    def layer(xp, X, W):
+        Z = X @ W
+
+        def pullback(y_bar):
+            S = {mask}
+            return {X_bar}, {W_bar}
+
+        return xp.maximum(Z, 0), pullback
+"""
+RIGHT = {
+    "mask": "xp.where(Z > 0, y_bar, 0 * y_bar)",
+    "X_bar": "S @ xp.matrix_transpose(W)",
+    "W_bar": "xp.matrix_transpose(X) @ S",
+}
+
+
+@pytest.fixture
+def layer(tmp_path):
+    def write(**wrong):
+        path = tmp_path / "layer.py"
+        path.write_text(textwrap.dedent(LAYER.format(**{**RIGHT, **wrong})))
+        return str(path)
+
+    return write
+
+
+def quick(ops, **options):
+    return check(ops, **{"backend": "numpy", "dtype": "float64", **options})
+
+
+def rows(frame, **wanted):
+    for name, value in wanted.items():
+        frame = frame[frame[name] == value]
+    return frame
+
+
+def test_a_right_layer_passes_everywhere(layer):
+    frame = quick(layer())
+    assert set(frame["verdict"]) == {PASS}
+    assert tuple(frame.columns) == matrix.COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"W_bar": "2 * xp.matrix_transpose(X) @ S"}, "is 2 × the true gradient"),
+        ({"W_bar": "xp.matrix_transpose(S) @ X"}, "transpose"),
+        ({"mask": "y_bar"}, "in place of `y_bar` it would be right"),
+    ],
+)
+def test_a_wrong_file_names_operation_output_backend_and_mistake(layer, wrong, words):
+    frame = quick(layer(**wrong), regime="gaussian")
+    for backend in ("exact", "numpy"):
+        bad = rows(frame, verdict=FAIL, backend=backend, operation="layer", output="W_bar")
+        assert len(bad), backend
+        # A change of the source is looked for where the formula is judged; a backend's number has the figures alone.
+        assert words in bad["reason"].iloc[0] or (backend == "numpy" and "it would be right" in words)
+
+
+def test_a_gradient_that_is_right_is_not_blamed_for_another(layer):
+    frame = quick(layer(W_bar="2 * xp.matrix_transpose(X) @ S"))
+    assert set(rows(frame, output="X_bar")["verdict"]) == {PASS}
+
+
+def test_only_the_gradient_that_is_not_linear_is_blamed(layer):
+    frame = quick(layer(W_bar="xp.matrix_transpose(X) @ (S * xp.abs(S))"), regime="gaussian")
+    assert set(rows(frame, output="X_bar")["verdict"]) == {PASS}
+    assert FAIL in set(rows(frame, output="W_bar", backend="exact")["verdict"])
+
+
+def test_a_wrong_convention_at_the_kink_fails_by_default(layer):
+    frame = quick(layer(mask="xp.where(Z > 0, y_bar, xp.where(Z < 0, 0 * y_bar, 2 * y_bar))"))
+    bad = rows(frame, regime="kink", backend="exact", verdict=FAIL)
+    assert set(bad["output"]) == {"X_bar", "W_bar"}
+    assert "outside the subdifferential" in bad["reason"].iloc[0]
+    assert set(rows(frame, regime="gaussian")["verdict"]) == {PASS}
+
+
+def test_another_convention_within_the_subdifferential_passes(layer):
+    frame = quick(layer(mask="xp.where(Z > 0, y_bar, xp.where(Z < 0, 0 * y_bar, 0.5 * y_bar))"))
+    assert set(rows(frame, regime="kink")["verdict"]) == {PASS}
+    assert "that lie on a kink" in rows(frame, regime="kink")["reason"].iloc[0]
+
+
+def test_every_regime_is_served_and_said(layer):
+    frame = quick(layer(), regime="all")
+    relations = {r for r in frame["regime"] if r.startswith("relation: ")}
+    assert set(frame["regime"]) - relations == set(REGIMES)
+    assert len(relations) >= 4
+    assert set(frame["verdict"]) <= {PASS, NOTE, UNAVAILABLE}
+    certified = rows(frame, backend="exact", output="W_bar", verdict=PASS)
+    assert {"gaussian", "wide", "cancellation", "huge", "tiny", "length-1"} <= set(certified["regime"])
+
+
+def test_relations_alone_can_be_asked_for(layer):
+    frame = quick(layer(), regime="relations")
+    assert "relation: linear in the cotangent" in set(frame["regime"])
+    assert "integers" not in set(frame["regime"])
+
+
+def test_a_result_of_nan_never_passes():
+    @operation("(n)->()", sizes={"tiny": {"n": 3}})
+    def f(xp, x):
+        def pullback(b):
+            g = 2 * b * x
+            return g if isinstance(x, multigrad_arrays()) else g * xp.nan
+
+        return xp.sum(x * x), pullback
+
+    frame = quick(f, regime="gaussian")
+    bad = rows(frame, backend="numpy", output="x_bar")
+    assert set(bad["verdict"]) == {FAIL}
+    assert "not finite" in bad["reason"].iloc[0]
+    assert set(rows(frame, backend="exact")["verdict"]) == {PASS}
+
+
+def multigrad_arrays():
+    """Return the array types of the namespaces of proof."""
+    from multigrad.namespaces import bounds, dual, exact
+
+    return (exact.ExactArray, dual.DualArray, bounds.Array)
+
+
+def test_nothing_compared_raises(layer):
+    with pytest.raises(BadInput, match="nothing was compared"):
+        quick(layer(), mode="compiled", regime="integers")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("backend", "nunpy"),
+        ("dtype", "float23"),
+        ("device", "tpu"),
+        ("mode", "lazy"),
+        ("variant", "symbolic"),
+        ("regime", "gausian"),
+        ("size", "gigantic"),
+    ],
+)
+def test_an_unknown_name_is_one_line(option, value):
+    with pytest.raises(BadInput) as caught:
+        check("linear_map", **{"backend": "numpy", option: value})
+    assert value in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_operation_is_told_the_nearest():
+    with pytest.raises(BadInput, match="did you mean 'linear_map'"):
+        check("linear_mop")
+
+
+def test_inputs_from_a_file_are_judged(tmp_path):
+    path = tmp_path / "inputs.npz"
+    rng = np.random.default_rng(0)
+    np.savez(path, C=rng.standard_normal((3, 2)), x=rng.standard_normal(2))
+    frame = quick("linear_map", inputs=path)
+    assert set(frame["regime"]) == {"file"}
+    assert set(frame["verdict"]) == {PASS}
+
+
+GOOD = {"C": np.ones((3, 2)), "x": np.ones(2)}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({**GOOD, "y": np.ones(2)}, "did you mean"),
+        ({"C": np.ones((3, 2))}, "lacks 'x'"),
+        ({**GOOD, "x": np.ones(3)}, "x has shape"),
+        ({**GOOD, "x": np.ones(2, dtype=int)}, "wanted a floating-point type"),
+        ({**GOOD, "x": np.array([1.0, np.nan])}, "not finite"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_told_in_one_line(tmp_path, arrays, words):
+    path = tmp_path / "inputs.npz"
+    np.savez(path, **arrays)
+    with pytest.raises(BadInput, match=words):
+        quick("linear_map", inputs=path)
+
+
+def test_a_file_that_is_no_npz_is_told(tmp_path):
+    path = tmp_path / "inputs.npz"
+    path.write_bytes(b"PK nonsense")
+    with pytest.raises(BadInput, match="cannot be read"):
+        quick("linear_map", inputs=path)
+    with pytest.raises(BadInput, match="cannot be read"):
+        quick("linear_map", inputs=tmp_path / "nowhere.npz")
+
+
+def test_a_dead_worker_costs_its_cell_only(tmp_path):
+    path = tmp_path / "deadly.py"
+    path.write_text(
+        textwrap.dedent("""
+        import os
+        from multigrad import operation
+
+        @operation("(n)->()", sizes={"tiny": {"n": 3}})
+        def deadly(xp, x):
+            if "numpy" in xp.__name__ and str(x.dtype) == "float32":
+                os._exit(7)
+            return xp.sum(x * x), lambda b: 2 * b * x
+        """)
+    )
+    frame = quick(str(path), dtype=["float64", "float32"], regime=["gaussian"])
+    lost = rows(frame, dtype="float32", backend="numpy")
+    assert set(lost["verdict"]) == {FAIL}
+    assert "exit code 7" in lost["reason"].iloc[0]
+    assert set(rows(frame, dtype="float64")["verdict"]) == {PASS}
+
+
+def test_assert_gradients_raises_with_the_diagnosis():
+    @operation("(n)->()", sizes={"tiny": {"n": 3}})
+    def f(xp, x):
+        return xp.sum(x * x), lambda b: b * x
+
+    with pytest.raises(GradientError, match=r"∂f/∂x.*0\.5 × the true gradient"):
+        assert_gradients(f, backend="numpy", dtype="float64")
+
+
+def test_an_operation_without_a_reference_is_checked_in_this_process():
+    @operation("(n)->()", sizes={"tiny": {"n": 3}})
+    def f(xp, x):
+        return xp.sum(x * x), lambda b: 2 * b * x
+
+    assert not f.reference
+    assert set(assert_gradients(f, backend="numpy", dtype="float64")["verdict"]) == {PASS}
+
+
+class Absent(NumPyBackend):
+    name = "absent"
+
+    def open(self, device="cpu", *, threads=None, precision="strict"):
+        raise Unavailable("not installed (pip install absent)")
+
+    def missing(self, device):
+        return "not installed (pip install absent)"
+
+
+def put_in(monkeypatch, made):
+    """Let `check` know one backend more, in this process."""
+    known = {**multigrad.backend.backends(), made.name: made}
+    monkeypatch.setattr(matrix, "backend", known.__getitem__)
+
+
+def test_a_missing_framework_is_a_worded_row(monkeypatch):
+    put_in(monkeypatch, Absent())
+    frame = check("linear_map", backend=["numpy", "absent"], dtype="float64", regime="gaussian")
+    missing = rows(frame, backend="absent")
+    assert set(missing["verdict"]) == {UNAVAILABLE}
+    assert "pip install" in missing["reason"].iloc[0]
+
+
+class Rounding(np.ndarray):
+    """A NumPy array whose matrix products round their operands."""
+
+    bits = 8
+
+    def rounded(self):
+        mantissa, exponent = np.frexp(np.asarray(self))
+        return np.ldexp(np.rint(mantissa * 2**self.bits) / 2**self.bits, exponent).astype(self.dtype)
+
+    def __matmul__(self, other):
+        return (self.rounded() @ np.asarray(other).view(type(self)).rounded()).view(type(self))
+
+
+class RoundingTF32(Rounding):
+    bits = 11
+
+
+class DegradedSession(NumPySession):
+    def __init__(self, backend, kind):
+        super().__init__(backend, np)
+        self.kind = kind
+
+    def to_device(self, array, dtype=None):
+        return super().to_device(array, dtype).view(self.kind)
+
+    def to_numpy(self, array):
+        return np.array(np.asarray(array))
+
+
+class Degraded(NumPyBackend):
+    """NumPy, computing its matrix products in fewer bits than it says."""
+
+    name = "degraded"
+    kind = Rounding
+
+    def open(self, device="cpu", *, threads=None, precision="strict"):
+        return DegradedSession(self, self.kind)
+
+
+class DegradedTF32(Degraded):
+    kind = RoundingTF32
+
+
+@pytest.mark.parametrize("made", [Degraded(), DegradedTF32()], ids=["bfloat16", "TF32"])
+def test_products_in_lower_precision_are_told(monkeypatch, made):
+    put_in(monkeypatch, made)
+
+    @operation("(m,k),(k,n)->(m,n)", sizes={"tiny": {"m": 8, "k": 8, "n": 8}})
+    def product(xp, A, B):
+        T = xp.matrix_transpose
+        return A @ B, lambda y_bar: (y_bar @ T(B), T(A) @ y_bar)
+
+    frame = check(product, backend="degraded", dtype="float32", regime="gaussian")
+    judged = rows(frame, backend="degraded")
+    assert set(judged["verdict"]) <= {FAIL, NOTE}
+    assert judged["reason"].str.contains("lower precision").all()
+    probe = rows(judged, regime="roundoff")
+    assert f"float32 matrix products with {made.kind.bits} significand bits" in probe["reason"].iloc[0]
+
+
+def test_tf32_is_accepted_where_it_was_allowed_and_there(monkeypatch):
+    put_in(monkeypatch, DegradedTF32())
+
+    @operation("(m,k),(k,n)->(m,n)", sizes={"tiny": {"m": 8, "k": 8, "n": 8}})
+    def product(xp, A, B):
+        T = xp.matrix_transpose
+        return A @ B, lambda y_bar: (y_bar @ T(B), T(A) @ y_bar)
+
+    frame = check(product, backend="degraded", dtype="float32", regime="gaussian", precision="tf32")
+    assert FAIL not in set(frame["verdict"])
+    assert set(rows(frame, regime="roundoff")["verdict"]) == {NOTE}
+    exact = check(product, backend="numpy", dtype="float32", regime="gaussian", precision="tf32")
+    strict = check(product, backend="numpy", dtype="float32", regime="gaussian")
+    wanted = rows(strict, backend="numpy", output="value")["ratio"].iloc[0]
+    assert rows(exact, backend="numpy", output="value")["ratio"].iloc[0] == wanted
+
+
+def test_a_formula_that_writes_into_its_inputs_is_told():
+    @operation("(n)->()", sizes={"tiny": {"n": 3}})
+    def f(xp, x):
+        def pullback(b):
+            g = 2 * b * x
+            x[0] = 7.0
+            return g
+
+        return xp.sum(x * x), pullback
+
+    frame = quick(f, regime="relations")
+    bad = rows(frame, regime="relation: inputs and cotangents unchanged")
+    assert set(bad["verdict"]) == {FAIL}
+    assert "inputs changed: the operation writes into x" in bad["reason"].iloc[0]
+
+
+def test_a_function_that_the_bounds_lack_is_never_a_pass():
+    @operation("(n)->()", sizes={"tiny": {"n": 3}})
+    def f(xp, x):
+        return xp.sum(x * x), lambda b: 2 * b * xp.nextafter(x, x)
+
+    with pytest.raises(BadInput, match="nothing was compared"):
+        quick(f, regime="gaussian")
