@@ -97,12 +97,28 @@ def check(
     as_json: AsJson = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write the whole matrix to this file.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every row, not only what is amiss.")] = False,
+    certificate: Annotated[
+        Path | None, typer.Option("--certificate", help="Prove the formulas and write what was proven to this file.")
+    ] = None,
+    mutants: Annotated[
+        bool, typer.Option("--mutants", help="Instead: make wrong gradients of each operation and see who notices.")
+    ] = False,
+    kinks: Annotated[
+        bool, typer.Option("--kinks", help="Instead: what each framework's autodiff returns where there is a kink.")
+    ] = False,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where --mutants writes its table.")] = Path("results"),
 ) -> None:
     """Print the correctness matrix; exit 1 if anything is wrong."""
     from multigrad.matrix import check as run_check
 
     from . import tables
 
+    if kinks:
+        _check_kinks(as_json)
+    if mutants:
+        _check_mutants(_split(ops), _split(backend), out, as_json)
+    if certificate is not None:
+        _certify(_split(ops), seed, certificate)
     with progress("checking") as tick:
         frame = run_check(
             _split(ops),
@@ -124,6 +140,71 @@ def check(
         _print_json(frame)
     else:
         tables.show_matrix(frame, verbose=verbose)
+    raise typer.Exit(WRONG if tables.is_wrong(frame) else GOOD)
+
+
+def _check_kinks(as_json: bool) -> None:
+    from multigrad.kinks import conventions
+
+    from . import tables
+
+    frame = conventions()
+    if as_json:
+        _print_json(frame)
+    else:
+        tables.show_frame("What autodiff returns at a kink", frame)
+    raise typer.Exit(GOOD)
+
+
+def _check_mutants(ops: list[str] | None, backends: list[str] | None, out: Path, as_json: bool) -> None:
+    from multigrad.kill import kill_markdown, kill_matrix, kill_shares, survivors
+
+    from . import tables
+    from .store import write_frame, write_text
+
+    with progress("mutants") as tick:
+        frame = kill_matrix(ops, backends=backends, progress=tick)
+    write_frame(frame, out / "kill_matrix.csv")
+    write_text(out / "kill_matrix.md", kill_markdown(frame))
+    left = survivors(frame)
+    if as_json:
+        _print_json({"shares": kill_shares(frame), "survivors": left})
+    else:
+        tables.show_frame("Who notices a wrong gradient", kill_shares(frame))
+        if len(left):
+            tables.show_frame("Wrong gradients that multigrad did not notice", left)
+        tables.say(f"Written: {out / 'kill_matrix.csv'}, {out / 'kill_matrix.md'}")
+    raise typer.Exit(WRONG if len(left) else GOOD)
+
+
+def _certify(ops: list[str] | None, seed: int, path: Path) -> None:
+    from multigrad.certificate import write_certificate
+
+    from . import tables
+
+    frame = write_certificate(path, ops, seed=seed)
+    passed = int(frame["passed"].sum())
+    tables.say(f"Certificate: {passed} of {len(frame)} gradients certified, written to {path}")
+    if passed < len(frame):
+        tables.show_frame("Not certified", frame[~frame["passed"]][["operation", "output", "size", "regime"]])
+        raise typer.Exit(WRONG)
+
+
+@app.command(epilog="Example: multigrad verify out.json")
+def verify(
+    certificate: Annotated[Path, typer.Argument(help="A file that `multigrad check --certificate` wrote.")],
+    as_json: AsJson = False,
+) -> None:
+    """Repeat the proofs of a certificate; exit 1 if one does not come out again."""
+    from multigrad.certificate import verify as run_verify
+
+    from . import tables
+
+    frame = run_verify(certificate)
+    if as_json:
+        _print_json(frame)
+    else:
+        tables.show_frame(f"Certificate {certificate}", frame)
     raise typer.Exit(WRONG if tables.is_wrong(frame) else GOOD)
 
 
@@ -184,6 +265,35 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> Non
     from .report.markdown import write_report
 
     tables.say(f"Report: {write_report(run)}")
+
+
+@app.command(epilog="Example: multigrad compare results/mine/20261120-150000-ab12 results/mine/20261120-160000-cd34")
+def compare(
+    before: Annotated[str, typer.Argument(help="Folder of the run to compare with.")],
+    after: Annotated[str, typer.Argument(help="Folder of the run to judge.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Compare also what ran under other conditions; marked.")
+    ] = False,
+    fail_on: Annotated[
+        str | None, typer.Option("--fail-on", help="Words that make the exit code 2, such as slower,missing.")
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option("--markdown", help="Also write a table for a pull request.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say cell by cell: faster, slower, same or unclear; exit 2 on a regression."""
+    from . import compare as comparing
+    from . import tables
+    from .store import write_text
+
+    frame = comparing.compare(comparing.find_run(before), comparing.find_run(after), force=force)
+    words = comparing.parse_words(fail_on) if fail_on else comparing.REGRESSIONS
+    if markdown is not None:
+        write_text(markdown, comparing.markdown(frame))
+    if as_json:
+        _print_json(frame)
+    else:
+        tables.show_comparison(frame, comparing.geometric_means(frame))
+    raise typer.Exit(SLOWER if len(comparing.failing(frame, words)) else GOOD)
 
 
 @app.command(epilog="Example: multigrad run --quick")

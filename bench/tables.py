@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -75,15 +75,20 @@ def backends_frame() -> pd.DataFrame:
     )
 
 
-def _table(title: str, columns: Iterable[str], right: Iterable[str] = ()) -> Table:
+WRAPPING = ("what it is", "how", "found", "what to do", "state", "flags", "signature", "sizes")
+"""Columns of prose, which fold where the others must not."""
+
+
+def _table(
+    title: str, columns: Iterable[str], right: Iterable[str] = (), *, wraps: Collection[str] = WRAPPING
+) -> Table:
     # A title of the table's own would be folded to the table's width.
     _console.print(Text(title, "bold"), soft_wrap=True)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     right = set(right)
     for column in columns:
-        wraps = column in ("what it is", "how", "found", "what to do", "state", "flags", "signature", "sizes")
         justify: Any = "right" if column in right else "left"
-        table.add_column(column, justify=justify, overflow="fold", no_wrap=not wraps)
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=column not in wraps)
     return table
 
 
@@ -306,3 +311,46 @@ def show_findings(findings: pd.DataFrame) -> None:
         mark = Text("✓", "green") if row["good"] else Text("!", "bold yellow")
         table.add_row(mark, row["what"], Text(row["found"]), Text(row["advice"]))
     _console.print(table)
+
+
+def show_frame(title: str, frame: pd.DataFrame) -> None:
+    """Print any table as it is."""
+    columns = [str(c) for c in frame.columns]
+    right = [c for c in columns if frame[c].dtype.kind in "fiu"]
+    table = _table(title, columns, right, wraps=columns)
+    for row in frame.to_dict("records"):
+        table.add_row(*(Text(_shown(row[c])) for c in columns))
+    _console.print(table)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    return figure(value) if isinstance(value, float) else str(value)
+
+
+WORD_STYLES = {
+    "slower": "bold red",
+    "new failure": "bold red",
+    "missing": "yellow",
+    "faster": "green",
+    "fixed": "green",
+}
+
+
+def show_comparison(frame: pd.DataFrame, means: pd.DataFrame) -> None:
+    """Print a comparison: every cell that is not the same, the count of words, the geometric means."""
+    columns = ["operation", "variant", "where", "dtype", "sizes", "after ÷ before [95 %]", "word"]
+    table = _table("Cell by cell (what is the same is left out)", columns, columns[5:6])
+    for row in frame[frame["word"] != "same"].to_dict("records"):
+        word = Text(str(row["word"]), WORD_STYLES.get(str(row["word"]), ""))
+        ratio = (
+            "" if math.isnan(row["ratio"]) else f"{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]"
+        )
+        table.add_row(row["operation"], row["variant"], _place(row), row["dtype"], row["sizes"], ratio, word)
+    _console.print(table)
+    counts = frame["word"].value_counts()
+    say(" · ".join(f"{count} {word}" for word, count in counts.items()))
+    for noted in frame.attrs.get("noted", ()):
+        _console.print(Text(f"noted: {noted}", "yellow"), soft_wrap=True)
+    show_frame("Geometric means of after ÷ before, flagged cells left out", means)
