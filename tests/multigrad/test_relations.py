@@ -1,0 +1,120 @@
+"""Relations between a backend's own results: they hold for what is right, and each has been seen to fail."""
+
+from __future__ import annotations
+
+import pytest
+from multigrad.backends.numpy_backend import BACKEND
+
+from multigrad import operation, operations
+from multigrad.relations import RELATIONS, relations, structure
+from multigrad.verdict import FAIL, PASS
+
+SIZE = {"b": 3, "n": 4}
+
+
+def made(pullback_of):
+    """y = sin(x) ∘ w over a batch, with whatever pullback is made of its parts."""
+
+    @operation("(b,n),(n)->(b,n)", sizes={"tiny": SIZE})
+    def f(xp, x, w):
+        return xp.sin(x) * w[None, :], pullback_of(xp, x, w)
+
+    return f
+
+
+def right(xp, x, w):
+    return lambda g: (g * xp.cos(x) * w[None, :], xp.sum(g * xp.sin(x), axis=0))
+
+
+def tried(op, size=None, dtype="float64"):
+    found = relations(BACKEND.open(), op, size or op.size("tiny"), dtype)
+    return dict(found)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_every_relation_holds_for_a_right_pullback(dtype):
+    found = tried(made(right), dtype=dtype)
+    assert set(found) == set(RELATIONS.values())
+    assert {j.verdict for j in found.values()} == {PASS}
+    assert all(j.compared > 0 for j in found.values())
+
+
+@pytest.mark.parametrize("name", ["conv2d", "conv_transpose2d", "linear_map", "relu_regression"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+def test_every_relation_holds_for_the_catalogue(name, dtype):
+    op = operations()[name]
+    for size in list(op.sizes)[:2]:
+        found = tried(op, op.size(size) if size != "digits" else None, dtype)
+        assert {j.verdict for j in found.values()} == {PASS}, found
+
+
+def test_the_structure_is_found_not_declared():
+    found = structure(made(right), SIZE)
+    assert found.batch == "b"
+    assert found.linear == ("w",)
+    conv = operations()["conv2d"]
+    assert structure(conv, conv.size(list(conv.sizes)[1])).batch == "b"
+    assert structure(operations()["relu_regression"], {"m": 5, "k": 4, "n": 3}).batch is None
+
+
+def test_a_dimension_that_is_mixed_is_no_batch():
+    @operation("(b,n)->(b,n)", sizes={"tiny": SIZE})
+    def centred(xp, x):
+        return x - xp.mean(x, axis=0, keepdims=True), lambda g: g - xp.mean(g, axis=0, keepdims=True)
+
+    assert structure(centred, SIZE).batch == "n"
+    assert {j.verdict for j in tried(centred).values()} == {PASS}
+
+
+def constant(xp, x, w):
+    return lambda g: (right(xp, x, w)(g)[0] + 1e-6, right(xp, x, w)(g)[1])
+
+
+def squared(xp, x, w):
+    return lambda g: right(xp, x, w)(g * abs(g))
+
+
+def twice(xp, x, w):
+    calls = []
+
+    def pullback(g):
+        calls.append(1)
+        a, b = right(xp, x, w)(g)
+        return a * (1 + 1e-12 * len(calls)), b
+
+    return pullback
+
+
+def writing(xp, x, w):
+    def pullback(g):
+        result = right(xp, x, w)(g)
+        if hasattr(g, "flags"):
+            g[0, 0] = 5.0
+        return result
+
+    return pullback
+
+
+def first_item_for_all(xp, x, w):
+    return lambda g: (right(xp, x, w)(g)[0], xp.sum(g * xp.sin(x[:1, :]), axis=0))
+
+
+def halved(xp, x, w):
+    return lambda g: (right(xp, x, w)(g)[0], 0.5 * right(xp, x, w)(g)[1])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "relation", "words"),
+    [
+        (constant, "zero", "is not zero in 12 of 12 entries"),
+        (squared, "linear", "beyond the bound"),
+        (twice, "twice", "called twice"),
+        (writing, "unchanged", "the cotangent of value"),
+        (first_item_for_all, "batch", "∂f/∂w"),
+        (halved, "transpose", "v in place of w"),
+    ],
+)
+def test_each_relation_is_seen_to_fail(wrong, relation, words):
+    judgement = tried(made(wrong))[RELATIONS[relation]]
+    assert judgement.verdict == FAIL
+    assert words in judgement.reason
