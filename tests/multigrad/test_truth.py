@@ -1,0 +1,107 @@
+"""The truth of a case: what every backend is held against."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from multigrad import operation, operations
+from multigrad.operation import REGIMES, BadInput, Draw
+from multigrad.truth import Case, Unknown, Unserved, find, read, write, write_unknown
+
+
+def case(op, regime, dtype="float64", size=None, **more):
+    return Case(op.name, op.name, size or next(iter(op.sizes.values())), regime, dtype, 0, **more)
+
+
+@pytest.mark.parametrize("regime", [r for r in REGIMES if r not in ("empty", "length-1", "nonfinite")])
+def test_every_regime_draws_numbers(regime):
+    draw = Draw(0, regime)
+    array = draw(40, 30)
+    assert array.shape == (40, 30)
+    assert array.dtype == np.float64
+    assert np.all(np.isfinite(array))
+    assert np.array_equal(Draw(0, regime)(40, 30), array)
+
+
+def test_regimes_are_what_they_say():
+    kink = Draw(0, "kink")(1000)
+    assert set(kink) == {-1.0, 0.0, 1.0}
+    wide = np.abs(Draw(0, "wide")(1000))
+    assert np.max(wide) / np.min(wide) > 1e4
+    cancelling = Draw(0, "cancellation")(1000)
+    assert abs(np.sum(cancelling)) < 0.01 * np.sum(np.abs(cancelling))
+    assert np.median(np.abs(Draw(0, "huge:float32")(1000))) > 1e10
+    assert np.median(np.abs(Draw(0, "tiny:float32")(1000))) < 1e-10
+    assert np.max(np.abs(Draw(0, "huge:float16")(1000))) < 65504
+
+
+def test_an_unknown_regime_is_refused():
+    with pytest.raises(BadInput, match="no regime named 'wild'"):
+        Draw(0, "wild")
+
+
+def test_a_generator_is_served_by_every_regime_or_says_why():
+    def spd(draw, n):
+        A = draw(n, n)
+        return [A @ A.T + n * np.eye(n), np.log(draw(n))]
+
+    with np.errstate(all="ignore"):
+
+        @operation("(n,n),(n)->(n)", sizes={"tiny": {"n": 3}}, inputs=spd)
+        def f(xp, A, x):
+            return A @ x, lambda g: (g[:, None] * x[None, :], g @ A)
+
+        with pytest.raises(Unserved, match="not finite"):
+            find(f, case(f, "kink"))
+
+
+def test_a_forward_part_that_refuses_is_unserved():
+    @operation("(n)->()", sizes={"tiny": {"n": 3}})
+    def largest(xp, x):
+        m = xp.max(x)
+        return m, lambda b: xp.where(x == m, b, 0 * b)
+
+    with pytest.raises(Unserved, match="its forward part has no such case"):
+        find(largest, case(largest, "empty", size={"n": 0}))
+
+
+def test_an_empty_case_has_shapes_and_the_few_numbers_there_are():
+    op = operations()["relu_regression"]
+    truth = find(op, case(op, "empty", size={"m": 5, "k": 0, "n": 3}, dtype="float32"))
+    value, X_bar, W_bar, Y_bar = truth.references
+    assert (X_bar.value.shape, W_bar.value.shape) == ((5, 0), (0, 3))
+    assert np.all(Y_bar.bound > 0)
+    assert value.value > 0
+
+
+def test_what_a_nan_may_touch_follows_from_the_formula():
+    op = operations()["relu_regression"]
+    truth = find(op, case(op, "nonfinite", poisoned="X"))
+    assert truth.note == "NaN in X[2, 2]"
+    assert np.isnan(truth.arrays[0]).sum() == 1
+    value, X_bar, _, Y_bar = truth.references
+    assert np.isinf(value.bound)
+    rows = np.isinf(X_bar.bound).any(axis=1)
+    assert list(np.nonzero(rows)[0]) == [2]
+    assert list(np.nonzero(np.isinf(Y_bar.bound).any(axis=1))[0]) == [2]
+
+
+def test_a_truth_is_read_as_it_was_written(tmp_path):
+    op = operations()["linear_map"]
+    truth = find(op, case(op, "gaussian"))
+    write(tmp_path, 3, truth)
+    again = read(tmp_path, 3)
+    for a, b in zip(truth.references, again.references, strict=True):
+        assert all(np.array_equal(getattr(a, p), getattr(b, p)) for p in ("value", "rest", "bound", "probable", "hull"))
+    assert all(np.array_equal(a, b) for a, b in zip(truth.arrays, again.arrays, strict=True))
+
+
+def test_why_a_truth_is_not_known_is_read_as_it_was_written(tmp_path):
+    write_unknown(tmp_path, 1, "a kink")
+    write_unknown(tmp_path, 2, "no such case", unserved=True)
+    with pytest.raises(Unknown, match="a kink") as caught:
+        read(tmp_path, 1)
+    assert not isinstance(caught.value, Unserved)
+    with pytest.raises(Unserved, match="no such case"):
+        read(tmp_path, 2)
