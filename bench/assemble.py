@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import roofline, statistics, timing
-from .plan import Cell, Plan
+from .plan import OTHER, Cell, Plan
 from .protocol import Protocol
-from .store import KEY, Run, SampleRow, SummaryRow, to_frame
+from .store import BEFORE, KEY, Run, SampleRow, SummaryRow, to_frame
 from .timing import headline
 
 if TYPE_CHECKING:
@@ -59,9 +59,33 @@ class Process:
 
 
 def assemble(events: Sequence[Event], folder: Path | None) -> Run:
-    """Make the run of its journal's events."""
+    """Make the run of its journal's events, with that of the other commit if there was one."""
+    run = _one_side(events, folder)
+    if run.info.get("against_commit") is None:
+        return run
+    before = _one_side(_other_side(events), None if folder is None else folder / BEFORE)
+    before.info["noise_floor"] = run.noise_floor
+    return replace(run, before=before)
+
+
+def _other_side(events: Sequence[Event]) -> list[Event]:
+    """Return the events of the other commit's workers, as if the run had been theirs."""
     begin = events[0]
-    plan, protocol = Plan.from_json(begin["plan"]), Protocol(**begin["protocol"])
+    commit = {"commit": begin["info"]["against_commit"], "changed": False}
+    info = {**begin["info"], "git": commit, "against_commit": None}
+    found = [{**begin, "info": info, "plan": {**begin["plan"], "twins": []}}]
+    for event in events[1:]:
+        if event["event"] in ("cell", "worker"):
+            if event["twin"] == OTHER:
+                found.append({**event, "twin": 0})
+        elif event["event"] != "memory":
+            found.append(event)
+    return found
+
+
+def _one_side(events: Sequence[Event], folder: Path | None) -> Run:
+    begin = events[0]
+    plan, protocol = Plan.from_json(begin["plan"]), Protocol.of(begin["protocol"])
     processes = _processes(events)
     peaks = Peaks.of(events)
     memory = {e["cell"]: e for e in events if e["event"] == "memory"}
@@ -94,7 +118,7 @@ def _processes(events: Sequence[Event]) -> Processes:
     facts = {(e["round"], e["twin"], e["group"]): e["facts"] for e in events if e["event"] == "worker"}
     found: Processes = {}
     for e in events:
-        if e["event"] == "cell" and "blocks" in e:
+        if e["event"] == "cell" and "blocks" in e and e["twin"] != OTHER:
             blocks = [timing.Block(*values) for values in e["blocks"]]
             process = Process(e, facts.get((e["round"], e["twin"], e["group"]), {}), blocks)
             found.setdefault((e["cell"], e["twin"]), []).append(process)

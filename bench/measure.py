@@ -20,7 +20,7 @@ from multigrad.backend import Precision
 from multigrad.backend import backend as find_backend
 from multigrad.operation import DTYPES, BadInput, Operation, load_operations
 
-from . import machine, memory, store
+from . import machine, memory, store, worktree
 from . import plan as planning
 from .assemble import assemble
 from .plan import Plan, Work
@@ -41,13 +41,15 @@ def measure(
     dtype: str | Sequence[str] | None = None,
     mode: str | Sequence[str] | None = None,
     variant: str | Sequence[str] | None = None,
-    size: str | Sequence[str] | None = None,
+    size: planning.SizeGiven | Sequence[planning.SizeGiven] | None = None,
     threads: int | Sequence[int] | None = None,
     precision: Precision = "strict",
     rounds: int | None = None,
     quick: bool = False,
     protocol: Protocol | None = None,
     resume: Path | None = None,
+    against: Path | None = None,
+    against_commit: str | None = None,
     seed: int = 0,
     out: Path | None = None,
     folder: Path | None = None,
@@ -67,7 +69,8 @@ def measure(
         dtype: names; None is float64 and float32 (quick: float32).
         mode: ``eager``, ``compiled``; None is both.
         variant: ``forward``, ``analytic``, ``autodiff``, ``native``; None is all.
-        size: named sizes; None is ``medium`` (else the middle one) and the largest (quick: ``small``, else the middle).
+        size: named sizes, or mappings such as ``{"m": 512, "n": 256}``; None is ``medium`` (else the middle one) and
+            the largest (quick: ``small``, else the middle).
         threads: threads of each worker, or several counts; None is one for each physical core.
         precision: what float32 products may be computed in.
         rounds: processes per cell; None is what the protocol says.
@@ -75,6 +78,10 @@ def measure(
         protocol: other constants than those of a full or quick run.
         resume: folder of an unfinished run, whose missing cells are measured; everything but ``progress`` is taken
             from it.
+        against: folder of an older run, whose cells (those that have a time) are measured again, by its protocol and
+            seed; of the other arguments only ``ops`` and ``backend`` count, to find what is not in the catalogue.
+        against_commit: a commit that measures the same cells in the same rounds, interleaved; what it found is the
+            run's ``before``.
         seed: seed of inputs and orders.
         out: folder that holds ``<machine>/<run>/``; a new run is made in it.
         folder: the run's own folder, instead of ``out``; with neither nothing is kept.
@@ -90,26 +97,61 @@ def measure(
     """
     if resume is not None:
         return _resumed(Path(resume), progress)
-    chosen = protocol or (QUICK if quick else FULL)
+    older = store.load_run(Path(against)) if against is not None else None
+    chosen = protocol or (QUICK if quick else Protocol.of(older.info["protocol"]) if older else FULL)
     if rounds is not None:
         if rounds < 1:
             raise BadInput(f"rounds is {rounds}; wanted at least 1")
         chosen = Protocol(**{**asdict(chosen), "rounds": rounds})
-    plan = planning.make(
-        operations(ops),
-        backends=_list(backend),
-        devices=_list(device),
-        dtypes=_dtypes(_list(dtype), quick),
-        variants=_list(variant),
-        modes=_list(mode),
-        sizes=_list(size),
-        threads=_threads(threads),
-        precision=precision,
-        seed=seed,
-        quick=quick,
-        twins=chosen.twins,
-    )
-    info = _info(plan, precision)
+    if older is not None:
+        found = operations(ops)
+        sources = _list(backend)
+        plan = planning.again(older.summary, found, sources, seed=older.info["seed"], twins=chosen.twins)
+    else:
+        plan = planning.make(
+            operations(ops),
+            backends=_list(backend),
+            devices=_list(device),
+            dtypes=_dtypes(_list(dtype), quick),
+            variants=_list(variant),
+            modes=_list(mode),
+            sizes=_list(size),
+            threads=_threads(threads),
+            precision=precision,
+            seed=seed,
+            quick=quick,
+            twins=chosen.twins,
+        )
+    more: Event = {}
+    if older is not None and older.folder is not None:
+        more["against"] = older.folder.name
+    if against_commit is not None:
+        more["against_commit"] = worktree.commit(worktree.repository(c.reference for c in plan.cells), against_commit)
+    return measure_plan(plan, chosen, more=more, out=out, folder=folder, machine=machine, progress=progress)
+
+
+def measure_plan(
+    plan: Plan,
+    chosen: Protocol,
+    *,
+    more: Mapping[str, Any] | None = None,
+    out: Path | None = None,
+    folder: Path | None = None,
+    machine: str | None = None,
+    progress: Progress | None = None,
+) -> store.Run:
+    """Measure the cells of a plan; the arguments are those of :func:`measure`.
+
+    Args:
+        plan: the cells.
+        chosen: the constants.
+        more: what ``run.json`` shall say besides.
+        out: folder that holds ``<machine>/<run>/``; a new run is made in it.
+        folder: the run's own folder, instead of ``out``; with neither nothing is kept.
+        machine: name of this machine in the results.
+        progress: told about every finished measurement.
+    """
+    info = {**_info(plan), **(more or {})}
     with _folder(out, folder, machine or _machine_name(plan, info)) as place:
         kept = place if out is not None or folder is not None else None
         return Conductor(plan, chosen, store.Journal(place, new=True), place, kept, progress, [], info).run()
@@ -118,7 +160,7 @@ def measure(
 def _list(values: Any) -> list[Any] | None:
     if values is None:
         return None
-    return [values] if isinstance(values, str | int | Operation) else list(values)
+    return [values] if isinstance(values, str | int | Operation | Mapping) else list(values)
 
 
 def operations(ops: Operation | str | Sequence[Operation | str] | None) -> list[Operation]:
@@ -146,14 +188,14 @@ def _threads(threads: int | Sequence[int] | None) -> list[int]:
     return counts
 
 
-def _info(plan: Plan, precision: str) -> Event:
+def _info(plan: Plan) -> Event:
     distributions = {d for c in plan.cells for d in find_backend(c.source).distributions}
     return {
         "schema": store.SCHEMA,
         "command": machine.command(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seed": plan.seed,
-        "precision": precision,
+        "precision": " ".join(sorted({c.precision for c in plan.cells})),
         "threads": sorted({c.threads for c in plan.cells}),
         "git": machine.git_state(),
         "host": machine.describe(),
@@ -189,14 +231,14 @@ def _resumed(folder: Path, progress: Progress | None) -> store.Run:
     journal = store.Journal(folder, new=False)
     events = store.read_journal(folder)
     info = events[0]["info"]
-    now = _info(Plan.from_json(events[0]["plan"]), info["precision"])
+    now = _info(Plan.from_json(events[0]["plan"]))
     for what in ("cpu", "cores", "gpus", "python"):
         if info["host"][what] != now["host"][what]:
             raise BadInput(f"{folder} was begun with {what} {info['host'][what]!r}; here it is {now['host'][what]!r}")
     if info["versions"] != now["versions"]:
         changed = sorted({n for n, v in {*info["versions"].items()} ^ {*now["versions"].items()}})
         raise BadInput(f"{folder} was begun with other versions of {', '.join(changed)}; start a new run")
-    plan, protocol = Plan.from_json(events[0]["plan"]), Protocol(**events[0]["protocol"])
+    plan, protocol = Plan.from_json(events[0]["plan"]), Protocol.of(events[0]["protocol"])
     return Conductor(plan, protocol, journal, folder, folder, progress, events, info).run()
 
 
@@ -216,6 +258,8 @@ class Conductor:
     references: dict[int, str] = field(default_factory=dict)
     """By index of the cell, the file with its inputs and reference."""
     scratch: Path = Path()
+    other: worktree.Tree | None = None
+    """The commit that measures the same cells, if one was asked for."""
 
     def run(self) -> store.Run:
         """Measure what is missing and return the run; also when interrupted, what there is becomes readable."""
@@ -227,7 +271,8 @@ class Conductor:
                 if not self.events:
                     plan, protocol = self.plan.to_json(), asdict(self.protocol)
                     self._note({"event": "run", "info": self.info, "plan": plan, "protocol": protocol})
-                self._measure()
+                with self._other_commit() as self.other:
+                    self._measure()
             state = "complete"
         finally:
             self._note({"event": "wall", "wall_s": time.perf_counter() - started})
@@ -243,18 +288,30 @@ class Conductor:
         self.journal.append(event)
         self.events.append(event)
 
+    @contextlib.contextmanager
+    def _other_commit(self) -> Iterator[worktree.Tree | None]:
+        revision = self.info.get("against_commit")
+        if revision is None:
+            yield None
+            return
+        repository = worktree.repository(c.reference for c in self.plan.cells)
+        with worktree.checked_out(repository, revision, self.scratch) as tree:
+            yield tree
+
     def _measure(self) -> None:
         wanted = [i for i in range(len(self.plan.cells)) if i not in self.plan.refused]
         rounds = self.protocol.rounds
         memories = len(wanted) if self.protocol.memory else 0
-        self.total = rounds * (len(wanted) + len(self.plan.twins)) + memories
+        sides = 1 if self.other is None else 2
+        self.total = rounds * (sides * len(wanted) + len(self.plan.twins)) + memories
         self._find_references(wanted)
         for number in range(rounds + self.protocol.extra_rounds):
             alive = [i for i in wanted if not self._failed(i)]
             if number >= rounds:
                 alive = [i for i in alive if self._unstable(i)]
             twins = [i for i in self.plan.twins if not self._failed(i)] if number < rounds else []
-            for item in planning.work(self.plan, number, alive, twins):
+            other = [i for i in alive if not self._failed(i, other=True)] if self.other else []
+            for item in planning.work(self.plan, number, alive, twins, other):
                 self._work(planning.without(item, self._finished(item)))
         if self.protocol.memory:
             for i in wanted:
@@ -268,9 +325,10 @@ class Conductor:
         same = (e for e in self._answers() if e["round"] == item.round and e["twin"] == item.twin)
         return {e["cell"] for e in same}
 
-    def _failed(self, index: int) -> bool:
+    def _failed(self, index: int, *, other: bool = False) -> bool:
         # What was wrong, missing or deadly once is not tried again in the next round.
-        return any(e["cell"] == index and "blocks" not in e for e in self._answers())
+        mine = (e for e in self._answers() if (e["twin"] == planning.OTHER) == other)
+        return any(e["cell"] == index and "blocks" not in e for e in mine)
 
     def _unstable(self, index: int) -> bool:
         kind = headline(self.plan.cells[index].device)
@@ -340,18 +398,23 @@ class Conductor:
 
     def _run(self, item: Work) -> Iterator[Event | worker.Death]:
         cells = {str(i): self.plan.cells[i].to_json() for i in item.cells}
+        if self.other is not None and item.twin == planning.OTHER:
+            for cell in cells.values():
+                cell["reference"] = self.other.reference(cell["reference"])
         arguments = {
             **self._arguments(item, cells),
             "calls": {key: self._calls(int(key)) for key in cells},
             "peaks": self._peaks_wanted(item),
         }
         caches = self.protocol.share_compiled
-        name = item.backend if caches else f"{item.backend}-{item.round}-{item.twin}"
+        # Another commit never finds what this one compiled.
+        name = f"{item.backend}-{item.twin == planning.OTHER}" if caches else f"{item.backend}-{item.round}-{item.twin}"
         environment = self._environment(item, name, caches)
         timeout_s = self.protocol.cell_timeout_s
         cpus = _cpus(item.threads)
         target = "multigrad.bench.worker:measure"
-        yield from worker.run(target, arguments, environment=environment, cpus=cpus, timeout_s=timeout_s)
+        root = self.other.root if self.other is not None and item.twin == planning.OTHER else None
+        yield from worker.run(target, arguments, environment=environment, cpus=cpus, timeout_s=timeout_s, root=root)
 
     def _arguments(self, item: Work, cells: Mapping[str, Any]) -> Event:
         return {

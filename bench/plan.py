@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from multigrad.backend import Backend, Gap, backend, backends, cuda_device_count
 from multigrad.operation import BadInput, Operation
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 VARIANTS = ("forward", "analytic", "autodiff", "native")
 MODES = ("eager", "compiled")
@@ -17,6 +21,12 @@ QUICK_DTYPES = ("float32",)
 DEFAULT_DTYPES = ("float64", "float32")
 QUICK_WITHOUT = (("forward", "compiled"), ("native", "compiled"))
 """Not in a quick run unless asked for: compiling is dear, and the question is analytic against autodiff."""
+
+OTHER = 2
+"""What :attr:`Work.twin` is for the workers of another commit."""
+
+SizeGiven = str | Mapping[str, Any]
+"""A size by name, or as values for an operation's dimensions and parameters."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +127,17 @@ class Work:
     precision: str
     round: int
     twin: int
-    """0, or 1 for the second half of the A/A pairs."""
+    """0; 1 for the second half of the A/A pairs; :data:`OTHER` for the same cells of another commit."""
     cells: tuple[int, ...]
     """Indices of cells, in the order in which they are measured."""
 
 
-def make(
+def make(operations: Sequence[Operation], *, seed: int, twins: int, quick: bool, **wanted: Any) -> Plan:
+    """Make the plan of the cells that :func:`cells` finds for the same arguments."""
+    return of_cells(cells(operations, quick=quick, **wanted), twins=twins, seed=seed, quick=quick)
+
+
+def cells(
     operations: Sequence[Operation],
     *,
     backends: Sequence[str] | None,
@@ -130,16 +145,12 @@ def make(
     dtypes: Sequence[str],
     variants: Sequence[str] | None,
     modes: Sequence[str] | None,
-    sizes: Sequence[str] | None,
+    sizes: Sequence[SizeGiven] | None,
     threads: Sequence[int],
     precision: str,
-    seed: int,
     quick: bool,
-    twins: int,
-) -> Plan:
-    """Make the plan; see :func:`.measure.measure` for the arguments.
-
-    Every combination is a cell, once; what is known to be impossible is refused with its reason, never left out.
+) -> dict[Cell, Refusal | None]:
+    """Return every combination, once, with why it cannot be measured; see :func:`.measure.measure` for the arguments.
 
     Raises:
         BadInput: an unknown name, or an operation that another process could not find.
@@ -151,12 +162,12 @@ def make(
     variants, modes = variants or VARIANTS, modes or MODES
     _known("variant", variants, VARIANTS)
     _known("mode", modes, MODES)
-    cells: dict[Cell, Refusal | None] = {}
+    found: dict[Cell, Refusal | None] = {}
     sources = _sources(backends)
     for (source, one), op in itertools.product(sources, operations):
         for device in devices if devices is not None else default_devices(one):
             where = itertools.product(variants, modes, dtypes, _sizes(op, sizes, quick), threads)
-            for variant, mode, dtype, size_name, count in where:
+            for variant, mode, dtype, (size_name, size), count in where:
                 if quick_cells and (variant, mode) in QUICK_WITHOUT:
                     continue
                 cell = Cell(
@@ -169,11 +180,68 @@ def make(
                     device,
                     dtype,
                     size_name,
-                    tuple(op.size(size_name).items()),
+                    tuple(size.items()),
                     count,
                     precision,
                 )
-                cells.setdefault(cell, refusal(one, op, cell))
+                found.setdefault(cell, refusal(one, op, cell))
+    return found
+
+
+def again(
+    summary: pd.DataFrame, operations: Sequence[Operation], backends: Sequence[str] | None, *, seed: int, twins: int
+) -> Plan:
+    """Plan the cells that have a time in another run's summary once more.
+
+    Args:
+        summary: the columns of :class:`.store.SummaryRow`.
+        operations: where the operations are found by their names; those the summary does not name are left out.
+        backends: names or ``module:ATTRIBUTE``, to find the backends by; None is every one there is.
+        seed: of inputs and orders.
+        twins: A/A pairs for each worker.
+
+    Raises:
+        BadInput: an operation or a backend of the summary is not here.
+    """
+    ops = {op.name: op for op in operations}
+    sources = {one.name: (source, one) for source, one in _sources(backends)}
+    cells: dict[Cell, Refusal | None] = {}
+    for row in summary[summary["median_s"].notna()].to_dict("records"):
+        for kind, name, known in (
+            ("operation", row["operation"], ops.keys()),
+            ("backend", row["backend"], sources.keys()),
+        ):
+            if name not in known:
+                raise BadInput(
+                    f"no {kind} named {name!r} here, which the other run measured; there are {', '.join(known)}"
+                )
+        op, (source, one) = ops[row["operation"]], sources[row["backend"]]
+        size = tuple(parse_size(row["sizes"]).items())
+        names = {name: str(row[name]) for name in ("operation", "variant", "mode", "backend", "device", "dtype")}
+        where = {"threads": int(row["threads"]), "precision": str(row["precision"])}
+        cell = Cell(op.reference, source=source, size_name=row["size"], size=size, **names, **where)  # type: ignore[arg-type]
+        cells.setdefault(cell, refusal(one, op, cell))
+    return of_cells(cells, twins=twins, seed=seed, quick=False)
+
+
+def parse_size(text: str) -> dict[str, Any]:
+    """Return the size that :attr:`Cell.sizes` wrote: ``m=5 pads=(1,1)`` is ``{"m": 5, "pads": (1, 1)}``."""
+    found = {}
+    for part in text.split():
+        name, _, value = part.partition("=")
+        try:
+            found[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            found[name] = value
+    return found
+
+
+def of_cells(cells: Mapping[Cell, Refusal | None], *, twins: int, seed: int, quick: bool) -> Plan:
+    """Make the plan of some cells, each with why it is refused, or None.
+
+    Raises:
+        BadInput: all of them are refused.
+    """
     listed = tuple(cells)
     refused = {i: r for i, r in enumerate(cells.values()) if r is not None}
     if len(refused) == len(listed):
@@ -200,14 +268,29 @@ def default_devices(one: Backend) -> list[str]:
     return here or list(one.devices[:1])
 
 
-def _sizes(op: Operation, wanted: Sequence[str] | None, quick: bool) -> list[str]:
+def _sizes(op: Operation, wanted: Sequence[SizeGiven] | None, quick: bool) -> list[tuple[str, Mapping[str, Any]]]:
+    given = _wanted_sizes(op, wanted, quick)
+    return [(size, op.size(size)) if isinstance(size, str) else ("", _checked(op, size)) for size in given]
+
+
+def _checked(op: Operation, size: Mapping[str, Any]) -> dict[str, Any]:
+    symbols = op.signature.symbols
+    lacks = [name for name in symbols if name not in size]
+    strays = [name for name in size if name not in symbols and name not in op.parameters]
+    if op.draw is None and (lacks or strays):
+        word, name = ("lacks", lacks[0]) if lacks else ("gives", strays[0])
+        raise BadInput(f"the size {dict(size)} {word} {name!r}; {op.name} has {', '.join([*symbols, *op.parameters])}")
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in size.items()}
+
+
+def _wanted_sizes(op: Operation, wanted: Sequence[SizeGiven] | None, quick: bool) -> list[SizeGiven]:
     if wanted is None:
         # The smallest only measure what a call costs; the largest takes too long for a quick run.
         names = list(op.sizes)
         middle = names[len(names) // 2]
         wanted = ["small"] if quick else ["medium", names[-1]]
-        return list(dict.fromkeys(name if name in names else middle for name in wanted))
-    return [name for name in wanted if op.size(name) is not None]
+        return list(dict.fromkeys(name if name in names else middle for name in wanted if isinstance(name, str)))
+    return list(wanted)
 
 
 def refusal(one: Backend, op: Operation, cell: Cell) -> Refusal | None:
@@ -244,7 +327,9 @@ def _group(cell: Cell) -> tuple[Any, ...]:
     return cell.source, cell.backend, cell.device, cell.threads, cell.precision
 
 
-def work(plan: Plan, round: int, indices: Collection[int], twins: Collection[int]) -> list[Work]:
+def work(
+    plan: Plan, round: int, indices: Collection[int], twins: Collection[int], other: Collection[int] = ()
+) -> list[Work]:
     """Return the workers of a round in shuffled order, the cells of each shuffled too, all from the plan's seed.
 
     Args:
@@ -252,10 +337,11 @@ def work(plan: Plan, round: int, indices: Collection[int], twins: Collection[int
         round: which round, from 0.
         indices: the cells that are wanted in it.
         twins: the second halves of A/A pairs that are wanted in it.
+        other: the cells that another commit shall measure in it.
     """
     rng = random.Random(f"multigrad {plan.seed} {round}")
     workers = []
-    for twin, wanted in enumerate((indices, twins)):
+    for twin, wanted in enumerate((indices, twins, other)):
         groups: dict[tuple[Any, ...], list[int]] = {}
         for i in sorted(wanted):
             groups.setdefault(_group(plan.cells[i]), []).append(i)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -95,6 +96,12 @@ class Protocol:
         "Whether the later rounds find what a compiler wrote in the first. The folder is empty when a run begins, so "
         "the first call of round 0 is cold either way, and it is the one that is reported.",
     )
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Protocol:
+        """Read it from a JSON object; constants that only another version knows are left out."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})
 
 
 FULL = Protocol()

@@ -30,6 +30,8 @@ SCHEMA = 1
 
 JOURNAL, RUN, MATRIX = "journal.jsonl", "run.json", "matrix.csv"
 SUMMARY, SAMPLES = "summary.csv", "samples.csv.gz"
+BEFORE = "before"
+"""Folder within a run that holds what another commit measured in the same rounds, itself a run."""
 
 FREE_BYTES = 2**26
 """Room that a run must find on its disk: the largest journal of a full run is a few tens of MB."""
@@ -138,6 +140,8 @@ class Run:
     """One row per block, the columns of :class:`SampleRow`."""
     matrix: pd.DataFrame | None = None
     """The correctness matrix, if the run has one."""
+    before: Run | None = None
+    """The same cells of another commit, measured in the same rounds, if that was asked for."""
 
     @property
     def noise_floor(self) -> float | None:
@@ -330,7 +334,8 @@ def load_run(folder: Path) -> Run:
         raise BadInput(f"{folder} holds neither {SUMMARY} nor {MATRIX}")
     empty = to_frame([], SummaryRow), to_frame([], SampleRow)
     summary, samples = (e if t is None else t for e, t in zip(empty, (tables[SUMMARY], tables[SAMPLES]), strict=True))
-    return Run(folder, info, summary, samples, tables[MATRIX])
+    before = load_run(folder / BEFORE) if (folder / BEFORE / RUN).exists() else None
+    return Run(folder, info, summary, samples, tables[MATRIX], before)
 
 
 def _matrix_row() -> type:
@@ -357,6 +362,9 @@ def write_run(run: Run) -> None:
     """Write the tables and ``run.json`` of a run into its folder."""
     if run.folder is None:
         return
+    if run.before is not None and run.before.folder is not None:
+        run.before.folder.mkdir(exist_ok=True)
+        write_run(run.before)
     write_frame(run.samples, run.folder / SAMPLES)
     write_frame(run.summary, run.folder / SUMMARY)
     write_text(run.folder / RUN, json.dumps(run.info, indent=1, ensure_ascii=False) + "\n")

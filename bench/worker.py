@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from multigrad.backend import Backend, Session, Unavailable, backend
-from multigrad.operation import Operation, load_operations
+from multigrad.operation import BadInput, Operation, load_operations
 
 from . import gate, machine, memory, roofline, timing
 from .plan import Cell
@@ -37,7 +37,7 @@ class Opened:
 
 def measure(arguments: Mapping[str, Any]) -> Iterator[Message]:
     """Measure cells one after the other; ``arguments`` is what :func:`.measure.measure` sends."""
-    protocol = Protocol(**arguments["protocol"])
+    protocol = Protocol.of(arguments["protocol"])
     cells = {int(i): Cell.from_json(c) for i, c in arguments["cells"].items()}
     try:
         opened = _open(arguments)
@@ -67,7 +67,7 @@ def measure(arguments: Mapping[str, Any]) -> Iterator[Message]:
 
 def measure_memory(arguments: Mapping[str, Any]) -> Iterator[Message]:
     """Measure the memory of one cell."""
-    protocol = Protocol(**arguments["protocol"])
+    protocol = Protocol.of(arguments["protocol"])
     ((key, values),) = arguments["cells"].items()
     yield {"begin": int(key)}
     try:
@@ -184,7 +184,7 @@ class Measurement:
         """Do the work; whatever a framework raises belongs to this cell alone."""
         try:
             return work(self)
-        except Unavailable as error:
+        except (Unavailable, BadInput) as error:  # a commit that has no such operation is no failure of it
             return {"verdict": "UNAVAILABLE", "reason": _one_line(error)}
         except Exception as error:  # noqa: BLE001 - frameworks raise what they like, and the next cell must go on
             return {"verdict": "FAIL", "reason": f"raised {type(error).__name__}: {_one_line(error)}"}

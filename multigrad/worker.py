@@ -44,6 +44,7 @@ def run(
     cpus: Sequence[int] | None = None,
     timeout_s: float = 600.0,
     address_space_bytes: int | None = None,
+    root: Path | None = None,
 ) -> Iterator[Message | Death]:
     """Call ``module:function(arguments)`` in a fresh interpreter and yield what it yields.
 
@@ -57,8 +58,9 @@ def run(
         cpus: the processors it may run on, set before the interpreter starts.
         timeout_s: how long it may be silent before it is killed.
         address_space_bytes: a limit on its address space (RLIMIT_AS).
+        root: folder of the multigrad that it uses, such as a checkout of another commit; None is this very one.
     """
-    changed = {**os.environ, **(environment or {}), "PYTHONPATH": _python_path()}
+    changed = {**os.environ, **(environment or {}), "PYTHONPATH": _python_path(root)}
     variables = {name: value for name, value in changed.items() if value is not None}
     # Files instead of pipes: a worker that dies before it has read cannot block the parent or end it by SIGPIPE.
     with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile("w+", encoding="utf-8") as given:
@@ -73,6 +75,7 @@ def run(
                 env=_limited(variables, address_space_bytes),
                 text=True,
                 encoding="utf-8",
+                cwd=root,  # `python -m` looks into the working directory before anything else
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the worker itself
             )
         try:
@@ -88,10 +91,10 @@ def _limited(variables: dict[str, str], address_space_bytes: int | None) -> dict
     return variables if address_space_bytes is None else {**variables, _LIMIT: str(address_space_bytes)}
 
 
-def _python_path() -> str:
+def _python_path(root: Path | None) -> str:
     # The worker must find this very multigrad, also when it was found through the working directory.
-    root = str(Path(__file__).parent.parent)
-    return os.pathsep.join([root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))])
+    inherited = [str(Path(p).absolute()) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
+    return os.pathsep.join([str(root or Path(__file__).parent.parent), *inherited])
 
 
 @contextlib.contextmanager
