@@ -7,6 +7,7 @@ from multigrad import truth
 from multigrad.backend import backend
 from multigrad.diagnosis import Evidence, diagnose
 from multigrad.kill import behaviour
+from multigrad.mutation import mutants
 from multigrad.truth import Case
 from multigrad.verdict import judge
 
@@ -77,3 +78,20 @@ def is_named(mutant, said):
     if mutant.line and f"line {mutant.line}: with" in said:
         return True
     return any(word in said for word in WORDS.get(mutant.kind, ()))
+
+
+LISTED = tuple(k for k in WORDS if k not in ("drop-factor", "narrow-dtype"))
+"""The kinds that PROOF lists. A factor that is an array, a lost term and the like have no words of their own."""
+
+
+def rate(ops, kinds, every=1):
+    """Return how many mistakes were named, how many there were, and the sentences that missed."""
+    named, missed = 0, []
+    for op in ops:
+        for mutant in mutants(op)[::every]:
+            said = sentence(op, mutant) if kinds is None or mutant.kind in kinds else ""
+            if said and is_named(mutant, said):
+                named += 1
+            elif said:
+                missed.append(f"{op.name} {mutant.kind} line {mutant.line}: {mutant.change}\n    {said}")
+    return named, named + len(missed), missed

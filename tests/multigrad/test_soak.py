@@ -1,0 +1,39 @@
+"""Ten thousand correct evaluations raise no alarm; a hundred of them in every run."""
+
+import pytest
+
+from multigrad.soak import alarms, soak
+
+
+def test_a_hundred_correct_evaluations_raise_no_alarm():
+    frame = soak(100, names=["numpy"], seed=7)
+    assert not (frame["verdict"] == "FAIL").any(), alarms(frame)
+    assert (frame["verdict"] == "PASS").mean() > 0.9
+    assert len(frame.drop_duplicates(["operation", "dtype", "regime", "sizes", "seed"])) == 100
+    assert set(frame["dtype"]) == {"float64", "float32"}
+
+
+@pytest.mark.long
+def test_ten_thousand_correct_evaluations_raise_no_alarm():
+    frame = soak(10_000, seed=1)
+    print(alarms(frame))  # noqa: T201 - the figures are wanted
+    assert not (frame["verdict"] == "FAIL").any(), alarms(frame)
+    assert len(frame.drop_duplicates(["operation", "backend", "dtype", "regime", "sizes", "seed"])) == 10_000
+
+
+def test_a_wrong_evaluation_raises_one(monkeypatch):
+    from multigrad import soak as module
+    from multigrad import truth
+
+    def off_by_a_millionth(*arguments, **options):
+        known = find(*arguments, **options)
+        for reference in known.references:
+            reference.value[...] *= 1 + 1e-5
+        return known
+
+    find = truth.find
+    monkeypatch.setattr(truth, "find", off_by_a_millionth)
+    rows = [
+        r for m in module.serve({"backend": "numpy", "count": 1, "ops": ["linear_map"], "seed": 3}) for r in m["rows"]
+    ]
+    assert {r["verdict"] for r in rows} == {"FAIL"}
