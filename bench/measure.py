@@ -108,26 +108,44 @@ def measure(
         sources = _list(backend)
         plan = planning.again(older.summary, found, sources, seed=older.info["seed"], twins=chosen.twins)
     else:
-        plan = planning.make(
-            operations(ops),
-            backends=_list(backend),
-            devices=_list(device),
-            dtypes=_dtypes(_list(dtype), quick),
-            variants=_list(variant),
-            modes=_list(mode),
-            sizes=_list(size),
-            threads=_threads(threads),
-            precision=precision,
-            seed=seed,
-            quick=quick,
-            twins=chosen.twins,
-        )
+        wanted: Event = {"backend": backend, "device": device, "dtype": dtype, "mode": mode, "variant": variant}
+        wanted |= {"size": size, "threads": threads, "precision": precision}
+        cells = cells_of(ops, quick=quick, **wanted)
+        plan = planning.of_cells(cells, twins=chosen.twins, seed=seed, quick=quick)
     more: Event = {}
     if older is not None and older.folder is not None:
         more["against"] = older.folder.name
     if against_commit is not None:
         more["against_commit"] = worktree.commit(worktree.repository(c.reference for c in plan.cells), against_commit)
     return measure_plan(plan, chosen, more=more, out=out, folder=folder, machine=machine, progress=progress)
+
+
+def cells_of(
+    ops: Operation | str | Sequence[Operation | str] | None = None,
+    *,
+    backend: str | Sequence[str] | None = None,
+    device: str | Sequence[str] | None = None,
+    dtype: str | Sequence[str] | None = None,
+    mode: str | Sequence[str] | None = None,
+    variant: str | Sequence[str] | None = None,
+    size: planning.SizeGiven | Sequence[planning.SizeGiven] | None = None,
+    threads: int | Sequence[int] | None = None,
+    precision: Precision = "strict",
+    quick: bool = False,
+) -> dict[planning.Cell, planning.Refusal | None]:
+    """Return the cells that :func:`measure` would measure for these arguments, each with why it is refused, or None."""
+    return planning.cells(
+        operations(ops),
+        backends=_list(backend),
+        devices=_list(device),
+        dtypes=_dtypes(_list(dtype), quick),
+        variants=_list(variant),
+        modes=_list(mode),
+        sizes=_list(size),
+        threads=_threads(threads),
+        precision=precision,
+        quick=quick,
+    )
 
 
 def measure_plan(

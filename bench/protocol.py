@@ -91,6 +91,7 @@ class Protocol:
         2**31, "No array of the bandwidth test is larger; virtual machines report caches they do not have alone."
     )
     memory: bool = _because(True, "Whether memory is measured, in one further process for each cell.")
+    memory_noise_bytes: int = _because(2**16, "Peaks below are pages of the allocator, not arrays: no fit uses them.")
     share_compiled: bool = _because(
         False,
         "Whether the later rounds find what a compiler wrote in the first. The folder is empty when a run begins, so "

@@ -30,6 +30,7 @@ SCHEMA = 1
 
 JOURNAL, RUN, MATRIX = "journal.jsonl", "run.json", "matrix.csv"
 SUMMARY, SAMPLES = "summary.csv", "samples.csv.gz"
+SCALING = "scaling.csv"
 BEFORE = "before"
 """Folder within a run that holds what another commit measured in the same rounds, itself a run."""
 
@@ -365,7 +366,12 @@ def write_run(run: Run) -> None:
     if run.before is not None and run.before.folder is not None:
         run.before.folder.mkdir(exist_ok=True)
         write_run(run.before)
+    from .scaling import scaling
+
     write_frame(run.samples, run.folder / SAMPLES)
+    sweeps = scaling(run)
+    if len(sweeps):
+        write_frame(sweeps, run.folder / SCALING)
     write_frame(run.summary, run.folder / SUMMARY)
     write_text(run.folder / RUN, json.dumps(run.info, indent=1, ensure_ascii=False) + "\n")
 
@@ -454,8 +460,11 @@ def read_journal(folder: Path) -> list[dict[str, Any]]:
 
 def columns_markdown() -> str:
     """Return the documentation of every file of a run, from the row classes."""
+    from .scaling import ScalingRow
+
     parts = ["# Results", _PREFACE.strip()]
-    for name, row_class in ((MATRIX, _matrix_row()), (SUMMARY, SummaryRow), (SAMPLES, SampleRow)):
+    files = ((MATRIX, _matrix_row()), (SUMMARY, SummaryRow), (SAMPLES, SampleRow), (SCALING, ScalingRow))
+    for name, row_class in files:
         lines = ["| column | type | meaning |", "| --- | --- | --- |"]
         for f in fields(row_class):
             kind, optional = _type(row_class, f.name)
@@ -477,4 +486,6 @@ no right result (see `verdict`), or where its column says so.
 `run.json` holds the schema version, the command, the seed, the state of the source, the host and its devices, versions,
 threads and precision as the libraries reported them, the environment variables that matter, the noise floor of the A/A
 pairs, and every constant of the protocol. An unfinished run also has `journal.jsonl`, from which `--resume` goes on.
+`scaling.csv` is there when a run has three sizes or more of one operation; the folder `before/` when another commit was
+measured in the same rounds, and is itself a run.
 """

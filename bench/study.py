@@ -1,0 +1,333 @@
+"""Questions worth measuring, as data: which cells, and which comparison of them is the answer.
+
+A study is a TOML file, here in ``studies/`` or anybody's::
+
+    question = "What does half the width of a number save?"
+
+    [answer]              # kind: within, break even, scaling or overhead
+    kind = "within"
+    column = "dtype"
+    before = "float64"
+    after = "float32"
+
+    [[cells]]             # the arguments of `measure`, one table or several
+    operation = ["relu_regression", "mine.py"]
+    variant = "analytic"
+    size = ["medium", { m = 64, k = 64, n = 64 }]
+    threads = [1, "all"]
+
+Or a Python file with a dictionary ``STUDY`` of the same shape, and, if it likes, a function ``answer(run)`` that
+returns a data frame and a sentence.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import math
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multigrad.operation import BadInput
+
+from . import machine as machines
+from . import plan as planning
+from . import store
+from .compare import geometric_means, within
+from .measure import Progress, cells_of, measure_plan
+from .protocol import FULL, QUICK, Protocol
+from .scaling import scaling
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    Answer = tuple["pd.DataFrame", str]
+    """A table, and a sentence with its figures."""
+
+FOLDER = Path(__file__).parent / "studies"
+
+CELLS = ("operation", "backend", "device", "dtype", "variant", "mode", "size", "threads", "precision")
+"""What a table of cells may say."""
+
+ALL = "all"
+"""As many threads as there are cores."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question, the cells to measure for it, and how they answer it."""
+
+    name: str
+    question: str
+    cells: tuple[Mapping[str, Any], ...]
+    """Each with some of :data:`CELLS`; what is left out is as in :func:`.measure.measure`."""
+    answer: Mapping[str, Any]
+    """``kind``, and what that kind needs."""
+    answering: Callable[[store.Run], Answer] | None = None
+    """A function of one's own, instead."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object, without a function of one's own."""
+        return {"name": self.name, "question": self.question, "cells": list(self.cells), "answer": dict(self.answer)}
+
+
+def studies() -> dict[str, Study]:
+    """Return the studies that come with multigrad, by name."""
+    return {path.stem: load(path) for path in sorted(FOLDER.glob("*.toml"))}
+
+
+def study(name: str | Path) -> Study:
+    """Return a study by name, or from a TOML or Python file.
+
+    Raises:
+        BadInput: there is none of that name (with the nearest), or the file is not one.
+    """
+    if Path(name).suffix in (".toml", ".py"):
+        return load(Path(name))
+    known = {path.stem: path for path in sorted(FOLDER.glob("*.toml"))}
+    if str(name) not in known:
+        near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.0)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise BadInput(f"no study named {str(name)!r}{hint} There are {', '.join(known)}; a file ends in .toml or .py")
+    return load(known[str(name)])
+
+
+def load(path: Path) -> Study:
+    """Read a study from a file.
+
+    Raises:
+        BadInput: it is not there, or is no study; the message says what is wrong in it.
+    """
+    if not path.is_file():
+        raise BadInput(f"no file {path}; wanted a study, a TOML or a Python file")
+    answering = None
+    if path.suffix == ".py":
+        values, answering = _from_python(path)
+    else:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise BadInput(f"{path.name} cannot be read as TOML: {error}") from error
+    found = _checked(path, values, answering)
+    return replace(found, answering=answering)
+
+
+def _from_python(path: Path) -> tuple[Any, Any]:
+    spec = importlib.util.spec_from_file_location(f"multigrad_study_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise BadInput(f"{path} cannot be read as a Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise BadInput(f"{path.name} raised on import: {type(error).__name__}: {error}") from error
+    if not hasattr(module, "STUDY"):
+        raise BadInput(f"{path.name} defines no STUDY; wanted a dictionary with question, answer and cells")
+    return module.STUDY, getattr(module, "answer", None)
+
+
+def _checked(path: Path, values: Any, answering: Any) -> Study:
+    if not isinstance(values, Mapping):
+        raise BadInput(f"{path.name}: found {type(values).__name__}; wanted question, answer and cells")
+    for name, kind in (("question", str), ("cells", list)):
+        if not isinstance(values.get(name), kind) or not values[name]:
+            raise BadInput(f"{path.name}: {name} is missing; wanted question, answer and cells")
+    answer = values.get("answer", {})
+    if answering is None:
+        needs = KINDS.get(answer.get("kind"))
+        if needs is None:
+            raise BadInput(f"{path.name}: answer.kind is {answer.get('kind')!r}; there are {', '.join(KINDS)}")
+        for name in needs.needs:
+            if name not in answer:
+                raise BadInput(
+                    f"{path.name}: answer.{name} is missing; {answer['kind']} needs {', '.join(needs.needs)}"
+                )
+    for table in values["cells"]:
+        for name in table:
+            if name not in CELLS:
+                raise BadInput(f"{path.name}: no {name!r} in cells; there are {', '.join(CELLS)}")
+    return Study(path.stem, values["question"], tuple(values["cells"]), answer)
+
+
+def measure_study(
+    name: str | Path | Study,
+    *,
+    quick: bool = False,
+    protocol: Protocol | None = None,
+    backend: str | Sequence[str] | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+    folder: Path | None = None,
+    machine: str | None = None,
+    progress: Progress | None = None,
+) -> store.Run:
+    """Measure the cells of a study; :func:`answer` then has its answer.
+
+    Args:
+        name: of a study, its file, or the study.
+        quick: two rounds instead of five, and no memory.
+        protocol: other constants than those of a full or quick run.
+        backend: only these, instead of those of the study.
+        seed: seed of inputs and orders.
+        out: folder that holds ``<machine>/<run>/``; a new run is made in it.
+        folder: the run's own folder, instead of ``out``; with neither nothing is kept.
+        machine: name of this machine in the results.
+        progress: told about every finished measurement.
+
+    Raises:
+        BadInput: there is no such study, or nothing to measure.
+    """
+    chosen = name if isinstance(name, Study) else study(name)
+    constants = protocol or (QUICK if quick else FULL)
+    cells: dict[planning.Cell, planning.Refusal | None] = {}
+    for table in chosen.cells:
+        wanted = {("ops" if k == "operation" else k): v for k, v in table.items()}
+        if "threads" in wanted:
+            wanted["threads"] = _threads(wanted["threads"])
+        if backend is not None:
+            wanted["backend"] = backend
+        cells |= cells_of(**wanted)
+    plan = planning.of_cells(cells, twins=constants.twins, seed=seed, quick=quick)
+    more = {"study": chosen.to_json()}
+    places: dict[str, Any] = {"out": out, "folder": folder, "machine": machine}
+    return measure_plan(plan, constants, more=more, progress=progress, **places)
+
+
+def _threads(given: Any) -> list[int]:
+    counts = given if isinstance(given, list) else [given]
+    return list(dict.fromkeys(_count(count) for count in counts))
+
+
+def _count(threads: Any) -> Any:
+    return len(machines.physical_cpus()) if threads == ALL else threads
+
+
+def study_of(run: store.Run) -> Study | None:
+    """Return the study that a run was measured for, or None."""
+    values = run.info.get("study")
+    return None if values is None else Study(**{**values, "cells": tuple(values["cells"])})
+
+
+def answer(study: Study, run: store.Run) -> Answer:
+    """Return the answer that a run gives to a study's question: a table, and a sentence with its figures.
+
+    Raises:
+        BadInput: the run has not the cells that the answer needs.
+    """
+    if study.answering is not None:
+        return study.answering(run)
+    return KINDS[study.answer["kind"]].function(study.answer, run)
+
+
+def _sides(wanted: Mapping[str, Any]) -> tuple[str, Any, Any]:
+    column = wanted["column"]
+    before, after = wanted["before"], wanted["after"]
+    return (column, _count(before), _count(after)) if column == "threads" else (column, before, after)
+
+
+def _within(wanted: Mapping[str, Any], run: store.Run) -> Answer:
+    column, before, after = _sides(wanted)
+    if before == after:
+        raise BadInput(f"{column} is {before} on both sides: this machine has one core")
+    frame = within(run, column, before, after)
+    return frame, _compared(frame, f"{after} {column}" if column == "threads" else str(after), str(before))
+
+
+def _compared(frame: pd.DataFrame, after: str, before: str) -> str:
+    """Say what a comparison found, in all and by backend and mode."""
+    means = geometric_means(frame)
+    everything = means.iloc[-1]
+    counts = frame["word"].value_counts()
+    words = ", ".join(f"{word} in {count}" for word, count in counts.items())
+    left_out = f", {everything['excluded']} left out as flagged or without a time" if everything["excluded"] else ""
+    if not everything["cells"]:
+        return f"No cell says what {after} costs beside {before}: {words}{left_out}."
+    parts = [
+        f"{row['backend']} {row['mode']} {row['geometric_mean']:.2f}"
+        for row in means.iloc[:-1].to_dict("records")
+        if row["cells"]
+    ]
+    return (
+        f"{after} takes {everything['geometric_mean']:.2f} times as long as {before} "
+        f"(geometric mean of {everything['cells']} cells{left_out}): {'; '.join(parts)}. It is {words}."
+    )
+
+
+def _break_even(wanted: Mapping[str, Any], run: store.Run) -> Answer:
+    column, before, after = _sides(wanted)
+    frame = within(run, column, before, after)
+    keys = [name for name in store.KEY if name != column]
+    first = {
+        side: run.summary[run.summary[column].astype(str) == str(side)].set_index(keys)["first_call_s"]
+        for side in (before, after)
+    }
+    calls = []
+    for row in frame.to_dict("records"):
+        key = tuple(row[name] for name in keys)
+        price = first[after].get(key, math.nan) - first[before].get(key, math.nan)
+        calls.append(_calls_to_pay(price, row["before_s"] - row["after_s"]))
+    frame = frame.assign(break_even_calls=calls)
+    paid = sorted(c for c in calls if math.isfinite(c))
+    never = sum(math.isinf(c) for c in calls)
+    sentence = _compared(frame, str(after), str(before))
+    if paid:
+        middle = paid[len(paid) // 2]
+        sentence += f" It has paid for itself after {middle:.0f} calls (median; {paid[0]:.0f} to {paid[-1]:.0f})"
+        sentence += f" in {len(paid)} cells, and never does in {never}."
+    elif never:
+        sentence += f" It never pays for itself, in {never} cells."
+    return frame, sentence
+
+
+def _calls_to_pay(price_s: float, saved_s: float) -> float:
+    """Return the least number of calls whose savings pay the price; infinite if nothing is saved, NaN if unknown."""
+    if math.isnan(price_s) or math.isnan(saved_s):
+        return math.nan
+    if price_s <= 0:
+        return 0.0
+    return float(math.ceil(price_s / saved_s)) if saved_s > 0 else math.inf
+
+
+def _scaling(wanted: Mapping[str, Any], run: store.Run) -> Answer:
+    frame = scaling(run)
+    if frame.empty:
+        raise BadInput("no operation has times at three sizes or more: there is nothing to fit")
+    parts = []
+    for row in frame.to_dict("records"):
+        grows = f"n^{row['exponent']:.2f} [{row['exponent_low']:.2f}, {row['exponent_high']:.2f}]"
+        until = "" if math.isnan(row["overhead_until_n"]) else f", overhead up to n = {row['overhead_until_n']:.0f}"
+        memory = "" if math.isnan(row["memory_exponent"]) else f", memory n^{row['memory_exponent']:.2f}"
+        parts.append(f"{row['backend']} {row['mode']} {row['variant']} {grows}{until}{memory}")
+    return frame, f"Time grows as {'; '.join(parts)}."
+
+
+def _overhead(wanted: Mapping[str, Any], run: store.Run) -> Answer:
+    timed = run.summary[run.summary["median_s"].notna()]
+    if timed.empty:
+        raise BadInput("no cell has a time")
+    columns = ["operation", "variant", "backend", "mode", "device", "sizes", "latency_s", "pipelined_s", "dispatch_s"]
+    frame = timed[[*columns, "flags"]].sort_values(["operation", "variant", "latency_s"]).reset_index(drop=True)
+    means = frame.groupby(["backend", "device", "mode"])["latency_s"].median().sort_values()
+    parts = [
+        f"{row['backend']}/{row['device']} {row['mode']} {1e6 * row['latency_s']:.1f} µs"
+        for row in means.reset_index().to_dict("records")
+    ]
+    return frame, f"A call costs, in the median of its cells: {'; '.join(parts)}."
+
+
+@dataclass(frozen=True)
+class _Kind:
+    function: Callable[[Mapping[str, Any], store.Run], Answer]
+    needs: tuple[str, ...]
+
+
+KINDS: Mapping[Any, _Kind] = {
+    "within": _Kind(_within, ("column", "before", "after")),
+    "break even": _Kind(_break_even, ("column", "before", "after")),
+    "scaling": _Kind(_scaling, ()),
+    "overhead": _Kind(_overhead, ()),
+}
+"""How an answer is found, by its name in a study."""
