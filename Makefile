@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
-.PHONY: help run test lint format types wheel clean
+.PHONY: help run test lint format types wheel readme clean
 .DELETE_ON_ERROR:
 
 help: ## list these targets
@@ -33,6 +33,9 @@ wheel: $(VENV)/.installed-dev ## build the wheel into dist/
 	rm -rf build dist
 	$(BIN)/python -m build --wheel --no-isolation
 	rm -rf build
+
+readme: $(VENV)/.installed-dev ## write into the README what its commands print today
+	$(BIN)/python .ci/readme.py
 
 clean: ## remove the environment and everything built; results stay
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage
