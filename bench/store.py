@@ -13,6 +13,7 @@ import math
 import os
 import secrets
 import shutil
+import sys
 import time
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -489,3 +490,12 @@ pairs, and every constant of the protocol. An unfinished run also has `journal.j
 `scaling.csv` is there when a run has three sizes or more of one operation; the folder `before/` when another commit was
 measured in the same rounds, and is itself a run.
 """
+
+
+def main() -> None:
+    """Write the documentation of the columns: ``python -m multigrad.bench.store results/README.md``."""
+    write_text(Path(sys.argv[1]), columns_markdown())
+
+
+if __name__ == "__main__":
+    main()

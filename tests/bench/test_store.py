@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import json
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -196,3 +197,10 @@ def test_every_column_is_documented():
         for f in dataclasses.fields(row_class):
             assert f"| `{f.name}` |" in text
             assert f.metadata["doc"].endswith(".")
+
+
+def test_the_documentation_of_the_results_is_fresh():
+    path = Path(__file__).parents[2] / "results" / "README.md"
+    assert path.read_text(encoding="utf-8") == store.columns_markdown(), (
+        "run: python -m multigrad.bench.store results/README.md"
+    )
