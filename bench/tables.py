@@ -141,9 +141,11 @@ def _show_formulas(frame: pd.DataFrame) -> None:
     for name, rows in proofs.groupby("operation", sort=False):
         verdict = worst(rows["verdict"])
         symbol, style = SYMBOLS[verdict]
-        outputs = " ".join(dict.fromkeys(derivative_name(o) for o in rows[rows["verdict"] == verdict]["output"]))
-        reason = rows[rows["verdict"] == verdict]["reason"].iloc[0]
-        table.add_row(str(name), Text(f"{symbol} {verdict}", style), outputs, Text(reason))
+        # What holds everywhere comes before what was asked on a kink.
+        telling = rows[rows["verdict"] == verdict].sort_values("regime", key=lambda r: r == "kink", kind="stable")
+        first = telling[telling["regime"] == telling["regime"].iloc[0]]
+        outputs = " ".join(dict.fromkeys(derivative_name(o) for o in first["output"]))
+        table.add_row(str(name), Text(f"{symbol} {verdict}", style), outputs, Text(first["reason"].iloc[0]))
     _console.print(table)
 
 
@@ -154,8 +156,8 @@ def _show_grid(frame: pd.DataFrame) -> None:
     here = here.assign(column=[_place(row, "\n") for row in here.to_dict("records")])
     columns = sorted(dict.fromkeys(here["column"]), key=lambda c: (not c.startswith("numpy"), c))
     table = _table("Are the numbers right?  (largest error ÷ its bound)", ["operation", *columns], columns)
-    half = here["dtype"].isin(HALF)
     for name, of_operation in here.groupby("operation", sort=False):
+        half = of_operation["dtype"].isin(HALF)
         full, low = of_operation[~half], of_operation[half]
         # Eight or eleven bits see less: their verdicts stand apart, so that they do not hide the others.
         for variant, rows in sorted(full.groupby("variant"), key=lambda g: g[0] != "analytic"):
