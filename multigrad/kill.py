@@ -460,13 +460,13 @@ def kill_shares(frame: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per check, the first being all of ours together: ``check``, ``killed``, ``mutants``, ``share``; the same
-        three of those mutants whose formula is wrong, which every tool is made to notice, as ``wrong_formula_killed``
-        …; ``false_alarms`` (correct operations that it rejects); ``seconds`` in all.
+        three of those mutants whose formula is wrong at a size that every tool was given, which is what all of them are
+        made to notice, as ``wrong_formula_killed`` …; ``false_alarms`` (correct operations that it rejects); ``seconds`` in all.
     """
     import pandas as pd
 
     wrong = frame[~frame["equivalent"]]
-    formula = wrong[wrong["killed"] & wrong["check"].isin(("formula", "further sizes", "kink"))]
+    formula = wrong[wrong["killed"] & (wrong["check"] == "formula")]
     checks = list(dict.fromkeys(frame["check"]))
     groups = {"multigrad": list(OURS)} | {c: [c] for c in OURS if c in checks}
     groups |= {c: [c] for c in checks if c not in OURS}
@@ -504,7 +504,7 @@ def kill_markdown(frame: pd.DataFrame) -> str:
         f"{len(mutants_in_all)} mutants of {frame['operation'].nunique()} operations; "
         f"{int(mutants_in_all['equivalent'].sum())} are shown equivalent by ball arithmetic.",
         "",
-        "| check | wrong gradients killed | share | of those, wrong formulas | share | correct operations rejected |",
+        "| check | wrong gradients killed | share | of those, wrong at a size given to all | share | correct operations rejected |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for row in shares.to_dict("records"):
