@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
@@ -72,6 +73,44 @@ class BusySession(NumPySession):
             return outputs
 
         return call
+
+
+class TimedSession(NumPySession):
+    """The number of a call says how long it takes, in seconds: 0 is the first."""
+
+    def __init__(self, backend):
+        super().__init__(backend, np)
+
+    def function(self, operation, parameters, variant, mode):
+        inner = super().function(operation, parameters, variant, mode)
+        numbers = itertools.count()
+
+        def call(*arrays):
+            end = time.perf_counter() + self.backend.fault(next(numbers))
+            outputs = inner(*arrays)
+            spin(end)
+            return outputs
+
+        return call
+
+
+class SlowedSession(NumPySession):
+    """NumPy, every call of which takes a known share longer than it did."""
+
+    def __init__(self, backend):
+        super().__init__(backend, np)
+
+    def function(self, operation, parameters, variant, mode):
+        inner = super().function(operation, parameters, variant, mode)
+        share = self.backend.fault
+
+        def call(*arrays):
+            start = time.perf_counter()
+            outputs = inner(*arrays)
+            spin(start + (1 + share) * (time.perf_counter() - start))
+            return outputs
+
+        return call if share else inner
 
 
 class GreedySession(NumPySession):
@@ -156,3 +195,15 @@ HUNG = Fake("hung", FaultySession, _hung)
 LEFT = Fake("left", FaultySession, _left)
 RAISED = Fake("raised", FaultySession, _raised)
 STILLBORN = Stillborn("stillborn", None)
+
+FIRST_CALL_S = 0.3
+SLOW_FIRST = Fake("slow_first", TimedSession, lambda number: CALL_S if number else FIRST_CALL_S)
+PERIODIC = Fake("periodic", TimedSession, lambda number: 2 * CALL_S if number % 7 == 6 else CALL_S)
+DRIFT = Fake("drift", TimedSession, lambda number: CALL_S * (1 + number / 100))
+STEADY, LONGER_3, LONGER_5, LONGER_10, LONGER_20 = (
+    Fake(f"longer_{percent}", TimedSession, lambda number, percent=percent: CALL_S * (1 + percent / 100))
+    for percent in (0, 3, 5, 10, 20)
+)
+SAME, SLOWED_3, SLOWED_5, SLOWED_10, SLOWED_20 = (
+    Fake(f"slowed_{percent}", SlowedSession, percent / 100) for percent in (0, 3, 5, 10, 20)
+)
