@@ -10,6 +10,7 @@ gradient of the kernel. Each is computed as a few large matrix products over win
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -153,7 +154,7 @@ def unrolled(
     full = xp.reshape(full, (outputs, shape[0], *K.shape[2:]))
     C = xp.tensordot(full, hits(0, p, row, h), axes=((2,), (0,)))
     C = xp.tensordot(C, hits(1, q, column, w), axes=((2,), (0,)))
-    return xp.reshape(xp.permute_dims(C, (0, 2, 4, 1, 3, 5)), (outputs * u * v, -1))
+    return xp.reshape(xp.permute_dims(C, (0, 2, 4, 1, 3, 5)), (outputs * u * v, math.prod(shape)))
 
 
 class _Steps(NamedTuple):
@@ -180,7 +181,8 @@ class _Steps(NamedTuple):
             for n, taps, s, pad, d in zip(image, kernel, *self[:3], strict=True)
         )
         if u < 1 or v < 1:
-            raise BadInput(f"a kernel of {tuple(kernel)} with {self} does not fit into an image of {tuple(image)}")
+            how = f"dilation {self.dilation} and padding {self.padding}"
+            raise BadInput(f"a kernel of {tuple(kernel)} with {how} does not fit into an image of {tuple(image)}")
         return u, v
 
     def grown(self, image: Sequence[int], kernel: Sequence[int], extra: Sequence[int]) -> tuple[int, int]:
@@ -313,14 +315,17 @@ def _cut(xp: Any, X: Any, rows: Sequence[slice], columns: Sequence[slice], group
     """
     b, c = X.shape[:2]
     depth = c // groups * len(columns)
+    # Counted, not left to reshape: an empty array would leave it open.
+    positions = _length(rows[0]) * _length(columns[0])
     if len(rows) > 1 and depth < DEEP:
-        return [
-            xp.reshape(
-                xp.stack([X[:, :, r, s] for r in rows for s in columns], axis=2), (b, groups, depth * len(rows), -1)
-            )
-        ]
+        windows = xp.stack([X[:, :, r, s] for r in rows for s in columns], axis=2)
+        return [xp.reshape(windows, (b, groups, depth * len(rows), positions))]
     wide = xp.stack([X[:, :, :, s] for s in columns], axis=2)
-    return [xp.reshape(wide[:, :, :, r, :], (b, groups, depth, -1)) for r in rows]
+    return [xp.reshape(wide[:, :, :, r, :], (b, groups, depth, positions)) for r in rows]
+
+
+def _length(part: slice) -> int:
+    return len(range(part.start, part.stop, part.step or 1))
 
 
 def _product(xp: Any, F: Any, windows: Sequence[Any]) -> Any:
