@@ -461,7 +461,8 @@ def kill_shares(frame: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row per check, the first being all of ours together: ``check``, ``killed``, ``mutants``, ``share``; the same
         three of those mutants whose formula is wrong at a size that every tool was given, which is what all of them are
-        made to notice, as ``wrong_formula_killed`` …; ``false_alarms`` (correct operations that it rejects); ``seconds`` in all.
+        made to notice, as ``wrong_formula_killed`` …; ``false_alarms`` (correct operations that it rejects); and
+        ``seconds`` in all.
     """
     import pandas as pd
 
@@ -504,7 +505,8 @@ def kill_markdown(frame: pd.DataFrame) -> str:
         f"{len(mutants_in_all)} mutants of {frame['operation'].nunique()} operations; "
         f"{int(mutants_in_all['equivalent'].sum())} are shown equivalent by ball arithmetic.",
         "",
-        "| check | wrong gradients killed | share | of those, wrong at a size given to all | share | correct operations rejected |",
+        "| check | wrong gradients killed | share | of those, wrong at a size given to all | share "
+        "| correct operations rejected |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for row in shares.to_dict("records"):
