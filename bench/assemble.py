@@ -104,6 +104,10 @@ def _one_side(events: Sequence[Event], folder: Path | None) -> Run:
         "peaks": peaks.to_json(),
         "wall_s": sum(e["wall_s"] for e in events if e["event"] == "wall"),
         "timed_s": sum(e.get("timed_s", 0) + e.get("warmup_s", 0) for e in events if e["event"] == "cell"),
+        "spent_s": {
+            what: sum(e["seconds"] for e in events if e["event"] == "spent" and e["what"] == what)
+            for what in ("references", "workers", "memory")
+        },
         "protocol": begin["protocol"],
         "workers": workers,
     }

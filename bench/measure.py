@@ -322,7 +322,8 @@ class Conductor:
         memories = len(wanted) if self.protocol.memory else 0
         sides = 1 if self.other is None else 2
         self.total = rounds * (sides * len(wanted) + len(self.plan.twins)) + memories
-        self._find_references(wanted)
+        with self._spending("references"):
+            self._find_references(wanted)
         for number in range(rounds + self.protocol.extra_rounds):
             alive = [i for i in wanted if not self._failed(i)]
             if number >= rounds:
@@ -330,11 +331,20 @@ class Conductor:
             twins = [i for i in self.plan.twins if not self._failed(i)] if number < rounds else []
             other = [i for i in alive if not self._failed(i, other=True)] if self.other else []
             for item in planning.work(self.plan, number, alive, twins, other):
-                self._work(planning.without(item, self._finished(item)))
+                with self._spending("workers"):
+                    self._work(planning.without(item, self._finished(item)))
         if self.protocol.memory:
             for i in wanted:
                 if not self._failed(i) and not any(e["event"] == "memory" and e["cell"] == i for e in self.events):
-                    self._memory(i)
+                    with self._spending("memory"):
+                        self._memory(i)
+
+    @contextlib.contextmanager
+    def _spending(self, what: str) -> Iterator[None]:
+        """Write down how long something took."""
+        started = time.perf_counter()
+        yield
+        self._note({"event": "spent", "what": what, "seconds": time.perf_counter() - started})
 
     def _answers(self) -> Iterable[Event]:
         return (e for e in self.events if e["event"] == "cell")

@@ -1,0 +1,55 @@
+"""What the protocol itself adds to a call of 1 ms, against a bare loop.
+
+    python tests/benchmarks/protocol_overhead.py [--quick] [--repetitions 20]
+
+The call spins for exactly 1 ms. Both take their turn in each repetition; the ratio is taken within one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+
+import figures
+
+CALL_S = 1e-3
+CALLS = 500
+
+
+def call() -> tuple[()]:
+    end = time.perf_counter() + CALL_S
+    while time.perf_counter() < end:
+        pass
+    return ()
+
+
+def bare() -> float:
+    """Seconds per call of a bare loop, the fastest of blocks as long as the protocol's."""
+    durations = []
+    for _ in range(CALLS // 8):
+        start = time.perf_counter()
+        for _ in itertools.repeat(None, 8):
+            call()
+        durations.append((time.perf_counter() - start) / 8)
+    return statistics.median(durations)
+
+
+def main() -> None:
+    chosen = figures.options(__doc__)
+    from multigrad.bench import timing
+    from multigrad.bench.protocol import FULL
+
+    ratios = []
+    for _ in range(chosen.repetitions):
+        result = timing.measure(call, (), lambda arrays: None, FULL, budget_s=CALLS * CALL_S, keep=8)
+        ours = statistics.median(b.block_s / b.calls for b in result.blocks if b.kind == timing.LATENCY)
+        ratios.append(ours / bare())
+    middle = statistics.median(ratios)
+    figures.figure(
+        "the protocol's time over a bare loop's, 1 ms call", figures.quartiles(ratios), "below 1.01", middle < 1.01
+    )
+
+
+if __name__ == "__main__":
+    main()
