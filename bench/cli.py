@@ -52,6 +52,9 @@ PrecisionOption = Annotated[str, typer.Option("--precision", help="strict, or tf
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a row, instead of a table.")]
 Threads = Annotated[int | None, typer.Option("--threads", "-t", help="Threads of each worker. Default: all cores.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder that holds <machine>/<run>/.")]
+FailOn = Annotated[
+    str | None, typer.Option("--fail-on", help="Words that make the exit code 2, such as slower,missing; or none.")
+]
 Machine = Annotated[str | None, typer.Option("--machine", help="Name of this machine in the results.")]
 
 
@@ -71,10 +74,12 @@ def list_(as_json: AsJson = False) -> None:
     from . import tables
 
     if as_json:
-        _print_json({"operations": tables.operations_frame(), "backends": tables.backends_frame()})
+        frames = {"operations": tables.operations_frame(), "backends": tables.backends_frame()}
+        _print_json({**frames, "studies": tables.studies_frame()})
         return
     tables.show_operations()
     tables.show_backends()
+    tables.show_frame("Studies: multigrad bench --study NAME", tables.studies_frame())
 
 
 @app.command(epilog="Example: multigrad check my_gradient.py --backend numpy,torch --dtype float32")
@@ -222,15 +227,32 @@ def bench(
     rounds: Annotated[int | None, typer.Option("--rounds", help="Fresh processes for each backend.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few sizes and rounds: a first look in minutes.")] = False,
     resume: Annotated[Path | None, typer.Option("--resume", help="Go on with an unfinished run.")] = None,
+    study: Annotated[
+        str | None, typer.Option("--study", help="Ask a question: a study's name (`multigrad list`) or file.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option("--against", help="Measure an older run's cells again and compare; exit 2 if slower.")
+    ] = None,
+    against_commit: Annotated[
+        str | None, typer.Option("--against-commit", help="Measure that commit too, interleaved, and compare.")
+    ] = None,
+    fail_on: FailOn = None,
+    export: Annotated[
+        list[str] | None, typer.Option("--export", help="FORMAT=FILE: github-action-benchmark, bencher or pyperf.")
+    ] = None,
     seed: Seed = 0,
     out: Out = Path("results"),
     machine: Machine = None,
     as_json: AsJson = False,
 ) -> None:
     """Print timing tables; a wrong result has no time."""
+    from . import compare as comparing
     from . import tables
     from .measure import measure
 
+    if study is not None:
+        _bench_study(study, _split(backend), quick, seed, out, machine, as_json)
+    older = None if against is None else comparing.find_run(against, out)
     with progress("timing") as tick:
         run = measure(
             _split(ops),
@@ -245,16 +267,65 @@ def bench(
             rounds=rounds,
             quick=quick,
             resume=resume,
+            against=older,
+            against_commit=against_commit,
             seed=seed,
             out=out,
             machine=machine,
             progress=tick,
         )
+    _export(run, export)
+    code = WRONG if tables.is_wrong(run.summary) else GOOD
     if as_json:
         _print_json(run.summary)
     else:
         tables.show_summary(run.summary)
+        tables.show_scaling(run)
         tables.say(f"Results: {run.folder}")
+    before = older if older is not None else run.before
+    if before is not None:
+        frame = comparing.compare(before, run)
+        if not as_json:
+            tables.show_comparison(frame, comparing.geometric_means(frame))
+        if code == GOOD and len(comparing.failing(frame, _fail_words(fail_on))):
+            code = SLOWER
+    raise typer.Exit(code)
+
+
+def _fail_words(text: str | None) -> tuple[str, ...]:
+    from . import compare as comparing
+
+    return comparing.parse_words(text) if text else comparing.REGRESSIONS
+
+
+def _export(run: Any, wanted: list[str] | None) -> None:
+    from .exports import export
+
+    for one in wanted or ():
+        name, given, path = one.partition("=")
+        if not given:
+            raise BadInput(f"--export {one!r} has no file; wanted FORMAT=FILE, such as pyperf=times.json")
+        export(run, name, Path(path))
+
+
+def _bench_study(
+    name: str, backend: list[str] | None, quick: bool, seed: int, out: Path, machine: str | None, as_json: bool
+) -> None:
+    from . import study as studying
+    from . import tables
+
+    chosen = studying.study(name)
+    with progress(chosen.name) as tick:
+        run = studying.measure_study(
+            chosen, quick=quick, backend=backend, seed=seed, out=out, machine=machine, progress=tick
+        )
+    frame, sentence = studying.answer(chosen, run)
+    if as_json:
+        _print_json(frame)
+    else:
+        tables.show_summary(run.summary)
+        tables.show_frame(chosen.question, frame)
+        tables.say(f"{sentence}\nResults: {run.folder}")
     raise typer.Exit(WRONG if tables.is_wrong(run.summary) else GOOD)
 
 
@@ -274,9 +345,7 @@ def compare(
     force: Annotated[
         bool, typer.Option("--force", help="Compare also what ran under other conditions; marked.")
     ] = False,
-    fail_on: Annotated[
-        str | None, typer.Option("--fail-on", help="Words that make the exit code 2, such as slower,missing.")
-    ] = None,
+    fail_on: FailOn = None,
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Also write a table for a pull request.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -286,14 +355,13 @@ def compare(
     from .store import write_text
 
     frame = comparing.compare(comparing.find_run(before), comparing.find_run(after), force=force)
-    words = comparing.parse_words(fail_on) if fail_on else comparing.REGRESSIONS
     if markdown is not None:
         write_text(markdown, comparing.markdown(frame))
     if as_json:
         _print_json(frame)
     else:
         tables.show_comparison(frame, comparing.geometric_means(frame))
-    raise typer.Exit(SLOWER if len(comparing.failing(frame, words)) else GOOD)
+    raise typer.Exit(SLOWER if len(comparing.failing(frame, _fail_words(fail_on))) else GOOD)
 
 
 @app.command(epilog="Example: multigrad run --quick")
@@ -336,12 +404,15 @@ def run(
 
 
 @app.command(epilog="Example: multigrad doctor")
-def doctor(as_json: AsJson = False) -> None:
+def doctor(
+    noise: Annotated[bool, typer.Option("--noise", help="Also measure the noise floor; takes 20 seconds.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Say what on this machine would spoil a measurement, and what to do about it."""
     from . import tables
     from .doctor import examine
 
-    findings = examine()
+    findings = examine(noise=noise)
     if as_json:
         _print_json(findings)
     else:

@@ -21,6 +21,8 @@ from multigrad.verdict import FAIL, GAP, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .store import Run
+
 SYMBOLS = {
     FAIL: ("✗", "bold red"),
     INCONCLUSIVE: ("?", "yellow"),
@@ -77,6 +79,15 @@ def backends_frame() -> pd.DataFrame:
 
 WRAPPING = ("what it is", "how", "found", "what to do", "state", "flags", "signature", "sizes")
 """Columns of prose, which fold where the others must not."""
+
+
+def studies_frame() -> pd.DataFrame:
+    """Return the studies with the question each one answers."""
+    import pandas as pd
+
+    from .study import studies
+
+    return pd.DataFrame({"study": name, "question": one.question} for name, one in studies().items())
 
 
 def _table(
@@ -338,6 +349,35 @@ WORD_STYLES = {
     "faster": "green",
     "fixed": "green",
 }
+
+
+def show_scaling(run: Run) -> None:
+    """Print how time and memory grow, where a run has a sweep of sizes."""
+    from .scaling import scaling
+
+    frame = scaling(run)
+    if frame.empty:
+        return
+    columns = [
+        "operation",
+        "variant",
+        "where",
+        "dtype",
+        "sizes",
+        "time ~ nᵖ, p [95 %]",
+        "call costs",
+        "until n",
+        "memory p",
+    ]
+    table = _table("How time grows: a + b nᵖ, n the geometric mean of the dimensions that change", columns, columns[5:])
+    for row in frame.to_dict("records"):
+        low, high = figure(row["exponent_low"]), figure(row["exponent_high"])
+        exponent = f"{figure(row['exponent'])} [{low}, {high}]"
+        sizes = f"{row['swept']} {row['n_low']:.0f}…{row['n_high']:.0f}"
+        where = (row["operation"], row["variant"], _place(row), row["dtype"], sizes)
+        rest = (exponent, seconds(row["constant_s"]), figure(row["overhead_until_n"]), figure(row["memory_exponent"]))
+        table.add_row(*where, *rest)
+    _console.print(table)
 
 
 def show_comparison(frame: pd.DataFrame, means: pd.DataFrame) -> None:
