@@ -24,6 +24,7 @@ from .backend import Backend, Precision, Session, Unavailable, backend, backends
 from .diagnosis import Evidence, diagnose, observed_conditions
 from .formats import FORMATS
 from .operation import DTYPES, REGIMES, BadInput, Operation, load_operations
+from .reach import reaching_sizes
 from .relations import Structure, relations, structure
 from .roundoff import Roundoff, probe
 from .truth import Case, derivative_name
@@ -440,6 +441,7 @@ def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | No
         if case.reference not in seen and arguments.get("kinks"):
             seen.add(case.reference)
             rows += _at_kinks(op, case)
+            rows += _at_reaching_sizes(op, case)
         try:
             truth.serve(op, case)
             ground = case.regime if case.regime in truth.SMOOTH else "gaussian"
@@ -463,6 +465,22 @@ def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | No
             truth.write_unknown(arguments["folder"], key, reason, unserved=True)
             rows += _once(told, case, "*", _worded_judgement(FAIL, reason))
         yield {"case": int(key), "rows": rows}
+
+
+def _at_reaching_sizes(op: Operation, case: Case) -> Iterator[dict[str, Any]]:
+    """Certify the formula where it runs the lines of the pullback that no small size runs, and name those left over."""
+    small = [op.size(name) for name in truth.small_sizes(op)]
+    try:
+        further, never = reaching_sizes(op, small)
+    except BadInput:
+        return  # no source, no lines: an operation made at a prompt
+    for size in further:
+        there = replace(case, size=size, regime="gaussian")
+        yield from (_formula_row(there, output, j) for output, j in truth.judge_formula(op, there).items())
+    if never:
+        lines = ", ".join(map(str, never))
+        reason = f"no size was found that runs line {lines} of the pullback: what it says there is not certified"
+        yield _formula_row(replace(case, regime="gaussian"), "*", _worded_judgement(INCONCLUSIVE, reason))
 
 
 def _once(told: set[tuple[str, ...]], case: Case, output: str, judgement: Judgement) -> Iterator[dict[str, Any]]:

@@ -100,7 +100,7 @@ def test_a_file_that_cannot_be_used_is_one_clear_line(
     ("name", "output", "words"),
     [
         ("factor_dropped", "∂f/∂W", "a factor 2 is missing"),
-        ("transposed", "∂f/∂x", "xp.matrix_transpose(C)"),
+        ("transposed", "∂f/∂x", "in place of `C @ y_bar`"),
         ("mask_lost", "∂f/∂W", "xp.where(Z > 0, R_bar, 0)"),
     ],
 )
