@@ -2,7 +2,7 @@
 
     python tests/benchmarks/agreement.py [--quick] [--repetitions 20]
 
-The forward part of relu_regression (medium, float32) on one thread, each time in a fresh process on the same processor,
+The forward part of relu_regression (float32) on one thread, each time in a fresh process on the same processor,
 in turns.
 """
 
@@ -14,29 +14,34 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import figures
 
-SIZE = {"m": 512, "k": 256, "n": 256}
-NUMPY_SETUP = """
-import numpy as np
-rng = np.random.default_rng(0)
-X, W, Y = (rng.standard_normal(shape).astype("float32") for shape in ((512, 256), (256, 256), (512, 256)))
-def forward(X, W, Y):
-    R = Y - np.maximum(X @ W, 0)
-    return np.sum(R * R)
-"""
+SIZE = {"m": 128, "k": 512, "n": 128}
+"""Temporaries of 64 KiB: with larger ones malloc maps and trims as the history of a process has it, which differs."""
+
+
+def prepared(name: str) -> tuple[Callable[..., Any], list[Any]]:
+    """The very function that the harness times, with arguments of the same shapes."""
+    from multigrad import operations
+    from multigrad.backend import backend
+
+    op = operations()["relu_regression"]
+    session = backend(name).open("cpu", threads=1)
+    arrays = [session.to_device(a, "float32") for a in op.make_inputs(SIZE, 0)]
+    return session.function(op, {}, "forward", "eager"), arrays
 
 
 def by_pyperf(environment: dict[str, str], cpu: int) -> float:
     """Seconds per call by ``pyperf timeit``, in one process."""
+    setup = "from agreement import prepared; f, a = prepared('numpy')"
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
         arguments = ["-p", "1", "-n", "20", "-w", "3", "--copy-env", "--affinity", str(cpu), "-o", str(out)]
-        command = [sys.executable, "-m", "pyperf", "timeit", *arguments, "-s", NUMPY_SETUP, "forward(X, W, Y)"]
+        command = [sys.executable, "-m", "pyperf", "timeit", *arguments, "-s", setup, "f(*a)"]
         subprocess.run(command, check=True, capture_output=True, env={**os.environ, **environment})
         runs = json.loads(out.read_text())["benchmarks"][0]["runs"]
     return statistics.median(value for run in runs for value in run.get("values", ()))
@@ -44,17 +49,10 @@ def by_pyperf(environment: dict[str, str], cpu: int) -> float:
 
 def by_torch(arguments: dict[str, Any]) -> Iterator[dict[str, float]]:
     """Worker: seconds per call by torch.utils.benchmark."""
-    import torch
     from torch.utils.benchmark import Timer
 
-    m, k, n = (arguments["size"][s] for s in "mkn")
-    X, W, Y = (torch.randn(shape) for shape in ((m, k), (k, n), (m, n)))
-
-    def forward(X: Any, W: Any, Y: Any) -> Any:
-        R = Y - torch.clamp(X @ W, min=0)
-        return (R * R).sum()
-
-    timer = Timer("forward(X, W, Y)", globals={"forward": forward, "X": X, "W": W, "Y": Y}, num_threads=1)
+    f, a = prepared("torch")
+    timer = Timer("f(*a)", globals={"f": f, "a": a}, num_threads=1)
     timer.blocked_autorange(min_run_time=0.2)
     yield {"median_s": timer.blocked_autorange(min_run_time=0.5).median}
 
@@ -82,7 +80,7 @@ def main() -> None:
                 theirs[name].append(by_pyperf(environment, cpu))
                 continue
             target = "agreement:by_torch"
-            (said,) = worker.run(target, {"size": SIZE}, environment=environment, cpus=[cpu])
+            (said,) = worker.run(target, {}, environment=environment, cpus=[cpu])
             assert isinstance(said, dict), said
             theirs[name].append(said["median_s"])
     for name, tool in (("numpy", "pyperf"), ("torch", "torch.utils.benchmark")):

@@ -50,7 +50,8 @@ def main() -> None:
     figures.figure(
         "drifts that are flagged", f"{flagged} of {chosen.repetitions}", "all", flagged == chosen.repetitions
     )
-    slowdowns(chosen.repetitions, square, one, Protocol(**{**vars(FULL), "memory": False, "twins": 1}), measure, within)
+    full = Protocol(**{**vars(FULL), "memory": False, "twins": 1, "extra_rounds": 0, "peak_rounds": 0})
+    slowdowns(chosen.repetitions, square, one, full, measure, within)
 
 
 def slowdowns(repetitions: int, square: str, one: Any, protocol: Any, measure: Any, within: Any) -> None:
