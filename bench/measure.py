@@ -247,6 +247,13 @@ def _resumed(folder: Path, progress: Progress | None) -> store.Run:
     if not folder.is_dir():
         raise BadInput(f"no folder {folder}; wanted the folder of an unfinished run")
     journal = store.Journal(folder, new=False)
+    try:
+        return _gone_on_with(folder, journal, progress)
+    finally:
+        journal.close()
+
+
+def _gone_on_with(folder: Path, journal: store.Journal, progress: Progress | None) -> store.Run:
     events = store.read_journal(folder)
     info = events[0]["info"]
     now = _info(Plan.from_json(events[0]["plan"]))
@@ -293,9 +300,11 @@ class Conductor:
                     self._measure()
             state = "complete"
         finally:
-            self._note({"event": "wall", "wall_s": time.perf_counter() - started})
-            self._note({"event": "end", "state": state})
-            self.journal.close()
+            try:
+                self._note({"event": "wall", "wall_s": time.perf_counter() - started})
+                self._note({"event": "end", "state": state})
+            finally:
+                self.journal.close()
             run = assemble(self.events, self.kept)
             store.write_run(run)
         # Everything is in the tables now; an unfinished run keeps its journal to go on from.

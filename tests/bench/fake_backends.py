@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
+import resource
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 from multigrad.backends.numpy_backend import NumPyBackend, NumPySession
@@ -141,6 +143,10 @@ def _left():
     os._exit(7)
 
 
+def _eaten():
+    np.ones(2**30)
+
+
 def _raised():
     raise RuntimeError("no such kernel\nand much more about it")
 
@@ -180,6 +186,20 @@ class Fake(NumPyBackend):
         return self.session(self)
 
 
+class BrokenImport(Fake):
+    def open(self, device="cpu", *, threads=None, precision="strict"):
+        raise ImportError("libnothing.so: cannot open shared object file")
+
+
+class Confined(Fake):
+    """Its worker may use little more address space than it has when it begins."""
+
+    def open(self, device="cpu", *, threads=None, precision="strict"):
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + 2**29, used + 2**29))
+        return self.session(self)
+
+
 class Stillborn(Fake):
     def open(self, device="cpu", *, threads=None, precision="strict"):
         os._exit(9)
@@ -194,6 +214,8 @@ KILLED = Fake("killed", FaultySession, _killed)
 HUNG = Fake("hung", FaultySession, _hung)
 LEFT = Fake("left", FaultySession, _left)
 RAISED = Fake("raised", FaultySession, _raised)
+CONFINED = Confined("confined", FaultySession, _eaten)
+BROKEN_IMPORT = BrokenImport("broken_import", None)
 STILLBORN = Stillborn("stillborn", None)
 
 FIRST_CALL_S = 0.3
