@@ -27,13 +27,23 @@ def printed(block: re.Match[str]) -> str:
     return "\n".join(["```console", f"$ multigrad {block['arguments']}", *lines, "```"])
 
 
+def with_tables(text: str) -> str:
+    """Put the generated tables of ``results/`` between their marks."""
+    for table in sorted((ROOT / "results").glob("*.md")):
+        marks = re.compile(rf"(<!-- {table.stem} -->\n).*?(<!-- /{table.stem} -->)", re.DOTALL)
+        text = marks.sub(
+            lambda found, t=table: found[1] + t.read_text(encoding="utf-8").strip() + "\n" + found[2], text
+        )
+    return text
+
+
 def main() -> None:
     """Rewrite README.md."""
     readme = ROOT / "README.md"
     text, count = COMMAND_WITH_OUTPUT.subn(printed, readme.read_text(encoding="utf-8"))
     if not count:
         raise SystemExit("README.md has no console block with output")
-    readme.write_text(text, encoding="utf-8")
+    readme.write_text(with_tables(text), encoding="utf-8")
 
 
 if __name__ == "__main__":

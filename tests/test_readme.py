@@ -52,6 +52,11 @@ def test_the_example_is_the_file_of_that_name() -> None:
     assert blocks("python")[0] in (ROOT / "examples" / "my_gradient.py").read_text(encoding="utf-8")
 
 
+def test_the_kill_matrix_is_the_one_that_was_measured() -> None:
+    (shown,) = re.findall(r"<!-- kill_matrix -->\n(.*?)\n<!-- /kill_matrix -->", README, flags=re.DOTALL)
+    assert shown == (ROOT / "results" / "kill_matrix.md").read_text(encoding="utf-8").strip()
+
+
 @pytest.mark.parametrize("line", MULTIGRAD_LINES)
 def test_every_multigrad_command_can_be_parsed(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
