@@ -63,7 +63,7 @@ class Cell:
     def text(self) -> str:
         """The cell in one line for a person."""
         where = f"{self.backend}/{self.device}"
-        return f"{self.operation} {self.variant} {self.mode} on {where} {self.dtype} {self.size_name}"
+        return f"{self.operation} {self.variant} {self.mode} on {where} {self.dtype} {self.size_name or self.sizes}"
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""

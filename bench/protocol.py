@@ -119,6 +119,7 @@ QUICK = Protocol(
     process_s=0.05,
     process_limit_s=0.3,
     setup_share=0.0,
+    transfers=1,
     other_blocks=3,
     twins=2,
     peak_s=0.1,

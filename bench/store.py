@@ -79,7 +79,7 @@ class SummaryRow:
     verdict: str = _doc("PASS or NOTE: the result is right and has a time; else why there is none.")
     flags: str = _doc("What is doubtful about the time, separated by spaces; a flagged cell cannot be a winner.")
     reason: str = _doc("What is wrong, missing or worth knowing; empty for a plain PASS.")
-    size: str = _doc("The size's name in the operation, such as `medium`.")
+    size: str = _doc("The size's name in the operation, such as `medium`; empty where it was given in numbers.")
     headline: str = _doc("`latency` (every call waited for; CPU) or `pipelined` (n calls, one wait; accelerators).")
     latency_s: float = _doc("Seconds per call when every call is waited for: median of the process medians.")
     pipelined_s: float = _doc("Seconds per call when n calls are made before one wait: median of the process medians.")

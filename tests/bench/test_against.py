@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from fast_protocol import FAST
-from multigrad.bench import store
+from multigrad.bench import store, worktree
 from multigrad.bench.compare import compare
 from multigrad.bench.measure import measure
 from multigrad.bench.plan import parse_size
@@ -38,7 +38,7 @@ def repository(tmp_path):
     folder = tmp_path / "project"
     folder.mkdir()
     git(folder, "init", "--quiet")
-    for call_s in ("1e-3", "4e-3"):
+    for call_s in ("2e-4", "6e-4"):
         (folder / "mine.py").write_text(SLOWER.replace("{call_s}", call_s))
         git(folder, "add", ".")
         git(folder, "commit", "--quiet", "-m", call_s)
@@ -51,16 +51,17 @@ def test_another_commit_is_measured_in_the_same_rounds(repository, tmp_path):
     assert set(run.samples["round"]) == set(run.before.samples["round"]) == {0, 1}
     assert set(run.before.samples["twin"]) == {0}
     (before,), (after,) = run.before.summary["min_s"], run.summary["min_s"]
-    assert before == pytest.approx(1e-3, rel=0.2)
-    assert after == pytest.approx(4e-3, rel=0.2)
+    assert before == pytest.approx(2e-4, rel=0.3)
+    assert after == pytest.approx(6e-4, rel=0.3)
     assert run.before.info["git"]["commit"] == run.info["against_commit"]
     again = store.load_run(tmp_path / "run")
     frame = compare(again.before, again)
-    assert frame["ratio"].tolist() == [pytest.approx(4, rel=0.3)]
+    assert frame["ratio"].iloc[0] > 1.5
     trees = subprocess.run(["git", "-C", str(repository), "worktree", "list"], capture_output=True, text=True)
     assert len(trees.stdout.splitlines()) == 1
 
 
+@pytest.mark.skipif(not (worktree.ROOT / ".git").exists(), reason="this source is no checkout")
 def test_the_catalogue_of_another_commit_is_its_own(tmp_path):
     options = {**ONE, "size": "tiny", "rounds": 1}
     run = measure("linear_map", against_commit="HEAD", folder=tmp_path / "run", **options)
