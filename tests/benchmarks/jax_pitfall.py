@@ -77,11 +77,14 @@ def main() -> None:
         theirs.append(said["waited_s"])
         unwaited.append(said["unwaited_s"])
         print(f"ours {ours[-1]:.6f} s, bare {theirs[-1]:.6f} s, bare without waiting {unwaited[-1]:.6f} s", flush=True)
-    ratio = statistics.median(ours) / statistics.median(theirs)
+    pairs = [a / b for a, b in zip(ours, theirs, strict=True)]
+    # Within a pair, which followed each other: what disturbs the machine for minutes disturbs both alike.
+    ratio = statistics.median(pairs)
+    of_medians = statistics.median(ours) / statistics.median(theirs)
     share = statistics.median(dispatched)
     figures.figure("dispatch_s over median_s", figures.quartiles(dispatched), "far below 1 (0.2)", share < 0.2)
-    spread = figures.quartiles([a / b for a, b in zip(ours, theirs, strict=True)])
-    figures.figure("median_s over the bare loop's", f"{ratio:.4f}; pairs {spread}", "0.97 to 1.03", 0.97 < ratio < 1.03)
+    found = f"pairs {figures.quartiles(pairs)}; ratio of the medians {of_medians:.4f}"
+    figures.figure("median_s over the bare loop's", found, "0.97 to 1.03", 0.97 < ratio < 1.03)
 
 
 if __name__ == "__main__":
