@@ -289,8 +289,10 @@ class Plan:
         with tempfile.TemporaryDirectory(prefix="multigrad-") as folder:
             yield self._find_truth(folder, tick)
             lanes = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+            parts = max(1, lanes // max(1, len(self.work))) if self.isolated else 1
             with ThreadPoolExecutor(lanes if self.isolated else 1) as pool:
-                futures = [pool.submit(self._run_backend, *key, folder, tick) for key in self.work]
+                shares = [(key, part) for key in self.work for part in range(parts)]
+                futures = [pool.submit(self._run_backend, *key, part, parts, folder, tick) for key, part in shares]
                 for future in futures:
                     yield future.result()
 
@@ -321,11 +323,26 @@ class Plan:
                     tick(f"{self.cases[message['case']].operation}: the truth")
         return rows
 
-    def _run_backend(self, name: str, device: str, folder: str, tick: Callable[[str], None]) -> list[dict[str, Any]]:
+    def _share(self, cells: list[Cell], part: int, parts: int) -> list[int]:
+        """Return the cells that one of several workers of a backend takes: whole functions, so none compiles twice."""
+        functions: dict[tuple[Any, ...], int] = {}
+        for cell in cells:
+            case = self.cases[cell.case]
+            functions.setdefault((case.reference, case.sizes, cell.mode, cell.variant, case.dtype), len(functions))
+        numbers = []
+        for i, cell in enumerate(cells):
+            case = self.cases[cell.case]
+            number = functions[case.reference, case.sizes, cell.mode, cell.variant, case.dtype]
+            numbers += [i] if number % parts == part else []
+        return numbers
+
+    def _run_backend(
+        self, name: str, device: str, part: int, parts: int, folder: str, tick: Callable[[str], None]
+    ) -> list[dict[str, Any]]:
         cells = self.work[name, device]
         one = backend(name)
         rows: list[dict[str, Any]] = []
-        pending = list(range(len(cells)))
+        pending = self._share(cells, part, parts)
         while pending:
             arguments = {
                 "folder": folder,
@@ -343,11 +360,12 @@ class Plan:
                     rows.append(_row(case, cells[lost], name, device, "*", _worded_judgement(FAIL, message.reason)))
                     pending.remove(lost)
                 elif "probe" in message:
-                    rows += [_probed(name, device, message["probe"], self.cases[0].seed)]
+                    rows += [] if part else [_probed(name, device, message["probe"], self.cases[0].seed)]
                 elif "unavailable" in message:
                     operations = dict.fromkeys(self.cases[cells[i].case].operation for i in pending)
                     reason = message["unavailable"]
-                    rows += [_worded(o, name, device, UNAVAILABLE, reason, self.cases[0].seed) for o in operations]
+                    if part == 0:
+                        rows += [_worded(o, name, device, UNAVAILABLE, reason, self.cases[0].seed) for o in operations]
                     pending = []
                 elif "cell" in message:
                     rows.extend(message["rows"])
