@@ -20,22 +20,22 @@ from multigrad.operation import operation
 def relu_regression(xp: Any, X: Any, W: Any, Y: Any) -> Any:
     """Squared distance of one ReLU layer from its target.
 
-    f = ‖Y − max(XW, 0)‖²_F.  With Z = XW and R = Y − max(Z, 0):
+    f = ‖max(XW, 0) − Y‖²_F.  With Z = XW and R = max(Z, 0) − Y:
 
-        ∂f/∂Y = 2 R
+        ∂f/∂Y = −2 R
         ∂f/∂X = −(∂f/∂Y ∘ [Z > 0]) Wᵀ
         ∂f/∂W = −Xᵀ (∂f/∂Y ∘ [Z > 0])
 
-    At Z = 0 the derivative of max(Z, 0) is taken to be 0.
+    At Z = 0 the derivative of max(Z, 0) is taken to be 0. An infinite residual gives NaN where the mask is 0.
 
     Source: the chain rule on f = ⟨R, R⟩; The Matrix Cookbook (2012), eq. 132 and 115 for the outer and inner parts.
     """
     T = xp.matrix_transpose
     Z = X @ W
-    R = Y - xp.maximum(Z, 0)
+    R = xp.maximum(Z, 0) - Y
 
     def pullback(f_bar: Any) -> Any:
-        Y_bar = 2 * f_bar * R
+        Y_bar = -2 * f_bar * R
         # A product with the mask: where() branches on signs that nobody can predict, and takes ten times as long.
         S = Y_bar * xp.astype(Z > 0, Y_bar.dtype)
         # The sign goes to W and to its gradient, which are smaller than S.
