@@ -155,8 +155,10 @@ def test_bad_usage_is_one_line(square, options, said):
 
 
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background has it ignored
 from fast_protocol import FAST
 from multigrad.bench.measure import measure
 
