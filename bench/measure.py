@@ -58,15 +58,15 @@ def measure(
 ) -> store.Run:
     """Time every cell of operations × backends × devices × variants × modes × dtypes × sizes × threads.
 
-    A quick run has two rounds, float32, the size ``small`` (else the middle one), every variant eager and
-    analytic and autodiff compiled, unless others are named; no memory; and later rounds find what a compiler wrote in
-    the first. A full run has five rounds, float64 and float32, the size ``medium`` and the largest.
+    Unless others are named, a run has float32, every variant eager and analytic and autodiff compiled. A quick run has
+    two rounds, the size ``small`` (else the middle one) and no memory; a full run five rounds, the size ``medium`` and
+    the largest. Later rounds find what a compiler wrote in the first.
 
     Args:
         ops: operations, catalogue names or files; None is the whole catalogue.
         backend: names, or ``module:ATTRIBUTE``; None is every backend there is.
         device: ``cpu``, ``cuda``; None is every one that is here.
-        dtype: names; None is float64 and float32 (quick: float32).
+        dtype: names; None is float32.
         mode: ``eager``, ``compiled``; None is both.
         variant: ``forward``, ``analytic``, ``autodiff``, ``native``; None is all.
         size: named sizes, or mappings such as ``{"m": 512, "n": 256}``; None is ``medium`` (else the middle one) and
@@ -138,7 +138,7 @@ def cells_of(
         operations(ops),
         backends=_list(backend),
         devices=_list(device),
-        dtypes=_dtypes(_list(dtype), quick),
+        dtypes=_dtypes(_list(dtype)),
         variants=_list(variant),
         modes=_list(mode),
         sizes=_list(size),
@@ -191,11 +191,11 @@ def operations(ops: Operation | str | Sequence[Operation | str] | None) -> list[
     return list({id(op): op for op in found}.values())
 
 
-def _dtypes(names: list[str] | None, quick: bool) -> Sequence[str]:
+def _dtypes(names: list[str] | None) -> Sequence[str]:
     for name in names or ():
         if name not in DTYPES:
             raise BadInput(f"no dtype named {name!r}; there are {', '.join(DTYPES)}")
-    return names or (planning.QUICK_DTYPES if quick else planning.DEFAULT_DTYPES)
+    return names or planning.DEFAULT_DTYPES
 
 
 def _threads(threads: int | Sequence[int] | None) -> list[int]:
@@ -328,9 +328,10 @@ class Conductor:
     def _measure(self) -> None:
         wanted = [i for i in range(len(self.plan.cells)) if i not in self.plan.refused]
         rounds = self.protocol.rounds
-        memories = len(wanted) if self.protocol.memory else 0
+        # The forward part's memory is part of what its gradient needs; a process for it would tell nothing more.
+        memorable = [i for i in wanted if self.plan.cells[i].variant != "forward"] if self.protocol.memory else []
         sides = 1 if self.other is None else 2
-        self.total = rounds * (sides * len(wanted) + len(self.plan.twins)) + memories
+        self.total = rounds * (sides * len(wanted) + len(self.plan.twins)) + len(memorable)
         with self._spending("references"):
             self._find_references(wanted)
         for number in range(rounds + self.protocol.extra_rounds):
@@ -342,11 +343,10 @@ class Conductor:
             for item in planning.work(self.plan, number, alive, twins, other):
                 with self._spending("workers"):
                     self._work(planning.without(item, self._finished(item)))
-        if self.protocol.memory:
-            for i in wanted:
-                if not self._failed(i) and not any(e["event"] == "memory" and e["cell"] == i for e in self.events):
-                    with self._spending("memory"):
-                        self._memory(i)
+        for i in memorable:
+            if not self._failed(i) and not any(e["event"] == "memory" and e["cell"] == i for e in self.events):
+                with self._spending("memory"):
+                    self._memory(i)
 
     @contextlib.contextmanager
     def _spending(self, what: str) -> Iterator[None]:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 VARIANTS = ("forward", "analytic", "autodiff", "native")
 MODES = ("eager", "compiled")
-QUICK_DTYPES = ("float32",)
-DEFAULT_DTYPES = ("float64", "float32")
-QUICK_WITHOUT = (("forward", "compiled"), ("native", "compiled"))
-"""Not in a quick run unless asked for: compiling is dear, and the question is analytic against autodiff."""
+DEFAULT_DTYPES = ("float32",)
+"""What people train in; a run of both widths takes twice as long, and a study compares them."""
+WITHOUT_ASKING = (("forward", "compiled"), ("native", "compiled"))
+"""Measured only if asked for: compiling is dear, and the question is analytic against autodiff."""
 
 OTHER = 2
 """What :attr:`Work.twin` is for the workers of another commit."""
@@ -158,7 +158,7 @@ def cells(
     for op in operations:
         if not op.reference:
             raise BadInput(f"{op.name} cannot be found by another process; define it at the top of a file")
-    quick_cells = quick and variants is None and modes is None
+    asked = variants is not None or modes is not None
     variants, modes = variants or VARIANTS, modes or MODES
     _known("variant", variants, VARIANTS)
     _known("mode", modes, MODES)
@@ -168,7 +168,7 @@ def cells(
         for device in devices if devices is not None else default_devices(one):
             where = itertools.product(variants, modes, dtypes, _sizes(op, sizes, quick), threads)
             for variant, mode, dtype, (size_name, size), count in where:
-                if quick_cells and (variant, mode) in QUICK_WITHOUT:
+                if not asked and (variant, mode) in WITHOUT_ASKING:
                     continue
                 cell = Cell(
                     op.reference,

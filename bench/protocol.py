@@ -21,7 +21,7 @@ class Protocol:
         "claimed ±0. Five give an interval from lowest to highest that covers the median in 94 % of cases (1 − 2/2⁵).",
     )
     extra_rounds: int = _because(
-        2, "Further processes for cells that are unstable between processes: more blocks would not help them."
+        1, "Further processes for cells that are unstable between processes: more blocks would not help them."
     )
     warmup_calls: int = _because(3, "The first calls after the first one still fill caches and branch predictors.")
     warmup_s: float = _because(0.1, "A clock governor needs tens of milliseconds to reach its speed.")
@@ -93,7 +93,7 @@ class Protocol:
     memory: bool = _because(True, "Whether memory is measured, in one further process for each cell.")
     memory_noise_bytes: int = _because(2**16, "Peaks below are pages of the allocator, not arrays: no fit uses them.")
     share_compiled: bool = _because(
-        False,
+        True,
         "Whether the later rounds find what a compiler wrote in the first. The folder is empty when a run begins, so "
         "the first call of round 0 is cold either way, and it is the one that is reported.",
     )
@@ -125,7 +125,6 @@ QUICK = Protocol(
     peak_s=0.1,
     peak_array_bytes=2**25,
     memory=False,
-    share_compiled=True,
 )
 """A first look in minutes: two processes, so that an interval exists at all, and no memory."""
 

@@ -83,12 +83,19 @@ def test_a_wrong_result_has_no_time(square):
 
 
 def test_what_cannot_be_done_is_a_worded_row(square):
-    run = measure(square, backend="fake_backends:BUSY", protocol=FAST, dtype=["float64", "bfloat16"], threads=1)
+    everything = {"variant": ["forward", "analytic", "autodiff", "native"], "mode": ["eager", "compiled"]}
+    dtypes = ["float64", "bfloat16"]
+    run = measure(square, backend="fake_backends:BUSY", protocol=FAST, dtype=dtypes, threads=1, **everything)
     assert len(run.summary) == 4 * 2 * 2
     assert cells(run, mode="compiled")[0]["reason"] == "busy has no compiler"
     assert cells(run, mode="eager", variant="native")[0]["verdict"] == "UNAVAILABLE"
     assert cells(run, mode="eager", variant="forward", dtype="bfloat16")[0]["reason"] == "busy has no bfloat16 on cpu"
     assert all(row["reason"] for row in cells(run) if row["verdict"] == "UNAVAILABLE")
+
+
+def test_unless_asked_for_compiled_is_analytic_against_autodiff_alone(square):
+    run = measure(square, backend="fake_backends:BUSY", protocol=FAST, dtype="float64", threads=1)
+    assert set(run.summary[run.summary["mode"] == "compiled"]["variant"]) == {"analytic", "autodiff"}
 
 
 @pytest.mark.parametrize(
