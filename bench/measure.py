@@ -328,8 +328,7 @@ class Conductor:
     def _measure(self) -> None:
         wanted = [i for i in range(len(self.plan.cells)) if i not in self.plan.refused]
         rounds = self.protocol.rounds
-        # The forward part's memory is part of what its gradient needs; a process for it would tell nothing more.
-        memorable = [i for i in wanted if self.plan.cells[i].variant != "forward"] if self.protocol.memory else []
+        memorable = self._memorable(wanted) if self.protocol.memory else []
         sides = 1 if self.other is None else 2
         self.total = rounds * (sides * len(wanted) + len(self.plan.twins)) + len(memorable)
         with self._spending("references"):
@@ -347,6 +346,11 @@ class Conductor:
             if not self._failed(i) and not any(e["event"] == "memory" and e["cell"] == i for e in self.events):
                 with self._spending("memory"):
                     self._memory(i)
+
+    def _memorable(self, wanted: Sequence[int]) -> Sequence[int]:
+        """Leave out the forward part, whose memory is part of what its gradient needs, where that is measured too."""
+        gradients = [i for i in wanted if self.plan.cells[i].variant != "forward"]
+        return gradients or wanted
 
     @contextlib.contextmanager
     def _spending(self, what: str) -> Iterator[None]:
