@@ -34,7 +34,8 @@ class Passed:
 def prepare(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Find the references; the side of their worker.
 
-    ``arguments["wanted"]`` is a list of objects with ``reference``, ``size``, ``seed``, ``dtype`` and ``path``.
+    ``arguments["wanted"]`` is a list of objects with ``reference``, ``size``, ``seed``, ``dtype``, ``precision`` and
+    ``path``.
     """
     from multigrad import truth
 
@@ -43,7 +44,8 @@ def prepare(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         op = load_operations([wanted["reference"]])[0]
         size = {k: tuple(v) if isinstance(v, list) else v for k, v in wanted["size"].items()}
         arrays = truth.dtype_arrays(op, size, wanted["seed"], "gaussian", wanted["dtype"])
-        references = truth.bounded(op, arrays, op.split(size)[1], wanted["dtype"], hull=False)
+        _, parameters = op.split(size)
+        references = truth.bounded(op, arrays, parameters, wanted["dtype"], wanted["precision"], hull=False)
         path = Path(wanted["path"])
         truth.write(path.parent, path.stem, truth.Truth(arrays, references))
         yield {"end": i}

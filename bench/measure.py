@@ -389,8 +389,9 @@ class Conductor:
         for i in wanted:
             cell = self.plan.cells[i]
             path = str(self.scratch / f"reference-{len(files)}.npz")
-            known = {"reference": cell.reference, "size": dict(cell.size), "seed": self.plan.seed, "dtype": cell.dtype}
-            entry = files.setdefault((cell.reference, cell.size, cell.dtype), {**known, "path": path})
+            known = {"reference": cell.reference, "size": dict(cell.size), "seed": self.plan.seed}
+            known |= {"dtype": cell.dtype, "precision": cell.precision}
+            entry = files.setdefault((cell.reference, cell.size, cell.dtype, cell.precision), {**known, "path": path})
             users.setdefault(list(files.values()).index(entry), []).append(i)
             self.references[i] = entry["path"]
         pending = dict(enumerate(files.values()))
