@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from multigrad.columns import doc
 from multigrad.operation import BadInput
 
 from . import statistics
@@ -22,39 +23,33 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def _doc(text: str) -> Any:
-    return field(metadata={"doc": text})
-
-
 @dataclass(frozen=True)
 class ComparisonRow:
     """One cell in two runs."""
 
-    operation: str = _doc("Name of the operation.")
-    variant: str = _doc("`forward`, `analytic`, `autodiff` or `native`.")
-    mode: str = _doc("`eager` or `compiled`.")
-    backend: str = _doc("Name of the backend.")
-    device: str = _doc("`cpu` or `cuda`.")
-    dtype: str = _doc("Floating-point type.")
-    sizes: str = _doc("Dimensions and parameters.")
-    threads: int = _doc("Threads every library was allowed.")
-    precision: str = _doc("`strict` or `tf32`.")
-    word: str = _doc(
+    operation: str = doc("Name of the operation.")
+    variant: str = doc("`forward`, `analytic`, `autodiff` or `native`.")
+    mode: str = doc("`eager` or `compiled`.")
+    backend: str = doc("Name of the backend.")
+    device: str = doc("`cpu` or `cuda`.")
+    dtype: str = doc("Floating-point type.")
+    sizes: str = doc("Dimensions and parameters.")
+    threads: int = doc("Threads every library was allowed.")
+    precision: str = doc("`strict` or `tf32`.")
+    word: str = doc(
         "`faster`, `slower`, `same`, `unclear`; `new failure`, `fixed`; `missing` (only before), `new` (only after); "
         "`not comparable` (no time in either)."
     )
-    ratio: float | None = _doc("Time after over time before.")
-    ratio_low: float | None = _doc(
-        "Lower end of the ratio's 95 % interval, from a hierarchical bootstrap of both runs."
-    )
-    ratio_high: float | None = _doc("Upper end of the ratio's 95 % interval.")
-    before_s: float | None = _doc("Median before, in seconds per call.")
-    after_s: float | None = _doc("Median after, in seconds per call.")
-    margin: float = _doc("How far from 1 the whole interval must lie: the larger of 5 % and twice the noise floor.")
-    flags: str = _doc("Flags of either run; a flagged cell is `unclear` at best where it would be faster or slower.")
-    reason: str = _doc("Why there is no ratio, or `forced` where the fingerprints differ.")
-    before: str = _doc("Which side is before: the name of a run, or the value of the column that differs.")
-    after: str = _doc("Which side is after.")
+    ratio: float | None = doc("Time after over time before.")
+    ratio_low: float | None = doc("Lower end of the ratio's 95 % interval, from a hierarchical bootstrap of both runs.")
+    ratio_high: float | None = doc("Upper end of the ratio's 95 % interval.")
+    before_s: float | None = doc("Median before, in seconds per call.")
+    after_s: float | None = doc("Median after, in seconds per call.")
+    margin: float = doc("How far from 1 the whole interval must lie: the larger of 5 % and twice the noise floor.")
+    flags: str = doc("Flags of either run; a flagged cell is `unclear` at best where it would be faster or slower.")
+    reason: str = doc("Why there is no ratio, or `forced` where the fingerprints differ.")
+    before: str = doc("Which side is before: the name of a run, or the value of the column that differs.")
+    after: str = doc("Which side is after.")
 
 
 WORDS = ("new failure", "slower", "missing", "unclear", "not comparable", "new", "fixed", "faster", "same")

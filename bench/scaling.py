@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from multigrad.columns import doc
 
 from .plan import parse_size
 from .protocol import FULL
@@ -20,38 +22,34 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def _doc(text: str) -> Any:
-    return field(metadata={"doc": text})
-
-
 @dataclass(frozen=True)
 class ScalingRow:
     """One size sweep: one variant of one operation on one backend at all the sizes that a run has."""
 
-    operation: str = _doc("Name of the operation.")
-    variant: str = _doc("`forward`, `analytic`, `autodiff` or `native`.")
-    mode: str = _doc("`eager` or `compiled`.")
-    backend: str = _doc("Name of the backend.")
-    device: str = _doc("`cpu` or `cuda`.")
-    dtype: str = _doc("Floating-point type.")
-    threads: int = _doc("Threads every library was allowed.")
-    precision: str = _doc("`strict` or `tf32`.")
-    swept: str = _doc("The dimensions that change, such as `m k n`.")
-    points: int = _doc("Sizes that have a time.")
-    n_low: float = _doc("The smallest size: the geometric mean of the dimensions that change.")
-    n_high: float = _doc("The largest size.")
-    exponent: float | None = _doc("p of t = a + b nᵖ, fitted to the medians on a logarithmic scale.")
-    exponent_low: float | None = _doc("Lower end of its 95 % interval, from a bootstrap of the processes.")
-    exponent_high: float | None = _doc("Upper end of its 95 % interval.")
-    constant_s: float | None = _doc("a, in seconds: what a call costs however small its data.")
-    factor_s: float | None = _doc("b, in seconds: time of the power law at n = 1.")
-    overhead_until_n: float | None = _doc(
+    operation: str = doc("Name of the operation.")
+    variant: str = doc("`forward`, `analytic`, `autodiff` or `native`.")
+    mode: str = doc("`eager` or `compiled`.")
+    backend: str = doc("Name of the backend.")
+    device: str = doc("`cpu` or `cuda`.")
+    dtype: str = doc("Floating-point type.")
+    threads: int = doc("Threads every library was allowed.")
+    precision: str = doc("`strict` or `tf32`.")
+    swept: str = doc("The dimensions that change, such as `m k n`.")
+    points: int = doc("Sizes that have a time.")
+    n_low: float = doc("The smallest size: the geometric mean of the dimensions that change.")
+    n_high: float = doc("The largest size.")
+    exponent: float | None = doc("p of t = a + b nᵖ, fitted to the medians on a logarithmic scale.")
+    exponent_low: float | None = doc("Lower end of its 95 % interval, from a bootstrap of the processes.")
+    exponent_high: float | None = doc("Upper end of its 95 % interval.")
+    constant_s: float | None = doc("a, in seconds: what a call costs however small its data.")
+    factor_s: float | None = doc("b, in seconds: time of the power law at n = 1.")
+    overhead_until_n: float | None = doc(
         "The size at which a = b nᵖ: below, the call itself costs more than its work; empty if below the sweep."
     )
-    worst_misfit: float | None = _doc("Largest ratio of a median to the fit (or of the fit to it), minus 1.")
-    memory_exponent: float | None = _doc("The same exponent of the peak memory beyond the arguments.")
-    memory_low: float | None = _doc("Lower end of its 95 % interval, from a bootstrap of the residuals.")
-    memory_high: float | None = _doc("Upper end of its 95 % interval.")
+    worst_misfit: float | None = doc("Largest ratio of a median to the fit (or of the fit to it), minus 1.")
+    memory_exponent: float | None = doc("The same exponent of the peak memory beyond the arguments.")
+    memory_low: float | None = doc("Lower end of its 95 % interval, from a bootstrap of the residuals.")
+    memory_high: float | None = doc("Upper end of its 95 % interval.")
 
 
 @dataclass(frozen=True)

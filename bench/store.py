@@ -17,10 +17,11 @@ import sys
 import time
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from multigrad.columns import doc
 from multigrad.operation import BadInput
 
 if TYPE_CHECKING:
@@ -39,89 +40,83 @@ FREE_BYTES = 2**26
 """Room that a run must find on its disk: the largest journal of a full run is a few tens of MB."""
 
 
-def _doc(text: str) -> Any:
-    return field(metadata={"doc": text})
-
-
 @dataclass(frozen=True)
 class SummaryRow:
     """One cell: one variant of one operation at one size on one backend, from all its processes."""
 
-    operation: str = _doc("Name of the operation.")
-    variant: str = _doc("`forward`, `analytic` (hand-derived), `autodiff` (the framework's own) or `native`.")
-    mode: str = _doc("`eager` or `compiled`.")
-    backend: str = _doc("Name of the backend.")
-    device: str = _doc("`cpu` or `cuda`.")
-    dtype: str = _doc("Floating-point type of inputs and outputs.")
-    sizes: str = _doc("Dimensions and parameters, such as `m=512 k=256 n=256`.")
-    threads: int = _doc("Threads every library was allowed; the process was bound to as many physical cores.")
-    precision: str = _doc("`strict`: float32 products in float32. `tf32`: TensorFloat-32 allowed.")
-    median_s: float = _doc("Seconds per call: median of the process medians, of blocks of the kind in `headline`.")
-    ci_low_s: float = _doc("Lower end of its 95 % interval in seconds, from a bootstrap of processes, then blocks.")
-    ci_high_s: float = _doc("Upper end of its 95 % interval in seconds.")
-    min_s: float = _doc("Seconds per call of the fastest block.")
-    q1_s: float = _doc("First quartile of the seconds per call over all blocks.")
-    q3_s: float = _doc("Third quartile of the seconds per call over all blocks.")
-    processes: int = _doc("Fresh processes that measured it.")
-    blocks: int = _doc("Timed blocks of the headline's kind in all processes together.")
-    first_call_s: float = _doc("Seconds from having the function to having its first result, compiling included; cold.")
-    dispatch_s: float = _doc("Seconds until a call returns, without waiting for its result; median.")
-    to_device_s: float = _doc("Seconds to copy all its arguments to the device; median of the processes.")
-    to_host_s: float = _doc("Seconds to copy all its results to the host; median of the processes.")
-    flops: float | None = _doc("Floating-point operations of one call, by the cost model.")
-    bytes: float | None = _doc("Bytes that one call must move at least, by the cost model.")
-    gflop_per_s: float | None = _doc("`flops` over `median_s`, in 10⁹ operations per second.")
-    gbyte_per_s: float | None = _doc("`bytes` over `median_s`, in 10⁹ bytes per second.")
-    roof_percent: float | None = _doc("Least time that peak rate and bandwidth allow, over `median_s`, in percent.")
-    peak_bytes: float | None = _doc(
-        "Peak memory of one call beyond its arguments, in bytes, from a process of its own."
-    )
-    verdict: str = _doc("PASS or NOTE: the result is right and has a time; else why there is none.")
-    flags: str = _doc("What is doubtful about the time, separated by spaces; a flagged cell cannot be a winner.")
-    reason: str = _doc("What is wrong, missing or worth knowing; empty for a plain PASS.")
-    size: str = _doc("The size's name in the operation, such as `medium`; empty where it was given in numbers.")
-    headline: str = _doc("`latency` (every call waited for; CPU) or `pipelined` (n calls, one wait; accelerators).")
-    latency_s: float = _doc("Seconds per call when every call is waited for: median of the process medians.")
-    pipelined_s: float = _doc("Seconds per call when n calls are made before one wait: median of the process medians.")
-    calls: int = _doc("Calls in a block of the headline's kind.")
-    trace_s: float | None = _doc("Seconds of the first call spent tracing, where the framework tells.")
-    lower_s: float | None = _doc("Seconds of the first call spent lowering, where the framework tells.")
-    compile_s: float | None = _doc("Seconds of the first call spent compiling, where the framework tells.")
-    import_s: float = _doc("Seconds to import and open the framework; median of the processes.")
-    first_operation_s: float = _doc("Seconds of the device's first transfer and addition; median of the processes.")
-    bound: str = _doc("What binds under the roof, `compute` or `memory`; empty without a cost model.")
-    ratio: float = _doc("Largest error of the gate, over its bound.")
+    operation: str = doc("Name of the operation.")
+    variant: str = doc("`forward`, `analytic` (hand-derived), `autodiff` (the framework's own) or `native`.")
+    mode: str = doc("`eager` or `compiled`.")
+    backend: str = doc("Name of the backend.")
+    device: str = doc("`cpu` or `cuda`.")
+    dtype: str = doc("Floating-point type of inputs and outputs.")
+    sizes: str = doc("Dimensions and parameters, such as `m=512 k=256 n=256`.")
+    threads: int = doc("Threads every library was allowed; the process was bound to as many physical cores.")
+    precision: str = doc("`strict`: float32 products in float32. `tf32`: TensorFloat-32 allowed.")
+    median_s: float = doc("Seconds per call: median of the process medians, of blocks of the kind in `headline`.")
+    ci_low_s: float = doc("Lower end of its 95 % interval in seconds, from a bootstrap of processes, then blocks.")
+    ci_high_s: float = doc("Upper end of its 95 % interval in seconds.")
+    min_s: float = doc("Seconds per call of the fastest block.")
+    q1_s: float = doc("First quartile of the seconds per call over all blocks.")
+    q3_s: float = doc("Third quartile of the seconds per call over all blocks.")
+    processes: int = doc("Fresh processes that measured it.")
+    blocks: int = doc("Timed blocks of the headline's kind in all processes together.")
+    first_call_s: float = doc("Seconds from having the function to having its first result, compiling included; cold.")
+    dispatch_s: float = doc("Seconds until a call returns, without waiting for its result; median.")
+    to_device_s: float = doc("Seconds to copy all its arguments to the device; median of the processes.")
+    to_host_s: float = doc("Seconds to copy all its results to the host; median of the processes.")
+    flops: float | None = doc("Floating-point operations of one call, by the cost model.")
+    bytes: float | None = doc("Bytes that one call must move at least, by the cost model.")
+    gflop_per_s: float | None = doc("`flops` over `median_s`, in 10⁹ operations per second.")
+    gbyte_per_s: float | None = doc("`bytes` over `median_s`, in 10⁹ bytes per second.")
+    roof_percent: float | None = doc("Least time that peak rate and bandwidth allow, over `median_s`, in percent.")
+    peak_bytes: float | None = doc("Peak memory of one call beyond its arguments, in bytes, from a process of its own.")
+    verdict: str = doc("PASS or NOTE: the result is right and has a time; else why there is none.")
+    flags: str = doc("What is doubtful about the time, separated by spaces; a flagged cell cannot be a winner.")
+    reason: str = doc("What is wrong, missing or worth knowing; empty for a plain PASS.")
+    size: str = doc("The size's name in the operation, such as `medium`; empty where it was given in numbers.")
+    headline: str = doc("`latency` (every call waited for; CPU) or `pipelined` (n calls, one wait; accelerators).")
+    latency_s: float = doc("Seconds per call when every call is waited for: median of the process medians.")
+    pipelined_s: float = doc("Seconds per call when n calls are made before one wait: median of the process medians.")
+    calls: int = doc("Calls in a block of the headline's kind.")
+    trace_s: float | None = doc("Seconds of the first call spent tracing, where the framework tells.")
+    lower_s: float | None = doc("Seconds of the first call spent lowering, where the framework tells.")
+    compile_s: float | None = doc("Seconds of the first call spent compiling, where the framework tells.")
+    import_s: float = doc("Seconds to import and open the framework; median of the processes.")
+    first_operation_s: float = doc("Seconds of the device's first transfer and addition; median of the processes.")
+    bound: str = doc("What binds under the roof, `compute` or `memory`; empty without a cost model.")
+    ratio: float = doc("Largest error of the gate, over its bound.")
 
 
 @dataclass(frozen=True)
 class SampleRow:
     """One timed block."""
 
-    operation: str = _doc("Name of the operation.")
-    variant: str = _doc("`forward`, `analytic`, `autodiff` or `native`.")
-    mode: str = _doc("`eager` or `compiled`.")
-    backend: str = _doc("Name of the backend.")
-    device: str = _doc("`cpu` or `cuda`.")
-    dtype: str = _doc("Floating-point type of inputs and outputs.")
-    sizes: str = _doc("Dimensions and parameters, such as `m=512 k=256 n=256`.")
-    threads: int = _doc("Threads every library was allowed.")
-    precision: str = _doc("`strict` or `tf32`.")
-    round: int = _doc("Round, from 0. Round, cell and twin together name a process.")
-    twin: int = _doc("0; 1 for the second half of an A/A pair, which is no part of the summary.")
-    block: int = _doc("Number of the block in its process, from 0, in order of time.")
-    kind: str = _doc("`latency`: every call waited for. `pipelined`: n calls, then one wait.")
-    calls: int = _doc("Calls in the block, a power of two.")
-    block_s: float = _doc("Wall time of the whole block, in seconds.")
-    dispatch_s: float | None = _doc("Wall time until the last call returned, before the wait, in seconds.")
-    cpu_s: float = _doc("CPU time of all threads of the process during the block, in seconds.")
-    involuntary_switches: int = _doc("Times the kernel took the processor away from the process during the block.")
-    clock_hz: float | None = _doc("Clock of the first processor used, after the block, in Hz; empty where unknown.")
-    device_clock_hz: float | None = _doc("Clock of the GPU's multiprocessors, after the block, in Hz.")
-    waited_s: float | None = _doc(
+    operation: str = doc("Name of the operation.")
+    variant: str = doc("`forward`, `analytic`, `autodiff` or `native`.")
+    mode: str = doc("`eager` or `compiled`.")
+    backend: str = doc("Name of the backend.")
+    device: str = doc("`cpu` or `cuda`.")
+    dtype: str = doc("Floating-point type of inputs and outputs.")
+    sizes: str = doc("Dimensions and parameters, such as `m=512 k=256 n=256`.")
+    threads: int = doc("Threads every library was allowed.")
+    precision: str = doc("`strict` or `tf32`.")
+    round: int = doc("Round, from 0. Round, cell and twin together name a process.")
+    twin: int = doc("0; 1 for the second half of an A/A pair, which is no part of the summary.")
+    block: int = doc("Number of the block in its process, from 0, in order of time.")
+    kind: str = doc("`latency`: every call waited for. `pipelined`: n calls, then one wait.")
+    calls: int = doc("Calls in the block, a power of two.")
+    block_s: float = doc("Wall time of the whole block, in seconds.")
+    dispatch_s: float | None = doc("Wall time until the last call returned, before the wait, in seconds.")
+    cpu_s: float = doc("CPU time of all threads of the process during the block, in seconds.")
+    involuntary_switches: int = doc("Times the kernel took the processor away from the process during the block.")
+    clock_hz: float | None = doc("Clock of the first processor used, after the block, in Hz; empty where unknown.")
+    device_clock_hz: float | None = doc("Clock of the GPU's multiprocessors, after the block, in Hz.")
+    waited_s: float | None = doc(
         "Time that threads of the process were ready and had no processor during the block, summed, in seconds."
     )
-    throttle_reasons: int = _doc("The GPU driver's reasons for slowing down, as its bit mask; 0 is none.")
-    load: float = _doc("Load of the machine over the last minute when the cell ended: processes that wanted to run.")
+    throttle_reasons: int = doc("The GPU driver's reasons for slowing down, as its bit mask; 0 is none.")
+    load: float = doc("Load of the machine over the last minute when the cell ended: processes that wanted to run.")
 
 
 KEY = ("operation", "variant", "mode", "backend", "device", "dtype", "sizes", "threads", "precision")

@@ -13,13 +13,14 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import truth, worker
 from .backend import Session, Unavailable, backend, backends
+from .columns import doc
 from .mutation import Mutant, mutants
 from .operation import BadInput, Operation, load_operations
 from .reach import reaching_sizes, scaled_sizes
@@ -48,25 +49,21 @@ TIMEOUT_S = 60.0
 Progress = Callable[[int, int, str], None]
 
 
-def _doc(text: str) -> Any:
-    return field(metadata={"doc": text})
-
-
 @dataclass(frozen=True)
 class KillRow:
     """One mutant before one check."""
 
-    operation: str = _doc("Name of the operation.")
-    mutant: int = _doc("Number of the mutant; −1 is the operation itself, which no check may kill.")
-    kind: str = _doc("Kind of the mistake; `correct` for the operation itself.")
-    line: int = _doc("Line in the operation's file; 0 where the mistake is put around the pullback.")
-    change: str = _doc("What was changed, as source text.")
-    check: str = _doc("The check; ours, or another tool's.")
-    backend: str = _doc("Where it ran; `exact` for ball arithmetic.")
-    killed: bool = _doc("Whether the check noticed.")
-    equivalent: bool = _doc("Whether ball arithmetic shows that the mutant is as right as the original.")
-    reason: str = _doc("What the check said; for an equivalent mutant, how that was shown.")
-    seconds: float = _doc("How long the check took.")
+    operation: str = doc("Name of the operation.")
+    mutant: int = doc("Number of the mutant; −1 is the operation itself, which no check may kill.")
+    kind: str = doc("Kind of the mistake; `correct` for the operation itself.")
+    line: int = doc("Line in the operation's file; 0 where the mistake is put around the pullback.")
+    change: str = doc("What was changed, as source text.")
+    check: str = doc("The check; ours, or another tool's.")
+    backend: str = doc("Where it ran; `exact` for ball arithmetic.")
+    killed: bool = doc("Whether the check noticed.")
+    equivalent: bool = doc("Whether ball arithmetic shows that the mutant is as right as the original.")
+    reason: str = doc("What the check said; for an equivalent mutant, how that was shown.")
+    seconds: float = doc("How long the check took.")
 
 
 COLUMNS = tuple(f.name for f in fields(KillRow))

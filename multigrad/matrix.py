@@ -21,6 +21,7 @@ import numpy as np
 
 from . import truth, worker
 from .backend import Backend, Precision, Session, Unavailable, backend, backends
+from .columns import doc
 from .diagnosis import Evidence, diagnose, observed_conditions
 from .formats import FORMATS
 from .operation import DTYPES, REGIMES, BadInput, Operation, load_operations
@@ -50,38 +51,30 @@ Progress = Callable[[int, int, str], None]
 """Called with cells done, cells in all, and what is running."""
 
 
-def _doc(text: str) -> Any:
-    return field(metadata={"doc": text})
-
-
 @dataclass(frozen=True)
 class MatrixRow:
     """One output of one cell of the correctness matrix."""
 
-    operation: str = _doc("Name of the operation.")
-    output: str = _doc(
+    operation: str = doc("Name of the operation.")
+    output: str = doc(
         "`value`, or `X_bar` for the gradient with respect to X; `*` where the whole cell has one answer."
     )
-    backend: str = _doc("Name of the backend; `exact` for the verdict on the formula itself.")
-    device: str = _doc("`cpu` or `cuda`.")
-    mode: str = _doc("`eager` or `compiled`.")
-    variant: str = _doc(
-        "`analytic` (hand-derived), `autodiff` (the framework's own) or `native` (its fused functions)."
-    )
-    dtype: str = _doc("Floating-point type of inputs and outputs; `arb` for ball arithmetic.")
-    regime: str = _doc(
-        "How the inputs were drawn, or `file`; or the relation that was tried; or `roundoff`, the probe."
-    )
-    sizes: str = _doc("Dimensions and parameters, such as `m=5 k=4 n=3`.")
-    verdict: str = _doc("PASS, NOTE, FAIL, INCONCLUSIVE, UNAVAILABLE or GAP.")
-    ratio: float = _doc("Largest error divided by its bound; above 1 is a FAIL.")
-    max_abs_error: float = _doc("Largest absolute error.")
-    max_ulp: float = _doc("Largest error in units in the last place of the true value in that dtype.")
-    bitwise_equal_to_numpy: bool | None = _doc(
+    backend: str = doc("Name of the backend; `exact` for the verdict on the formula itself.")
+    device: str = doc("`cpu` or `cuda`.")
+    mode: str = doc("`eager` or `compiled`.")
+    variant: str = doc("`analytic` (hand-derived), `autodiff` (the framework's own) or `native` (its fused functions).")
+    dtype: str = doc("Floating-point type of inputs and outputs; `arb` for ball arithmetic.")
+    regime: str = doc("How the inputs were drawn, or `file`; or the relation that was tried; or `roundoff`, the probe.")
+    sizes: str = doc("Dimensions and parameters, such as `m=5 k=4 n=3`.")
+    verdict: str = doc("PASS, NOTE, FAIL, INCONCLUSIVE, UNAVAILABLE or GAP.")
+    ratio: float = doc("Largest error divided by its bound; above 1 is a FAIL.")
+    max_abs_error: float = doc("Largest absolute error.")
+    max_ulp: float = doc("Largest error in units in the last place of the true value in that dtype.")
+    bitwise_equal_to_numpy: bool | None = doc(
         "Whether the analytic result on NumPy has the same bits; empty if unknown."
     )
-    reason: str = _doc("What is wrong, missing or worth knowing, with figures; empty for a plain PASS.")
-    seed: int = _doc("Seed of the inputs.")
+    reason: str = doc("What is wrong, missing or worth knowing, with figures; empty for a plain PASS.")
+    seed: int = doc("Seed of the inputs.")
 
 
 COLUMNS = tuple(f.name for f in fields(MatrixRow))
