@@ -90,54 +90,10 @@ class JaxSession(Session):
         return differentiated
 
     def native(self, name: str) -> Callable[..., Any] | None:
-        jax, jnp = self.jax, self.numpy
+        from . import native_jax
 
-        def relu_regression(X: Array, W: Array, Y: Array) -> Array:
-            return jnp.sum(jnp.square(jax.nn.relu(X @ W) - Y))
-
-        def linear_map(C: Array, x: Array) -> Array:
-            return jnp.dot(C, x)
-
-        def conv2d(
-            image: Array, kernel: Array, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
-        ) -> Array:
-            return jax.lax.conv_general_dilated(
-                image,
-                kernel,
-                window_strides=_pair(stride),
-                padding=[(p, p) for p in _pair(padding)],
-                rhs_dilation=_pair(dilation),
-                feature_group_count=groups,
-                dimension_numbers=("NCHW", "OIHW", "NCHW"),
-            )
-
-        def conv_transpose2d(
-            image: Array,
-            kernel: Array,
-            *,
-            stride: Any = 1,
-            padding: Any = 0,
-            output_padding: Any = 0,
-            dilation: Any = 1,
-            groups: int = 1,
-        ) -> Array:
-            # jax.lax.conv_transpose knows no groups and no output padding: this is what it stands for.
-            c, o, *window = kernel.shape
-            turned = jnp.reshape(jnp.flip(kernel, (2, 3)), (groups, c // groups, o, *window))
-            edges = [d * (w - 1) - p for d, w, p in zip(_pair(dilation), window, _pair(padding), strict=True)]
-            return jax.lax.conv_general_dilated(
-                image,
-                jnp.reshape(jnp.swapaxes(turned, 1, 2), (groups * o, c // groups, *window)),
-                window_strides=(1, 1),
-                padding=[(e, e + extra) for e, extra in zip(edges, _pair(output_padding), strict=True)],
-                lhs_dilation=_pair(stride),
-                rhs_dilation=_pair(dilation),
-                feature_group_count=groups,
-                dimension_numbers=("NCHW", "OIHW", "NCHW"),
-            )
-
-        natives: tuple[Callable[..., Any], ...] = (relu_regression, linear_map, conv2d, conv_transpose2d)
-        return {f.__name__: f for f in natives}.get(name)
+        found = vars(native_jax).get(name)
+        return found if getattr(found, "__module__", None) == native_jax.__name__ else None
 
     def checkers(self) -> dict[str, Callable[..., str]]:
         """Return JAX's own gradient checker: ``f(op, parameters, arrays)`` says why it rejects, or nothing."""
@@ -194,10 +150,6 @@ class JaxSession(Session):
             "x64": self.jax.config.jax_enable_x64,
             "platform_version": self.on.client.platform_version.splitlines()[0],
         }
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else tuple(value)
 
 
 def _xla_threads() -> int | None:

@@ -153,22 +153,10 @@ class TorchSession(Session):
         return Autodiff(self.torch, forward, tuple(wanted))
 
     def native(self, name: str) -> Callable[..., Any] | None:
-        torch, F = self.torch, self.torch.nn.functional
+        from . import native_torch
 
-        def relu_regression(X: Array, W: Array, Y: Array) -> Array:
-            return F.mse_loss(F.relu(X @ W), Y, reduction="sum")
-
-        def linear_map(C: Array, x: Array) -> Array:
-            return torch.mv(C, x)
-
-        def conv2d(image: Array, kernel: Array, **how: Any) -> Array:
-            return F.conv2d(image, kernel, **how)
-
-        def conv_transpose2d(image: Array, kernel: Array, **how: Any) -> Array:
-            return F.conv_transpose2d(image, kernel, **how)
-
-        natives: tuple[Callable[..., Any], ...] = (relu_regression, linear_map, conv2d, conv_transpose2d)
-        return {f.__name__: f for f in natives}.get(name)
+        found = vars(native_torch).get(name)
+        return found if getattr(found, "__module__", None) == native_torch.__name__ else None
 
     def checkers(self) -> dict[str, Callable[..., str]]:
         """Return torch's own gradient checkers: ``f(op, parameters, arrays)`` says why it rejects, or nothing."""

@@ -448,15 +448,18 @@ class Conductor:
             "calls": {key: self._calls(int(key)) for key in cells},
             "peaks": self._peaks_wanted(item),
         }
-        caches = self.protocol.share_compiled
-        # Another commit never finds what this one compiled.
-        name = f"{item.backend}-{item.twin == planning.OTHER}" if caches else f"{item.backend}-{item.round}-{item.twin}"
-        environment = self._environment(item, name, caches)
+        environment = self._environment(item, self._cache(item), self.protocol.share_compiled)
         timeout_s = self.protocol.cell_timeout_s
         cpus = _cpus(item.threads)
         target = "multigrad.bench.worker:measure"
         root = self.other.root if self.other is not None and item.twin == planning.OTHER else None
         yield from worker.run(target, arguments, environment=environment, cpus=cpus, timeout_s=timeout_s, root=root)
+
+    def _cache(self, item: Work) -> str:
+        """Return the name of the folder in which compilers find what earlier workers compiled."""
+        # Another commit never finds what this one compiled.
+        common = self.protocol.share_compiled
+        return f"{item.backend}-{item.twin == planning.OTHER}" if common else f"{item.backend}-{item.round}-{item.twin}"
 
     def _arguments(self, item: Work, cells: Mapping[str, Any]) -> Event:
         return {
@@ -467,7 +470,13 @@ class Conductor:
             "precision": item.precision,
             "cells": cells,
             "references": {key: self.references[int(key)] for key in cells},
+            "judged": self._judged(),
         }
+
+    def _judged(self) -> dict[str, list[Any]]:
+        """Return what the gate found so far, by the digest of the outputs that it saw."""
+        judged = (e for e in self._answers() if "digest" in e)
+        return {e["digest"]: [e["verdict"], e["ratio"], e["reason"]] for e in judged}
 
     def _environment(self, item: Work, name: str, caches: bool) -> dict[str, str | None]:
         # Compilers write below the folder for temporary files: an own one is empty, and goes with the run.
@@ -516,8 +525,8 @@ class Conductor:
         cell = self.plan.cells[index]
         item = Work(cell.source, cell.backend, cell.device, cell.threads, cell.precision, 0, 0, (index,))
         arguments = self._arguments(item, {str(index): cell.to_json()})
-        # Compile time is not measured here, so compiled code may be found again.
-        environment = {**self._environment(item, f"{item.backend} memory", True), **memory.ENVIRONMENT}
+        # Compile time is not measured here, so what the timing workers compiled may be found again.
+        environment = {**self._environment(item, self._cache(item), True), **memory.ENVIRONMENT}
         target = "multigrad.bench.worker:measure_memory"
         answer: Event = {"peak_bytes": None, "reason": "the worker said nothing"}
         limits = {"cpus": _cpus(item.threads), "timeout_s": self.protocol.cell_timeout_s}

@@ -13,6 +13,8 @@ from . import machine
 from .protocol import Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from multigrad.backend import Session
 
 
@@ -95,12 +97,15 @@ def _host_bandwidth(threads: int, protocol: Protocol) -> Bandwidth:
     largest = min(wanted, protocol.peak_array_bytes, psutil.virtual_memory().available // 8)
     by_size = []
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+        # Once for all sizes, each thread its own: getting gigabytes from the system takes longer than to use them.
+        arrays = list(pool.map(_three_arrays, [max(2, largest // 8 // threads)] * threads))
         for array_bytes in _sizes(protocol.peak_smallest_bytes, largest):
             # A private cache has as much bandwidth beside a busy neighbour as alone, and no hand-over of the lock.
             alone = 3 * array_bytes // threads <= machine.private_cache_bytes()
             used = 1 if alone else threads
             limit_s = protocol.peak_s if array_bytes == largest else protocol.peak_s / 5
-            rate = _host_rate(pool, used, max(2, array_bytes // 8 // threads), limit_s) * threads / used
+            count = max(2, array_bytes // 8 // threads)
+            rate = _host_rate(pool, [[a[:count] for a in own] for own in arrays[:used]], limit_s) * threads / used
             by_size.append((3 * array_bytes, rate))
     return Bandwidth(by_size[-1][1], largest, largest < wanted, tuple(by_size))
 
@@ -110,12 +115,18 @@ def _sizes(smallest: int, largest: int) -> list[int]:
     return [*(smallest * 4**i for i in range(count)), largest]
 
 
-def _host_rate(pool: ThreadPoolExecutor, threads: int, count: int, limit_s: float) -> float:
-    """Return the best bytes per second of three kernels on three arrays of ``count`` numbers for each thread."""
+def _three_arrays(count: int) -> list[np.ndarray]:
     import numpy as np
 
-    piece = 2**12  # 32 KiB: the intermediate product of the triad stays in the first-level cache
-    arrays = [[np.ones(count) for _ in range(3)] for _ in range(threads)]
+    return [np.ones(count) for _ in range(3)]
+
+
+def _host_rate(pool: ThreadPoolExecutor, arrays: Sequence[Sequence[np.ndarray]], limit_s: float) -> float:
+    """Return the best bytes per second of three kernels, each thread with three arrays of its own."""
+    import numpy as np
+
+    threads, count = len(arrays), len(arrays[0][0])
+    piece = 2**14  # 128 KiB: the triad's intermediate product stays in a private cache, and Python has little to say
     scratch = [np.ones(min(piece, count)) for _ in range(threads)]
     # What one thread is given lasts long against the hand-over to it.
     repeats = max(1, 2**22 // (8 * count))

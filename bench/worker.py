@@ -12,13 +12,14 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from multigrad.backend import Backend, Session, Unavailable, backend
 from multigrad.operation import BadInput, Operation, load_operations
 
 from . import gate, machine, memory, roofline, timing
+from .gate import Gate, Passed
 from .plan import Cell
 from .protocol import Protocol
 
@@ -45,6 +46,7 @@ def measure(arguments: Mapping[str, Any]) -> Iterator[Message]:
         yield {"unavailable": str(error)}
         return
     session = opened.session
+    judge = Gate(arguments["judged"])
     guards = timing.Guards(machine.clock_reader(machine.allowed_cpus()[0]), _device_reader(session.device))
     empty = {mode: empty_operation(session, mode) for mode in dict.fromkeys(c.mode for c in cells.values())}
     yield {"worker": _facts(opened, arguments, empty)}
@@ -56,7 +58,7 @@ def measure(arguments: Mapping[str, Any]) -> Iterator[Message]:
     share_s = (time.perf_counter() - opened.started) / max(1, len(cells))
     for i, cell in cells.items():
         yield {"begin": i}
-        one = Measurement(opened.session, cell, arguments["references"][str(i)], protocol, guards)
+        one = Measurement(opened.session, cell, arguments["references"][str(i)], protocol, judge, guards)
         yield {
             "end": i,
             **one.guarded(functools.partial(Measurement.time, share_s=share_s, calls=arguments["calls"][str(i)])),
@@ -75,7 +77,8 @@ def measure_memory(arguments: Mapping[str, Any]) -> Iterator[Message]:
     except Unavailable as error:
         yield {"end": int(key), "verdict": "UNAVAILABLE", "reason": str(error)}
         return
-    one = Measurement(opened.session, Cell.from_json(values), arguments["references"][key], protocol, timing.Guards())
+    judge = Gate(arguments["judged"])
+    one = Measurement(opened.session, Cell.from_json(values), arguments["references"][key], protocol, judge)
     yield {"end": int(key), **one.guarded(Measurement.memory)}
 
 
@@ -178,7 +181,8 @@ class Measurement:
     reference: str
     """The file with inputs and reference."""
     protocol: Protocol
-    guards: timing.Guards
+    gate: Gate
+    guards: timing.Guards = field(default_factory=timing.Guards)
 
     def guarded(self, work: Callable[[Measurement], Message]) -> Message:
         """Do the work; whatever a framework raises belongs to this cell alone."""
@@ -199,8 +203,8 @@ class Measurement:
         started = time.perf_counter()
         arrays, to_device_s = self._to_device()
         function, stages, outputs, first_call_s = self._first_call(arrays)
-        passed, to_host_s = self._gate(outputs)
-        answer: Message = {"verdict": passed.verdict, "ratio": passed.ratio, "reason": passed.reason}
+        passed, digest, to_host_s = self._gate(outputs)
+        answer: Message = {**asdict(passed), "digest": digest}
         if passed.verdict not in ("PASS", "NOTE"):
             return answer
         on_cpu = self.session.device == "cpu"
@@ -240,7 +244,7 @@ class Measurement:
         """Measure the peak of one call beyond its inputs, after a first call."""
         arrays, _ = self._to_device()
         function, _, outputs, _ = self._first_call(arrays)
-        passed, _ = self._gate(outputs)
+        passed, _, _ = self._gate(outputs)
         if passed.verdict not in ("PASS", "NOTE"):
             return {"verdict": passed.verdict, "reason": passed.reason}
         del outputs
@@ -300,15 +304,16 @@ class Measurement:
         session.wait(outputs)
         return function, stages, outputs, time.perf_counter() - start
 
-    def _gate(self, outputs: Sequence[Any]) -> tuple[gate.Passed, float]:
+    def _gate(self, outputs: Sequence[Any]) -> tuple[Passed, str, float]:
+        """Return what the gate says, the digest of the outputs, and the seconds that it took to fetch them."""
         durations = []
         for _ in range(self.protocol.transfers):
             start = time.perf_counter()
-            for array in outputs:
-                self.session.to_numpy(array)
+            host = [self.session.to_numpy(array) for array in outputs]
             durations.append(time.perf_counter() - start)
-        passed = gate.passes(self.session, self.operation, self.cell.variant, outputs, self.reference, self.cell.dtype)
-        return passed, statistics.median(durations)
+        kinds = [self.session.dtype_name(array) for array in outputs]
+        found = self.gate.passes(self.operation, self.cell.variant, host, kinds, self.reference, self.cell.dtype)
+        return *found, statistics.median(durations)
 
 
 def _one_line(error: BaseException) -> str:

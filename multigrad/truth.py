@@ -655,13 +655,32 @@ def read(folder: str | os.PathLike[str], name: object) -> Truth:
 def read_file(path: Path) -> Truth:
     """Read the truth of a case from a file that :func:`write` wrote."""
     with np.load(path) as file:
-        arrays = [file[f"array{i}"] for i in range(_count(file, "array"))]
-        references = []
-        for i in range(_count(file, "value")):
-            value = file[f"value{i}"]
-            rest = (np.broadcast_to(file[f"{p}{i}"], value.shape) for p in ("rest", "bound", "probable", "hull"))
-            references.append(Reference(value, *rest))
-        return Truth(arrays, references, note=str(file["note"]))
+        return Truth(_arrays(file), _references(file), note=str(file["note"]))
+
+
+def read_arrays(path: Path) -> list[np.ndarray]:
+    """Read the inputs and cotangents alone."""
+    with np.load(path) as file:
+        return _arrays(file)
+
+
+def read_references(path: Path) -> list[Reference]:
+    """Read the references alone."""
+    with np.load(path) as file:
+        return _references(file)
+
+
+def _arrays(file: Any) -> list[np.ndarray]:
+    return [file[f"array{i}"] for i in range(_count(file, "array"))]
+
+
+def _references(file: Any) -> list[Reference]:
+    references = []
+    for i in range(_count(file, "value")):
+        value = file[f"value{i}"]
+        rest = (np.broadcast_to(file[f"{p}{i}"], value.shape) for p in ("rest", "bound", "probable", "hull"))
+        references.append(Reference(value, *rest))
+    return references
 
 
 def _count(file: Any, kind: str) -> int:

@@ -1,0 +1,66 @@
+"""How a user of JAX would write the catalogue: with the functions that JAX has for it.
+
+Each function here is the native form of the operation of its name: it takes the operation's inputs and parameters and
+returns its values; JAX differentiates it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+from jax import numpy as jnp
+
+Array = jax.Array
+
+
+def relu_regression(X: Array, W: Array, Y: Array) -> Array:
+    return jnp.sum(jnp.square(jax.nn.relu(X @ W) - Y))
+
+
+def linear_map(C: Array, x: Array) -> Array:
+    return jnp.dot(C, x)
+
+
+def conv2d(
+    image: Array, kernel: Array, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Array:
+    return jax.lax.conv_general_dilated(
+        image,
+        kernel,
+        window_strides=_pair(stride),
+        padding=[(p, p) for p in _pair(padding)],
+        rhs_dilation=_pair(dilation),
+        feature_group_count=groups,
+        dimension_numbers=("NCHW", "OIHW", "NCHW"),
+    )
+
+
+def conv_transpose2d(
+    image: Array,
+    kernel: Array,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Array:
+    # jax.lax.conv_transpose knows no groups and no output padding: this is what it stands for.
+    c, o, *window = kernel.shape
+    turned = jnp.reshape(jnp.flip(kernel, (2, 3)), (groups, c // groups, o, *window))
+    edges = [d * (w - 1) - p for d, w, p in zip(_pair(dilation), window, _pair(padding), strict=True)]
+    return jax.lax.conv_general_dilated(
+        image,
+        jnp.reshape(jnp.swapaxes(turned, 1, 2), (groups * o, c // groups, *window)),
+        window_strides=(1, 1),
+        padding=[(e, e + extra) for e, extra in zip(edges, _pair(output_padding), strict=True)],
+        lhs_dilation=_pair(stride),
+        rhs_dilation=_pair(dilation),
+        feature_group_count=groups,
+        dimension_numbers=("NCHW", "OIHW", "NCHW"),
+    )
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value)
