@@ -64,3 +64,85 @@ def conv_transpose2d(
 
 def _pair(value: Any) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else tuple(value)
+
+
+# Linear algebra
+
+
+def inverse(X: Array) -> Array:
+    return jnp.linalg.inv(X)
+
+
+def trace_inverse(A: Array, X: Array, B: Array) -> Array:
+    return jnp.einsum("bmn,bnm->b", A, jnp.linalg.solve(X, B))
+
+
+def trace_resolvent(X: Array, A: Array) -> Array:
+    return jnp.trace(jnp.linalg.inv(X + A), axis1=-2, axis2=-1)
+
+
+def solve(A: Array, B: Array) -> Array:
+    return jnp.linalg.solve(A, B)
+
+
+def logdet(X: Array) -> Array:
+    return jnp.linalg.slogdet(X)[1]
+
+
+def logdet_gram(X: Array) -> Array:
+    return jnp.linalg.slogdet(X.mT @ X)[1]
+
+
+def det_quadratic(X: Array, A: Array) -> Array:
+    return jnp.linalg.det(X.mT @ A @ X)
+
+
+def cholesky(A: Array, *, block: int = 0) -> Array:
+    return jnp.linalg.cholesky(A)
+
+
+def triangular_solve(L: Array, B: Array, *, block: int = 0) -> Array:
+    return jax.scipy.linalg.solve_triangular(L, B, lower=True)
+
+
+def qr(A: Array) -> tuple[Array, Array]:
+    Q, R = jnp.linalg.qr(A)
+    signs = jnp.sign(jnp.linalg.diagonal(R))
+    return Q * signs[:, None, :], signs[:, :, None] * R
+
+
+def pseudo_inverse(A: Array) -> Array:
+    return jnp.linalg.pinv(A)
+
+
+def least_squares(A: Array, B: Array) -> Array:
+    return jax.vmap(lambda a, b: jnp.linalg.lstsq(a, b)[0])(A, B)
+
+
+def eigenvalues(A: Array) -> Array:
+    return jnp.linalg.eigvalsh(A)
+
+
+def log_trace_exp(A: Array) -> Array:
+    return jax.nn.logsumexp(jnp.linalg.eigvalsh(A), axis=-1)
+
+
+def eigenvector_energies(A: Array, x: Array) -> Array:
+    return jnp.square(jnp.einsum("bji,bj->bi", jnp.linalg.eigh(A)[1], x))
+
+
+def spectral_projector(A: Array, *, k: int = 1) -> Array:
+    V = jnp.linalg.eigh(A)[1][..., -k:]
+    return V @ V.mT
+
+
+def singular_values(X: Array) -> Array:
+    return jnp.linalg.svdvals(X)
+
+
+def nuclear_norm(X: Array) -> Array:
+    return jnp.linalg.matrix_norm(X, ord="nuc")
+
+
+def spectral_norm(X: Array) -> Array:
+    return jnp.linalg.matrix_norm(X, ord=2)
