@@ -7,6 +7,7 @@ import functools
 import importlib
 import importlib.util
 import os
+import re
 import shutil
 import sysconfig
 import warnings
@@ -60,7 +61,8 @@ def array_namespace(torch: Any, device: str) -> Any:
 
         return call
 
-    own: dict[str, Any] = {name: with_numbers(getattr(base, name), second=False) for name in NUMBER_FIRST}
+    own: dict[str, Any] = {"eliminated": functools.partial(Eliminated, torch)}
+    own |= {name: with_numbers(getattr(base, name), second=False) for name in NUMBER_FIRST}
     own |= {name: with_numbers(getattr(base, name), second=True) for name in NUMBER_EITHER}
     # Against a number these are what a torch user writes, and one kernel instead of two.
     own["maximum"] = bounded(base.maximum, torch.clamp_min)
@@ -68,6 +70,22 @@ def array_namespace(torch: Any, device: str) -> Any:
     if device != "cpu":
         own |= {name: functools.partial(getattr(base, name), device=device) for name in CREATION}
     return namespace(base, **own)
+
+
+class Eliminated:
+    """The factors of an elimination; see :func:`multigrad.elimination.eliminated`. A singular matrix does not raise."""
+
+    def __init__(self, torch: Any, A: Array) -> None:
+        self.torch = torch
+        self.LU, self.pivots, _ = torch.linalg.lu_factor_ex(A)
+
+    def solve(self, B: Array, *, transposed: bool = False, regular: Any = None) -> Array:
+        """Solve with A or its transpose."""
+        return self.torch.linalg.lu_solve(self.LU, self.pivots, B, adjoint=transposed)
+
+    def log_abs_det(self) -> Array:
+        """Add up the logarithms of the pivots."""
+        return self.torch.sum(self.torch.log(self.torch.abs(self.torch.linalg.diagonal(self.LU))), dim=-1)
 
 
 @dataclass(frozen=True)
@@ -219,6 +237,7 @@ class TorchSession(Session):
             "threads": torch.get_num_threads(),
             "interop_threads": torch.get_num_interop_threads(),
             "float32_matmul_precision": torch.get_float32_matmul_precision(),
+            "blas": _blas(torch.__config__.show()),
         }
         if self.device == "cuda":
             matmul = torch.backends.cuda.matmul
@@ -230,6 +249,13 @@ class TorchSession(Session):
                 "cudnn": torch.backends.cudnn.version(),
             }
         return found
+
+
+def _blas(configuration: str) -> list[str]:
+    """Return what the build says of its BLAS: the setting, and the line with the vendor's version if there is one."""
+    vendor = re.search(r"- (.*Math Kernel Library Version \S+|OpenBLAS.*)", configuration)
+    setting = re.search(r"BLAS_INFO=(\w+)", configuration)
+    return [found[1] for found in (setting, vendor) if found]
 
 
 def missing_compiler(device: str) -> str | None:

@@ -284,9 +284,13 @@ def _libraries_found(name: str, device: str, said: Mapping[str, Any]) -> Finding
     blas = said["settings"].get("blas")
     pools = [pool for pool in said["pools"] if pool.get("user_api") == "blas"]
     seen = [" ".join(str(pool[k]) for k in ("internal_api", "version", "architecture") if k in pool) for pool in pools]
-    found = ", ".join(seen) or (str(blas) if blas else "built into the framework, which does not name it")
-    if name != "numpy" and seen and not blas:
-        found = f"{found} (loaded with NumPy; the framework may have its own built in)"
+    if name == "numpy":
+        found = ", ".join(seen or blas or ["unknown to threadpoolctl"])
+    elif blas:
+        found = ", ".join(blas)
+    else:
+        beside = f"; loaded with NumPy: {', '.join(seen)}" if seen else ""
+        found = f"built into the framework, which does not name it{beside}"
     return Finding(f"{name}/{device} BLAS", found, True)
 
 

@@ -6,6 +6,7 @@ This process stays idle while a worker times: it imports no array library until 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import statistics
 import tempfile
@@ -60,7 +61,7 @@ def measure(
 
     Unless others are named, a run has float32, every variant eager and analytic and autodiff compiled. A quick run has
     two rounds, the size ``small`` (else the middle one) and no memory; a full run five rounds, the size ``medium`` and
-    the largest. Later rounds find what a compiler wrote in the first.
+    the largest, and memory at the largest. Later rounds find what a compiler wrote in the first.
 
     Args:
         ops: operations, catalogue names or files; None is the whole catalogue.
@@ -348,9 +349,20 @@ class Conductor:
                     self._memory(i)
 
     def _memorable(self, wanted: Sequence[int]) -> Sequence[int]:
-        """Leave out the forward part, whose memory is part of what its gradient needs, where that is measured too."""
-        gradients = [i for i in wanted if self.plan.cells[i].variant != "forward"]
-        return gradients or wanted
+        """Return the cells whose memory tells something.
+
+        Left out are the forward part, whose memory is part of what its gradient needs, where that is measured too, and
+        the smaller of two sizes: how memory grows is the question of a sweep.
+        """
+        gradients = [i for i in wanted if self.plan.cells[i].variant != "forward"] or wanted
+        sizes: dict[str, dict[tuple[tuple[str, Any], ...], int]] = {}
+        for i in gradients:
+            cell = self.plan.cells[i]
+            sizes.setdefault(cell.operation, {})[cell.size] = math.prod(n for _, n in cell.size if isinstance(n, int))
+        kept = {
+            op: set(found) if len(found) > 2 else {max(found, key=found.__getitem__)} for op, found in sizes.items()
+        }
+        return [i for i in gradients if self.plan.cells[i].size in kept[self.plan.cells[i].operation]]
 
     @contextlib.contextmanager
     def _spending(self, what: str) -> Iterator[None]:

@@ -28,12 +28,22 @@ class Protocol:
     warmup_window: int = _because(5, "Calls whose median is compared with the median of as many before them.")
     warmup_agreement: float = _because(0.05, "Two successive medians that differ by less are called steady.")
     warmup_limit_s: float = _because(2.0, "After this the cell is measured all the same, and flagged `not-warm`.")
-    block_s: float = _because(5e-3, "Long against a scheduler's tick (1 to 4 ms), so that one tick is not the result.")
+    block_s: float = _because(
+        5e-3,
+        "Long against a scheduler's tick (1 to 4 ms), so that one tick is not the result; and no longer, because the "
+        "mean of a block feels every disturbance in it, and the median of blocks does not.",
+    )
     block_timer_steps: int = _because(1000, "A block is read to 0.1 % of the timer's resolution.")
     block_waits: int = _because(100, "The one wait at the end of a pipelined block is at most 1 % of it.")
     process_blocks: int = _because(10, "Fewer have no quartiles worth the name.")
     process_s: float = _because(0.25, "The least time in blocks per process and cell.")
     process_limit_s: float = _because(2.0, "The most; then unstable cells need more processes, not more blocks.")
+    moving_share: float = _because(
+        0.2,
+        "Share of the time that may go, on a CPU, into moving the inputs to other addresses between blocks. Where "
+        "arrays lie decides how they share a cache: the same call elsewhere differs by 10 %, and a process with one "
+        "place would report its luck (Curtsinger and Berger, Stabilizer, ASPLOS 2013).",
+    )
     setup_share: float = _because(
         1.5,
         "A cell that was dear to set up (compiling, importing) is measured for up to this many times as long, within "

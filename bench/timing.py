@@ -114,6 +114,7 @@ def measure(
     calls: dict[str, int] | None = None,
     keep: int | None = None,
     guards: Guards | None = None,
+    place: Callable[[], Sequence[Any]] | None = None,
 ) -> Timing:
     """Warm up, calibrate and time blocks of both kinds.
 
@@ -128,8 +129,10 @@ def measure(
         keep: how many calls' outputs a pipelined block may hold; None keeps the last one only, which is enough where
             a device works in order.
         guards: what to read beside every block.
+        place: returns the same arguments at other addresses; None leaves them where they are.
     """
     guards = guards or Guards()
+    arguments = list(arguments)
     warmup_s, warm, estimate = warm_up(function, arguments, wait, protocol)
     wait_s = wait_cost(wait, function(*arguments))
     runners = {
@@ -146,7 +149,15 @@ def measure(
         if kind not in found or found[kind] * estimate < target / 2:
             found[kind] = calibrate(runners[kind], estimate, target, keep if kind == PIPELINED else None)
     budget = max(protocol.process_s, budget_s or 0.0)
-    blocks = _blocks(headline, runners[headline], found[headline], protocol.process_blocks, budget, protocol, guards)
+
+    def move() -> None:
+        if place is not None:
+            arguments[:] = place()
+            wait(function(*arguments))
+
+    mover = _Mover(move, protocol.moving_share)
+    count = protocol.process_blocks
+    blocks = _blocks(headline, runners[headline], found[headline], count, budget, protocol, guards, mover)
     blocks += _blocks(other, runners[other], found[other], protocol.other_blocks, 0.0, protocol, guards)
     return Timing(blocks, found, warmup_s, warm, wait_s, time.perf_counter() - started)
 
@@ -236,12 +247,42 @@ def calibrate(block: Runner, estimate_s: float, target_s: float, most: int | Non
     return calls
 
 
+@dataclass
+class _Mover:
+    """Moves the arguments to other addresses before a block, as often as that stays below a share of the time."""
+
+    move: Callable[[], None]
+    share: float
+    cost_s: float = 0.0
+    moved_at_s: float = 0.0
+
+    def before_block(self, spent_s: float) -> None:
+        """Move, if enough was timed since it was done last.
+
+        Args:
+            spent_s: time in blocks so far, in seconds.
+        """
+        if self.share * (spent_s - self.moved_at_s) >= self.cost_s:
+            started = time.perf_counter()
+            self.move()
+            self.cost_s, self.moved_at_s = time.perf_counter() - started, spent_s
+
+
 def _blocks(
-    kind: str, block: Runner, calls: int, least: int, budget_s: float, protocol: Protocol, guards: Guards
+    kind: str,
+    block: Runner,
+    calls: int,
+    least: int,
+    budget_s: float,
+    protocol: Protocol,
+    guards: Guards,
+    mover: _Mover | None = None,
 ) -> list[Block]:
     blocks: list[Block] = []
     spent = 0.0
     while (len(blocks) < least or spent < budget_s) and (spent < protocol.process_limit_s or not blocks):
+        if mover is not None:
+            mover.before_block(spent)
         blocks.append(_guarded(kind, block, calls, guards))
         spent += blocks[-1].block_s
     return blocks

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import gc
 import os
+import random
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -222,6 +223,7 @@ class Measurement:
             calls=calls,
             keep=max(1, self.protocol.kept_outputs_bytes // max(1, output_bytes)) if on_cpu else None,
             guards=replace(self.guards, waited=queue.seconds),
+            place=self._elsewhere(arrays) if on_cpu else None,
         )
         queue.close()
         return {
@@ -280,6 +282,24 @@ class Measurement:
             session.wait(arrays)
             durations.append(time.perf_counter() - start)
         return arrays, statistics.median(durations)
+
+    def _elsewhere(self, arrays: Sequence[Any]) -> Callable[[], Sequence[Any]]:
+        """Return a function that makes the arrays anew, each at an address of its own luck."""
+        import numpy as np
+
+        session = self.session
+        given = [(session.to_numpy(a), session.dtype_name(a)) for a in arrays]
+        rng = random.Random(os.getpid())
+        between: list[Any] = []
+
+        def place() -> Sequence[Any]:
+            # What lies between them shifts them, and what is allocated during a call too.
+            between[:] = [np.empty(rng.randrange(1, 2**16), dtype=np.uint8) for _ in range(2 * len(given))]
+            moved = [session.to_device(np.array(a), kind if a.dtype.kind == "f" else None) for a, kind in given]
+            session.wait(moved)
+            return moved
+
+        return place
 
     @property
     def operation(self) -> Operation:

@@ -123,3 +123,30 @@ def test_a_thread_that_shares_its_processor_is_seen_waiting():
         other.kill()
         other.wait()
         os.sched_setaffinity(0, allowed)
+
+
+def test_arguments_are_moved_between_blocks_and_what_is_timed_is_always_the_newest():
+    seen, made = [], []
+
+    def place():
+        made.append(len(made) + 1)
+        return made[-1:]
+
+    def call(argument):
+        seen.append(argument)
+        time.sleep(1e-4)
+        return ()
+
+    result = timing.measure(call, (0,), nothing_to_wait_for, SHORT, place=place)
+    headline = [b for b in result.blocks if b.kind == timing.LATENCY]
+    assert 2 <= len(made) <= len(headline)
+    assert seen == sorted(seen)
+    assert seen[-1] == made[-1]
+
+
+def test_moving_stays_within_its_share_of_the_time():
+    moved = []
+    mover = timing._Mover(lambda: (moved.append(1), time.sleep(0.01)), share=0.2)
+    for spent in (0.0, 0.01, 0.03, 0.045, 0.06, 0.08, 0.12):
+        mover.before_block(spent)
+    assert len(moved) == 3

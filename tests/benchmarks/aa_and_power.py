@@ -1,6 +1,6 @@
 """How often a pair of equals is called faster or slower, and how often a planted slowdown is found.
 
-    python tests/benchmarks/aa_and_power.py [--quick] [--repetitions 20]
+    python tests/benchmarks/aa_and_power.py [--quick] [--repetitions 20] [--keep FOLDER]
 
 Real NumPy operations on one thread, by the full protocol, beside two backends that are NumPy: one as it is (the A/A
 pair), one whose every call takes 10 % longer. All three in the same rounds, in processes of their own; a repetition
@@ -21,18 +21,21 @@ CELLS = (
 
 
 def main() -> None:
-    chosen = figures.options(__doc__)
+    chosen = figures.options(__doc__, keep="the runs, to look at what another rule would have said")
     from multigrad.bench import compare, measure, plan
     from multigrad.bench.protocol import FULL, Protocol
 
-    protocol = Protocol(**{**vars(FULL), "memory": False, "twins": 1})
+    # Neither memory nor roofs are asked for.
+    protocol = Protocol(**{**vars(FULL), "memory": False, "peak_rounds": 0, "twins": 1})
     cells: dict[plan.Cell, plan.Refusal | None] = {}
     for name, sizes in CELLS[: 1 if chosen.quick else None]:
-        wanted = {"variant": "analytic", "mode": "eager", "dtype": ["float32", "float64"], "threads": 1}
+        wanted = {"variant": "analytic", "mode": "eager", "dtype": "float32", "threads": 1}
         cells |= measure.cells_of(name, backend=BACKENDS, size=list(sizes), **wanted)
     words: dict[str, list[tuple[str, bool]]] = {"slowed_0": [], PLANTED: []}
     for repetition in range(chosen.repetitions):
-        run = measure.measure_plan(plan.of_cells(cells, twins=1, seed=repetition, quick=False), protocol)
+        run = measure.measure_plan(
+            plan.of_cells(cells, twins=1, seed=repetition, quick=False), protocol, out=chosen.keep
+        )
         for other, found in words.items():
             frame = compare.within(run, "backend", "numpy", other)
             found += [(row["word"], row["flags"] == "") for row in frame.to_dict("records")]

@@ -1,0 +1,57 @@
+"""The gate judges once what it has seen once, and never what it has not seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from multigrad.bench import gate
+
+from multigrad.operation import load_operations
+
+SIZE = {"m": 4, "n": 16}
+
+
+@pytest.fixture
+def prepared(tmp_path: Path):
+    path = str(tmp_path / "reference-0.npz")
+    wanted = {"reference": "linear_map", "size": SIZE, "seed": 0, "dtype": "float64", "precision": "strict"}
+    assert [*gate.prepare({"wanted": [{**wanted, "path": path}]})] == [{"begin": 0}, {"end": 0}]
+    C, x, y_bar = gate.read_inputs(path)
+    return path, [C @ x, np.outer(y_bar, x), C.T @ y_bar]
+
+
+def judged(judge, path, outputs, variant="analytic", kind="float64"):
+    (op,) = load_operations(["linear_map"])
+    return judge.passes(op, variant, outputs, [kind] * len(outputs), path, "float64")
+
+
+def test_the_same_bits_are_judged_once(prepared, monkeypatch):
+    path, outputs = prepared
+    judge = gate.Gate()
+    passed, digest = judged(judge, path, outputs)
+    assert passed.verdict == "PASS"
+    monkeypatch.setattr(gate, "_judged", lambda *_: pytest.fail("judged again"))
+    assert judged(judge, path, [a.copy() for a in outputs]) == (passed, digest)
+    told = gate.Gate({digest: [passed.verdict, passed.ratio, passed.reason]})
+    assert judged(told, path, outputs) == (passed, digest)
+
+
+def test_one_bit_more_or_another_shape_is_judged_anew(prepared):
+    path, outputs = prepared
+    judge = gate.Gate()
+    _, digest = judged(judge, path, outputs)
+    wrong = [*outputs[:2], outputs[2] * 1.001]
+    failed, other = judged(judge, path, wrong)
+    assert failed.verdict == "FAIL"
+    assert other != digest
+    assert judged(judge, path, [outputs[0].reshape(2, 2), *outputs[1:]])[0].verdict == "FAIL"
+
+
+def test_a_verdict_holds_for_its_own_question_only(prepared):
+    path, outputs = prepared
+    judge = gate.Gate()
+    assert judged(judge, path, outputs[:1], "forward")[0].verdict == "PASS"
+    assert "wanted 3" in judged(judge, path, outputs[:1])[0].reason
+    assert "dtype float32" in judged(judge, path, outputs, kind="float32")[0].reason
