@@ -372,7 +372,12 @@ def run(
     dtype: Dtypes = None,
     threads: Threads = None,
     precision: PrecisionOption = "strict",
-    quick: Annotated[bool, typer.Option("--quick", help="Few sizes and rounds: done in minutes.")] = False,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="Few sizes and rounds of two operations, unless others are named: done in minutes."
+        ),
+    ] = False,
     seed: Seed = 0,
     out: Out = Path("results"),
     machine: Machine = None,

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 QUICK_CHECK_DTYPES = ("float32",)
 """A quick run checks what it times, and leaves the other types to `multigrad check`."""
+QUICK_OPERATIONS = ("relu_regression", "linear_map")
+"""The two that the project began with: a first look in minutes. The whole catalogue takes hours to time."""
 
 
 def run_job(
@@ -37,7 +39,8 @@ def run_job(
 ) -> store.Run:
     """Check operations, time those that are right, and write tables and report into ``out/<machine>/<run>/``.
 
-    The arguments are those of :func:`multigrad.check` and :func:`.measure.measure`.
+    The arguments are those of :func:`multigrad.check` and :func:`.measure.measure`; a quick run of no operation in
+    particular is one of :data:`QUICK_OPERATIONS`.
 
     Returns:
         The run, with its matrix.
@@ -45,7 +48,7 @@ def run_job(
     Raises:
         BadInput: an unknown name, or a folder that cannot be written to: before any work.
     """
-    chosen = operations(ops)
+    chosen = operations(QUICK_OPERATIONS if quick and ops is None else ops)
     name = machine or machines.machine_name(machines.describe(), cuda_device_count() > 0)
     folder = store.new_run(Path(out), machines.slug(name))
     matrix = check(

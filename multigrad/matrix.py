@@ -280,10 +280,12 @@ class Plan:
 
         yield self.known
         with tempfile.TemporaryDirectory(prefix="multigrad-") as folder:
-            yield self._find_truth(folder, tick)
             lanes = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
             parts = max(1, lanes // max(1, len(self.work))) if self.isolated else 1
             with ThreadPoolExecutor(lanes if self.isolated else 1) as pool:
+                # Whole operations: what is known of one holds for all of its cases.
+                several = min(lanes, len(self.ops)) if self.isolated else 1
+                yield from pool.map(lambda part: self._find_truth(folder, part, several, tick), range(several))
                 shares = [(key, part) for key in self.work for part in range(parts)]
                 futures = [pool.submit(self._run_backend, *key, part, parts, folder, tick) for key, part in shares]
                 for future in futures:
@@ -298,12 +300,14 @@ class Plan:
         }
         return functions[target](arguments, self.ops)
 
-    def _find_truth(self, folder: str, tick: Callable[[str], None]) -> list[dict[str, Any]]:
+    def _find_truth(self, folder: str, part: int, parts: int, tick: Callable[[str], None]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
-        pending = list(range(len(self.cases)))
+        mine = [*self.ops][part::parts]
+        cases = [i for i, case in enumerate(self.cases) if case.reference in mine]
+        pending = list(cases)
         while pending:
             given = {str(i): asdict(self.cases[i]) for i in pending}
-            arguments = {"folder": folder, "cases": given, "kinks": self.kinks and len(pending) == len(self.cases)}
+            arguments = {"folder": folder, "cases": given, "kinks": self.kinks and len(pending) == len(cases)}
             for message in self._call("truth_worker", arguments, {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}):
                 if isinstance(message, worker.Death):
                     lost = message.task if message.task is not None else pending[0]
