@@ -19,6 +19,23 @@ if TYPE_CHECKING:
 CUDA_PLUGINS = ("jax_cuda13_plugin", "jax_cuda12_plugin")
 
 
+class Eliminated:
+    """The factors of an elimination; see :func:`multigrad.elimination.eliminated`. A singular matrix does not raise."""
+
+    def __init__(self, A: Array) -> None:
+        self.linalg = importlib.import_module("jax.scipy.linalg")
+        self.factors = self.linalg.lu_factor(A)
+
+    def solve(self, B: Array, *, transposed: bool = False, regular: Any = None) -> Array:
+        """Solve with A or its transpose."""
+        return self.linalg.lu_solve(self.factors, B, trans=int(transposed))
+
+    def log_abs_det(self) -> Array:
+        """Add up the logarithms of the pivots."""
+        numpy = importlib.import_module("jax.numpy")
+        return numpy.sum(numpy.log(numpy.abs(numpy.linalg.diagonal(self.factors[0]))), axis=-1)
+
+
 class JaxSession(Session):
     """JAX on one device."""
 
@@ -32,7 +49,7 @@ class JaxSession(Session):
         self.device = device
         self.on = jax.devices(device)[0]
         self.device_name = self.on.device_kind if device == "cuda" else cpu_name()
-        self.xp = namespace(numpy, scan=jax.lax.scan)
+        self.xp = namespace(numpy, scan=jax.lax.scan, eliminated=Eliminated)
         self._mark = 0
 
     def to_device(self, array: np.ndarray, dtype: str | None = None) -> Any:

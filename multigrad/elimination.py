@@ -36,6 +36,12 @@ def eliminated(xp: Any, A: Any) -> Eliminated:
     return found
 
 
+def identity(xp: Any, A: Any) -> Any:
+    """Return the identity matrix that goes with square matrices A: of their size, dtype and device."""
+    # While JAX traces, an array is nowhere yet, and has no device to tell.
+    return xp.eye(A.shape[-1], dtype=A.dtype, device=getattr(A, "device", None))
+
+
 class _ByTheStandard:
     def __init__(self, xp: Any, A: Any) -> None:
         self.xp = xp
@@ -45,7 +51,7 @@ class _ByTheStandard:
         xp, A = self.xp, self.A
         if regular is not None:
             # NumPy raises at a singular matrix, and so the other items of the batch would be lost.
-            A = xp.where(regular[..., None, None], A, xp.eye(A.shape[-1], dtype=A.dtype, device=A.device))
+            A = xp.where(regular[..., None, None], A, identity(xp, A))
         return xp.linalg.solve(xp.matrix_transpose(A) if transposed else A, B)
 
     def log_abs_det(self) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from multigrad.catalogue.drawn_matrices import PRECISE, dominant, regular
-from multigrad.elimination import eliminated
+from multigrad.elimination import eliminated, identity
 from multigrad.operation import operation
 
 
@@ -38,8 +38,7 @@ def logdet(xp: Any, X: Any) -> Any:
     def pullback(f_bar: Any) -> Any:
         singular = xp.isinf(f)
         scale = xp.where(singular, xp.nan, f_bar)[:, None, None]
-        identity = xp.eye(X.shape[-1], dtype=X.dtype, device=X.device)
-        return system.solve(scale * identity, transposed=True, regular=~singular)
+        return system.solve(scale * identity(xp, X), transposed=True, regular=~singular)
 
     return f, pullback
 
@@ -124,4 +123,4 @@ def _lift(xp: Any, G: Any, f: Any) -> Any:
     # A matrix of zeros has no size of its own.
     size = size + xp.astype(size == 0, G.dtype)
     lift = 4 * n * float(xp.finfo(G.dtype).eps) * xp.astype(f == 0, G.dtype) * size
-    return lift[:, None, None] * xp.eye(n, dtype=G.dtype, device=G.device)
+    return lift[:, None, None] * identity(xp, G)

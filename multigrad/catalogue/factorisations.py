@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from multigrad.catalogue.drawn_matrices import PRECISE, positive_definite, regular
+from multigrad.elimination import identity
 from multigrad.operation import operation
 
 Span = tuple[int, int]
@@ -58,8 +59,7 @@ def cholesky(xp: Any, A: Any, *, block: int = 64) -> Any:
             D_bar = 0.5 * (T(K) @ ((xp.tril(P) + T(xp.tril(P, k=-1))) @ K))
             R_bar = L_bar[:, own, left] - T(C_bar) @ B - (2 * D_bar) @ R
             below = xp.concat([R_bar, below[:, :, left] - C_bar @ R], axis=1)
-            above = xp.zeros((L.shape[0], first, last - first), dtype=L.dtype, device=L.device)
-            columns.append(xp.concat([above, D_bar, C_bar], axis=1))
+            columns.append(xp.concat([xp.zeros_like(L[:, left, own]), D_bar, C_bar], axis=1))
         S = xp.concat(columns[::-1], axis=2)
         return 0.5 * (S + T(S))
 
@@ -103,8 +103,7 @@ def triangular_solve(xp: Any, L: Any, B: Any, *, block: int = 64) -> Any:
         rows = []
         for i, j in spans:
             row = xp.tril(B_bar[:, i:j, :] @ xp.matrix_transpose(-X[:, :j, :]), k=i)
-            right = xp.zeros((L.shape[0], j - i, n - j), dtype=L.dtype, device=L.device)
-            rows.append(xp.concat([row, right], axis=2))
+            rows.append(xp.concat([row, xp.zeros_like(L[:, i:j, j:])], axis=2))
         return xp.concat(rows, axis=1), B_bar
 
     return X, pullback
@@ -213,8 +212,8 @@ def pseudo_inverse(xp: Any, A: Any) -> Any:
         tall = A.shape[-2] >= A.shape[-1]
         X, Y, Y_bar = (A, P, P_bar) if tall else (T(A), T(P), T(P_bar))
         H = Y @ T(Y_bar)
-        rest = xp.eye(X.shape[-1], dtype=X.dtype, device=X.device) - Y @ X
-        X_bar = (T(Y_bar) - X @ H) @ (Y @ T(Y)) + T(Y) @ (H @ rest - T(H))
+        YX = Y @ X
+        X_bar = (T(Y_bar) - X @ H) @ (Y @ T(Y)) + T(Y) @ (H @ (identity(xp, YX) - YX) - T(H))
         return X_bar if tall else T(X_bar)
 
     return P, pullback

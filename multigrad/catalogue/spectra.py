@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from multigrad.catalogue.drawn_matrices import PRECISE, separated, separated_symmetric
+from multigrad.elimination import identity
 from multigrad.operation import operation
 
 
@@ -106,13 +107,13 @@ def eigenvector_energies(xp: Any, A: Any, x: Any) -> Any:
 
     Source: The Matrix Cookbook (2012), eq. 68; Giles (2008), section 3.1.
     """
-    n, V, values = _decomposed(xp, A)
+    _, V, values = _decomposed(xp, A)
     y = (x[:, None, :] @ V)[:, 0, :]
 
     def pullback(c_bar: Any) -> Any:
         W = V * y[:, None, :]
         # On the diagonal c̄ᵢ − c̄ᵢ = 0 is divided by one.
-        gaps = values[:, :, None] - values[:, None, :] + xp.eye(n, dtype=A.dtype, device=A.device)
+        gaps = values[:, :, None] - values[:, None, :] + identity(xp, A)
         E = (c_bar[:, :, None] - c_bar[:, None, :]) * _reciprocal(xp, gaps)
         return W @ (E @ xp.matrix_transpose(W)), 2 * (W @ c_bar[:, :, None])[:, :, 0]
 
