@@ -4,7 +4,7 @@ A study is a TOML file, here in ``studies/`` or anybody's::
 
     question = "What does half the width of a number save?"
 
-    [answer]              # kind: within, break even, scaling or overhead
+    [answer]              # kind: within, best, break even, scaling or overhead
     kind = "within"
     column = "dtype"
     before = "float64"
@@ -35,8 +35,8 @@ from multigrad.operation import BadInput
 
 from . import machine as machines
 from . import plan as planning
-from . import store
-from .compare import geometric_means, within
+from . import statistics, store
+from .compare import Side, geometric_means, within
 from .measure import Progress, cells_of, measure_plan
 from .protocol import FULL, QUICK, Protocol
 from .scaling import scaling
@@ -256,6 +256,62 @@ def _compared(frame: pd.DataFrame, after: str, before: str) -> str:
     )
 
 
+def _best(wanted: Mapping[str, Any], run: store.Run) -> Answer:
+    """Lay the fastest of one side, whatever its backend and mode, beside the fastest of each of the others."""
+    import pandas as pd
+
+    column, after = wanted["column"], wanted["after"]
+    others = wanted["before"] if isinstance(wanted["before"], list) else [wanted["before"]]
+    side = Side.of(run, store.KEY, "")
+    names = [name for name in store.KEY if name not in (column, "backend", "device", "mode")]
+    timed = run.summary[run.summary["median_s"].notna()]
+    rows = []
+    for known, cells in timed.groupby(names, sort=False):
+        fastest: dict[str, Mapping[Any, Any]] = {}
+        for row in cells.sort_values("median_s").to_dict("records"):
+            fastest.setdefault(str(row[column]), row)
+        if str(after) not in fastest:
+            continue
+        ours = fastest[str(after)]
+        found: dict[str, Any] = {
+            **dict(zip(names, known, strict=True)),
+            "by": _where(ours),
+            "median_s": ours["median_s"],
+        }
+        for other in others:
+            theirs = fastest.get(str(other))
+            ratio = None
+            if theirs is not None:
+                keys = [tuple(one[name] for name in store.KEY) for one in (theirs, ours)]
+                ratio = statistics.ratio(side.blocks[keys[0]], side.blocks[keys[1]])
+            found |= {
+                f"{other}_by": "" if theirs is None else _where(theirs),
+                f"{other}_s": math.nan if theirs is None else theirs["median_s"],
+                f"{other}_ratio": math.nan if ratio is None else ratio.estimate,
+                f"{other}_low": math.nan if ratio is None else ratio.low,
+                f"{other}_high": math.nan if ratio is None else ratio.high,
+                f"flags_{other}": "" if theirs is None else f"{ours['flags']} {theirs['flags']}".strip(),
+            }
+        rows.append(found)
+    if not rows:
+        raise BadInput(f"no cell has a time with {column} {after!r}")
+    frame = pd.DataFrame(rows)
+    parts = []
+    for other in others:
+        ratios = frame[f"{other}_ratio"].dropna()
+        if len(ratios):
+            mean, least = math.exp(sum(map(math.log, ratios)) / len(ratios)), ratios.min()
+            parts.append(
+                f"{mean:.2f} times as long with the best {other} (geometric mean of {len(ratios)}, least {least:.2f})"
+            )
+    return frame, f"Beside the best {after}, it takes {' and '.join(parts) or 'nobody knows how long with the others'}."
+
+
+def _where(row: Mapping[Any, Any]) -> str:
+    device = "" if row["device"] == "cpu" else f"/{row['device']}"
+    return f"{row['backend']}{device} {row['mode']}"
+
+
 def _break_even(wanted: Mapping[str, Any], run: store.Run) -> Answer:
     column, before, after = _sides(wanted)
     frame = within(run, column, before, after)
@@ -326,6 +382,7 @@ class _Kind:
 
 KINDS: Mapping[Any, _Kind] = {
     "within": _Kind(_within, ("column", "before", "after")),
+    "best": _Kind(_best, ("column", "before", "after")),
     "break even": _Kind(_break_even, ("column", "before", "after")),
     "scaling": _Kind(_scaling, ()),
     "overhead": _Kind(_overhead, ()),

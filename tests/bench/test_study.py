@@ -130,3 +130,24 @@ def test_small_arrays_say_what_a_call_costs():
     frame, sentence = answered("small_arrays", rows)
     assert sentence.endswith("numpy/cpu eager 2.0 µs; torch/cpu eager 8.0 µs.")
     assert frame["backend"].tolist() == ["numpy", "torch"]
+
+
+def test_the_best_of_one_side_is_laid_beside_the_best_of_the_others():
+    rows = [
+        summary_row("f", backend="a", variant="analytic", median_s=2e-3),
+        summary_row("f", backend="b", variant="analytic", median_s=1e-3),
+        summary_row("f", backend="a", variant="autodiff", median_s=3e-3),
+        summary_row("f", backend="b", variant="autodiff", median_s=5e-3),
+        summary_row("g", backend="b", variant="analytic", median_s=1e-3),
+        summary_row("h", backend="b", variant="autodiff", median_s=1e-3),
+    ]
+    wanted = {"kind": "best", "column": "variant", "before": ["autodiff", "native"], "after": "analytic"}
+    frame, sentence = study.answer(study.Study("mine", "?", (), wanted), run_of(rows, 1))
+    assert frame["operation"].tolist() == ["f", "g"]
+    f, g = frame.to_dict("records")
+    assert (f["by"], f["autodiff_by"]) == ("b eager", "a eager")
+    assert f["autodiff_ratio"] == pytest.approx(3, rel=0.02)
+    assert f["autodiff_low"] <= f["autodiff_ratio"] <= f["autodiff_high"]
+    assert math.isnan(g["autodiff_ratio"])
+    assert math.isnan(f["native_ratio"])
+    assert "geometric mean of 1" in sentence
