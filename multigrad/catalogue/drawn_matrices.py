@@ -1,7 +1,8 @@
 """Matrices with the property that an operation asks for, in every regime: regular, positive definite, separated.
 
 Each is what the regime draws, plus a diagonal that outweighs it: by Gershgorin's theorem nothing is left to chance.
-Where the drawn numbers are whole, so is twice the result.
+Where the drawn numbers are whole, so is twice the result; elsewhere those with values that lie
+apart are turned out of their axes.
 """
 
 from __future__ import annotations
@@ -49,7 +50,11 @@ def positive_definite(draw: Draw, b: int, n: int) -> np.ndarray:
 
 def separated(draw: Draw, b: int, m: int, n: int) -> np.ndarray:
     """Draw matrices of full rank whose singular values lie apart, by w at least."""
-    return _outweighed(draw, draw(b, m, n), 3.0 * (1.0 + _orders(draw, b, min(m, n))))
+    import numpy as np
+
+    X = _outweighed(draw, draw(b, m, n), 3.0 * (1.0 + _orders(draw, b, min(m, n))))
+    normals = draw.rng.standard_normal((b, m, 1)), draw.rng.standard_normal((b, n, 1))
+    return np.swapaxes(_reflected(draw, np.swapaxes(_reflected(draw, X, normals[0]), 1, 2), normals[1]), 1, 2)
 
 
 def separated_symmetric(draw: Draw, b: int, n: int, *, near_one: bool = False) -> np.ndarray:
@@ -57,7 +62,20 @@ def separated_symmetric(draw: Draw, b: int, n: int, *, near_one: bool = False) -
     import numpy as np
 
     Z = draw(b, n, n)
-    return _outweighed(draw, Z + np.swapaxes(Z, -1, -2), 3.0 * _orders(draw, b, n) - 1.5 * (n - 1), near_one)
+    A = _outweighed(draw, Z + np.swapaxes(Z, 1, 2), 3.0 * _orders(draw, b, n) - 1.5 * (n - 1), near_one)
+    normal = draw.rng.standard_normal((b, n, 1))
+    A = _reflected(draw, np.swapaxes(_reflected(draw, A, normal), 1, 2), normal)
+    return 0.5 * (A + np.swapaxes(A, 1, 2))
+
+
+def _reflected(draw: Draw, X: Any, normal: Any) -> Any:
+    """Reflect the columns, unless they are to stay whole: near a diagonal matrix every eigensolver has little to do."""
+    import numpy as np
+
+    if draw.regime in ("integers", "kink"):
+        return X
+    length = np.sum(normal * normal, axis=1, keepdims=True)
+    return X - 2.0 * normal / length * (np.swapaxes(normal, 1, 2) @ X)
 
 
 def _orders(draw: Draw, b: int, n: int) -> Any:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from multigrad.catalogue.drawn_matrices import PRECISE, positive_definite, regular
-from multigrad.elimination import identity
+from multigrad.elimination import identity, row_spans, triangular
 from multigrad.operation import operation
-
-Span = tuple[int, int]
-"""First row, and the one after the last."""
 
 
 @operation(
@@ -32,38 +28,46 @@ def cholesky(xp: Any, A: Any, *, block: int = 64) -> Any:
 
         Ā = ½ L⁻ᵀ (P + Pᵀ) L⁻¹
 
-    which is symmetric. So many columns are taken at a time as ``block`` says, from the last to the first: with D the
-    factor of their diagonal block, R the rows of L left of it, C the columns below it and B what is left of C,
+    which is symmetric. It is found from the last columns to the first, an eighth of them at a time and at least
+    ``block``. With D the diagonal block of L in these columns, C what stands below it, and S the part of 2Ā that is
+    known, which is that of the rows and columns after them:
 
-        C̄ ← C̄D⁻¹;  B̄ ← B̄ − C̄R;  D̄ ← D̄ − C̄ᵀC;  D̄ ← ½ D⁻ᵀ(P + Pᵀ)D⁻¹;  R̄ ← R̄ − C̄ᵀB − 2D̄R
+        C̄ = (L̄ below D − SC) D⁻¹
+        D̄ = D⁻ᵀ (P + Pᵀ) D⁻¹,   P = Φ(Dᵀ(L̄ at D − C̄ᵀC))
+        S ← [[D̄, C̄ᵀ], [C̄, S]]
 
-    after which C̄ is twice the part of Ā below the block, and D̄ the block of Ā: two thirds of n³ operations where the
-    formula in one piece has six times as many. Of L̄ the lower triangle counts. A matrix that is not positive definite
-    has no factor: NumPy and PyTorch raise, JAX returns NaN.
+    These are two thirds of n³ operations, where the formula in one piece has six times as many. Of L̄ the lower triangle
+    counts. A matrix that is not positive definite has no factor: NumPy and PyTorch raise, JAX returns NaN.
 
-    Source: Murray, Differentiation of the Cholesky decomposition (2016), eq. 9 and section 4. Smooth: there is no kink.
+    Source: Murray, Differentiation of the Cholesky decomposition (2016), eq. 9, and section 4 for taking it by blocks.
+    Smooth: there is no kink.
     """
     T = xp.matrix_transpose
     L = xp.linalg.cholesky(0.5 * (A + T(A)))
 
     def pullback(L_bar: Any) -> Any:
         n = L.shape[-1]
-        below = L_bar[:, n:, :]
-        columns = []
-        for first, last in reversed(_spans(n, block)):
-            own, left, under = slice(first, last), slice(0, first), slice(last, n)
-            R, D, B, C = L[:, own, left], L[:, own, own], L[:, under, left], L[:, under, own]
-            K = _inverse(xp, D)
-            C_bar = below[:, :, own] @ K
-            P = T(D) @ (L_bar[:, own, own] - T(C_bar) @ C)
-            D_bar = 0.5 * (T(K) @ ((xp.tril(P) + T(xp.tril(P, k=-1))) @ K))
-            R_bar = L_bar[:, own, left] - T(C_bar) @ B - (2 * D_bar) @ R
-            below = xp.concat([R_bar, below[:, :, left] - C_bar @ R], axis=1)
-            columns.append(xp.concat([xp.zeros_like(L[:, left, own]), D_bar, C_bar], axis=1))
-        S = xp.concat(columns[::-1], axis=2)
-        return 0.5 * (S + T(S))
+        *spans, (first, _) = row_spans(n, block)
+        D = L[:, first:, first:]
+        S = _own_block(xp, D, triangular(xp, D).inverse(), L_bar[:, first:, first:])
+        for i, j in reversed(spans):
+            own, after = slice(i, j), slice(j, n)
+            D, C = L[:, own, own], L[:, after, own]
+            K = triangular(xp, D).inverse()
+            C_bar = (L_bar[:, after, own] - S @ C) @ K
+            D_bar = _own_block(xp, D, K, L_bar[:, own, own] - T(C_bar) @ C)
+            rows = xp.concat([D_bar, T(C_bar)], axis=2), xp.concat([C_bar, S], axis=2)
+            S = xp.concat(rows, axis=1)
+        return 0.5 * S
 
     return L, pullback
+
+
+def _own_block(xp: Any, D: Any, K: Any, D_bar: Any) -> Any:
+    """Return D⁻ᵀ(P + Pᵀ)D⁻¹ with P = Φ(DᵀD̄), given K = D⁻¹."""
+    T = xp.matrix_transpose
+    M = T(D) @ D_bar
+    return T(K) @ ((xp.tril(M) + T(xp.tril(M, k=-1))) @ K)
 
 
 @operation(
@@ -86,59 +90,25 @@ def triangular_solve(xp: Any, L: Any, B: Any, *, block: int = 64) -> Any:
         B̄ = tril(L)⁻ᵀX̄
         L̄ = −tril(B̄Xᵀ)
 
-    What stands above the diagonal of L is not read. The diagonal is inverted in blocks, of ``block`` rows each, and all
-    else is products: in halves, X₁ = L₁₁⁻¹B₁ and X₂ = L₂₂⁻¹(B₂ − L₂₁X₁). A zero on the diagonal has no answer: NumPy
-    and PyTorch raise, JAX returns what is not finite.
+    What stands above the diagonal of L is not read. ``block`` is the least number of rows that are taken at a time. A
+    zero on the diagonal has no answer: NumPy raises, PyTorch and JAX return what is not finite.
 
-    Source: Giles (2008), section 2.3, restricted to a triangle; Higham, Accuracy and Stability of Numerical Algorithms
-    (2002), section 8.4, for inverting the blocks. Rational: there is no kink.
+    Source: Giles, An extended collection of matrix derivative results for forward and reverse mode algorithmic
+    differentiation (2008), section 2.3, restricted to a triangle. Rational: there is no kink.
     """
     n = L.shape[-1]
-    spans = _spans(n, block)
-    inverses = [_inverse(xp, xp.tril(L[:, i:j, i:j])) for i, j in spans]
-    X = _substituted(xp, L, inverses, spans, B)
+    system = triangular(xp, L, block=block)
+    X = system.solve(B)
 
     def pullback(X_bar: Any) -> Any:
-        B_bar = _substituted_back(xp, L, inverses, spans, X_bar)
+        B_bar = system.solve(X_bar, transposed=True)
         rows = []
-        for i, j in spans:
-            row = xp.tril(B_bar[:, i:j, :] @ xp.matrix_transpose(-X[:, :j, :]), k=i)
+        for i, j in row_spans(n, block):
+            row = xp.tril(-B_bar[:, i:j, :] @ xp.matrix_transpose(X[:, :j, :]), k=i)
             rows.append(xp.concat([row, xp.zeros_like(L[:, i:j, j:])], axis=2))
         return xp.concat(rows, axis=1), B_bar
 
     return X, pullback
-
-
-def _spans(n: int, block: int) -> list[Span]:
-    return [(i, min(i + block, n)) for i in range(0, n, block)]
-
-
-def _inverse(xp: Any, L: Any) -> Any:
-    # Elimination exchanges rows of a lower triangle; of an upper one it has nothing left to do.
-    return xp.matrix_transpose(xp.linalg.inv(xp.matrix_transpose(L)))
-
-
-def _substituted(xp: Any, L: Any, inverses: Sequence[Any], spans: Sequence[Span], B: Any) -> Any:
-    """Solve LX = B for the rows of some blocks of L, whose diagonal blocks have these inverses."""
-    if len(spans) == 1:
-        return inverses[0] @ B
-    half = len(spans) // 2
-    start, middle, end = spans[0][0], spans[half][0], spans[-1][1]
-    upper = _substituted(xp, L, inverses[:half], spans[:half], B[:, : middle - start, :])
-    lower = B[:, middle - start :, :] - L[:, middle:end, start:middle] @ upper
-    return xp.concat([upper, _substituted(xp, L, inverses[half:], spans[half:], lower)], axis=1)
-
-
-def _substituted_back(xp: Any, L: Any, inverses: Sequence[Any], spans: Sequence[Span], B: Any) -> Any:
-    """Solve LᵀX = B likewise."""
-    T = xp.matrix_transpose
-    if len(spans) == 1:
-        return T(inverses[0]) @ B
-    half = len(spans) // 2
-    start, middle, end = spans[0][0], spans[half][0], spans[-1][1]
-    lower = _substituted_back(xp, L, inverses[half:], spans[half:], B[:, middle - start :, :])
-    upper = B[:, : middle - start, :] - T(L[:, middle:end, start:middle]) @ lower
-    return xp.concat([_substituted_back(xp, L, inverses[:half], spans[:half], upper), lower], axis=1)
 
 
 @operation(
@@ -163,7 +133,7 @@ def qr(xp: Any, A: Any) -> Any:
 
     The sign of every row of R is chosen so that its diagonal is positive: without that Q and R are only known but for
     signs. Of R̄ the upper triangle counts. Columns that depend on each other have no derivative: R⁻¹ is as large as
-    rounding leaves it, and NumPy and PyTorch raise where a pivot is exactly zero.
+    rounding leaves it, and where a pivot is exactly zero NumPy raises, and PyTorch and JAX return what is not finite.
 
     Source: Walter, Lehmann & Lamour, On evaluating higher-order derivatives of the QR decomposition of tall matrices
     with full column rank in forward and reverse mode algorithmic differentiation (2012). Smooth: there is no kink.
@@ -175,7 +145,7 @@ def qr(xp: Any, A: Any) -> Any:
 
     def pullback(Q_bar: Any, R_bar: Any) -> Any:
         M = R @ T(R_bar) - T(Q_bar) @ Q
-        return (Q_bar + Q @ (xp.tril(M) + T(xp.tril(M, k=-1)))) @ T(xp.linalg.inv(R))
+        return (Q_bar + Q @ (xp.tril(M) + T(xp.tril(M, k=-1)))) @ triangular(xp, T(R)).inverse()
 
     return (Q, R), pullback
 
@@ -239,21 +209,21 @@ def least_squares(xp: Any, A: Any, B: Any) -> Any:
         B̄ = (A⁺)ᵀX̄ = QV
         Ā = E (R⁻¹V)ᵀ − B̄Xᵀ
 
-    Columns of A that depend on each other leave R⁻¹ as large as rounding makes it; NumPy and PyTorch raise where a
-    pivot is exactly zero.
+    Columns of A that depend on each other leave R⁻¹ as large as rounding makes it; where a pivot is exactly zero NumPy
+    raises, and PyTorch and JAX return what is not finite.
 
     Source: Golub & Pereyra (1973), eq. 4.12 applied to B; Golub & Van Loan, Matrix Computations (2013), section 5.3 for
     the factorisation. Rational: there is no kink.
     """
     T = xp.matrix_transpose
     Q, R = xp.linalg.qr(A)
-    K = xp.linalg.inv(R)
-    X = K @ (T(Q) @ B)
+    K = triangular(xp, T(R)).inverse()
+    X = T(K) @ (T(Q) @ B)
 
     def pullback(X_bar: Any) -> Any:
-        V = T(K) @ X_bar
+        V = K @ X_bar
         B_bar = Q @ V
         # One product for both terms: Ā is written once.
-        return xp.concat([B - A @ X, B_bar], axis=2) @ T(xp.concat([K @ V, -X], axis=2)), B_bar
+        return xp.concat([B - A @ X, B_bar], axis=2) @ T(xp.concat([T(K) @ V, -X], axis=2)), B_bar
 
     return X, pullback
