@@ -36,6 +36,22 @@ class Eliminated:
         return numpy.sum(numpy.log(numpy.abs(numpy.linalg.diagonal(self.factors[0]))), axis=-1)
 
 
+class Triangular:
+    """Lower triangles; see :func:`multigrad.elimination.triangular`."""
+
+    def __init__(self, L: Array) -> None:
+        self.linalg, self.numpy = (importlib.import_module(name) for name in ("jax.scipy.linalg", "jax.numpy"))
+        self.L = L
+
+    def solve(self, B: Array, *, transposed: bool = False) -> Array:
+        """Solve with L or its transpose."""
+        return self.linalg.solve_triangular(self.L, B, trans=int(transposed), lower=True)
+
+    def inverse(self) -> Array:
+        """Solve for the identity."""
+        return self.solve(self.numpy.broadcast_to(self.numpy.eye(self.L.shape[-1], dtype=self.L.dtype), self.L.shape))
+
+
 class JaxSession(Session):
     """JAX on one device."""
 
@@ -49,7 +65,7 @@ class JaxSession(Session):
         self.device = device
         self.on = jax.devices(device)[0]
         self.device_name = self.on.device_kind if device == "cuda" else cpu_name()
-        self.xp = namespace(numpy, scan=jax.lax.scan, eliminated=Eliminated)
+        self.xp = namespace(numpy, scan=jax.lax.scan, eliminated=Eliminated, triangular=Triangular)
         self._mark = 0
 
     def to_device(self, array: np.ndarray, dtype: str | None = None) -> Any:

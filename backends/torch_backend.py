@@ -61,7 +61,7 @@ def array_namespace(torch: Any, device: str) -> Any:
 
         return call
 
-    own: dict[str, Any] = {"eliminated": functools.partial(Eliminated, torch)}
+    own: dict[str, Any] = {name: functools.partial(kind, torch) for name, kind in SYSTEMS.items()}
     own |= {name: with_numbers(getattr(base, name), second=False) for name in NUMBER_FIRST}
     own |= {name: with_numbers(getattr(base, name), second=True) for name in NUMBER_EITHER}
     # Against a number these are what a torch user writes, and one kernel instead of two.
@@ -86,6 +86,25 @@ class Eliminated:
     def log_abs_det(self) -> Array:
         """Add up the logarithms of the pivots."""
         return self.torch.sum(self.torch.log(self.torch.abs(self.torch.linalg.diagonal(self.LU))), dim=-1)
+
+
+class Triangular:
+    """Lower triangles; see :func:`multigrad.elimination.triangular`."""
+
+    def __init__(self, torch: Any, L: Array) -> None:
+        self.torch, self.L = torch, L
+
+    def solve(self, B: Array, *, transposed: bool = False) -> Array:
+        """Solve with L or its transpose."""
+        return self.torch.linalg.solve_triangular(self.L.mT if transposed else self.L, B, upper=transposed)
+
+    def inverse(self) -> Array:
+        """Solve for the identity."""
+        return self.solve(self.torch.eye(self.L.shape[-1], dtype=self.L.dtype, device=self.L.device))
+
+
+SYSTEMS: Mapping[str, Callable[..., Any]] = {"eliminated": Eliminated, "triangular": Triangular}
+"""What the namespace has beyond the standard: see :mod:`multigrad.elimination`."""
 
 
 @dataclass(frozen=True)
