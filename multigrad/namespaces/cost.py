@@ -720,6 +720,28 @@ def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Array:
     return _moved(shape, _dtype(x), x)
 
 
+def scatter_add(x: Any, numbers: Any, count: int, /) -> Array:
+    """One addition for each element; the numbers are read."""
+    return _computed((count, *_shape(x)[1:]), _dtype(x), (x, numbers), math.prod(_shape(x)))
+
+
+def scan(step: Any, carry: Any, xs: Any, /, *, reverse: builtins.bool = False) -> tuple[Any, Any]:
+    """Count one step and take it as often as there are: every step has the same shapes."""
+    slices = tuple(x[0, ...] for x in xs) if isinstance(xs, tuple) else xs[0, ...]
+    count = _shape(xs[0] if isinstance(xs, tuple) else xs)[0]
+    before = vars(_tally()).copy()
+    carry, y = step(carry, slices)
+    after = vars(_tally())
+    for name, value in before.items():
+        if not isinstance(value, str):
+            after[name] += (count - 1) * (after[name] - value)
+    if y is None:
+        return carry, None
+    if isinstance(y, tuple):
+        return carry, tuple(_moved((count, *_shape(one)), _dtype(one), *([one] * count)) for one in y)
+    return carry, _moved((count, *_shape(y)), _dtype(y), *([y] * count))
+
+
 # Running an operation
 
 

@@ -55,7 +55,9 @@ def test_every_kind_is_known_and_every_mutant_keeps_the_value():
         for mutant in mutants(op):
             assert mutant.kind in KINDS
             value = mutant.operation(xp, *[a.copy() for a in arrays], **op.split(size)[1])[0]
-            assert np.array_equal(value, right)
+            several = isinstance(right, tuple)
+            pairs = zip(value, right, strict=True) if several else [(value, right)]
+            assert all(np.array_equal(a, b) for a, b in pairs)
 
 
 def test_a_helper_that_both_parts_use_is_changed_for_the_pullback_alone():
