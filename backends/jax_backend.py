@@ -66,6 +66,8 @@ class JaxSession(Session):
         self.on = jax.devices(device)[0]
         self.device_name = self.on.device_kind if device == "cuda" else cpu_name()
         self.xp = namespace(numpy, scan=jax.lax.scan, eliminated=Eliminated, triangular=Triangular)
+        # What is traced knows no device (jax-ml/jax issue 26000), and to ask for it raises; None is the default device.
+        jax.core.Tracer.device = property(lambda tracer: None)
         self._mark = 0
 
     def to_device(self, array: np.ndarray, dtype: str | None = None) -> Any:

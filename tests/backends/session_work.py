@@ -159,6 +159,7 @@ def numbers(arguments):
         "where(greater(0, Z), Z, 1)": lambda Z: xp.where(xp.greater(0, Z), Z, 1),
         "clip(Z, 0, 1)": lambda Z: xp.clip(Z, 0, 1),
         "pow(Z, 2)": lambda Z: xp.pow(Z, 2),
+        "eye(3, device=Z.device)": lambda Z: xp.eye(3, dtype=Z.dtype, device=Z.device),
     }
     for dtype in session.dtypes:
         Z = session.to_device(rounded(np.random.default_rng(1).standard_normal((3, 4)), dtype), dtype)
