@@ -65,7 +65,8 @@ class JaxSession(Session):
         self.device = device
         self.on = jax.devices(device)[0]
         self.device_name = self.on.device_kind if device == "cuda" else cpu_name()
-        self.xp = namespace(numpy, scan=jax.lax.scan, eliminated=Eliminated, triangular=Triangular)
+        own = {"scan": jax.lax.scan, "eliminated": Eliminated, "triangular": Triangular, **_scatters(numpy, device)}
+        self.xp = namespace(numpy, **own)
         # What is traced knows no device (jax-ml/jax issue 26000), and to ask for it raises; None is the default device.
         jax.core.Tracer.device = property(lambda tracer: None)
         self._mark = 0
@@ -197,6 +198,20 @@ def _xla_threads() -> int | None:
             continue  # it ended while we looked
     count = sum(name.startswith("tf_XLAEigen") for name in names)
     return count or None
+
+
+def _scatters(numpy: Any, device: str) -> dict[str, Callable[..., Array]]:
+    """Return what :mod:`multigrad.scatter` asks for."""
+
+    def scatter_along_axis(X: Array, order: Array, *, axis: int) -> Array:
+        return numpy.put_along_axis(numpy.zeros_like(X), order, X, axis=axis, inplace=False)
+
+    def scatter_add(X: Array, t: Array, v: int) -> Array:
+        return numpy.zeros((v, *X.shape[1:]), dtype=X.dtype).at[t].add(X)
+
+    own: dict[str, Callable[..., Array]] = {"scatter_along_axis": scatter_along_axis}
+    # A GPU adds in an order of its own each time, and what is sorted first adds up as fast there.
+    return own | {"scatter_add": scatter_add} if device == "cpu" else own
 
 
 class JaxBackend(Backend):

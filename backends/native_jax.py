@@ -349,14 +349,11 @@ def avg_pool2d(image: Array, *, window: Any = 2, stride: Any = None, padding: An
 
 
 def _pooled(image: Array, start: float, reduce: Any, window: Any, stride: Any, padding: Any) -> Array:
-    return jax.lax.reduce_window(
-        image,
-        start,
-        reduce,
-        (1, 1, *_pair(window)),
-        (1, 1, *_pair(window if stride is None else stride)),
-        [(0, 0), (0, 0), *((p, p) for p in _pair(padding))],
-    )
+    windows = (1, 1, *_pair(window))
+    strides = (1, 1, *_pair(window if stride is None else stride))
+    borders = [(0, 0), (0, 0), *((p, p) for p in _pair(padding))]
+    pooled: Array = jax.lax.reduce_window(image, start, reduce, windows, strides, borders)
+    return pooled
 
 
 def cumulative_sum(X: Array) -> Array:

@@ -233,7 +233,8 @@ def affine(X: Array, W: Array, b: Array) -> Array:
 
 
 def bilinear(X: Array, A: Array, Y: Array) -> Array:
-    return torch.linalg.vecdot(X @ A, Y)
+    f: Array = torch.linalg.vecdot(X @ A, Y)
+    return f
 
 
 def embedding(E: Array, t: Array) -> Array:

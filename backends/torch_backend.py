@@ -67,7 +67,11 @@ def array_namespace(torch: Any, device: str) -> Any:
     # Against a number these are what a torch user writes, and one kernel instead of two.
     own["maximum"] = bounded(base.maximum, torch.clamp_min)
     own["minimum"] = bounded(base.minimum, torch.clamp_max)
-    if device != "cpu":
+    own["scatter_along_axis"] = lambda X, order, *, axis: torch.empty_like(X).scatter_(axis, order, X)
+    if device == "cpu":
+        # A GPU adds in an order of its own each time, and what is sorted first adds up as fast there.
+        own["scatter_add"] = lambda X, t, v: X.new_zeros((v, *X.shape[1:])).index_add_(0, t, X)
+    else:
         own |= {name: functools.partial(getattr(base, name), device=device) for name in CREATION}
     return namespace(base, **own)
 

@@ -1,4 +1,4 @@
-"""Linear maps written as a matrix."""
+"""Linear and bilinear maps written with matrices."""
 
 from __future__ import annotations
 
@@ -35,3 +35,62 @@ def linear_map(xp: Any, C: Any, x: Any) -> Any:
         return y_bar[:, None] * x[None, :], y_bar @ C
 
     return C @ x, pullback
+
+
+@operation(
+    "(m,k),(k,n),(n)->(m,n)",
+    sizes={
+        "tiny": {"m": 3, "k": 4, "n": 2},
+        "small": {"m": 128, "k": 64, "n": 10},
+        "medium": {"m": 512, "k": 512, "n": 256},
+        "large": {"m": 2048, "k": 1024, "n": 1024},
+    },
+)
+def affine(xp: Any, X: Any, W: Any, b: Any) -> Any:
+    """An affine layer: a batch of rows times the weights, plus a bias.
+
+    Y = XW + 1bᵀ:
+
+        X̄ = ȲWᵀ
+        W̄ = XᵀȲ
+        b̄ = Ȳᵀ1, the sum over the batch
+
+    Source: Giles, Collected Matrix Derivative Results (2008), 2.2.1 and 2.2.2. Linear in each input: there is no kink.
+    """
+    T = xp.matrix_transpose
+
+    def pullback(Y_bar: Any) -> Any:
+        return Y_bar @ T(W), T(X) @ Y_bar, xp.sum(Y_bar, axis=0)
+
+    return X @ W + b, pullback
+
+
+@operation(
+    "(b,m),(m,n),(b,n)->(b)",
+    sizes={
+        "tiny": {"b": 3, "m": 2, "n": 4},
+        "small": {"b": 64, "m": 32, "n": 48},
+        "medium": {"b": 512, "m": 384, "n": 256},
+        "large": {"b": 2048, "m": 1024, "n": 768},
+    },
+)
+def bilinear(xp: Any, X: Any, A: Any, Y: Any) -> Any:
+    """A bilinear form of two vectors, for a batch of pairs.
+
+    f = xᵀAy for each pair of rows of X and Y:
+
+        x̄ = f̄ Ay
+        ȳ = f̄ Aᵀx
+        Ā = Σ f̄ xyᵀ over the batch
+
+    Source: The Matrix Cookbook (2012), eq. 70, and eq. 81 for y = x. Multilinear: there is no kink.
+    """
+    T = xp.matrix_transpose
+    P = X @ A
+
+    def pullback(f_bar: Any) -> Any:
+        F = f_bar[:, None]
+        P_bar = F * Y
+        return P_bar @ T(A), T(X) @ P_bar, F * P
+
+    return xp.sum(P * Y, axis=1), pullback

@@ -1012,6 +1012,19 @@ def _hull(taken: Array, loose: Any, x: Any, axis: int, inserted: int) -> Array:
     return bounded([taken], taken.value, rule)
 
 
+def scatter_add(x: Any, numbers: Any, count: int, /) -> Array:
+    """Sums of rows by number, each in any order; what :func:`multigrad.scatter.scatter_add` asks for."""
+    A = as_array(x)
+
+    def add_up(p: Floats) -> Any:
+        sums = np.zeros((count, *p.shape[1:]))
+        np.add.at(sums, numbers, p)
+        return sums
+
+    terms = np.bincount(numbers, minlength=count).reshape(count, *(1,) * (A.ndim - 1))
+    return accumulated(A, add_up(A.value), add_up, terms)
+
+
 # Products
 
 

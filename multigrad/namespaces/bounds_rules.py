@@ -103,7 +103,8 @@ def _enter(value: Floats) -> Array:
     rounded = np.where(
         np.isnan(value) | (size > arithmetic.overflow), np.inf, arithmetic.u * size + arithmetic.underflow
     )
-    worst = np.where(wrong, rounded, 0.0) + np.where(tiny, size, 0.0)
+    # As an array also where it is one number: a float would be taken for no error.
+    worst = np.asarray(np.where(wrong, rounded, 0.0) + np.where(tiny, size, 0.0))
     return Array(value, worst, worst, nonnegative=nonnegative)
 
 

@@ -545,3 +545,10 @@ def test_torch_stays_within_the_bounds_in_every_dtype(request):
     ratios = json.loads(done.stdout)
     assert len(ratios) == 3 * len(LAYERS) * 5
     assert all(r <= 1 for _, _, r in ratios), [r for r in ratios if r[2] > 1]
+
+
+def test_a_number_that_the_format_lacks_keeps_its_error_when_it_is_chosen():
+    with bounds.context("float32"):
+        zero = bounds.zeros((2,))
+        chosen = [bounds.maximum(zero, 0.1), bounds.where(np.array([False, False]), zero, bounds.asarray(0.1))]
+        assert [(c.worst > 0).all() for c in chosen] == [True, True]
