@@ -23,7 +23,7 @@ class Eliminated:
     """The factors of an elimination; see :func:`multigrad.elimination.eliminated`. A singular matrix does not raise."""
 
     def __init__(self, A: Array) -> None:
-        self.linalg = importlib.import_module("jax.scipy.linalg")
+        self.linalg, self.numpy = (importlib.import_module(name) for name in ("jax.scipy.linalg", "jax.numpy"))
         self.factors = self.linalg.lu_factor(A)
 
     def solve(self, B: Array, *, transposed: bool = False, regular: Any = None) -> Array:
@@ -32,8 +32,27 @@ class Eliminated:
 
     def log_abs_det(self) -> Array:
         """Add up the logarithms of the pivots."""
-        numpy = importlib.import_module("jax.numpy")
+        numpy = self.numpy
         return numpy.sum(numpy.log(numpy.abs(numpy.linalg.diagonal(self.factors[0]))), axis=-1)
+
+    def det(self) -> Array:
+        """Multiply the pivots."""
+        return self._signed(self.numpy.linalg.diagonal(self.factors[0]))
+
+    def adjugate(self) -> Array:
+        """Solve for the identity, with pivots that are not zero."""
+        numpy, (LU, exchanges) = self.numpy, self.factors
+        pivots = numpy.linalg.diagonal(LU)
+        size = numpy.mean(numpy.abs(LU), axis=(-2, -1))
+        least = numpy.finfo(LU.dtype).eps * numpy.where(size == 0, 1, size)
+        moved = numpy.where(pivots == 0, least[..., None], 0)
+        identity = numpy.eye(LU.shape[-1], dtype=LU.dtype)
+        right = self._signed(pivots + moved)[..., None, None] * identity
+        return self.linalg.lu_solve((LU + moved[..., None] * identity, exchanges), right)
+
+    def _signed(self, pivots: Array) -> Array:
+        exchanges = self.numpy.sum(self.factors[1] != self.numpy.arange(pivots.shape[-1]), axis=-1)
+        return self.numpy.prod(pivots, axis=-1) * (1 - 2 * (exchanges % 2))
 
 
 class Triangular:

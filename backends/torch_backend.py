@@ -91,6 +91,27 @@ class Eliminated:
         """Add up the logarithms of the pivots."""
         return self.torch.sum(self.torch.log(self.torch.abs(self.torch.linalg.diagonal(self.LU))), dim=-1)
 
+    def det(self) -> Array:
+        """Multiply the pivots."""
+        return self._signed(self.torch.linalg.diagonal(self.LU))
+
+    def adjugate(self) -> Array:
+        """Solve for the identity, with pivots that are not zero."""
+        torch, LU = self.torch, self.LU
+        n = LU.shape[-1]
+        pivots = torch.linalg.diagonal(LU)
+        size = torch.mean(torch.abs(LU), dim=(-2, -1))
+        least = torch.finfo(LU.dtype).eps * torch.where(size == 0, 1.0, size)
+        moved = torch.where(pivots == 0, least[..., None], 0.0)
+        scale = self._signed(pivots + moved)[..., None, None]
+        identity = torch.eye(n, dtype=LU.dtype, device=LU.device)
+        return torch.linalg.lu_solve(LU + torch.diag_embed(moved), self.pivots, scale * identity)
+
+    def _signed(self, pivots: Array) -> Array:
+        places = self.torch.arange(1, pivots.shape[-1] + 1, dtype=self.pivots.dtype, device=pivots.device)
+        exchanges = self.torch.sum(self.pivots != places, dim=-1)
+        return self.torch.prod(pivots, dim=-1) * (1 - 2 * (exchanges % 2))
+
 
 class Triangular:
     """Lower triangles; see :func:`multigrad.elimination.triangular`."""

@@ -28,6 +28,12 @@ class Eliminated(Protocol):
     def log_abs_det(self) -> Any:
         """Return log |det A|, −∞ where a pivot is zero."""
 
+    def det(self) -> Any:
+        """Return det A."""
+
+    def adjugate(self) -> Any:
+        """Return det(A) A⁻¹, which is a polynomial: where a pivot is zero, that of a matrix as near as rounding."""
+
 
 class Triangular(Protocol):
     """The lower triangles L of square matrices (b, n, n); what stands above the diagonal is not read."""
@@ -84,6 +90,7 @@ class _Eliminated:
     def __init__(self, xp: Any, A: Any) -> None:
         self.xp = xp
         self.A = A
+        self._det: Any = None
 
     def solve(self, B: Any, *, transposed: bool = False, regular: Any = None) -> Any:
         xp, A = self.xp, self.A
@@ -94,6 +101,21 @@ class _Eliminated:
 
     def log_abs_det(self) -> Any:
         return self.xp.linalg.slogdet(self.A)[1]
+
+    def det(self) -> Any:
+        if self._det is None:
+            self._det = self.xp.linalg.det(self.A)
+        return self._det
+
+    def adjugate(self) -> Any:
+        xp, A = self.xp, self.A
+        n = A.shape[-1]
+        size = xp.sum(xp.abs(A), axis=(-2, -1)) / n
+        # A matrix of zeros has no size of its own.
+        size = size + xp.astype(size == 0, A.dtype)
+        moved = 4 * n * float(xp.finfo(A.dtype).eps) * xp.astype(self.det() == 0, A.dtype) * size
+        M = A + moved[..., None, None] * identity(xp, A)
+        return xp.linalg.det(M)[..., None, None] * xp.linalg.inv(M)
 
 
 class _Triangular:

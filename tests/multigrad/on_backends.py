@@ -26,7 +26,7 @@ def evaluated(
     named = [[name, [np.asarray(a).tolist() for a in (*inputs, *bars)]] for name, inputs, bars in tasks]
     arguments = {"backend": backend, "tasks": named, "parameters": parameters}
     answers = list(worker.run(f"{__name__}:at_work", arguments))
-    assert not [a for a in answers if isinstance(a, worker.Death)]
+    assert not [a.reason for a in answers if isinstance(a, worker.Death)]
     assert len(answers) == len(tasks)
     found: list[list[np.ndarray] | str] = []
     for answer in answers:
