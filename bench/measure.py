@@ -70,8 +70,8 @@ def measure(
         dtype: names; None is float32.
         mode: ``eager``, ``compiled``; None is both.
         variant: ``forward``, ``analytic``, ``autodiff``, ``native``; None is all.
-        size: named sizes, or mappings such as ``{"m": 512, "n": 256}``; None is ``medium`` (else the middle one) and
-            the largest (quick: ``small``, else the middle).
+        size: named sizes, ``largest``, or mappings such as ``{"m": 512, "n": 256}``; None is ``medium`` (else the
+            middle one) and the largest (quick: ``small``, else the middle).
         threads: threads of each worker, or several counts; None is one for each physical core.
         precision: what float32 products may be computed in.
         rounds: processes per cell; None is what the protocol says.

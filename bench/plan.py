@@ -25,6 +25,9 @@ WITHOUT_ASKING = (("forward", "compiled"), ("native", "compiled"))
 OTHER = 2
 """What :attr:`Work.twin` is for the workers of another commit."""
 
+LARGEST = "largest"
+"""Instead of a size's name: each operation's largest."""
+
 SizeGiven = str | Mapping[str, Any]
 """A size by name, or as values for an operation's dimensions and parameters."""
 
@@ -288,9 +291,15 @@ def _wanted_sizes(op: Operation, wanted: Sequence[SizeGiven] | None, quick: bool
         # The smallest only measure what a call costs; the largest takes too long for a quick run.
         names = list(op.sizes)
         middle = names[len(names) // 2]
-        wanted = ["small"] if quick else ["medium", names[-1]]
-        return list(dict.fromkeys(name if name in names else middle for name in wanted if isinstance(name, str)))
-    return list(wanted)
+        if quick:
+            return ["small" if "small" in names else middle]
+        return list(dict.fromkeys(["medium" if "medium" in names else middle, _largest(op)]))
+    return [_largest(op) if size == LARGEST else size for size in wanted]
+
+
+def _largest(op: Operation) -> str:
+    # Of sizes with names of their own the last: they are written in the order in which they grow.
+    return "large" if "large" in op.sizes else list(op.sizes)[-1]
 
 
 def refusal(one: Backend, op: Operation, cell: Cell) -> Refusal | None:

@@ -98,3 +98,21 @@ def test_the_rate_of_a_product_is_not_that_of_a_small_one_which_waited():
                 time.sleep(0.01)
 
     assert roofline.product_rate(Session(), "float64", FAST) > 1e8
+
+
+def test_the_largest_size_is_the_one_called_so_or_the_last():
+    from multigrad.bench import plan
+
+    from multigrad import operations
+
+    found = {"leaky_relu": "large", "lstm": "l6_c8192"}
+    for name, size in found.items():
+        cells = measure_cells(name, plan.LARGEST)
+        assert {cell.size_name for cell in cells} == {size}
+        assert list(operations()[name].sizes)
+
+
+def measure_cells(name, size):
+    from multigrad.bench.measure import cells_of
+
+    return cells_of(name, backend="numpy", variant="forward", dtype="float32", size=size)
