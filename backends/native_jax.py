@@ -6,6 +6,7 @@ returns its values; JAX differentiates it.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -189,9 +190,7 @@ def mlp(X: Array, W: Array, b: Array, V: Array, a: Array) -> Array:
 # cameras, hands
 
 
-def bundle_adjustment(
-    cameras: Array, points: Array, w: Array, features: Array, seen: Array, *_: Array
-) -> tuple[Array, Array]:
+def bundle_adjustment(cameras: Array, points: Array, w: Array, features: Array, seen: Array) -> tuple[Array, Array]:
     errors = jax.vmap(_reprojection_error)(cameras[seen[:, 0]], points[seen[:, 1]], w, features)
     return errors, 1 - w**2
 
@@ -220,11 +219,9 @@ def hand_tracking(
     positions: Array,
     weights: Array,
     points: Array,
-    used: Array,
     corresponding: Array,
-    by_vertex: Array,
 ) -> Array:
-    return points - theta[3:6] - _hand(theta, relative, inverse, positions, weights)[used[corresponding]]
+    return points - theta[3:6] - _hand(theta, relative, inverse, positions, weights)[corresponding]
 
 
 def hand_tracking_barycentric(
@@ -234,12 +231,11 @@ def hand_tracking_barycentric(
     inverse: Array,
     positions: Array,
     weights: Array,
+    triangles: Array,
     points: Array,
-    used: Array,
-    corners: Array,
-    by_vertex: Array,
+    corresponding: Array,
 ) -> Array:
-    a, b, c = _hand(theta, relative, inverse, positions, weights)[used[corners]].swapaxes(0, 1)
+    a, b, c = _hand(theta, relative, inverse, positions, weights)[triangles[corresponding]].swapaxes(0, 1)
     return points - theta[3:6] - (u[:, :1] * a + u[:, 1:] * b + (1 - u[:, :1] - u[:, 1:]) * c)
 
 
@@ -445,3 +441,137 @@ def structured_trace(A: Array, X: Array, *, structure: str = "symmetric") -> Arr
 
 def structured_product(X: Array, B: Array, *, structure: str = "symmetric", block: int = 128) -> Array:
     return structured_matrix(X, structure=structure) @ B
+
+
+# Losses
+
+
+def softmax_cross_entropy(X: Array, t: Array) -> Array:
+    return -jnp.take_along_axis(jax.nn.log_softmax(X), t[:, None], axis=1)[:, 0]
+
+
+def binary_cross_entropy_with_logits(X: Array, Y: Array) -> Array:
+    return jnp.sum(jax.nn.softplus(X) - X * Y, axis=-1)
+
+
+def huber(X: Array, Y: Array, *, delta: float = 1.0) -> Array:
+    size = jnp.abs(X - Y)
+    return jnp.sum(jnp.where(size <= delta, 0.5 * size**2, delta * (size - 0.5 * delta)), axis=-1)
+
+
+def kl_divergence(P: Array, Q: Array) -> Array:
+    return jnp.sum(jax.scipy.special.rel_entr(P, Q), axis=-1)
+
+
+def gaussian_nll(M: Array, Y: Array, V: Array) -> Array:
+    return -jnp.sum(jax.scipy.stats.norm.logpdf(Y, M, jnp.sqrt(V)), axis=-1)
+
+
+def poisson_nll(X: Array, Y: Array) -> Array:
+    return jnp.sum(jnp.exp(X) - X * Y, axis=-1)
+
+
+# Normalisations
+
+
+def layer_norm(X: Array, G: Array, B: Array, *, epsilon: float = 1e-5) -> Array:
+    mean, variance = jnp.mean(X, axis=-1, keepdims=True), jnp.var(X, axis=-1, keepdims=True)
+    return (X - mean) * jax.lax.rsqrt(variance + epsilon) * G + B
+
+
+def rms_norm(X: Array, G: Array, *, epsilon: float = 1e-5) -> Array:
+    return X * jax.lax.rsqrt(jnp.mean(jnp.square(X), axis=-1, keepdims=True) + epsilon) * G
+
+
+def batch_norm(X: Array, G: Array, B: Array, *, epsilon: float = 1e-5) -> Array:
+    mean, variance = jnp.mean(X, axis=(0, 2), keepdims=True), jnp.var(X, axis=(0, 2), keepdims=True)
+    return (X - mean) * jax.lax.rsqrt(variance + epsilon) * G[:, None] + B[:, None]
+
+
+def l2_normalise(X: Array, *, epsilon: float = 1e-12) -> Array:
+    return X * jax.lax.rsqrt(jnp.maximum(jnp.sum(jnp.square(X), axis=-1, keepdims=True), epsilon))
+
+
+# Attention
+
+
+def attention(Q: Array, K: Array, V: Array, *, causal: bool = False, keys: int = 512) -> Array:
+    mask = jnp.tri(Q.shape[1], K.shape[1], dtype=bool) if causal else jnp.asarray(True)
+    return masked_attention(Q, K, V, mask)
+
+
+def masked_attention(Q: Array, K: Array, V: Array, mask: Array, *, keys: int = 512) -> Array:
+    # jax.nn.dot_product_attention is these lines, but for its scores, which are float32 whatever the inputs are.
+    S = Q @ K.mT / Q.shape[-1] ** 0.5
+    return jax.nn.softmax(S, where=mask) @ V
+
+
+# GradBench's problems, as it formulates them: mixture, clustering, series, determinant, dynamics
+
+
+def gmm(
+    x: Array,
+    alpha: Array,
+    mu: Array,
+    q: Array,
+    l: Array,  # noqa: E741
+    *,
+    gamma: float = 1.0,
+    m: int = 0,
+    prior: int = 1,
+) -> Array:
+    (n, d), k, degrees = x.shape, len(alpha), x.shape[1] + m + 1
+    columns, rows = jnp.triu_indices(d, 1)
+    L = jnp.zeros((k, d, d), x.dtype).at[:, rows, columns].set(l)
+    centred = x[:, None, :] - mu
+    y = jnp.exp(q) * centred + jnp.einsum("kij,nkj->nki", L, centred)
+    e = alpha + jnp.sum(q, axis=1) - 0.5 * jnp.sum(jnp.square(y), axis=2)
+    p = m * jnp.sum(q) - 0.5 * gamma**2 * (jnp.sum(jnp.square(jnp.exp(q))) + jnp.sum(jnp.square(l)))
+    p = p + k * (degrees * d * math.log(gamma / math.sqrt(2)) - jax.scipy.special.multigammaln(0.5 * degrees, d))
+    likelihood = jnp.sum(jax.nn.logsumexp(e, axis=1)) - n * jax.nn.logsumexp(alpha)
+    return likelihood - 0.5 * n * d * math.log(2 * math.pi) + prior * p
+
+
+def kmeans(x: Array, c: Array) -> Array:
+    squares = jnp.sum(jnp.square(x), axis=1) + jnp.sum(jnp.square(c), axis=1)[:, None] - 2 * (c @ x.T)
+    return jnp.sum(jnp.min(squares, axis=0))
+
+
+def kmeans_direction(x: Array, c: Array) -> tuple[Array, Array]:
+    gradient = jax.grad(lambda moved: kmeans(x, moved))
+    J, H = jax.jvp(gradient, (c,), (jnp.ones_like(c),))
+    return kmeans(x, c), J / jnp.maximum(H, 1)  # both are 0 where a centroid has no points
+
+
+def lse(x: Array) -> Any:
+    return jax.nn.logsumexp(x)
+
+
+def llsq(x: Array, y: Array) -> Array:
+    t = -1 + 2 * jnp.arange(len(y), dtype=x.dtype) / (len(y) - 1)
+
+    def squared(t: Array, wanted: Array) -> Array:
+        powers = jnp.cumprod(jnp.full(len(x), t).at[0].set(1))
+        return jnp.square(wanted - jnp.sum(x * powers))
+
+    return 0.5 * jnp.sum(jax.vmap(squared)(t, y))
+
+
+def det(A: Array) -> Any:
+    return jnp.linalg.det(A)
+
+
+def ode(x: Array, *, s: int = 10) -> Any:
+    first, h = jnp.arange(len(x)) == 0, 2 / s
+
+    def slope(y: Array) -> Array:
+        return jnp.where(first, x, x * jnp.roll(y, 1))
+
+    def step(y: Array, _: None) -> tuple[Array, None]:
+        k1 = slope(y)
+        k2 = slope(y + h / 2 * k1)
+        k3 = slope(y + h / 2 * k2)
+        k4 = slope(y + h * k3)
+        return y + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4), None
+
+    return jax.lax.scan(step, jnp.zeros_like(x), None, length=s)[0]

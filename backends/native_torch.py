@@ -6,6 +6,7 @@ returns its values; PyTorch differentiates it.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -146,9 +147,7 @@ def mlp(X: Array, W: Array, b: Array, V: Array, a: Array) -> Array:
 # cameras, hands
 
 
-def bundle_adjustment(
-    cameras: Array, points: Array, w: Array, features: Array, seen: Array, *_: Array
-) -> tuple[Array, Array]:
+def bundle_adjustment(cameras: Array, points: Array, w: Array, features: Array, seen: Array) -> tuple[Array, Array]:
     errors = torch.vmap(_reprojection_error)(cameras[seen[:, 0]], points[seen[:, 1]], w, features)
     return errors, 1 - w**2
 
@@ -177,11 +176,9 @@ def hand_tracking(
     positions: Array,
     weights: Array,
     points: Array,
-    used: Array,
     corresponding: Array,
-    by_vertex: Array,
 ) -> Array:
-    return points - theta[3:6] - _hand(theta, relative, inverse, positions, weights)[used[corresponding]]
+    return points - theta[3:6] - _hand(theta, relative, inverse, positions, weights)[corresponding]
 
 
 def hand_tracking_barycentric(
@@ -191,12 +188,11 @@ def hand_tracking_barycentric(
     inverse: Array,
     positions: Array,
     weights: Array,
+    triangles: Array,
     points: Array,
-    used: Array,
-    corners: Array,
-    by_vertex: Array,
+    corresponding: Array,
 ) -> Array:
-    a, b, c = _hand(theta, relative, inverse, positions, weights)[used[corners]].unbind(1)
+    a, b, c = _hand(theta, relative, inverse, positions, weights)[triangles[corresponding]].unbind(1)
     return points - theta[3:6] - (u[:, :1] * a + u[:, 1:] * b + (1 - u[:, :1] - u[:, 1:]) * c)
 
 
@@ -395,3 +391,131 @@ def structured_trace(A: Array, X: Array, *, structure: str = "symmetric") -> Arr
 
 def structured_product(X: Array, B: Array, *, structure: str = "symmetric", block: int = 128) -> Array:
     return structured_matrix(X, structure=structure) @ B
+
+
+# Losses
+
+
+def softmax_cross_entropy(X: Array, t: Array) -> Array:
+    return F.cross_entropy(X, t, reduction="none")
+
+
+def binary_cross_entropy_with_logits(X: Array, Y: Array) -> Array:
+    return F.binary_cross_entropy_with_logits(X, Y, reduction="none").sum(-1)
+
+
+def huber(X: Array, Y: Array, *, delta: float = 1.0) -> Array:
+    return F.huber_loss(X, Y, reduction="none", delta=delta).sum(-1)
+
+
+def kl_divergence(P: Array, Q: Array) -> Array:
+    return torch.special.xlogy(P, P / Q).sum(
+        -1
+    )  # F.kl_div subtracts logarithms, which are farther apart than P and Q are
+
+
+def gaussian_nll(M: Array, Y: Array, V: Array) -> Array:
+    # F.gaussian_nll_loss asks whether a variance is negative, which torch.compile refuses.
+    return 0.5 * (torch.log(2 * torch.pi * V) + (M - Y) ** 2 / V).sum(-1)
+
+
+def poisson_nll(X: Array, Y: Array) -> Array:
+    return F.poisson_nll_loss(X, Y, reduction="none").sum(-1)
+
+
+# Normalisations
+
+
+def layer_norm(X: Array, G: Array, B: Array, *, epsilon: float = 1e-5) -> Array:
+    return F.layer_norm(X, X.shape[-1:], G, B, epsilon)
+
+
+def rms_norm(X: Array, G: Array, *, epsilon: float = 1e-5) -> Array:
+    return F.rms_norm(X, X.shape[-1:], G, epsilon)
+
+
+def batch_norm(X: Array, G: Array, B: Array, *, epsilon: float = 1e-5) -> Array:
+    return F.batch_norm(X, None, None, G, B, training=True, eps=epsilon)
+
+
+def l2_normalise(X: Array, *, epsilon: float = 1e-12) -> Array:
+    return F.normalize(X, dim=-1, eps=epsilon**0.5)
+
+
+# Attention
+
+
+def attention(Q: Array, K: Array, V: Array, *, causal: bool = False, keys: int = 512) -> Array:
+    heads = (Q[:, None], K[:, None], V[:, None])  # the fused kernel wants an axis of heads
+    return F.scaled_dot_product_attention(*heads, is_causal=causal)[:, 0]
+
+
+def masked_attention(Q: Array, K: Array, V: Array, mask: Array, *, keys: int = 512) -> Array:
+    heads = (Q[:, None], K[:, None], V[:, None])
+    return F.scaled_dot_product_attention(*heads, attn_mask=mask)[:, 0]
+
+
+# GradBench's problems, as it formulates them: mixture, clustering, series, determinant, dynamics
+
+
+def gmm(
+    x: Array,
+    alpha: Array,
+    mu: Array,
+    q: Array,
+    l: Array,  # noqa: E741
+    *,
+    gamma: float = 1.0,
+    m: int = 0,
+    prior: int = 1,
+) -> Array:
+    (n, d), k, degrees = x.shape, len(alpha), x.shape[1] + m + 1
+    columns, rows = torch.triu_indices(d, d, 1, device=x.device)
+    L = x.new_zeros(k, d, d).index_put((torch.arange(k, device=x.device)[:, None], rows, columns), l)
+    centred = x[:, None, :] - mu
+    y = torch.exp(q) * centred + torch.einsum("kij,nkj->nki", L, centred)
+    e = alpha + q.sum(1) - 0.5 * y.square().sum(2)
+    p = m * q.sum() - 0.5 * gamma**2 * (torch.exp(q).square().sum() + l.square().sum())
+    p = p + k * (degrees * d * math.log(gamma / math.sqrt(2)) - torch.mvlgamma(x.new_tensor(0.5 * degrees), d))
+    likelihood = torch.logsumexp(e, 1).sum() - n * torch.logsumexp(alpha, 0)
+    return likelihood - 0.5 * n * d * math.log(2 * math.pi) + prior * p
+
+
+def kmeans(x: Array, c: Array) -> Array:
+    squares = x.square().sum(1) + c.square().sum(1)[:, None] - 2 * (c @ x.T)
+    return squares.min(0).values.sum()
+
+
+def kmeans_direction(x: Array, c: Array) -> tuple[Array, Array]:
+    gradient = torch.func.grad(lambda moved: kmeans(x, moved))
+    J, H = torch.func.jvp(gradient, (c,), (torch.ones_like(c),))
+    return kmeans(x, c), J / H.clamp(min=1)  # both are 0 where a centroid has no points
+
+
+def lse(x: Array) -> Array:
+    return torch.logsumexp(x, 0)
+
+
+def llsq(x: Array, y: Array) -> Array:
+    t = -1 + 2 * torch.arange(len(y), dtype=x.dtype, device=x.device) / (len(y) - 1)
+    return 0.5 * (y - torch.linalg.vander(t, N=len(x)) @ x).square().sum()
+
+
+def det(A: Array) -> Any:
+    return torch.linalg.det(A)
+
+
+def ode(x: Array, *, s: int = 10) -> Array:
+    first = torch.arange(len(x), device=x.device) == 0
+
+    def slope(y: Array) -> Array:
+        return torch.where(first, x, x * torch.roll(y, 1))
+
+    y, h = torch.zeros_like(x), 2 / s
+    for _ in range(s):
+        k1 = slope(y)
+        k2 = slope(y + h / 2 * k1)
+        k3 = slope(y + h / 2 * k2)
+        k4 = slope(y + h * k3)
+        y = y + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+    return y

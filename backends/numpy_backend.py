@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from multigrad.backend import Backend, Precision, Session, Unavailable, cpu_name, one_line
+from multigrad.backend import Backend, Precision, Session, Unavailable, cpu_name, namespace, one_line
+from multigrad.blocks import run_in_blocks
 from multigrad.operation import Operation
 
 if TYPE_CHECKING:
@@ -26,7 +28,11 @@ class NumPySession(Session):
         self.numpy = numpy
         self.device = "cpu"
         self.device_name = cpu_name()
-        self.xp = xp
+        self.xp = namespace(
+            xp,
+            scatter_add=functools.partial(scatter_add, numpy),
+            in_blocks=functools.partial(run_in_blocks, lambda block, shape: numpy.empty(shape, dtype=block.dtype)),
+        )
 
     def to_device(self, array: np.ndarray, dtype: str | None = None) -> Any:
         return self.numpy.array(array, dtype=dtype, order="C")
@@ -90,6 +96,15 @@ class NumPySession(Session):
             "threads": max((p["num_threads"] for p in pools), default=1),
             "blas": [f"{p['internal_api']} {p['version']}" for p in pools],
         }
+
+
+def scatter_add(numpy: Any, X: Any, t: Any, v: int) -> Any:
+    """Return what :func:`multigrad.scatter.scatter_add` asks for."""
+    # Column by column: NumPy has a fast loop for single numbers, and none for rows.
+    sums = numpy.zeros((X.shape[1], v), dtype=X.dtype)
+    for total, x in zip(sums, X.T, strict=True):
+        numpy.add.at(total, t, x)
+    return sums.T
 
 
 class NumPyBackend(Backend):

@@ -52,7 +52,7 @@ def structure(op: Operation, size: Size, seed: int = 0) -> Structure:
     inputs = op.make_inputs(size, seed)
     _, parameters = op.split(size)
     linear = [n for n in op.gradients if _holds(_is_linear, op, parameters, inputs, op.inputs.index(n), seed)]
-    batches = (s for s in op.signature.symbols if _could_be_batch(op, s, size) and not _numbered(op, s, inputs))
+    batches = (s for s in op.signature.symbols if _could_be_batch(op, s, size))
     return Structure(next((s for s in batches if _holds(_is_batch, op, parameters, inputs, s)), None), tuple(linear))
 
 
@@ -85,12 +85,6 @@ def _could_be_batch(op: Operation, symbol: str, size: Size) -> bool:
     everywhere = all(shape.count(symbol) == 1 for shape in op.signature.outputs)
     once = all(shape.count(symbol) <= 1 for shape in op.signature.inputs)
     return everywhere and once and symbol in size and 2 <= int(size[symbol]) <= MOST_ITEMS
-
-
-def _numbered(op: Operation, symbol: str, inputs: Sequence[np.ndarray]) -> bool:
-    # Whole numbers in an array without the dimension may be the numbers of its items, and one item alone is number 0.
-    shapes = zip(inputs, op.signature.inputs, strict=True)
-    return any(a.dtype.kind in "iu" and symbol not in shape for a, shape in shapes)
 
 
 def _is_batch(op: Operation, parameters: Mapping[str, Any], inputs: list[np.ndarray], symbol: str) -> bool:

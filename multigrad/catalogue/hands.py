@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from multigrad.catalogue.cameras import columns, gathered_sum, places, rotations
+from multigrad.catalogue.cameras import columns, dot, rotations
 from multigrad.operation import BadInput, Draw, operation
+from multigrad.scatter import scatter_add
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,42 +31,23 @@ def _spread(draw: Draw, count: int, q: int) -> np.ndarray:
     """Draw q of a count of things, each as often as any other, in a random order."""
     import numpy as np
 
-    if count < 1:
-        raise BadInput("wanted a vertex for the points to correspond to")
+    if not count:
+        raise BadInput("wanted a vertex and a triangle for the points to correspond to")
     return np.asarray(draw.rng.permutation(np.arange(q) % count))
 
 
-def _hand(draw: Draw, t: int, k: int, v: int, q: int, w: int, s: int) -> list[np.ndarray]:
+def _hand(draw: Draw, t: int, k: int, v: int, q: int) -> list[np.ndarray]:
     bones, skin = _model(draw, t, k, v)
-    return [*bones, *skin, draw(q, 3), *correspondences(_spread(draw, v, q), s)]
+    return [*bones, *skin, draw(q, 3), _spread(draw, v, q)]
 
 
-def _hand_with_corners(draw: Draw, t: int, k: int, v: int, q: int, w: int, s: int) -> list[np.ndarray]:
+def _hand_with_triangles(draw: Draw, t: int, k: int, v: int, f: int, q: int) -> list[np.ndarray]:
     import numpy as np
 
     bones, skin = _model(draw, t, k, v)
-    # A closed mesh has 2v − 4 triangles, as GradBench's small model has; of its big one few vertices are in triangles.
-    triangles = w - 2 if w < v else 2 * v - 4
-    corners = (_spread(draw, triangles, q)[:, None] + np.arange(3)) % v
-    return [bones[0], draw(q, 2), *bones[1:], *skin, draw(q, 3), *correspondences(corners, s)]
-
-
-def correspondences(chosen: np.ndarray, most: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Make the index arrays of the two operations from the vertices that each point corresponds to.
-
-    Args:
-        chosen: the vertex of each point, (q), or the three corners of its triangle, (q, 3).
-        most: as in :func:`multigrad.catalogue.cameras.places`.
-
-    Returns:
-        The vertices that are chosen at all, (w); chosen in terms of these, of its shape; and for each of them where it
-        is chosen, (s, w).
-    """
-    import numpy as np
-
-    used, index = np.unique(chosen, return_inverse=True)
-    index = index.reshape(chosen.shape)
-    return used, index, places(index.T.ravel(), len(used), most)
+    corresponding = _spread(draw, min(f, v), q)
+    triangles = (np.arange(f)[:, None] + np.arange(3)) % v
+    return [bones[0], draw(q, 2), *bones[1:], *skin, triangles, draw(q, 3), corresponding]
 
 
 _BONES = {"t": 26, "k": 22}
@@ -73,16 +55,16 @@ _BONES = {"t": 26, "k": 22}
 
 
 @operation(
-    "(t),(k,4,4),(k,4,4),(v,4),(v,k),(q,3),(w),(q),(s,w)->(q,3)",
-    nondifferentiable=("relative", "inverse", "positions", "weights", "points", "used", "corresponding", "by_vertex"),
+    "(t),(k,4,4),(k,4,4),(v,4),(v,k),(q,3),(q)->(q,3)",
+    nondifferentiable=("relative", "inverse", "positions", "weights", "points", "corresponding"),
     inputs=_hand,
     sizes={
-        "tiny": {"t": 10, "k": 6, "v": 3, "q": 5, "w": 3, "s": 2},
-        "fingers": {"t": 14, "k": 10, "v": 4, "q": 2, "w": 2, "s": 1},
-        "small": {**_BONES, "v": 544, "q": 100, "w": 100, "s": 1},
-        "medium": {**_BONES, "v": 544, "q": 12800, "w": 544, "s": 24},
-        "big": {**_BONES, "v": 10000, "q": 100, "w": 100, "s": 1},
-        "large": {**_BONES, "v": 10000, "q": 100000, "w": 10000, "s": 10},
+        "tiny": {"t": 10, "k": 6, "v": 3, "q": 5},
+        "fingers": {"t": 14, "k": 10, "v": 4, "q": 2},
+        "small": {**_BONES, "v": 544, "q": 100},
+        "medium": {**_BONES, "v": 544, "q": 12800},
+        "big": {**_BONES, "v": 10000, "q": 100},
+        "large": {**_BONES, "v": 10000, "q": 100000},
     },
     dtypes=("float64", "float32"),
 )
@@ -94,9 +76,7 @@ def hand_tracking(
     positions: Any,
     weights: Any,
     points: Any,
-    used: Any,
     corresponding: Any,
-    by_vertex: Any,
 ) -> Any:
     """Distances of q points from the vertices of a hand that they correspond to, by the pose θ.
 
@@ -105,7 +85,7 @@ def hand_tracking(
     transforms along the kinematic chain (the wrist, then a finger's bones, or the forearm):
 
         A = A_parent B Rz(ζ) Rx(α);  A_i N_i maps the hand at rest, in homogeneous coordinates, to that of bone i
-        P_v = Σ_i weights[v,i] (A_i N_i x_v)₁₋₃;   r_j = points_j − R(ω) P_v − τ  for the vertex v of point j
+        P_v = Σ_i weights[v,i] (A_i N_i x_v)₁₋₃;   r_j = points_j − R(ω) P_v − τ  with  v = corresponding[j]
 
     R(ω) as in :func:`bundle_adjustment`, also at ω = 0, where GradBench takes R = I below ‖ω‖ = 10⁻⁴. Pulled back:
 
@@ -113,9 +93,7 @@ def hand_tracking(
         M̄_i = Rᵀ Σ_v weights[v,i] p̄_v x_vᵀ for A_i N_i;   Ā_i = M̄_i N_iᵀ + Ā_child (B Rz Rx)ᵀ_child
         with S = A_iᵀ Ā_i and s = (S₂₁ − S₁₂, S₀₂ − S₂₀, S₁₀ − S₀₁):   ᾱ = s₀,  ζ̄ = s₁ sin α + s₂ cos α
 
-    The model and the points have no gradient, as in GradBench. Only the vertices that a point corresponds to are posed:
-    used lists them, corresponding[j] is the place in used of the vertex of point j, and by_vertex[:,i] lists the points
-    of used[i]; :func:`correspondences` makes the three.
+    The model and the points have no gradient, as in GradBench.
 
     Source: GradBench's ``ht`` (ADBench's, Šrajer, Kukelova, Fitzgibbon 2018); J. Taylor et al., User-specific hand
     modeling from monocular depth sequences (2014). The derivative of a rotation R about an axis is R times the
@@ -123,7 +101,7 @@ def hand_tracking(
     """
     T = xp.matrix_transpose
     pose = _Pose.of(xp, theta, relative, inverse)
-    at, pulled_back = _skinned(xp, pose, positions, weights, used, corresponding, by_vertex)
+    at, pulled_back = _skinned(xp, pose, positions, weights, corresponding)
 
     def pullback(r_bar: Any) -> Any:
         at_bar = -columns(xp, r_bar)
@@ -133,16 +111,16 @@ def hand_tracking(
 
 
 @operation(
-    "(t),(q,2),(k,4,4),(k,4,4),(v,4),(v,k),(q,3),(w),(q,3),(s,w)->(q,3)",
-    nondifferentiable=("relative", "inverse", "positions", "weights", "points", "used", "corners", "by_vertex"),
-    inputs=_hand_with_corners,
+    "(t),(q,2),(k,4,4),(k,4,4),(v,4),(v,k),(f,3),(q,3),(q)->(q,3)",
+    nondifferentiable=("relative", "inverse", "positions", "weights", "triangles", "points", "corresponding"),
+    inputs=_hand_with_triangles,
     sizes={
-        "tiny": {"t": 10, "k": 6, "v": 4, "q": 3, "w": 4, "s": 3},
-        "fingers": {"t": 14, "k": 10, "v": 7, "q": 2, "w": 4, "s": 2},
-        "small": {**_BONES, "v": 544, "q": 100, "w": 102, "s": 3},
-        "medium": {**_BONES, "v": 544, "q": 12800, "w": 544, "s": 72},
-        "big": {**_BONES, "v": 10000, "q": 100, "w": 102, "s": 3},
-        "large": {**_BONES, "v": 10000, "q": 100000, "w": 1086, "s": 279},
+        "tiny": {"t": 10, "k": 6, "v": 4, "f": 3, "q": 3},
+        "fingers": {"t": 14, "k": 10, "v": 7, "f": 6, "q": 2},
+        "small": {**_BONES, "v": 544, "f": 1084, "q": 100},
+        "medium": {**_BONES, "v": 544, "f": 1084, "q": 12800},
+        "big": {**_BONES, "v": 10000, "f": 1084, "q": 100},
+        "large": {**_BONES, "v": 10000, "f": 1084, "q": 100000},
     },
     dtypes=("float64", "float32"),
 )
@@ -154,22 +132,20 @@ def hand_tracking_barycentric(
     inverse: Any,
     positions: Any,
     weights: Any,
+    triangles: Any,
     points: Any,
-    used: Any,
-    corners: Any,
-    by_vertex: Any,
+    corresponding: Any,
 ) -> Any:
     """Distances of q points from points in the triangles of a hand, by the pose θ and barycentric coordinates u.
 
-    As :func:`hand_tracking`, but point j corresponds to a point of a triangle, the corners of which, corners[j], are at
+    As :func:`hand_tracking`, but point j corresponds to a point of the triangle corresponding[j], whose corners are at
     a, b and c once the hand is posed:
 
         r_j = points_j − τ − (u₁ a + u₂ b + (1 − u₁ − u₂) c)
 
         ū = (⟨a − c, e⟩, ⟨b − c, e⟩)  with  e = −r̄_j;   ā = u₁ e,  b̄ = u₂ e,  c̄ = (1 − u₁ − u₂) e
 
-    and from the corners back to θ as there. by_vertex[:,i] lists the corners at vertex used[i] among all first corners,
-    all second and all third ones; :func:`correspondences` makes it.
+    and from the corners back to θ as there.
 
     Source: GradBench's ``ht`` with ``us`` (ADBench's "complicated"; Šrajer, Kukelova, Fitzgibbon 2018). Smooth: there
     is no kink.
@@ -177,16 +153,15 @@ def hand_tracking_barycentric(
     T = xp.matrix_transpose
     q = u.shape[0]
     pose = _Pose.of(xp, theta, relative, inverse)
-    at, pulled_back = _skinned(
-        xp, pose, positions, weights, used, xp.reshape(columns(xp, corners), (3 * q,)), by_vertex
-    )
+    corners = xp.reshape(columns(xp, xp.take(triangles, corresponding, axis=0)), (3 * q,))
+    at, pulled_back = _skinned(xp, pose, positions, weights, corners)
     last = at[:, 2 * q :]
     sides = at[:, :q] - last, at[:, q : 2 * q] - last
 
     def pullback(r_bar: Any) -> Any:
         e = -columns(xp, r_bar)
         at_bar = xp.concat([u[:, 0] * e, u[:, 1] * e, (1 - u[:, 0] - u[:, 1]) * e], axis=1)
-        u_bar = xp.stack([xp.sum(side * e, axis=0) for side in sides])
+        u_bar = xp.stack([dot(side, e) for side in sides])
         return pulled_back(at_bar, xp.sum(e, axis=1)), T(u_bar)
 
     return (points - theta[3:6]) - T(last + u[:, 0] * sides[0] + u[:, 1] * sides[1]), pullback
@@ -262,20 +237,23 @@ Skinned = tuple[Any, Callable[[Any, Any], Any]]
 """Points of the skin, (3, q), and the pullback to θ of their cotangent and that of τ."""
 
 
-def _skinned(xp: Any, pose: _Pose, positions: Any, weights: Any, used: Any, chosen: Any, by_vertex: Any) -> Skinned:
-    """Turn and place the chosen ones of the vertices that are used: R(ω) P."""
+def _skinned(xp: Any, pose: _Pose, positions: Any, weights: Any, chosen: Any) -> Skinned:
+    """Turn and place the chosen vertices of the skin: R(ω) P."""
     T = xp.matrix_transpose
-    x, weights = columns(xp, xp.take(positions, used, axis=0)), xp.take(weights, used, axis=0)
-    w, k = weights.shape
+    # Where few vertices are asked for, they alone are posed; else each is posed once.
+    few = chosen.shape[0] < positions.shape[0]
+    if few:
+        positions, weights = xp.take(positions, chosen, axis=0), xp.take(weights, chosen, axis=0)
+    (v, k), x = weights.shape, columns(xp, positions)
     R = pose.whole.matrix[:, :, 0]
     maps = xp.reshape(xp.permute_dims(R @ pose.maps, (1, 2, 0)), (12, k))
-    P = xp.sum(xp.reshape(maps @ T(weights), (3, 4, w)) * x, axis=1)
+    P = dot(xp.permute_dims(xp.reshape(maps @ T(weights), (3, 4, v)), (1, 0, 2)), x)
 
     def pullback(at_bar: Any, translation_bar: Any) -> Any:
-        P_bar = gathered_sum(xp, at_bar, by_vertex)
+        P_bar = at_bar if few else columns(xp, scatter_add(xp, T(at_bar), chosen, v))
         S = P @ T(P_bar)
         torque = xp.stack([S[1, 2] - S[2, 1], S[2, 0] - S[0, 2], S[0, 1] - S[1, 0]])
-        maps_bar = xp.reshape(xp.reshape(P_bar[:, None, :] * x, (12, w)) @ weights, (3, 4, k))
+        maps_bar = xp.reshape(xp.reshape(P_bar[:, None, :] * x, (12, v)) @ weights, (3, 4, k))
         return pose.pulled_back(xp, T(R) @ xp.permute_dims(maps_bar, (2, 0, 1)), torque, translation_bar)
 
-    return xp.take(P, chosen, axis=1), pullback
+    return (P if few else xp.take(P, chosen, axis=1)), pullback

@@ -149,7 +149,8 @@ def lstm(xp: Any, W: Any, V: Any, S: Any, X: Any) -> Any:
         Z_bar = N * xp.reshape(xp.stack([k_hat, k_hat, h_bar, k_hat], axis=1), N.shape)
         W_bar = xp.reshape(xp.stack([xp.sum(Z_bar * Q[:, None, ...], axis=0), xp.sum(Z_bar, axis=0)]), (2, 4, l, b))
         W_bar = xp.concat([0.5 * W_bar[:, :3, ...], W_bar[:, 3:, ...]], axis=1)
-        x_bar = xp.sum(Z_bar[: c - 1, :, 0, 0, :] * half_w[:, 0, 0, :], axis=1)
+        from_x = Z_bar[: c - 1, :, 0, 0, :] * half_w[:, 0, 0, :]
+        x_bar = from_x[:, 0, :] + from_x[:, 1, :]
         V_bar = xp.concat([xp.sum(x_bar * X[:-1, :], axis=0)[None, :], V12_bar], axis=0)
         return xp.permute_dims(W_bar, (2, 0, 1, 3)), V_bar, S_bar
 

@@ -15,13 +15,10 @@ from multigrad import worker
 from multigrad.backend import backends
 from multigrad.catalogue.cameras import (
     bundle_adjustment,
-    gathered_sum,
     jacobian_blocks,
     jacobian_csr,
-    places,
     rotations,
 )
-from multigrad.operation import BadInput
 
 from .complex_step import gradient, jacobian
 
@@ -53,14 +50,8 @@ def errors(cameras: Any, points: Any, w: Any, features: Any, seen: Any) -> Any:
 
 def views(n: int = 3, m: int = 5, p: int = 11) -> list[Any]:
     """Cameras and points as the operation draws them, with observations in no order, some of them repeated."""
-    size = {"n": n, "m": m, "p": p, "s": p, "t": p}
-    cameras, points, w, features, *_ = bundle_adjustment.make_inputs(size, seed=4)
+    cameras, points, w, features, _ = bundle_adjustment.make_inputs({"n": n, "m": m, "p": p}, seed=4)
     return [cameras, points, w, features, np.stack([RNG.integers(0, n, p), RNG.integers(0, m, p)], axis=1)]
-
-
-def with_lists(arrays: list[Any]) -> list[Any]:
-    cameras, points, _, _, seen = arrays
-    return [*arrays, places(seen[:, 0], len(cameras)), places(seen[:, 1], len(points))]
 
 
 def close(found: Any, wanted: Any) -> None:
@@ -73,7 +64,7 @@ def test_bundle_adjustment_is_the_loop_over_observations(zero: bool) -> None:
     if zero:
         arrays[0][1:, :3] = 0  # two cameras that are not turned, beside one that is
         arrays[0][1:, 5] = -8.0
-    (value, weight_error), pullback = bundle_adjustment(xp, *with_lists(arrays))
+    (value, weight_error), pullback = bundle_adjustment(xp, *arrays)
     close(value, errors(*arrays))
     np.testing.assert_array_equal(weight_error, 1 - arrays[2] ** 2)
     e_bar, z_bar = RNG.standard_normal(value.shape), RNG.standard_normal(len(weight_error))
@@ -111,7 +102,7 @@ def test_no_rotation_at_all_has_the_derivative_of_a_vector_product() -> None:
 def at_zero() -> list[Any]:
     arrays = views(2, 3, 4)
     arrays[0][0, :3], arrays[0][0, 5] = 0, -8.0
-    return with_lists(arrays)
+    return arrays
 
 
 @pytest.mark.parametrize("backend", HERE)
@@ -171,34 +162,17 @@ def test_the_sparse_jacobian_holds_the_blocks_and_is_the_transpose_of_the_pullba
         dense[two, 11 * n + 3 * m + i] = blocks.weight[i][:, 0]
         dense[2 * p + i, 11 * n + 3 * m + i] = blocks.weight_error[i]
     np.testing.assert_array_equal(matrix.toarray(), dense)
-    (value, weight_error), pullback = bundle_adjustment(xp, *with_lists(arrays))
+    (value, weight_error), pullback = bundle_adjustment(xp, *arrays)
     e_bar, z_bar = RNG.standard_normal(value.shape), RNG.standard_normal(len(weight_error))
     wanted = np.concatenate([g.ravel() for g in pullback(e_bar, z_bar)])
     close(matrix.T @ np.concatenate([e_bar.ravel(), z_bar]), wanted)
 
 
 def test_the_sparse_jacobian_begins_as_gradbench_s_does() -> None:
-    arrays = bundle_adjustment.make_inputs({"n": 2, "m": 3, "p": 4, "s": 2, "t": 2}, seed=0)[:5]
+    arrays = bundle_adjustment.make_inputs({"n": 2, "m": 3, "p": 4}, seed=0)
     rows, columns, _ = jacobian_csr(xp, *arrays)
     np.testing.assert_array_equal(rows, [*range(0, 121, 15), 121, 122, 123, 124])
     first = [*range(11), 22, 23, 24, 31]
     second = [*range(11, 22), 25, 26, 27, 32]
     np.testing.assert_array_equal(columns[:60], [*first, *first, *second, *second])
     np.testing.assert_array_equal(columns[-4:], [31, 32, 33, 34])
-
-
-def test_places_list_every_position_once_and_a_gathered_sum_adds_them_up() -> None:
-    owners = RNG.integers(0, 6, 40)
-    owners[owners == 2] = 3
-    lists = places(owners, 7)
-    for j in range(7):
-        np.testing.assert_array_equal(lists[:, j][lists[:, j] < 40], np.flatnonzero(owners == j))
-    x = RNG.integers(-5, 6, (3, 40)).astype(np.float64)
-    wanted = np.zeros((3, 7))
-    np.add.at(wanted, (slice(None), owners), x)
-    np.testing.assert_array_equal(gathered_sum(xp, x, lists), wanted)
-
-
-def test_a_list_that_is_too_short_is_told() -> None:
-    with pytest.raises(BadInput, match="1 stands in 3 places; wanted at most 2"):
-        places(np.array([1, 0, 1, 1]), 2, 2)

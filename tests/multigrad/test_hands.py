@@ -8,7 +8,7 @@ import array_api_compat.numpy as xp
 import numpy as np
 import pytest
 
-from multigrad.catalogue.hands import correspondences, hand_tracking, hand_tracking_barycentric
+from multigrad.catalogue.hands import hand_tracking, hand_tracking_barycentric
 from multigrad.operation import BadInput
 
 from .complex_step import gradient
@@ -39,14 +39,13 @@ def hand(theta: Any, relative: Any, inverse: Any, positions: Any, weights: Any) 
     return np.stack([turned(theta[:3], p) + theta[3:6] for p in skin])
 
 
-def simple(theta: Any, relative: Any, inverse: Any, positions: Any, weights: Any, points: Any, *index: Any) -> Any:
-    used, corresponding, _ = index
-    return points - hand(theta, relative, inverse, positions, weights)[used[corresponding]]
+def simple(theta: Any, relative: Any, inverse: Any, positions: Any, weights: Any, points: Any, chosen: Any) -> Any:
+    return points - hand(theta, relative, inverse, positions, weights)[chosen]
 
 
 def barycentric(theta: Any, u: Any, *rest: Any) -> Any:
-    *model, points, used, corners, _ = rest
-    a, b, c = np.moveaxis(hand(theta, *model)[used[corners]], 1, 0)
+    *model, triangles, points, corresponding = rest
+    a, b, c = np.moveaxis(hand(theta, *model)[triangles[corresponding]], 1, 0)
     return points - (u[:, :1] * a + u[:, 1:] * b + (1 - u[:, :1] - u[:, 1:]) * c)
 
 
@@ -66,15 +65,6 @@ def test_the_distances_are_those_of_the_definition(op: Any, definition: Any, siz
     for number, one in enumerate(found):
         wanted = gradient(definition, arrays, number, r_bar)
         np.testing.assert_allclose(one, wanted, rtol=1e-11, atol=1e-12 * np.max(np.abs(wanted)))
-
-
-def test_correspondences_come_back_from_their_index() -> None:
-    corners = RNG.integers(0, 40, (12, 3))
-    used, index, by_vertex = correspondences(corners)
-    np.testing.assert_array_equal(used[index], corners)
-    for j, vertex in enumerate(used):
-        listed = by_vertex[:, j][by_vertex[:, j] < 36]
-        np.testing.assert_array_equal(listed, np.flatnonzero(corners.T.ravel() == vertex))
 
 
 def test_bones_that_are_not_a_hand_are_told() -> None:

@@ -66,12 +66,6 @@ def test_a_dimension_that_is_mixed_is_no_batch():
     assert {j.verdict for j in tried(centred).values()} == {PASS}
 
 
-def test_items_that_an_index_array_numbers_are_not_taken_apart():
-    bundle = operations()["bundle_adjustment"]
-    assert structure(bundle, bundle.size("tiny")).batch is None
-    assert {j.verdict for j in tried(bundle).values()} == {PASS}
-
-
 def constant(xp, x, w):
     return lambda g: (right(xp, x, w)(g)[0] + 1e-6, right(xp, x, w)(g)[1])
 
