@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multigrad.backend import Array, Backend, Precision, Session, Unavailable, cpu_name, namespace, one_line
+from multigrad.blocks import run_in_blocks
 from multigrad.operation import Operation
 
 if TYPE_CHECKING:
@@ -69,11 +70,23 @@ def array_namespace(torch: Any, device: str) -> Any:
     own["minimum"] = bounded(base.minimum, torch.clamp_max)
     own["scatter_along_axis"] = lambda X, order, *, axis: torch.empty_like(X).scatter_(axis, order, X)
     if device == "cpu":
+        own["in_blocks"] = functools.partial(in_blocks, torch)
         # A GPU adds in an order of its own each time, and what is sorted first adds up as fast there.
         own["scatter_add"] = lambda X, t, v: X.new_zeros((v, *X.shape[1:])).index_add_(0, t, X)
     else:
         own |= {name: functools.partial(getattr(base, name), device=device) for name in CREATION}
     return namespace(base, **own)
+
+
+def in_blocks(torch: Any, function: Callable[..., Any], arrays: Sequence[Array], **how: Any) -> Any:
+    """Return what :func:`multigrad.blocks.in_blocks` asks for; the whole at once where the steps are followed.
+
+    A compiler makes one pass of them by itself, and autograd would record every block.
+    """
+    recorded = torch.is_grad_enabled() and any(a.requires_grad for a in arrays)
+    if torch.compiler.is_compiling() or recorded:
+        return function(*arrays)
+    return run_in_blocks(lambda block, shape: block.new_empty(shape), function, arrays, **how)
 
 
 class Eliminated:

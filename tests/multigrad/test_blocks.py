@@ -1,0 +1,60 @@
+"""What is run in blocks is what is run at once."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from multigrad import blocks
+from multigrad.blocks import in_blocks, run_in_blocks
+
+
+def namespace(seen: list[int]) -> Any:
+    """Return a namespace that runs in blocks and notes how long each of them is."""
+
+    def own(function: Any, arrays: Any, *, axis: int, **how: int) -> Any:
+        def noted(*parts: Any) -> Any:
+            seen.append(parts[0].shape[axis])
+            return function(*parts)
+
+        return run_in_blocks(lambda block, shape: np.empty(shape, dtype=block.dtype), noted, arrays, axis=axis, **how)
+
+    return SimpleNamespace(in_blocks=own)
+
+
+def several(X: Any, Y: Any) -> tuple[Any, ...]:
+    return X + Y, np.sum(X, axis=2), X > Y, np.sum(X, axis=1), np.sum(X * Y, axis=(0, 1))
+
+
+@pytest.mark.parametrize(("per_block", "wanted"), [(1, [1] * 7), (3, [3, 3, 1]), (7, [7]), (9, [7])])
+def test_blocks_are_joined_and_sums_are_added_up(
+    per_block: int, wanted: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, Y = np.random.default_rng(0).standard_normal((2, 2, 7, 5))
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", per_block * 2 * 5 * 8 + 1)
+    seen: list[int] = []
+    found = in_blocks(namespace(seen), several, X, Y, axis=1, sums=2)
+    assert seen == wanted
+    for result, whole in zip(found, several(X, Y), strict=True):
+        assert result.dtype == whole.dtype
+        np.testing.assert_allclose(result, whole, rtol=1e-13, atol=1e-14)
+
+
+def test_what_is_kept_in_work_decides_where_it_is_more_than_the_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1000)
+    seen: list[int] = []
+    in_blocks(namespace(seen), lambda X: (X,), np.ones((4, 3), dtype=np.float32), elements=100)
+    assert seen == [2, 2]
+
+
+def test_nothing_at_all_is_run_once() -> None:
+    seen: list[int] = []
+    assert in_blocks(namespace(seen), lambda X: (X,), np.ones((0, 3)))[0].shape == (0, 3)
+    assert seen == [0]
+
+
+def test_a_namespace_without_blocks_runs_the_function_at_once() -> None:
+    assert in_blocks(np, lambda X: (X.shape,), np.ones((10**6, 2))) == ((10**6, 2),)
