@@ -37,7 +37,7 @@ def scatter_add(xp: Any, X: Any, t: Any, v: int) -> Any:
     if own is not None:
         return own(X, t, v)
     n = X.shape[0]
-    numbers = xp.arange(v, dtype=t.dtype, device=_device(t))
+    numbers = xp.arange(v, dtype=t.dtype, device=t.device)
     if v <= 2 * BLOCK or n == 0:
         return xp.astype(numbers[:, None] == t[None, :], X.dtype) @ X
     order = xp.argsort(t)
@@ -63,7 +63,7 @@ def _run_totals(xp: Any, X: Any, order: Any, t: Any, v: int) -> Any:
     totals = xp.triu(xp.astype(heard, X.dtype)) @ X
     if blocks > 1:
         heads = t[:, 0]
-        numbers = xp.arange(blocks, dtype=order.dtype, device=_device(t))
+        numbers = xp.arange(blocks, dtype=order.dtype, device=t.device)
         rest = _run_totals(xp, totals[:, 0, :], numbers, heads, v)[1 : blocks + 1, :]
         goes_on = t == _filled(xp, heads, v)[1 : blocks + 1, None]
         totals = totals + xp.astype(goes_on, X.dtype)[:, :, None] * rest[:, None, :]
@@ -73,12 +73,7 @@ def _run_totals(xp: Any, X: Any, order: Any, t: Any, v: int) -> Any:
 def _filled(xp: Any, x: Any, number: int) -> Any:
     """Fill up to a whole number of blocks, by one element at least."""
     spare = BLOCK - x.shape[0] % BLOCK
-    return xp.concat([x, xp.full((spare,), number, dtype=x.dtype, device=_device(x))])
-
-
-def _device(x: Any) -> Any:
-    # What JAX compiles with has none, and then there is no need to say it.
-    return getattr(x, "device", None)
+    return xp.concat([x, xp.full((spare,), number, dtype=x.dtype, device=x.device)])
 
 
 def scatter_along_axis(xp: Any, X: Any, order: Any, *, axis: int) -> Any:

@@ -52,20 +52,19 @@ def relu(xp: Any, x: Any) -> Any:
 def leaky_relu(xp: Any, x: Any, *, slope: float = 0.01) -> Any:
     """The positive part, and a little of the negative one.
 
-    y = sx with s = max([x > 0], slope), where 0 < slope ≤ 1:
+    y = max(x, slope·x), where 0 ≤ slope ≤ 1:
 
-        x̄ = ȳs
+        x̄ = ȳ max([x > 0], slope)
 
     At x = 0 the derivative is taken to be the slope.
 
     Source: Maas, Hannun & Ng, Rectifier nonlinearities improve neural network acoustic models (2013).
     """
-    s = xp.maximum(xp.astype(x > 0, x.dtype), slope)
 
     def pullback(y_bar: Any) -> Any:
-        return y_bar * s
+        return y_bar * xp.maximum(xp.astype(x > 0, y_bar.dtype), slope)
 
-    return x * s, pullback
+    return xp.maximum(x, slope * x), pullback
 
 
 @operation("(m,n)->(m,n)", sizes={"tiny": SIZES["tiny"], "bent": {"m": 4, "n": 5, "alpha": 1.5}, **SIZES})
@@ -194,21 +193,21 @@ def tanh(xp: Any, x: Any) -> Any:
 def softplus(xp: Any, x: Any) -> Any:
     """The logarithm of 1 + eˣ: a smooth positive part.
 
-    With h = max(x, 0), which stands for |x| = 2h − x, y = h + log(1 + e^−|x|):
+    With h = max(x, 0), which stands for |x| = 2h − x, and e = exp(−|x|), y = h + log(1 + e):
 
-        x̄ = ȳ (1 − e^−y)
+        x̄ = ȳ max(e, [x ≥ 0])/(1 + e)
 
-    e^−y = 1/(1 + eˣ), so this is the logistic function of x. Smooth: no kink, since the value does not depend on h.
+    That is the logistic function of x: e ≤ 1. Smooth: there is no kink, since the value does not depend on h.
 
     Source: Dugas et al., Incorporating second-order functional knowledge for better option pricing (2001).
     """
     h = xp.maximum(x, 0)
-    y = h + xp.log1p(xp.exp(x - 2 * h))
+    e = xp.exp(x - 2 * h)
 
     def pullback(y_bar: Any) -> Any:
-        return -y_bar * xp.expm1(-y)
+        return y_bar * (xp.maximum(e, xp.astype(x >= 0, y_bar.dtype)) / (1 + e))
 
-    return y, pullback
+    return h + xp.log1p(e), pullback
 
 
 @operation("(m,n)->(m,n)", sizes=SIZES)
