@@ -38,6 +38,9 @@ FLAGS = {
 }
 """What a flag means."""
 
+BETWEEN = frozenset({"spread-between"})
+"""The flags that only say how the machine changed from process to process: it changed for both halves of a pair."""
+
 UNSTEADY = {"spread-within", "spread-between", "preempted", "throttled", "not-warm"}
 """The flags that speak of the machine's noise."""
 
@@ -56,6 +59,12 @@ class Process:
         import numpy as np
 
         return np.array([b.block_s / b.calls for b in self.blocks if b.kind == kind])
+
+    def per_turn(self, kind: str) -> np.ndarray:
+        """Return the median of these for each turn."""
+        import numpy as np
+
+        return statistics.turn_medians(self.per_call(kind), np.array([b.turn for b in self.blocks if b.kind == kind]))
 
 
 def assemble(events: Sequence[Event], folder: Path | None) -> Run:
@@ -93,7 +102,10 @@ def _one_side(events: Sequence[Event], folder: Path | None) -> Run:
         _summary_row(plan, i, processes, memory.get(i), peaks, protocol, _last_answer(events, i))
         for i in range(len(plan.cells))
     ]
-    floor, pairs = _noise_floor(plan, processes, protocol)
+    # Another commit may have workers that take none.
+    turns = [bool(e["facts"].get("turns")) for e in events if e["event"] == "worker" and e["twin"] != OTHER]
+    in_turns = bool(turns) and all(turns)
+    floor, pairs = _noise_floor(plan, processes, protocol, in_turns)
     end = next((e for e in reversed(events) if e["event"] == "end"), {"state": "interrupted"})
     workers = [{k: v for k, v in e.items() if k != "event"} for e in events if e["event"] == "worker"]
     info = {
@@ -101,6 +113,7 @@ def _one_side(events: Sequence[Event], folder: Path | None) -> Run:
         "state": end["state"],
         "noise_floor": floor,
         "pairs": pairs,
+        "turns": in_turns,
         "peaks": peaks.to_json(),
         "wall_s": sum(e["wall_s"] for e in events if e["event"] == "wall"),
         "timed_s": sum(e.get("timed_s", 0) + e.get("warmup_s", 0) for e in events if e["event"] == "cell"),
@@ -333,23 +346,29 @@ def cost(cell: Cell) -> tuple[float, float] | None:
     return float(found.flops), float(found.bytes)
 
 
-def _noise_floor(plan: Plan, processes: Processes, protocol: Protocol) -> tuple[float | None, list[Event]]:
-    pairs, steady, told = [], [], []
+def _noise_floor(
+    plan: Plan, processes: Processes, protocol: Protocol, in_turns: bool
+) -> tuple[float | None, list[Event]]:
+    unsteady = UNSTEADY - BETWEEN if in_turns else UNSTEADY
+    told: list[Event] = []
     for index in plan.twins:
         halves = [processes.get((index, twin)) for twin in (0, 1)]
         if halves[0] and halves[1]:
             kind = headline(plan.cells[index].device)
-            series = tuple([p.per_call(kind) for p in half] for half in halves if half)
-            pairs.append((series[0], series[1]))
             found = {f for half in halves if half for f in flags_of(plan.cells[index], half, protocol)}
-            if not found & UNSTEADY:
-                steady.append(pairs[-1])
-            ratio = statistics.ratio(series[1], series[0])
+            ratio = _equals(halves[1], halves[0], kind, in_turns)
             figures = {"ratio": ratio.estimate, "low": ratio.low, "high": ratio.high}
-            told.append({"cell": plan.cells[index].text, **figures, "steady": not found & UNSTEADY})
+            told.append({"cell": plan.cells[index].text, **figures, "steady": not found & unsteady})
     # Unsteady cells are barred from winning by their flags: they need not make the steady ones doubtful.
-    floor = statistics.noise_floor(steady or pairs)
+    floor = statistics.noise_floor(pair["ratio"] for pair in [p for p in told if p["steady"]] or told)
     return (None if floor is None or math.isnan(floor) else floor), told
+
+
+def _equals(after: Sequence[Process], before: Sequence[Process], kind: str, in_turns: bool) -> statistics.Interval:
+    """Return the ratio of the two halves of an A/A pair."""
+    turns = [{p.event["round"]: p.per_turn(kind) for p in half} for half in (after, before)]
+    paired = statistics.paired_ratio(turns[0], turns[1]) if in_turns else None
+    return paired or statistics.ratio([p.per_call(kind) for p in after], [p.per_call(kind) for p in before])
 
 
 def _sample_rows(plan: Plan, processes: Processes) -> list[SampleRow]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -88,6 +89,62 @@ def ratio(
     return _interval(median_of_medians(after) / median_of_medians(before), replicates, level)
 
 
+def turn_medians(values: np.ndarray, turns: np.ndarray) -> np.ndarray:
+    """Return the median of each turn of a process.
+
+    Args:
+        values: one for each block, in order of time.
+        turns: the number of its turn, for each block.
+    """
+    import numpy as np
+
+    return np.array([np.median(part) for part in np.split(values, np.flatnonzero(np.diff(turns)) + 1)])
+
+
+STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+"""By number of values, the 97.5 % quantile of Student's distribution with one degree of freedom less."""
+
+
+def paired_ratio(
+    after: Mapping[int, np.ndarray],
+    before: Mapping[int, np.ndarray],
+    *,
+    seed: int = 0,
+    resamples: int = FULL.resamples,
+) -> Interval | None:
+    """Return after / before of processes that took turns: the median over rounds of the median quotient of turns.
+
+    Two turns that follow each other saw the same machine, and two processes of one round had the same phases of it, so
+    what the machine does to both is not in the quotient. The bootstrap draws rounds, then turns within each. Of fewer
+    than six rounds even the whole range misses the median more often than 1 in 20 (2 / 2ⁿ): the interval is then at
+    least Student's, of the logarithms of the rounds' quotients.
+
+    Args:
+        after: by round, the medians of the turns in order. Rounds and turns that only one side had are left out.
+        before: the same of the other side.
+        seed: of the bootstrap.
+        resamples: how many replicates.
+
+    Returns:
+        The ratio; None of fewer than two rounds, which say nothing about the noise between processes.
+    """
+    import numpy as np
+
+    pairs = [(after[r], before[r]) for r in sorted(after.keys() & before.keys())]
+    if len(pairs) < 2:
+        return None
+    turns = [min(len(a), len(b)) for a, b in pairs]
+    # As logarithms, so that swapping the sides inverts the interval.
+    quotients = [np.log(a[:n] / b[:n]) for (a, b), n in zip(pairs, turns, strict=True)]
+    found = interval(quotients, seed=seed, resamples=resamples)
+    rounds = np.array([np.median(q) for q in quotients])
+    low, high = found.low, found.high
+    if len(rounds) in STUDENT:
+        reach = STUDENT[len(rounds)] * float(rounds.std(ddof=1)) / math.sqrt(len(rounds))
+        low, high = min(low, float(rounds.mean()) - reach), max(high, float(rounds.mean()) + reach)
+    return Interval(math.exp(found.estimate), math.exp(low), math.exp(high))
+
+
 def _interval(estimate: float, replicates: np.ndarray, level: float) -> Interval:
     import numpy as np
 
@@ -117,13 +174,9 @@ def word(ratio: Interval, floor: float = 0.0) -> Word:
     return "unclear"
 
 
-def noise_floor(pairs: Sequence[tuple[Sequence[np.ndarray], Sequence[np.ndarray]]]) -> float | None:
-    """Return the largest relative difference between the two halves of an A/A pair; None without a pair."""
-    differences = []
-    for first, second in pairs:
-        quotient = median_of_medians(first) / median_of_medians(second)
-        differences.append(max(quotient, 1 / quotient) - 1)
-    return max(differences, default=None)
+def noise_floor(quotients: Iterable[float]) -> float | None:
+    """Return the largest relative difference between the halves of A/A pairs, of their quotients; None without one."""
+    return max((max(quotient, 1 / quotient) - 1 for quotient in quotients), default=None)
 
 
 def relative_spread(values: Sequence[float] | np.ndarray) -> float:
