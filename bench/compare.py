@@ -334,12 +334,13 @@ class Side:
         blocks: dict[Key, list[np.ndarray]] = {}
         turns: dict[Key, dict[int, np.ndarray]] = {}
         for group, frame in samples.groupby([*columns, "round"], sort=True):
-            key = tuple(group)[:-1]
+            names: Key = tuple(group)
+            key, number = names[:-1], names[-1]
             mine = frame[frame["kind"] == rows[key]["headline"]] if key in rows else frame[:0]
             if len(mine):
                 per_call = (mine["block_s"] / mine["calls"]).to_numpy()
                 blocks.setdefault(key, []).append(per_call)
-                turns.setdefault(key, {})[int(group[-1])] = statistics.turn_medians(per_call, mine["turn"].to_numpy())
+                turns.setdefault(key, {})[number] = statistics.turn_medians(per_call, mine["turn"].to_numpy())
         return cls(name, columns, rows, blocks, turns)
 
 
