@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import signal
 import time
@@ -124,18 +123,26 @@ def knows_no_turns(arguments):
 
 
 def test_what_the_machine_does_to_both_is_not_in_the_ratio(square):
-    protocol = Protocol(**{**vars(FAST), "rounds": 4, "twins": 1, "peak_rounds": 0, "process_s": 0.05})
+    # Blocks of one or two calls: whoever else runs here disturbs few of them.
+    changes = {"rounds": 4, "twins": 1, "peak_rounds": 0, "block_s": 1e-4, "process_s": 0.05}
+    protocol = Protocol(**{**vars(FAST), **changes})
     names = ("DRIFTING", "DRIFTING_ALIKE", "DRIFTING_10")
     run = measure(square, backend=[f"fake_backends:{name}" for name in names], protocol=protocol, **ONE)
     assert run.noise_floor < 0.02
-    assert run.summary["flags"].str.contains("spread-between").all()
     for other, ratio, word in (("alike", 1.0, "same"), ("10", 1.1, "slower")):
         (row,) = within(run, "backend", "drifting_first", f"drifting_{other}").to_dict("records")
-        assert row["ratio"] == pytest.approx(ratio, rel=0.01)
-        assert row["word"] == word, json.dumps(row)
+        assert row["ratio"] == pytest.approx(ratio, rel=0.02)
+        paired = statistics.Interval(row["ratio"], row["ratio_low"], row["ratio_high"])
+        assert statistics.word(paired) == word, paired
         # Without pairs the phases of the machine would be the answer.
+        mine = run.samples[(run.samples["kind"] == "latency") & (run.samples["twin"] == 0)]
+        per_call = (
+            mine.assign(per_call=mine["block_s"] / mine["calls"])
+            .set_index(["backend", "round"])["per_call"]
+            .sort_index()
+        )
         sides = [
-            [mine["block_s"].to_numpy() for _, mine in run.samples[run.samples["backend"] == name].groupby("round")]
+            [per_call[name, number].to_numpy() for number in range(4)]
             for name in (f"drifting_{other}", "drifting_first")
         ]
         assert statistics.word(statistics.ratio(*sides)) == "unclear"
