@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 Event = dict[str, Any]
 
 FLAGS = {
-    "spread-within": "the blocks of a process differ by more than 10 % (interquartile range over median)",
+    "spread-within": "the blocks of a turn differ by more than 10 % (interquartile range over median)",
     "spread-between": "the medians of the processes differ by more than 5 % (interquartile range over median)",
     "one-process": "one process only: nothing is known about the noise between processes",
     "few-blocks": "a process had fewer blocks than the protocol asks for, because a call is so long",
     "short-block": "a block lasts less than 1 ms",
-    "slow-first-block": "the first block is more than 10 % slower than the others: it was not warm",
+    "slow-first-block": "the first block is more than 10 % slower than the others of its turn: it was not warm",
     "not-warm": "the time per call was not steady when the warm-up ended",
     "overhead-bound": "less than three times an empty operation: what is measured is the call",
     "oversubscribed": "more threads ran than were allowed",
@@ -38,8 +38,9 @@ FLAGS = {
 }
 """What a flag means."""
 
-BETWEEN = frozenset({"spread-between"})
-"""The flags that only say how the machine changed from process to process: it changed for both halves of a pair."""
+NOT_OF_PAIRS = frozenset({"spread-between", "preempted"})
+"""The flags that bar no word between sides that took turns: the machine changed from process to process, but for both;
+others took the processor away, but such blocks are left out of pairs."""
 
 UNSTEADY = {"spread-within", "spread-between", "preempted", "throttled", "not-warm"}
 """The flags that speak of the machine's noise."""
@@ -60,11 +61,28 @@ class Process:
 
         return np.array([b.block_s / b.calls for b in self.blocks if b.kind == kind])
 
-    def per_turn(self, kind: str) -> np.ndarray:
-        """Return the median of these for each turn."""
+    def turns(self, kind: str) -> np.ndarray:
+        """Return the number of the turn of each of these."""
         import numpy as np
 
-        return statistics.turn_medians(self.per_call(kind), np.array([b.turn for b in self.blocks if b.kind == kind]))
+        return np.array([b.turn for b in self.blocks if b.kind == kind])
+
+    def lost(self, cell: Cell, protocol: Protocol) -> np.ndarray:
+        """Tell of each block of the cell's headline whether others kept it waiting for a processor."""
+        import numpy as np
+
+        found = [
+            (b.block_s, math.nan if b.waited_s is None else b.waited_s, b.cpu_s, b.involuntary_switches)
+            for b in self.blocks
+            if b.kind == headline(cell.device)
+        ]
+        lost = statistics.kept_waiting(*np.array(found, dtype=float).T, idle_share=protocol.idle_share)
+        return lost & (cell.device == "cpu")
+
+    def per_turn(self, cell: Cell, protocol: Protocol) -> np.ndarray:
+        """Return the median seconds per call of each turn at the cell's headline, without the blocks that were lost."""
+        kind = headline(cell.device)
+        return statistics.turn_medians(self.per_call(kind), self.turns(kind), self.lost(cell, protocol))
 
 
 def assemble(events: Sequence[Event], folder: Path | None) -> Run:
@@ -287,14 +305,22 @@ def flags_of(cell: Cell, mine: Sequence[Process], protocol: Protocol) -> list[st
     blocks = [b for p in mine for b in p.blocks if b.kind == kind]
     medians = [float(np.median(s)) for s in series]
     empty = [e for p in mine if (e := p.facts.get("empty_s", {}).get(cell.mode)) is not None]
-    first = [s[0] / np.median(s[1:]) for s in series if len(s) > 1]
-    clocks = [c for b in blocks if (c := b.device_clock_hz or b.clock_hz) is not None]
     on_cpu = cell.device == "cpu"
-    lost = np.mean([on_cpu and _lost(b, protocol) for b in blocks])
+    lost = [p.lost(cell, protocol) for p in mine]
+    first, spreads = [], []
+    for process, values, out in zip(mine, series, lost, strict=True):
+        turns = process.turns(kind)
+        beside = values[(turns == 0) & ~out][1:]
+        if not out[0] and len(beside):
+            first.append(values[0] / np.median(beside))
+        # Relative to its turn: what the machine does from turn to turn is not the cell's.
+        medians_of_turns = statistics.turn_medians(values, turns, np.zeros(len(values), dtype=bool))
+        spreads.append(statistics.relative_spread((values / medians_of_turns[turns])[~out]))
+    clocks = [c for b in blocks if (c := b.device_clock_hz or b.clock_hz) is not None]
     busy = np.median([b.cpu_s / b.block_s for b in blocks])
     threads = [t for p in mine if (t := p.facts.get("settings", {}).get("threads")) is not None]
     found = {
-        "spread-within": np.median([statistics.relative_spread(s) for s in series]) > protocol.spread_within,
+        "spread-within": np.median(spreads) > protocol.spread_within,
         "spread-between": statistics.relative_spread(medians) > protocol.spread_between,
         "one-process": len(mine) == 1,
         "few-blocks": min(map(len, series)) < protocol.process_blocks,
@@ -304,18 +330,11 @@ def flags_of(cell: Cell, mine: Sequence[Process], protocol: Protocol) -> list[st
         "overhead-bound": bool(empty) and np.median(medians) < protocol.overhead_factor * np.median(empty),
         "oversubscribed": on_cpu and busy > protocol.busy_share * cell.threads,
         "threads-unverified": on_cpu and any(t != cell.threads for t in threads),
-        "preempted": lost >= protocol.lost_blocks,
+        "preempted": np.concatenate(lost).mean() >= protocol.lost_blocks,
         "throttled": (bool(clocks) and min(clocks) < protocol.clock_drop * max(clocks))
         or any(b.throttle_reasons for b in blocks),
     }
     return [name for name, yes in found.items() if yes]
-
-
-def _lost(block: timing.Block, protocol: Protocol) -> bool:
-    """Tell whether a block was kept waiting for a processor by others."""
-    if block.waited_s is not None:
-        return block.waited_s > (1 - protocol.idle_share) * block.block_s
-    return block.involuntary_switches > 0 and block.cpu_s < protocol.idle_share * block.block_s
 
 
 def _roof(cell: Cell, seconds: float, peaks: Peaks, protocol: Protocol) -> tuple[dict[str, Any], list[str]]:
@@ -349,26 +368,28 @@ def cost(cell: Cell) -> tuple[float, float] | None:
 def _noise_floor(
     plan: Plan, processes: Processes, protocol: Protocol, in_turns: bool
 ) -> tuple[float | None, list[Event]]:
-    unsteady = UNSTEADY - BETWEEN if in_turns else UNSTEADY
     told: list[Event] = []
     for index in plan.twins:
-        halves = [processes.get((index, twin)) for twin in (0, 1)]
-        if halves[0] and halves[1]:
-            kind = headline(plan.cells[index].device)
-            found = {f for half in halves if half for f in flags_of(plan.cells[index], half, protocol)}
-            ratio = _equals(halves[1], halves[0], kind, in_turns)
+        first, second = (processes.get((index, twin)) for twin in (0, 1))
+        if first and second:
+            cell = plan.cells[index]
+            found = {*flags_of(cell, first, protocol), *flags_of(cell, second, protocol)}
+            paired = _paired_ratio(cell, second, first, protocol) if in_turns else None
+            kind = headline(cell.device)
+            ratio = paired or statistics.ratio([p.per_call(kind) for p in second], [p.per_call(kind) for p in first])
+            unsteady = UNSTEADY - NOT_OF_PAIRS if paired else UNSTEADY
             figures = {"ratio": ratio.estimate, "low": ratio.low, "high": ratio.high}
-            told.append({"cell": plan.cells[index].text, **figures, "steady": not found & unsteady})
+            told.append({"cell": cell.text, **figures, "steady": not found & unsteady})
     # Unsteady cells are barred from winning by their flags: they need not make the steady ones doubtful.
     floor = statistics.noise_floor(pair["ratio"] for pair in [p for p in told if p["steady"]] or told)
     return (None if floor is None or math.isnan(floor) else floor), told
 
 
-def _equals(after: Sequence[Process], before: Sequence[Process], kind: str, in_turns: bool) -> statistics.Interval:
-    """Return the ratio of the two halves of an A/A pair."""
-    turns = [{p.event["round"]: p.per_turn(kind) for p in half} for half in (after, before)]
-    paired = statistics.paired_ratio(turns[0], turns[1]) if in_turns else None
-    return paired or statistics.ratio([p.per_call(kind) for p in after], [p.per_call(kind) for p in before])
+def _paired_ratio(
+    cell: Cell, after: Sequence[Process], before: Sequence[Process], protocol: Protocol
+) -> statistics.Interval | None:
+    sides = [{p.event["round"]: p.per_turn(cell, protocol) for p in side} for side in (after, before)]
+    return statistics.paired_ratio(sides[0], sides[1])
 
 
 def _sample_rows(plan: Plan, processes: Processes) -> list[SampleRow]:

@@ -15,7 +15,7 @@ from multigrad.columns import doc
 from multigrad.operation import BadInput
 
 from . import statistics
-from .assemble import BETWEEN
+from .assemble import NOT_OF_PAIRS
 from .protocol import FULL
 from .store import KEY, RUN, Run, load_run, read_info, to_frame
 
@@ -43,7 +43,7 @@ class ComparisonRow:
     )
     ratio: float | None = doc(
         "Time after over time before. Of sides whose workers took turns in the same rounds: the median over the rounds "
-        "of the median quotient of turns that followed each other."
+        "of the median quotient of turns that followed each other, without blocks that others kept waiting."
     )
     ratio_low: float | None = doc(
         "Lower end of the ratio's 95 % interval, from a hierarchical bootstrap: of both runs, or of the pairs."
@@ -54,7 +54,7 @@ class ComparisonRow:
     margin: float = doc("How far from 1 the whole interval must lie: the larger of 5 % and twice the noise floor.")
     flags: str = doc(
         "Flags of either run; a flagged cell is `unclear` at best where it would be faster or slower. Of sides in "
-        "turns without `spread-between`: what the machine did from process to process it did to both."
+        "turns without `spread-between` (the machine changed for both) and `preempted` (such blocks are left out)."
     )
     reason: str = doc("Why there is no ratio, or `forced` where the fingerprints differ.")
     before: str = doc("Which side is before: the name of a run, or the value of the column that differs.")
@@ -324,7 +324,7 @@ class Side:
     blocks: Mapping[Key, list[np.ndarray]]
     """Seconds per call of the headline's blocks, one array for each process."""
     turns: Mapping[Key, dict[int, np.ndarray]]
-    """By round, the medians of these for each turn."""
+    """By round, the medians of these for each turn, without the blocks that others kept waiting."""
 
     @classmethod
     def of(cls, run: Run, columns: tuple[str, ...], name: str) -> Side:
@@ -340,8 +340,17 @@ class Side:
             if len(mine):
                 per_call = (mine["block_s"] / mine["calls"]).to_numpy()
                 blocks.setdefault(key, []).append(per_call)
-                turns.setdefault(key, {})[number] = statistics.turn_medians(per_call, mine["turn"].to_numpy())
+                turns.setdefault(key, {})[number] = _turn_medians(mine, per_call)
         return cls(name, columns, rows, blocks, turns)
+
+
+def _turn_medians(blocks: pd.DataFrame, per_call: np.ndarray) -> np.ndarray:
+    block_s, waited_s, cpu_s, switches = (
+        blocks[name].to_numpy(dtype=float) for name in ("block_s", "waited_s", "cpu_s", "involuntary_switches")
+    )
+    on_cpu = (blocks["device"] == "cpu").to_numpy()
+    lost = statistics.kept_waiting(block_s, waited_s, cpu_s, switches) & on_cpu
+    return statistics.turn_medians(per_call, blocks["turn"].to_numpy(), lost)
 
 
 def _compared(sides: tuple[Side, Side], floor: float, mark: str, *, paired: bool) -> pd.DataFrame:
@@ -372,7 +381,7 @@ def _row(
         for row, processes in zip((before, after), blocks, strict=True)
     ]
     flags = sorted({flag for row in (before, after) if row for flag in row["flags"].split()})
-    flags = [flag for flag in flags if paired is None or flag not in BETWEEN]
+    flags = [flag for flag in flags if paired is None or flag not in NOT_OF_PAIRS]
     said = "; ".join(dict.fromkeys(filter(None, [mark, *(row["reason"] for row in (before, after) if row)])))
     word: str | None = _word(before, after, times)
     ratio = None

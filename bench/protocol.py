@@ -82,7 +82,9 @@ class Protocol:
         0.9, "Share of a block in which the processors were its own; below, on the CPU, it was kept waiting by others."
     )
     lost_blocks: float = _because(
-        0.2, "Share of such blocks above which the cell is `preempted`: up to then the median does not feel them."
+        0.2,
+        "Share of such blocks above which the cell is `preempted`: up to then the median does not feel them. Between "
+        "sides that took turns they are left out, and the flag bars no word.",
     )
     clock_drop: float = _because(0.9, "Clock over the fastest clock seen in the cell; below is `throttled`.")
     effect: float = _because(0.05, "A change of less is not worth a word.")

@@ -145,13 +145,13 @@ def test_two_variants_of_one_run_are_compared_cell_by_cell():
 def test_sides_that_took_turns_are_pairs_and_need_no_steady_machine():
     rows = [
         summary_row(name, backend=backend, median_s=median, flags=flags)
-        for name, flags in (("f", "spread-between"), ("g", "spread-between preempted"))
+        for name, flags in (("f", "spread-between"), ("g", "spread-between preempted not-warm"))
         for backend, median in (("numpy", 1e-3), ("torch", 1.2e-3))
     ]
     run = run_of(rows, 4)
     for in_turns, words, flags in (
-        (False, ["unclear", "unclear"], ["spread-between", "preempted spread-between"]),
-        (True, ["slower", "unclear"], ["", "preempted"]),
+        (False, ["unclear", "unclear"], ["spread-between", "not-warm preempted spread-between"]),
+        (True, ["slower", "unclear"], ["", "not-warm"]),
     ):
         run.info["turns"] = in_turns
         frame = within(run, "backend", "numpy", "torch")

@@ -160,9 +160,21 @@ def test_only_rounds_and_turns_that_both_sides_had_are_pairs():
     after = {0: np.array([2.0, 2.0, 9.0]), 1: np.array([4.0]), 3: np.array([9.0])}
     before = {0: np.array([1.0, 1.0]), 1: np.array([2.0, 9.0]), 2: np.array([9.0])}
     assert statistics.paired_ratio(after, before).estimate == pytest.approx(2)
+    before[1][0] = np.nan
+    assert statistics.paired_ratio(after, before) is None
     assert statistics.paired_ratio({0: after[0]}, before) is None
 
 
 def test_the_median_of_a_turn_is_of_its_own_blocks():
     values, turns = np.array([1.0, 3.0, 2.0, 5.0, 9.0]), np.array([0, 0, 0, 1, 2])
-    assert statistics.turn_medians(values, turns).tolist() == [2, 5, 9]
+    lost = np.zeros(5, dtype=bool)
+    assert statistics.turn_medians(values, turns, lost).tolist() == [2, 5, 9]
+    lost[[2, 3]] = True
+    assert np.array_equal(statistics.turn_medians(values, turns, lost), [2, np.nan, 9], equal_nan=True)
+
+
+def test_a_block_is_lost_that_others_kept_waiting_or_else_one_that_lost_its_processor_and_time():
+    nobody_says = np.nan
+    waited = np.array([0.2, 0.05, nobody_says, nobody_says, nobody_says])
+    cpu, switches = np.array([1.0, 0.5, 0.8, 0.8, 1.0]), np.array([0, 3, 1, 0, 1])
+    assert statistics.kept_waiting(np.ones(5), waited, cpu, switches).tolist() == [True, False, True, False, False]
