@@ -21,6 +21,7 @@ Event = dict[str, Any]
 
 FLAGS = {
     "spread-within": "the blocks of a turn differ by more than 10 % (interquartile range over median)",
+    "spread-turns": "the medians of the turns of a process differ by more than 10 % (interquartile range over median)",
     "spread-between": "the medians of the processes differ by more than 5 % (interquartile range over median)",
     "one-process": "one process only: nothing is known about the noise between processes",
     "few-blocks": "a process had fewer blocks than the protocol asks for, because a call is so long",
@@ -38,11 +39,11 @@ FLAGS = {
 }
 """What a flag means."""
 
-NOT_OF_PAIRS = frozenset({"spread-between", "preempted"})
-"""The flags that bar no word between sides that took turns: the machine changed from process to process, but for both;
-others took the processor away, but such blocks are left out of pairs."""
+NOT_OF_PAIRS = frozenset({"spread-turns", "spread-between", "preempted"})
+"""The flags that bar no word between sides that took turns: the machine changed from turn to turn or from process to
+process, but for both; others took the processor away, but such blocks are left out of pairs."""
 
-UNSTEADY = {"spread-within", "spread-between", "preempted", "throttled", "not-warm"}
+UNSTEADY = {"spread-within", "spread-turns", "spread-between", "preempted", "throttled", "not-warm"}
 """The flags that speak of the machine's noise."""
 
 
@@ -307,20 +308,21 @@ def flags_of(cell: Cell, mine: Sequence[Process], protocol: Protocol) -> list[st
     empty = [e for p in mine if (e := p.facts.get("empty_s", {}).get(cell.mode)) is not None]
     on_cpu = cell.device == "cpu"
     lost = [p.lost(cell, protocol) for p in mine]
-    first, spreads = [], []
+    first, spreads, of_turns = [], [], []
     for process, values, out in zip(mine, series, lost, strict=True):
         turns = process.turns(kind)
         beside = values[(turns == 0) & ~out][1:]
         if not out[0] and len(beside):
             first.append(values[0] / np.median(beside))
-        # Relative to its turn: what the machine does from turn to turn is not the cell's.
         medians_of_turns = statistics.turn_medians(values, turns, np.zeros(len(values), dtype=bool))
         spreads.append(statistics.relative_spread((values / medians_of_turns[turns])[~out]))
+        of_turns.append(statistics.relative_spread(medians_of_turns))
     clocks = [c for b in blocks if (c := b.device_clock_hz or b.clock_hz) is not None]
     busy = np.median([b.cpu_s / b.block_s for b in blocks])
     threads = [t for p in mine if (t := p.facts.get("settings", {}).get("threads")) is not None]
     found = {
         "spread-within": np.median(spreads) > protocol.spread_within,
+        "spread-turns": np.median(of_turns) > protocol.spread_within,
         "spread-between": statistics.relative_spread(medians) > protocol.spread_between,
         "one-process": len(mine) == 1,
         "few-blocks": min(map(len, series)) < protocol.process_blocks,

@@ -54,7 +54,8 @@ class ComparisonRow:
     margin: float = doc("How far from 1 the whole interval must lie: the larger of 5 % and twice the noise floor.")
     flags: str = doc(
         "Flags of either run; a flagged cell is `unclear` at best where it would be faster or slower. Of sides in "
-        "turns without `spread-between` (the machine changed for both) and `preempted` (such blocks are left out)."
+        "turns without `spread-turns` and `spread-between` (the machine changed for both) and `preempted` (such blocks "
+        "are left out)."
     )
     reason: str = doc("Why there is no ratio, or `forced` where the fingerprints differ.")
     before: str = doc("Which side is before: the name of a run, or the value of the column that differs.")

@@ -68,11 +68,16 @@ class Protocol:
     )
     level: float = _because(0.95, "Confidence of every interval.")
     resamples: int = _because(2000, "Bootstrap resamples: the 2.5 % quantile then rests on 50 of them.")
-    spread_within: float = _because(0.10, "Interquartile range over median of the blocks; above is `spread-within`.")
+    spread_within: float = _because(
+        0.10,
+        "Interquartile range over median of the blocks of a turn, and of the turns of a process; above is "
+        "`spread-within` and `spread-turns`.",
+    )
     spread_between: float = _because(
         0.05,
-        "Interquartile range over median of the process medians; above is `spread-between`. It bars no word between "
-        "sides that took turns: the machine changed for both, and their interval rests on the quotients.",
+        "Interquartile range over median of the process medians; above is `spread-between`. Neither it nor "
+        "`spread-turns` bars a word between sides that took turns: the machine changed for both, and their interval "
+        "rests on the quotients.",
     )
     short_block_s: float = _because(1e-3, "A block below is at the mercy of one interrupt: `short-block`.")
     slow_first_block: float = _because(1.1, "First block over the median of the others; above is `slow-first-block`.")
