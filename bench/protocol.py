@@ -47,6 +47,11 @@ class Protocol:
     turn_calls: int = _because(
         4, "The least calls in a turn: each begins with one that is not timed, for the caches that others have filled."
     )
+    tries: int = _because(
+        3,
+        "Blocks that others kept waiting for a processor do not count towards the least time, until this many times as "
+        "much is spent: then the cell is kept as it is, and flagged.",
+    )
     moving_share: float = _because(
         0.2,
         "Share of the time that may go, on a CPU, into moving the inputs to other addresses between blocks. Where "

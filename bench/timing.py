@@ -307,7 +307,10 @@ def _blocks(
     spent = 0.0
     for turn in itertools.count():
         # Only the limit ends a turn early: a shorter one would be a worse half of a pair.
-        if (len(blocks) >= least and spent >= budget_s) or (spent >= protocol.process_limit_s and blocks):
+        own = [one.block_s for one in blocks if not _kept_waiting(one, protocol)]
+        enough = len(own) >= least and sum(own) >= budget_s
+        tired = len(blocks) >= least and spent >= protocol.tries * budget_s
+        if enough or tired or (spent >= protocol.process_limit_s and blocks):
             break
         turns.take()
         began, done = spent, 0
@@ -320,6 +323,10 @@ def _blocks(
             spent += blocks[-1].block_s
             done += calls
     return blocks
+
+
+def _kept_waiting(block: Block, protocol: Protocol) -> bool:
+    return block.waited_s is not None and block.waited_s > (1 - protocol.idle_share) * block.block_s
 
 
 def _guarded(kind: str, block: Runner, calls: int, guards: Guards, turn: int) -> Block:
