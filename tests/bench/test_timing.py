@@ -172,7 +172,7 @@ def test_blocks_that_others_kept_waiting_do_not_count_until_it_was_tried_often_e
 
 def test_a_turn_is_long_enough_and_has_calls_enough():
     taken = []
-    protocol = Protocol(**{**vars(SHORT), "block_s": 1e-4, "process_s": 0.02})
+    protocol = Protocol(**{**vars(SHORT), "block_s": 1e-4, "process_s": 0.02, "process_limit_s": 2.0})
     result = timing.measure(
         lambda: (time.sleep(1e-3),), (), nothing_to_wait_for, protocol, turn=lambda: taken.append(1)
     )

@@ -88,7 +88,9 @@ def test_a_worker_that_dies_while_it_waits_is_a_death():
 def test_the_workers_of_a_round_time_the_same_cell_in_turns(square, cube, tmp_path, monkeypatch):
     log = tmp_path / "log"
     monkeypatch.setenv("FAKE_LOG", str(log))
-    protocol = Protocol(**{**vars(FAST), "rounds": 1, "twins": 0, "peak_rounds": 0, "process_s": 0.05})
+    # Far from the limit, which ends a turn early where others hold the processor.
+    changes = {"rounds": 1, "twins": 0, "peak_rounds": 0, "process_s": 0.05, "process_limit_s": 2.0}
+    protocol = Protocol(**{**vars(FAST), **changes})
     backends = ["fake_backends:LOGGED", "fake_backends:LOGGED_TOO"]
     run = measure([square, cube], backend=backends, protocol=protocol, **ONE)
     assert run.info["turns"]
