@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 Event = dict[str, Any]
 
 FLAGS = {
-    "spread-within": "the blocks of a process differ by more than 10 % (interquartile range over median)",
+    "spread-within": "the blocks of a turn differ by more than 10 % (interquartile range over median)",
+    "spread-turns": "the medians of the turns of a process differ by more than 10 % (interquartile range over median)",
     "spread-between": "the medians of the processes differ by more than 5 % (interquartile range over median)",
     "one-process": "one process only: nothing is known about the noise between processes",
     "few-blocks": "a process had fewer blocks than the protocol asks for, because a call is so long",
     "short-block": "a block lasts less than 1 ms",
-    "slow-first-block": "the first block is more than 10 % slower than the others: it was not warm",
+    "slow-first-block": "the first block is more than 10 % slower than the others of its turn: it was not warm",
     "not-warm": "the time per call was not steady when the warm-up ended",
     "overhead-bound": "less than three times an empty operation: what is measured is the call",
     "oversubscribed": "more threads ran than were allowed",
@@ -38,7 +39,11 @@ FLAGS = {
 }
 """What a flag means."""
 
-UNSTEADY = {"spread-within", "spread-between", "preempted", "throttled", "not-warm"}
+NOT_OF_PAIRS = frozenset({"spread-turns", "spread-between", "preempted"})
+"""The flags that bar no word between sides that took turns: the machine changed from turn to turn or from process to
+process, but for both; others took the processor away, but such blocks are left out of pairs."""
+
+UNSTEADY = {"spread-within", "spread-turns", "spread-between", "preempted", "throttled", "not-warm"}
 """The flags that speak of the machine's noise."""
 
 
@@ -56,6 +61,29 @@ class Process:
         import numpy as np
 
         return np.array([b.block_s / b.calls for b in self.blocks if b.kind == kind])
+
+    def turns(self, kind: str) -> np.ndarray:
+        """Return the number of the turn of each of these."""
+        import numpy as np
+
+        return np.array([b.turn for b in self.blocks if b.kind == kind])
+
+    def lost(self, cell: Cell, protocol: Protocol) -> np.ndarray:
+        """Tell of each block of the cell's headline whether others kept it waiting for a processor."""
+        import numpy as np
+
+        found = [
+            (b.block_s, math.nan if b.waited_s is None else b.waited_s, b.cpu_s, b.involuntary_switches)
+            for b in self.blocks
+            if b.kind == headline(cell.device)
+        ]
+        lost = statistics.kept_waiting(*np.array(found, dtype=float).T, idle_share=protocol.idle_share)
+        return lost & (cell.device == "cpu")
+
+    def per_turn(self, cell: Cell, protocol: Protocol) -> np.ndarray:
+        """Return the median seconds per call of each turn at the cell's headline, without the blocks that were lost."""
+        kind = headline(cell.device)
+        return statistics.turn_medians(self.per_call(kind), self.turns(kind), self.lost(cell, protocol))
 
 
 def assemble(events: Sequence[Event], folder: Path | None) -> Run:
@@ -93,7 +121,10 @@ def _one_side(events: Sequence[Event], folder: Path | None) -> Run:
         _summary_row(plan, i, processes, memory.get(i), peaks, protocol, _last_answer(events, i))
         for i in range(len(plan.cells))
     ]
-    floor, pairs = _noise_floor(plan, processes, protocol)
+    # Another commit may have workers that take none.
+    turns = [bool(e["facts"].get("turns")) for e in events if e["event"] == "worker" and e["twin"] != OTHER]
+    in_turns = bool(turns) and all(turns)
+    floor, pairs = _noise_floor(plan, processes, protocol, in_turns)
     end = next((e for e in reversed(events) if e["event"] == "end"), {"state": "interrupted"})
     workers = [{k: v for k, v in e.items() if k != "event"} for e in events if e["event"] == "worker"]
     info = {
@@ -101,6 +132,7 @@ def _one_side(events: Sequence[Event], folder: Path | None) -> Run:
         "state": end["state"],
         "noise_floor": floor,
         "pairs": pairs,
+        "turns": in_turns,
         "peaks": peaks.to_json(),
         "wall_s": sum(e["wall_s"] for e in events if e["event"] == "wall"),
         "timed_s": sum(e.get("timed_s", 0) + e.get("warmup_s", 0) for e in events if e["event"] == "cell"),
@@ -274,14 +306,23 @@ def flags_of(cell: Cell, mine: Sequence[Process], protocol: Protocol) -> list[st
     blocks = [b for p in mine for b in p.blocks if b.kind == kind]
     medians = [float(np.median(s)) for s in series]
     empty = [e for p in mine if (e := p.facts.get("empty_s", {}).get(cell.mode)) is not None]
-    first = [s[0] / np.median(s[1:]) for s in series if len(s) > 1]
-    clocks = [c for b in blocks if (c := b.device_clock_hz or b.clock_hz) is not None]
     on_cpu = cell.device == "cpu"
-    lost = np.mean([on_cpu and _lost(b, protocol) for b in blocks])
+    lost = [p.lost(cell, protocol) for p in mine]
+    first, spreads, of_turns = [], [], []
+    for process, values, out in zip(mine, series, lost, strict=True):
+        turns = process.turns(kind)
+        beside = values[(turns == 0) & ~out][1:]
+        if not out[0] and len(beside):
+            first.append(values[0] / np.median(beside))
+        medians_of_turns = statistics.turn_medians(values, turns, np.zeros(len(values), dtype=bool))
+        spreads.append(statistics.relative_spread((values / medians_of_turns[turns])[~out]))
+        of_turns.append(statistics.relative_spread(medians_of_turns))
+    clocks = [c for b in blocks if (c := b.device_clock_hz or b.clock_hz) is not None]
     busy = np.median([b.cpu_s / b.block_s for b in blocks])
     threads = [t for p in mine if (t := p.facts.get("settings", {}).get("threads")) is not None]
     found = {
-        "spread-within": np.median([statistics.relative_spread(s) for s in series]) > protocol.spread_within,
+        "spread-within": np.median(spreads) > protocol.spread_within,
+        "spread-turns": np.median(of_turns) > protocol.spread_within,
         "spread-between": statistics.relative_spread(medians) > protocol.spread_between,
         "one-process": len(mine) == 1,
         "few-blocks": min(map(len, series)) < protocol.process_blocks,
@@ -291,18 +332,11 @@ def flags_of(cell: Cell, mine: Sequence[Process], protocol: Protocol) -> list[st
         "overhead-bound": bool(empty) and np.median(medians) < protocol.overhead_factor * np.median(empty),
         "oversubscribed": on_cpu and busy > protocol.busy_share * cell.threads,
         "threads-unverified": on_cpu and any(t != cell.threads for t in threads),
-        "preempted": lost >= protocol.lost_blocks,
+        "preempted": np.concatenate(lost).mean() >= protocol.lost_blocks,
         "throttled": (bool(clocks) and min(clocks) < protocol.clock_drop * max(clocks))
         or any(b.throttle_reasons for b in blocks),
     }
     return [name for name, yes in found.items() if yes]
-
-
-def _lost(block: timing.Block, protocol: Protocol) -> bool:
-    """Tell whether a block was kept waiting for a processor by others."""
-    if block.waited_s is not None:
-        return block.waited_s > (1 - protocol.idle_share) * block.block_s
-    return block.involuntary_switches > 0 and block.cpu_s < protocol.idle_share * block.block_s
 
 
 def _roof(cell: Cell, seconds: float, peaks: Peaks, protocol: Protocol) -> tuple[dict[str, Any], list[str]]:
@@ -333,23 +367,31 @@ def cost(cell: Cell) -> tuple[float, float] | None:
     return float(found.flops), float(found.bytes)
 
 
-def _noise_floor(plan: Plan, processes: Processes, protocol: Protocol) -> tuple[float | None, list[Event]]:
-    pairs, steady, told = [], [], []
+def _noise_floor(
+    plan: Plan, processes: Processes, protocol: Protocol, in_turns: bool
+) -> tuple[float | None, list[Event]]:
+    told: list[Event] = []
     for index in plan.twins:
-        halves = [processes.get((index, twin)) for twin in (0, 1)]
-        if halves[0] and halves[1]:
-            kind = headline(plan.cells[index].device)
-            series = tuple([p.per_call(kind) for p in half] for half in halves if half)
-            pairs.append((series[0], series[1]))
-            found = {f for half in halves if half for f in flags_of(plan.cells[index], half, protocol)}
-            if not found & UNSTEADY:
-                steady.append(pairs[-1])
-            ratio = statistics.ratio(series[1], series[0])
+        first, second = (processes.get((index, twin)) for twin in (0, 1))
+        if first and second:
+            cell = plan.cells[index]
+            found = {*flags_of(cell, first, protocol), *flags_of(cell, second, protocol)}
+            paired = _paired_ratio(cell, second, first, protocol) if in_turns else None
+            kind = headline(cell.device)
+            ratio = paired or statistics.ratio([p.per_call(kind) for p in second], [p.per_call(kind) for p in first])
+            unsteady = UNSTEADY - NOT_OF_PAIRS if paired else UNSTEADY
             figures = {"ratio": ratio.estimate, "low": ratio.low, "high": ratio.high}
-            told.append({"cell": plan.cells[index].text, **figures, "steady": not found & UNSTEADY})
+            told.append({"cell": cell.text, **figures, "steady": not found & unsteady})
     # Unsteady cells are barred from winning by their flags: they need not make the steady ones doubtful.
-    floor = statistics.noise_floor(steady or pairs)
+    floor = statistics.noise_floor(pair["ratio"] for pair in [p for p in told if p["steady"]] or told)
     return (None if floor is None or math.isnan(floor) else floor), told
+
+
+def _paired_ratio(
+    cell: Cell, after: Sequence[Process], before: Sequence[Process], protocol: Protocol
+) -> statistics.Interval | None:
+    sides = [{p.event["round"]: p.per_turn(cell, protocol) for p in side} for side in (after, before)]
+    return statistics.paired_ratio(sides[0], sides[1])
 
 
 def _sample_rows(plan: Plan, processes: Processes) -> list[SampleRow]:

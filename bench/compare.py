@@ -15,6 +15,7 @@ from multigrad.columns import doc
 from multigrad.operation import BadInput
 
 from . import statistics
+from .assemble import NOT_OF_PAIRS
 from .protocol import FULL
 from .store import KEY, RUN, Run, load_run, read_info, to_frame
 
@@ -40,13 +41,22 @@ class ComparisonRow:
         "`faster`, `slower`, `same`, `unclear`; `new failure`, `fixed`; `missing` (only before), `new` (only after); "
         "`not comparable` (no time in either)."
     )
-    ratio: float | None = doc("Time after over time before.")
-    ratio_low: float | None = doc("Lower end of the ratio's 95 % interval, from a hierarchical bootstrap of both runs.")
+    ratio: float | None = doc(
+        "Time after over time before. Of sides whose workers took turns in the same rounds: the median over the rounds "
+        "of the median quotient of turns that followed each other, without blocks that others kept waiting."
+    )
+    ratio_low: float | None = doc(
+        "Lower end of the ratio's 95 % interval, from a hierarchical bootstrap: of both runs, or of the pairs."
+    )
     ratio_high: float | None = doc("Upper end of the ratio's 95 % interval.")
     before_s: float | None = doc("Median before, in seconds per call.")
     after_s: float | None = doc("Median after, in seconds per call.")
     margin: float = doc("How far from 1 the whole interval must lie: the larger of 5 % and twice the noise floor.")
-    flags: str = doc("Flags of either run; a flagged cell is `unclear` at best where it would be faster or slower.")
+    flags: str = doc(
+        "Flags of either run; a flagged cell is `unclear` at best where it would be faster or slower. Of sides in "
+        "turns without `spread-turns` and `spread-between` (the machine changed for both) and `preempted` (such blocks "
+        "are left out)."
+    )
     reason: str = doc("Why there is no ratio, or `forced` where the fingerprints differ.")
     before: str = doc("Which side is before: the name of a run, or the value of the column that differs.")
     after: str = doc("Which side is after.")
@@ -117,9 +127,19 @@ def compare(before: Path | Run, after: Path | Run, *, force: bool = False) -> pd
     columns = _matched(old, new) if refused else KEY
     mark = f"forced: {'; '.join(refused)}" if refused else ""
     sides = (Side.of(old, columns, _name(old, "before")), Side.of(new, columns, _name(new, "after")))
-    frame = _compared(sides, floor, mark)
+    frame = _compared(sides, floor, mark, paired=_beside(old, new) or _beside(new, old))
     frame.attrs["noted"] = noted
     return frame
+
+
+def _beside(one: Run, other: Run) -> bool:
+    """Tell whether a run is the other commit of another, measured in the same rounds and in turns with it."""
+    before = other.before
+    return before is not None and before.info == one.info and _took_turns(one) and _took_turns(other)
+
+
+def _took_turns(run: Run) -> bool:
+    return bool(run.info.get("turns"))
 
 
 def _name(run: Run, otherwise: str) -> str:
@@ -163,7 +183,7 @@ def within(run: Path | Run, column: str, before: Any, after: Any) -> pd.DataFram
         samples = run.samples[run.samples[column].astype(str) == str(value)]
         side = Run(run.folder, run.info, mine, samples)
         sides.append(Side.of(side, tuple(name for name in KEY if name != column), str(value)))
-    return _compared((sides[0], sides[1]), run.noise_floor or 0.0, "")
+    return _compared((sides[0], sides[1]), run.noise_floor or 0.0, "", paired=_took_turns(run))
 
 
 def find_run(reference: str | Path, root: Path = Path("results")) -> Path:
@@ -304,6 +324,8 @@ class Side:
     rows: Mapping[Key, Mapping[Any, Any]]
     blocks: Mapping[Key, list[np.ndarray]]
     """Seconds per call of the headline's blocks, one array for each process."""
+    turns: Mapping[Key, dict[int, np.ndarray]]
+    """By round, the medians of these for each turn, without the blocks that others kept waiting."""
 
     @classmethod
     def of(cls, run: Run, columns: tuple[str, ...], name: str) -> Side:
@@ -311,15 +333,28 @@ class Side:
         rows = {tuple(row[k] for k in columns): row for row in run.summary.to_dict("records")}
         samples = run.samples[run.samples["twin"] == 0]
         blocks: dict[Key, list[np.ndarray]] = {}
+        turns: dict[Key, dict[int, np.ndarray]] = {}
         for group, frame in samples.groupby([*columns, "round"], sort=True):
-            key = tuple(group)[:-1]
+            names: Key = tuple(group)
+            key, number = names[:-1], names[-1]
             mine = frame[frame["kind"] == rows[key]["headline"]] if key in rows else frame[:0]
             if len(mine):
-                blocks.setdefault(key, []).append((mine["block_s"] / mine["calls"]).to_numpy())
-        return cls(name, columns, rows, blocks)
+                per_call = (mine["block_s"] / mine["calls"]).to_numpy()
+                blocks.setdefault(key, []).append(per_call)
+                turns.setdefault(key, {})[number] = _turn_medians(mine, per_call)
+        return cls(name, columns, rows, blocks, turns)
 
 
-def _compared(sides: tuple[Side, Side], floor: float, mark: str) -> pd.DataFrame:
+def _turn_medians(blocks: pd.DataFrame, per_call: np.ndarray) -> np.ndarray:
+    block_s, waited_s, cpu_s, switches = (
+        blocks[name].to_numpy(dtype=float) for name in ("block_s", "waited_s", "cpu_s", "involuntary_switches")
+    )
+    on_cpu = (blocks["device"] == "cpu").to_numpy()
+    lost = statistics.kept_waiting(block_s, waited_s, cpu_s, switches) & on_cpu
+    return statistics.turn_medians(per_call, blocks["turn"].to_numpy(), lost)
+
+
+def _compared(sides: tuple[Side, Side], floor: float, mark: str, *, paired: bool) -> pd.DataFrame:
     rows = []
     for key in dict.fromkeys([*sides[0].rows, *sides[1].rows]):
         pair = [side.rows.get(key) for side in sides]
@@ -327,7 +362,9 @@ def _compared(sides: tuple[Side, Side], floor: float, mark: str) -> pd.DataFrame
             continue
         known = {name: (pair[1] or pair[0] or {})[name] for name in KEY}
         known |= {"before": sides[0].name, "after": sides[1].name}
-        rows.append(_row(known, pair[0], pair[1], [side.blocks.get(key, []) for side in sides], floor, mark))
+        before, after = (side.turns.get(key, {}) for side in sides)
+        ratio = statistics.paired_ratio(after, before) if paired else None
+        rows.append(_row(known, pair[0], pair[1], [side.blocks.get(key, []) for side in sides], ratio, floor, mark))
     return to_frame(rows, ComparisonRow)
 
 
@@ -336,6 +373,7 @@ def _row(
     before: Mapping[Any, Any] | None,
     after: Mapping[Any, Any] | None,
     blocks: list[list[np.ndarray]],
+    paired: statistics.Interval | None,
     floor: float,
     mark: str,
 ) -> ComparisonRow:
@@ -344,11 +382,12 @@ def _row(
         for row, processes in zip((before, after), blocks, strict=True)
     ]
     flags = sorted({flag for row in (before, after) if row for flag in row["flags"].split()})
+    flags = [flag for flag in flags if paired is None or flag not in NOT_OF_PAIRS]
     said = "; ".join(dict.fromkeys(filter(None, [mark, *(row["reason"] for row in (before, after) if row)])))
     word: str | None = _word(before, after, times)
     ratio = None
     if word is None:
-        ratio = statistics.ratio(blocks[1], blocks[0])
+        ratio = paired or statistics.ratio(blocks[1], blocks[0])
         word = statistics.word(ratio, floor)
         # A flagged cell is shown, and wins nothing.
         word = "unclear" if flags and word in ("faster", "slower") else word

@@ -311,7 +311,7 @@ def _noise() -> Iterator[Finding]:
         for side in sides:
             side.append(_product_times())
         longest = max(longest, (time.perf_counter() - begun) / 2)
-    floor = statistics.noise_floor([sides])
+    floor = statistics.noise_floor([statistics.ratio(*sides).estimate])
     medians = [float(statistics.median_of_medians([one])) for side in sides for one in side]
     between = statistics.relative_spread(medians)
     within = max(statistics.relative_spread(one) for side in sides for one in side)

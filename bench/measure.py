@@ -11,7 +11,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from .assemble import assemble
 from .plan import Plan, Work
 from .protocol import FULL, QUICK, Protocol
 from .timing import headline
+from .turns import in_turns
 
 Progress = Callable[[int, int, str], None]
 """Called with measurements done, measurements in all, and what is running."""
@@ -270,7 +271,7 @@ def _gone_on_with(folder: Path, journal: store.Journal, progress: Progress | Non
 
 @dataclass
 class Conductor:
-    """Runs the workers of a plan, one at a time, and writes down what they say."""
+    """Runs the workers of a plan, round by round and in turns, and writes down what they say."""
 
     plan: Plan
     protocol: Protocol
@@ -337,12 +338,15 @@ class Conductor:
         for number in range(rounds + self.protocol.extra_rounds):
             alive = [i for i in wanted if not self._failed(i)]
             if number >= rounds:
-                alive = [i for i in alive if self._unstable(i)]
+                # With all they are compared with, so that the processes of this round are pairs too.
+                unstable = {self.plan.cells[i].match for i in alive if self._unstable(i)}
+                alive = [i for i in alive if self.plan.cells[i].match in unstable]
             twins = [i for i in self.plan.twins if not self._failed(i)] if number < rounds else []
             other = [i for i in alive if not self._failed(i, other=True)] if self.other else []
-            for item in planning.work(self.plan, number, alive, twins, other):
-                with self._spending("workers"):
-                    self._work(planning.without(item, self._finished(item)))
+            items = planning.work(self.plan, number, alive, twins, other)
+            places = planning.places(self.plan, number)
+            with self._spending("workers"):
+                in_turns([self._work(planning.without(item, self._finished(item)), places) for item in items])
         for i in memorable:
             if not self._failed(i) and not any(e["event"] == "memory" and e["cell"] == i for e in self.events):
                 with self._spending("memory"):
@@ -425,24 +429,32 @@ class Conductor:
         event = {"event": "cell", "cell": index, "round": round, "twin": twin, "verdict": verdict, "reason": reason}
         self._note({**event, "died": died})
 
-    def _work(self, item: Work) -> None:
-        """Let workers measure until no cell is left: one that dies costs the cell it was at."""
+    def _work(self, item: Work, places: Sequence[int]) -> Generator[int]:
+        """Let workers measure until no cell is left: one that dies costs the cell it was at.
+
+        Yields the place of the cell they are at, whenever others may have their turn.
+        """
         stillborn = 0
         while item.cells:
             begun = False
-            for message in self._run(item):
-                if isinstance(message, worker.Death):
-                    begun = begun or message.task is not None
-                    if message.task is not None:
-                        self._fail(message.task, item.round, item.twin, "FAIL", f"worker {message.reason}", died=True)
-                    stillborn = 0 if begun else stillborn + 1
-                    reason = f"worker {message.reason}"
-                elif "unavailable" in message:
-                    for i in item.cells:
-                        self._fail(i, item.round, item.twin, "UNAVAILABLE", message["unavailable"])
-                else:
-                    begun = begun or "begin" in message
-                    self._hear(item, message)
+            with contextlib.closing(self._run(item)) as messages:
+                for message in messages:
+                    if isinstance(message, worker.Death):
+                        begun = begun or message.task is not None
+                        if message.task is not None:
+                            self._fail(
+                                message.task, item.round, item.twin, "FAIL", f"worker {message.reason}", died=True
+                            )
+                        stillborn = 0 if begun else stillborn + 1
+                        reason = f"worker {message.reason}"
+                    elif "unavailable" in message:
+                        for i in item.cells:
+                            self._fail(i, item.round, item.twin, "UNAVAILABLE", message["unavailable"])
+                    elif "turn" in message:
+                        yield places[message["turn"]]
+                    else:
+                        begun = begun or "begin" in message
+                        self._hear(item, message)
             item = planning.without(item, self._finished(item))
             # Twice dead before its first cell: it is not the cells.
             if stillborn == 2:
@@ -450,7 +462,7 @@ class Conductor:
                     self._fail(i, item.round, item.twin, "FAIL", reason, died=True)
                 return
 
-    def _run(self, item: Work) -> Iterator[Event | worker.Death]:
+    def _run(self, item: Work) -> Generator[Event | worker.Death]:
         cells = {str(i): self.plan.cells[i].to_json() for i in item.cells}
         if self.other is not None and item.twin == planning.OTHER:
             for cell in cells.values():

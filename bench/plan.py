@@ -63,6 +63,14 @@ class Cell:
         return (self.operation, self.variant, self.mode, *where)
 
     @property
+    def match(self) -> tuple[Any, ...]:
+        """What it has in common with the cells that are timed within the same second: all but who computes it, where.
+
+        The variants and modes of one thing begin alike: they follow each other.
+        """
+        return (self.operation, self.sizes, self.dtype, self.variant, self.mode)
+
+    @property
     def text(self) -> str:
         """The cell in one line for a person."""
         where = f"{self.backend}/{self.device}"
@@ -339,7 +347,7 @@ def _group(cell: Cell) -> tuple[Any, ...]:
 def work(
     plan: Plan, round: int, indices: Collection[int], twins: Collection[int], other: Collection[int] = ()
 ) -> list[Work]:
-    """Return the workers of a round in shuffled order, the cells of each shuffled too, all from the plan's seed.
+    """Return the workers of a round in shuffled order, each with its cells in the order of :func:`places`.
 
     Args:
         plan: the plan.
@@ -349,17 +357,32 @@ def work(
         other: the cells that another commit shall measure in it.
     """
     rng = random.Random(f"multigrad {plan.seed} {round}")
+    place = places(plan, round)
     workers = []
     for twin, wanted in enumerate((indices, twins, other)):
         groups: dict[tuple[Any, ...], list[int]] = {}
-        for i in sorted(wanted):
+        for i in sorted(wanted, key=place.__getitem__):
             groups.setdefault(_group(plan.cells[i]), []).append(i)
         for group, members in groups.items():
-            rng.shuffle(members)
             source, name, device, threads, precision = group
             workers.append(Work(source, name, device, threads, precision, round, twin, tuple(members)))
     rng.shuffle(workers)
     return workers
+
+
+def places(plan: Plan, round: int) -> list[int]:
+    """Return the place of each cell in the order of a round, which all its workers share.
+
+    It is shuffled from the plan's seed. Cells that match have the same place; those of one operation, size and dtype
+    are neighbours.
+    """
+    matches = list(dict.fromkeys(cell.match for cell in plan.cells))
+    random.Random(f"multigrad order {plan.seed} {round}").shuffle(matches)
+    things: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
+    for match in matches:
+        things.setdefault(match[:3], []).append(match)
+    place = {match: n for n, match in enumerate(itertools.chain.from_iterable(things.values()))}
+    return [place[cell.match] for cell in plan.cells]
 
 
 def without(item: Work, finished: Collection[int]) -> Work:

@@ -38,6 +38,20 @@ class Protocol:
     process_blocks: int = _because(10, "Fewer have no quartiles worth the name.")
     process_s: float = _because(0.25, "The least time in blocks per process and cell.")
     process_limit_s: float = _because(2.0, "The most; then unstable cells need more processes, not more blocks.")
+    turn_s: float = _because(
+        0.06,
+        "The workers of a round take turns, so that what is compared is timed within the same second: others slow a "
+        "virtual machine in phases of seconds. A turn has blocks for a median, and is long against filling a cache. "
+        "Two processes that took such turns agreed to 0.9 %, one after the other to 8 %.",
+    )
+    turn_calls: int = _because(
+        4, "The least calls in a turn: each begins with one that is not timed, for the caches that others have filled."
+    )
+    tries: int = _because(
+        3,
+        "Blocks that others kept waiting for a processor do not count towards the least time, until this many times as "
+        "much is spent: then the cell is kept as it is, and flagged.",
+    )
     moving_share: float = _because(
         0.2,
         "Share of the time that may go, on a CPU, into moving the inputs to other addresses between blocks. Where "
@@ -59,9 +73,16 @@ class Protocol:
     )
     level: float = _because(0.95, "Confidence of every interval.")
     resamples: int = _because(2000, "Bootstrap resamples: the 2.5 % quantile then rests on 50 of them.")
-    spread_within: float = _because(0.10, "Interquartile range over median of the blocks; above is `spread-within`.")
+    spread_within: float = _because(
+        0.10,
+        "Interquartile range over median of the blocks of a turn, and of the turns of a process; above is "
+        "`spread-within` and `spread-turns`.",
+    )
     spread_between: float = _because(
-        0.05, "Interquartile range over median of the process medians; above is `spread-between`."
+        0.05,
+        "Interquartile range over median of the process medians; above is `spread-between`. Neither it nor "
+        "`spread-turns` bars a word between sides that took turns: the machine changed for both, and their interval "
+        "rests on the quotients.",
     )
     short_block_s: float = _because(1e-3, "A block below is at the mercy of one interrupt: `short-block`.")
     slow_first_block: float = _because(1.1, "First block over the median of the others; above is `slow-first-block`.")
@@ -71,7 +92,9 @@ class Protocol:
         0.9, "Share of a block in which the processors were its own; below, on the CPU, it was kept waiting by others."
     )
     lost_blocks: float = _because(
-        0.2, "Share of such blocks above which the cell is `preempted`: up to then the median does not feel them."
+        0.2,
+        "Share of such blocks above which the cell is `preempted`: up to then the median does not feel them. Between "
+        "sides that took turns they are left out, and the flag bars no word.",
     )
     clock_drop: float = _because(0.9, "Clock over the fastest clock seen in the cell; below is `throttled`.")
     effect: float = _because(0.05, "A change of less is not worth a word.")

@@ -116,6 +116,10 @@ class SampleRow:
         "Time that threads of the process were ready and had no processor during the block, summed, in seconds."
     )
     throttle_reasons: int = doc("The GPU driver's reasons for slowing down, as its bit mask; 0 is none.")
+    turn: int = doc(
+        "Number of the turn in which it was timed, from 0 for each kind: the workers of a round take turns, and turns "
+        "of one number at one cell followed each other. Means nothing where `turns` in `run.json` is not true."
+    )
     load: float = doc("Load of the machine over the last minute when the cell ended: processes that wanted to run.")
 
 
@@ -481,7 +485,8 @@ no right result (see `verdict`), or where its column says so.
 
 `run.json` holds the schema version, the command, the seed, the state of the source, the host and its devices, versions,
 threads and precision as the libraries reported them, the environment variables that matter, the noise floor of the A/A
-pairs, and every constant of the protocol. An unfinished run also has `journal.jsonl`, from which `--resume` goes on.
+pairs, whether the workers of a round took turns (`turns`), and every constant of the protocol. An unfinished run also
+has `journal.jsonl`, from which `--resume` goes on.
 `scaling.csv` is there when a run has three sizes or more of one operation; the folder `before/` when another commit was
 measured in the same rounds, and is itself a run.
 """

@@ -63,6 +63,7 @@ class Block:
         metadata={"doc": "Time threads were ready and had no processor, summed, in seconds."}
     )
     throttle_reasons: int = field(metadata={"doc": "The GPU driver's reasons for slowing down, a bit mask; 0 is none."})
+    turn: int = field(default=0, metadata={"doc": "Number of the turn in which it was timed, from 0 for each kind."})
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Timing:
     wait_s: float
     """What it costs to wait for something that is done."""
     blocks_s: float
-    """Time spent inside timed blocks, calibration included."""
+    """Time spent inside timed blocks, calibration included; not the time in which others had their turn."""
 
 
 def timer_step(clock: Callable[[], float] = time.perf_counter) -> float:
@@ -115,8 +116,9 @@ def measure(
     keep: int | None = None,
     guards: Guards | None = None,
     place: Callable[[], Sequence[Any]] | None = None,
+    turn: Callable[[], None] = lambda: None,
 ) -> Timing:
-    """Warm up, calibrate and time blocks of both kinds.
+    """Warm up, calibrate and time blocks of both kinds, in turns with others.
 
     Args:
         function: returns a sequence of arrays; already called once.
@@ -130,6 +132,7 @@ def measure(
             a device works in order.
         guards: what to read beside every block.
         place: returns the same arguments at other addresses; None leaves them where they are.
+        turn: lets others have their turns, and returns when it is one's own again.
     """
     guards = guards or Guards()
     arguments = list(arguments)
@@ -150,16 +153,20 @@ def measure(
             found[kind] = calibrate(runners[kind], estimate, target, keep if kind == PIPELINED else None)
     budget = max(protocol.process_s, budget_s or 0.0)
 
+    def call() -> None:
+        wait(function(*arguments))
+
     def move() -> None:
         if place is not None:
             arguments[:] = place()
-            wait(function(*arguments))
+            call()
 
     mover = _Mover(move, protocol.moving_share)
+    turns = _Turns(turn, call)
     count = protocol.process_blocks
-    blocks = _blocks(headline, runners[headline], found[headline], count, budget, protocol, guards, mover)
-    blocks += _blocks(other, runners[other], found[other], protocol.other_blocks, 0.0, protocol, guards)
-    return Timing(blocks, found, warmup_s, warm, wait_s, time.perf_counter() - started)
+    blocks = _blocks(headline, runners[headline], found[headline], count, budget, protocol, guards, turns, mover)
+    blocks += _blocks(other, runners[other], found[other], protocol.other_blocks, 0.0, protocol, guards, turns)
+    return Timing(blocks, found, warmup_s, warm, wait_s, time.perf_counter() - started - turns.waited_s)
 
 
 def warm_up(function: Call, arguments: Sequence[Any], wait: Wait, protocol: Protocol) -> tuple[float, bool, float]:
@@ -268,6 +275,23 @@ class _Mover:
             self.cost_s, self.moved_at_s = time.perf_counter() - started, spent_s
 
 
+@dataclass
+class _Turns:
+    """Takes turns, and knows how long the others had theirs."""
+
+    turn: Callable[[], None]
+    call: Callable[[], None]
+    """The work, once, for the caches: the others have filled them with theirs."""
+    waited_s: float = 0.0
+
+    def take(self) -> None:
+        """Wait for the next turn."""
+        started = time.perf_counter()
+        self.turn()
+        self.waited_s += time.perf_counter() - started
+        self.call()
+
+
 def _blocks(
     kind: str,
     block: Runner,
@@ -276,19 +300,36 @@ def _blocks(
     budget_s: float,
     protocol: Protocol,
     guards: Guards,
+    turns: _Turns,
     mover: _Mover | None = None,
 ) -> list[Block]:
     blocks: list[Block] = []
     spent = 0.0
-    while (len(blocks) < least or spent < budget_s) and (spent < protocol.process_limit_s or not blocks):
-        if mover is not None:
-            mover.before_block(spent)
-        blocks.append(_guarded(kind, block, calls, guards))
-        spent += blocks[-1].block_s
+    for turn in itertools.count():
+        # Only the limit ends a turn early: a shorter one would be a worse half of a pair.
+        own = [one.block_s for one in blocks if not _kept_waiting(one, protocol)]
+        enough = len(own) >= least and sum(own) >= budget_s
+        tired = len(blocks) >= least and spent >= protocol.tries * budget_s
+        if enough or tired or (spent >= protocol.process_limit_s and blocks):
+            break
+        turns.take()
+        began, done = spent, 0
+        while spent - began < protocol.turn_s or done < protocol.turn_calls:
+            if spent >= protocol.process_limit_s and blocks:
+                break
+            if mover is not None:
+                mover.before_block(spent)
+            blocks.append(_guarded(kind, block, calls, guards, turn))
+            spent += blocks[-1].block_s
+            done += calls
     return blocks
 
 
-def _guarded(kind: str, block: Runner, calls: int, guards: Guards) -> Block:
+def _kept_waiting(block: Block, protocol: Protocol) -> bool:
+    return block.waited_s is not None and block.waited_s > (1 - protocol.idle_share) * block.block_s
+
+
+def _guarded(kind: str, block: Runner, calls: int, guards: Guards, turn: int) -> Block:
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -304,4 +345,4 @@ def _guarded(kind: str, block: Runner, calls: int, guards: Guards) -> Block:
     after = guards.waited()
     waited = None if waited is None or after is None else max(0.0, after - waited)
     device_clock, reasons = guards.device()
-    return Block(kind, calls, seconds, dispatched, cpu, switches, guards.clock(), device_clock, waited, reasons)
+    return Block(kind, calls, seconds, dispatched, cpu, switches, guards.clock(), device_clock, waited, reasons, turn)

@@ -58,11 +58,14 @@ def measure(arguments: Mapping[str, Any]) -> Iterator[Message]:
     gc.freeze()
     share_s = (time.perf_counter() - opened.started) / max(1, len(cells))
     for i, cell in cells.items():
+        turn = functools.partial(arguments["turn"], i)
+        turn()
         yield {"begin": i}
         one = Measurement(opened.session, cell, arguments["references"][str(i)], protocol, judge, guards)
+        calls = arguments["calls"][str(i)]
         yield {
             "end": i,
-            **one.guarded(functools.partial(Measurement.time, share_s=share_s, calls=arguments["calls"][str(i)])),
+            **one.guarded(functools.partial(Measurement.time, share_s=share_s, calls=calls, turn=turn)),
         }
         session.release()
         gc.collect()
@@ -113,6 +116,7 @@ def _facts(opened: Opened, arguments: Mapping[str, Any], empty: Mapping[str, flo
         "timer_step_s": timing.timer_step(),
         "environment": machine.environment_that_matters(os.environ),
         "load": os.getloadavg()[0],
+        "turns": True,
     }
 
 
@@ -194,12 +198,13 @@ class Measurement:
         except Exception as error:  # noqa: BLE001 - frameworks raise what they like, and the next cell must go on
             return {"verdict": "FAIL", "reason": f"raised {type(error).__name__}: {_one_line(error)}"}
 
-    def time(self, share_s: float, calls: dict[str, int] | None) -> Message:
+    def time(self, share_s: float, calls: dict[str, int] | None, turn: Callable[[], None]) -> Message:
         """Set up, gate and time the cell.
 
         Args:
             share_s: this cell's share of the worker's start, in seconds.
             calls: calls per block as round 0 found them.
+            turn: lets the other workers have their turns.
         """
         started = time.perf_counter()
         arrays, to_device_s = self._to_device()
@@ -224,6 +229,7 @@ class Measurement:
             keep=max(1, self.protocol.kept_outputs_bytes // max(1, output_bytes)) if on_cpu else None,
             guards=replace(self.guards, waited=queue.seconds),
             place=self._elsewhere(arrays) if on_cpu else None,
+            turn=turn,
         )
         queue.close()
         return {

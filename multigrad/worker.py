@@ -2,6 +2,9 @@
 
 The worker reads one JSON object from its standard input; it answers with JSON lines on the descriptor that was its
 standard output. Whatever a framework prints goes to standard error.
+
+Workers can take turns: the arguments of a worker hold a function ``turn``, which sends ``{"turn": …}`` and returns when
+the parent asks for the message after that one. Until then nobody takes its silence for a fault.
 """
 
 from __future__ import annotations
@@ -12,16 +15,17 @@ import json
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 Message = dict[str, Any]
 
@@ -49,37 +53,40 @@ def run(
     """Call ``module:function(arguments)`` in a fresh interpreter and yield what it yields.
 
     A worker that yields ``{"begin": i}`` is understood to be busy with task i from then on, until it yields a message
-    with ``"end"``: a :class:`Death` names it.
+    with ``"end"``: a :class:`Death` names it. One that yields ``{"turn": …}`` stands still until the next message is
+    asked for.
 
     Args:
         target: ``module:function``; the function takes the arguments and yields JSON objects.
         arguments: a JSON object.
         environment: variables to add to this process's own; None takes one away.
         cpus: the processors it may run on, set before the interpreter starts.
-        timeout_s: how long it may be silent before it is killed.
+        timeout_s: how long it may be silent before it is killed, unless it waits for its turn.
         address_space_bytes: a limit on its address space (RLIMIT_AS).
         root: folder of the multigrad that it uses, such as a checkout of another commit; None is this very one.
     """
     changed = {**os.environ, **(environment or {}), "PYTHONPATH": _python_path(root)}
     variables = {name: value for name, value in changed.items() if value is not None}
     # Files instead of pipes: a worker that dies before it has read cannot block the parent or end it by SIGPIPE.
-    with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile("w+", encoding="utf-8") as given:
+    ours, theirs = socket.socketpair()
+    with ours, tempfile.TemporaryFile() as errors, tempfile.TemporaryFile("w+", encoding="utf-8") as given:
         json.dump(arguments, given)
         given.seek(0)
-        with _on(cpus):
+        with theirs, _on(cpus):
             process = subprocess.Popen(
-                [sys.executable, "-m", "multigrad.worker", target, str(os.getpid())],
+                [sys.executable, "-m", "multigrad.worker", target, str(os.getpid()), str(theirs.fileno())],
                 stdin=given,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env=_limited(variables, address_space_bytes),
+                pass_fds=[theirs.fileno()],
                 text=True,
                 encoding="utf-8",
                 cwd=root,  # `python -m` looks into the working directory before anything else
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the worker itself
             )
         try:
-            yield from _listen(process, errors, timeout_s)
+            yield from _listen(process, errors, ours, timeout_s)
         finally:
             _kill(process)
 
@@ -112,7 +119,7 @@ def _on(cpus: Sequence[int] | None) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _listen(process: Any, errors: Any, timeout_s: float) -> Iterator[Message | Death]:
+def _listen(process: Any, errors: Any, turns: socket.socket, timeout_s: float) -> Iterator[Message | Death]:
     lines: queue.Queue[str | None] = queue.Queue()
 
     def read() -> None:
@@ -147,6 +154,10 @@ def _listen(process: Any, errors: Any, timeout_s: float) -> Iterator[Message | D
         elif "end" in message:
             task = None
         yield message
+        if "turn" in message:
+            # One that died while it waited is heard of at the next line; no SIGPIPE, which may end this process.
+            with contextlib.suppress(OSError):
+                turns.send(b".", socket.MSG_NOSIGNAL)
     reader.join()
     if done:
         # The answers are complete: how a framework's own threads end is nobody's business, and some never do.
@@ -196,11 +207,27 @@ def main() -> None:
     arguments = json.load(sys.stdin)
     module, _, name = sys.argv[1].partition(":")
     arguments["worker_started"] = started
+    arguments["turn"] = _turn(answers, socket.socket(fileno=int(sys.argv[3])))
     for message in getattr(import_module(module), name)(arguments):
-        answers.write(json.dumps(message) + "\n")
-        answers.flush()
-    answers.write('{"worker_done": true}\n')
+        _say(answers, message)
+    _say(answers, {"worker_done": True})
+
+
+def _say(answers: TextIO, message: Message) -> None:
+    answers.write(json.dumps(message) + "\n")
     answers.flush()
+
+
+def _turn(answers: TextIO, turns: socket.socket) -> Callable[[Any], None]:
+    turns.set_inheritable(False)  # a compiler that is started here has no turns to take
+
+    def turn(what: Any) -> None:
+        """Say what it is a turn at, and return when it has come."""
+        _say(answers, {"turn": what})
+        if not turns.recv(1):
+            sys.exit(1)  # whoever gave turns is gone
+
+    return turn
 
 
 if __name__ == "__main__":

@@ -96,6 +96,42 @@ class TimedSession(NumPySession):
         return call
 
 
+DRIFT_S = 8.0
+"""Period in which the machine of a drifting session becomes twice as slow, and quick again, in seconds."""
+
+
+class DriftingSession(NumPySession):
+    """A machine that is slower at some times than at others, for all processes alike."""
+
+    def __init__(self, backend):
+        super().__init__(backend, np)
+
+    def function(self, operation, parameters, variant, mode):
+        inner = super().function(operation, parameters, variant, mode)
+
+        def call(*arrays):
+            start = time.monotonic()
+            outputs = inner(*arrays)
+            spin(start + self.backend.fault * CALL_S / 10 * (1 + start % DRIFT_S / DRIFT_S))
+            return outputs
+
+        return call
+
+
+class LoggedSession(BusySession):
+    """Every call is written down, with its backend and its time."""
+
+    def function(self, operation, parameters, variant, mode):
+        inner = super().function(operation, parameters, variant, mode)
+
+        def call(*arrays):
+            with open(os.environ["FAKE_LOG"], "a") as file:
+                file.write(f"{self.backend.name} {operation.name} {time.monotonic()}\n")
+            return inner(*arrays)
+
+        return call
+
+
 class SlowedSession(NumPySession):
     """NumPy, every call of which takes a known share longer than it did."""
 
@@ -222,6 +258,10 @@ FIRST_CALL_S = 0.3
 SLOW_FIRST = Fake("slow_first", TimedSession, lambda number: CALL_S if number else FIRST_CALL_S)
 PERIODIC = Fake("periodic", TimedSession, lambda number: 2 * CALL_S if number % 7 == 6 else CALL_S)
 DRIFT = Fake("drift", TimedSession, lambda number: CALL_S * (1 + number / 100))
+DRIFTING, DRIFTING_ALIKE, DRIFTING_10 = (
+    Fake(f"drifting_{name}", DriftingSession, share) for name, share in (("first", 1), ("alike", 1), ("10", 1.1))
+)
+LOGGED, LOGGED_TOO = Fake("logged", LoggedSession), Fake("logged_too", LoggedSession)
 STEADY, LONGER_3, LONGER_5, LONGER_10, LONGER_20 = (
     Fake(f"longer_{percent}", TimedSession, lambda number, percent=percent: CALL_S * (1 + percent / 100))
     for percent in (0, 3, 5, 10, 20)

@@ -8,6 +8,7 @@ FAST = Protocol(
     warmup_s=0.005,
     warmup_limit_s=0.05,
     block_s=2e-3,
+    turn_s=5e-3,
     process_blocks=4,
     process_s=0.01,
     process_limit_s=0.1,

@@ -142,6 +142,37 @@ def test_two_variants_of_one_run_are_compared_cell_by_cell():
         within(run_of(rows, 3), "speed", 1, 2)
 
 
+def test_sides_that_took_turns_are_pairs_and_need_no_steady_machine():
+    rows = [
+        summary_row(name, backend=backend, median_s=median, flags=flags)
+        for name, flags in (("f", "spread-between"), ("g", "spread-between preempted not-warm"))
+        for backend, median in (("numpy", 1e-3), ("torch", 1.2e-3))
+    ]
+    run = run_of(rows, 4)
+    for in_turns, words, flags in (
+        (False, ["unclear", "unclear"], ["spread-between", "not-warm preempted spread-between"]),
+        (True, ["slower", "unclear"], ["", "not-warm"]),
+    ):
+        run.info["turns"] = in_turns
+        frame = within(run, "backend", "numpy", "torch")
+        assert frame["word"].tolist() == words
+        assert frame["flags"].tolist() == flags
+
+
+def test_only_the_two_sides_of_one_run_are_pairs():
+    before = run_of([summary_row("f", flags="spread-between")], 1)
+    after = run_of([summary_row("f", median_s=1.2e-3)], 2)
+    for run in (before, after):
+        run.info["turns"] = True
+    before.info["git"] = {"commit": "abcd"}
+    assert words(before, after) == {"f": "unclear"}
+    both = dataclasses.replace(after, before=before)
+    assert words(before, both) == {"f": "slower"}
+    assert words(both, before) == {"f": "faster"}
+    before.info["turns"] = False
+    assert words(before, both) == {"f": "unclear"}
+
+
 def test_runs_of_other_threads_are_matched_when_forced():
     before, after = run_of([summary_row("f", threads=1)], 1), run_of([summary_row("f", threads=2)], 2)
     after.info["threads"] = [2]

@@ -36,7 +36,7 @@ def test_periodic_noise_does_not_move_the_fastest_nor_a_first_quartile_far(squar
 
 def test_a_drift_is_flagged(square):
     row = timed(square, "DRIFT", process_blocks=20, process_s=0.1, process_limit_s=0.5)
-    assert {"spread-within", "not-warm"} & set(row["flags"].split())
+    assert {"spread-within", "spread-turns", "not-warm"} & set(row["flags"].split())
 
 
 @pytest.mark.parametrize("percent", [3, 5, 10, 20])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
@@ -55,6 +56,20 @@ def test_a_twin_never_shares_its_process_with_the_first_half(plan):
     for item in planning.work(plan, 0, plan.twins, plan.twins):
         assert len(set(item.cells)) == len(item.cells)
     assert {w.twin for w in planning.work(plan, 0, plan.twins, plan.twins)} == {0, 1}
+
+
+def test_all_workers_of_a_round_go_through_the_same_order():
+    plan = planning.make(load_operations(["linear_map", "relu_regression"]), **{**OPTIONS, "backends": None})
+    orders = []
+    for r in range(3):
+        place = planning.places(plan, r)
+        for item in planning.work(plan, r, range(len(plan.cells)), plan.twins):
+            assert [place[i] for i in item.cells] == sorted({place[i] for i in item.cells})
+        assert all(plan.cells[i].match == plan.cells[place.index(p)].match for i, p in enumerate(place))
+        orders.append(place)
+    assert orders[0] != orders[1]
+    things = dict(sorted((p, plan.cells[i].match[:3]) for i, p in enumerate(orders[0])))
+    assert len(list(itertools.groupby(things.values()))) == len(set(things.values()))
 
 
 def test_an_operation_that_no_worker_could_find_is_refused():

@@ -107,12 +107,74 @@ def test_swapping_the_runs_swaps_the_words(values, floor):
 
 
 def test_the_noise_floor_is_the_worst_pair():
-    ones = [np.ones(3)] * 2
     assert statistics.noise_floor([]) is None
-    assert statistics.noise_floor([(ones, ones), (ones, [np.full(3, 1.02)] * 2)]) == pytest.approx(0.02)
-    assert statistics.noise_floor([([np.full(3, 1.02)], [np.ones(3)])]) == pytest.approx(0.02)
+    assert statistics.noise_floor([1.0, 1.02]) == pytest.approx(0.02)
+    assert statistics.noise_floor([1 / 1.02]) == pytest.approx(0.02)
 
 
 def test_the_same_seed_gives_the_same_interval():
     series = processes(np.random.default_rng(1), 1.0)
     assert statistics.interval(series, seed=4) == statistics.interval(series, seed=4)
+
+
+def taken_in_turns(rng, quotient, rounds, *, between=0.01, within=0.01, turns=6):
+    """Two sides of some rounds on a machine whose speed changes by a factor of two in phases that both sides feel."""
+    after, before = {}, {}
+    for r in range(rounds):
+        machine = 1 + rng.random(turns).cumsum() % 1
+        own = np.exp(between * rng.standard_normal())
+        before[r], after[r] = (machine * (1 + within * rng.standard_normal(turns)) for _ in range(2))
+        after[r] *= quotient * own
+    return after, before
+
+
+@pytest.mark.parametrize("rounds", [2, 3, 4, 5, 8])
+def test_the_interval_of_pairs_covers_the_true_ratio_as_promised_also_with_few_rounds(rounds):
+    rng = np.random.default_rng(rounds)
+    covered = 0
+    for i in range(400):
+        found = statistics.paired_ratio(*taken_in_turns(rng, 1.07, rounds), seed=i, resamples=500)
+        covered += found.low <= 1.07 <= found.high
+    assert covered >= 0.93 * 400
+
+
+@pytest.mark.parametrize(("quotient", "word"), [(1.0, "same"), (1.1, "slower"), (1 / 1.1, "faster")])
+def test_pairs_find_what_the_drift_of_the_machine_would_hide(quotient, word):
+    rng = np.random.default_rng(9)
+    paired, apart = [], []
+    for i in range(100):
+        after, before = taken_in_turns(rng, quotient, 5)
+        paired.append(statistics.word(statistics.paired_ratio(after, before, seed=i, resamples=500)))
+        apart.append(statistics.word(statistics.ratio([*after.values()], [*before.values()], seed=i, resamples=500)))
+    assert paired.count(word) >= 95
+    assert apart.count(word) <= 50
+
+
+def test_swapping_the_sides_of_pairs_inverts_the_interval():
+    after, before = taken_in_turns(np.random.default_rng(2), 1.2, 4)
+    there, back = statistics.paired_ratio(after, before), statistics.paired_ratio(before, after)
+    assert (back.estimate, back.high) == pytest.approx((1 / there.estimate, 1 / there.low), rel=0.01)
+
+
+def test_only_rounds_and_turns_that_both_sides_had_are_pairs():
+    after = {0: np.array([2.0, 2.0, 9.0]), 1: np.array([4.0]), 3: np.array([9.0])}
+    before = {0: np.array([1.0, 1.0]), 1: np.array([2.0, 9.0]), 2: np.array([9.0])}
+    assert statistics.paired_ratio(after, before).estimate == pytest.approx(2)
+    before[1][0] = np.nan
+    assert statistics.paired_ratio(after, before) is None
+    assert statistics.paired_ratio({0: after[0]}, before) is None
+
+
+def test_the_median_of_a_turn_is_of_its_own_blocks():
+    values, turns = np.array([1.0, 3.0, 2.0, 5.0, 9.0]), np.array([0, 0, 0, 1, 2])
+    lost = np.zeros(5, dtype=bool)
+    assert statistics.turn_medians(values, turns, lost).tolist() == [2, 5, 9]
+    lost[[2, 3]] = True
+    assert np.array_equal(statistics.turn_medians(values, turns, lost), [2, np.nan, 9], equal_nan=True)
+
+
+def test_a_block_is_lost_that_others_kept_waiting_or_else_one_that_lost_its_processor_and_time():
+    nobody_says = np.nan
+    waited = np.array([0.2, 0.05, nobody_says, nobody_says, nobody_says])
+    cpu, switches = np.array([1.0, 0.5, 0.8, 0.8, 1.0]), np.array([0, 3, 1, 0, 1])
+    assert statistics.kept_waiting(np.ones(5), waited, cpu, switches).tolist() == [True, False, True, False, False]

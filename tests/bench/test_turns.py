@@ -1,0 +1,150 @@
+"""One baton: who gets it, who loses it, and what it is good for."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import time
+
+import pytest
+from fast_protocol import FAST
+from multigrad.bench import statistics
+from multigrad.bench.compare import within
+from multigrad.bench.measure import measure
+from multigrad.bench.protocol import Protocol
+from multigrad.bench.turns import in_turns
+
+from multigrad import worker
+
+ONE = {"dtype": "float64", "threads": 1, "mode": "eager", "variant": "forward"}
+
+
+def walk(name, places, seen, fault=None):
+    try:
+        for place in places:
+            yield place
+            seen.append((name, place))
+        if fault is not None:
+            raise fault
+    finally:
+        seen.append((name, "closed"))
+
+
+def test_nobody_passes_a_place_that_another_has_yet_to_reach():
+    seen = []
+    in_turns([walk("a", [0, 0, 1, 3], seen), walk("b", [1, 1, 2], seen), walk("c", [0, 2, 3], seen)])
+    steps = [place for _, place in seen if place != "closed"]
+    assert steps == sorted(steps)
+
+
+def test_those_who_share_a_place_go_round():
+    seen = []
+    in_turns([walk(name, [0] * 3, seen) for name in "abc"])
+    assert [name for name, place in seen if place == 0] == list("abcabcabc")
+
+
+def test_one_that_ends_passes_the_baton_on():
+    seen = []
+    in_turns([walk("a", [0], seen), walk("b", [0, 0, 1], seen), walk("c", [], seen)])
+    assert [step for step in seen if step[0] == "b"] == [("b", 0), ("b", 0), ("b", 1), ("b", "closed")]
+
+
+def test_one_that_raises_ends_the_game_and_all_are_closed():
+    seen = []
+    with pytest.raises(KeyboardInterrupt):
+        in_turns([walk("a", [0, 1], seen), walk("b", [0], seen, KeyboardInterrupt()), walk("c", [5], seen)])
+    assert {name for name, place in seen if place == "closed"} == set("abc")
+
+
+def two_turns(arguments):
+    yield {"pid": os.getpid()}
+    for place in (0, 1):
+        arguments["turn"](place)
+        yield {"at": place, "time": time.monotonic()}
+
+
+def test_a_worker_stands_still_until_its_turn_and_is_not_killed_for_silence():
+    messages = worker.run("test_turns:two_turns", {}, timeout_s=1.0)
+    assert "pid" in next(messages)
+    assert next(messages) == {"turn": 0}
+    time.sleep(1.5)
+    resumed = time.monotonic()
+    first = next(messages)
+    assert first["at"] == 0
+    assert first["time"] >= resumed
+    assert [list(message) for message in messages] == [["turn"], ["at", "time"]]
+
+
+def test_a_worker_that_dies_while_it_waits_is_a_death():
+    messages = worker.run("test_turns:two_turns", {})
+    pid = next(messages)["pid"]
+    next(messages)
+    os.kill(pid, signal.SIGKILL)
+    (death,) = messages
+    assert death == worker.Death("killed by SIGKILL (out of memory?)", None)
+
+
+def test_the_workers_of_a_round_time_the_same_cell_in_turns(square, cube, tmp_path, monkeypatch):
+    log = tmp_path / "log"
+    monkeypatch.setenv("FAKE_LOG", str(log))
+    # Far from the limit, which ends a turn early where others hold the processor.
+    changes = {"rounds": 1, "twins": 0, "peak_rounds": 0, "process_s": 0.05, "process_limit_s": 2.0}
+    protocol = Protocol(**{**vars(FAST), **changes})
+    backends = ["fake_backends:LOGGED", "fake_backends:LOGGED_TOO"]
+    run = measure([square, cube], backend=backends, protocol=protocol, **ONE)
+    assert run.info["turns"]
+    assert run.samples["turn"].max() >= 5
+    calls = [line.split() for line in log.read_text().splitlines()]
+    assert [time for *_, time in calls] == sorted((time for *_, time in calls), key=float)
+    # Cell after cell, and within each the two take turns: once to set up, then as often as they time.
+    cells = [(name, list(rows)) for name, rows in itertools.groupby(calls, key=lambda call: call[1])]
+    assert sorted(name for name, _ in cells) == ["cube", "square"]
+    for _, rows in cells:
+        turns = [(name, len(list(rows))) for name, rows in itertools.groupby(rows, key=lambda call: call[0])]
+        assert len(turns) >= 12
+        assert min(count for _, count in turns) > protocol.turn_calls
+
+
+def test_the_workers_of_another_commit_that_know_no_turns_hold_the_baton_to_their_end():
+    seen = []
+
+    def member(name, target):
+        for message in worker.run(f"test_turns:{target}", {}):
+            seen.append(name)
+            if "turn" in message:
+                yield message["turn"]
+
+    in_turns([member("old", "knows_no_turns"), member("new", "two_turns")])
+    assert seen == ["old"] * 2 + ["new"] * 5
+
+
+def knows_no_turns(arguments):
+    yield {"begin": 0}
+    yield {"end": 0}
+
+
+def test_what_the_machine_does_to_both_is_not_in_the_ratio(square):
+    # Blocks of one or two calls: whoever else runs here disturbs few of them.
+    changes = {"rounds": 4, "twins": 1, "peak_rounds": 0, "block_s": 1e-4, "process_s": 0.05}
+    protocol = Protocol(**{**vars(FAST), **changes})
+    names = ("DRIFTING", "DRIFTING_ALIKE", "DRIFTING_10")
+    run = measure(square, backend=[f"fake_backends:{name}" for name in names], protocol=protocol, **ONE)
+    assert run.noise_floor < 0.02
+    for other, ratio, word in (("alike", 1.0, "same"), ("10", 1.1, "slower")):
+        (row,) = within(run, "backend", "drifting_first", f"drifting_{other}").to_dict("records")
+        assert row["ratio"] == pytest.approx(ratio, rel=0.02)
+        paired = statistics.Interval(row["ratio"], row["ratio_low"], row["ratio_high"])
+        assert statistics.word(paired) == word, paired
+        # Without pairs the phases of the machine would be the answer.
+        mine = run.samples[(run.samples["kind"] == "latency") & (run.samples["twin"] == 0)]
+        per_call = (
+            mine.assign(per_call=mine["block_s"] / mine["calls"])
+            .set_index(["backend", "round"])["per_call"]
+            .sort_index()
+        )
+        sides = [
+            [per_call[name, number].to_numpy() for number in range(4)]
+            for name in (f"drifting_{other}", "drifting_first")
+        ]
+        assert statistics.word(statistics.ratio(*sides)) == "unclear"
