@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
-.PHONY: help run test lint format types wheel readme clean
+.PHONY: help run test lint format types wheel readme docs clean
 .DELETE_ON_ERROR:
 
 help: ## list these targets
@@ -36,6 +36,9 @@ wheel: $(VENV)/.installed-dev ## build the wheel into dist/
 
 readme: $(VENV)/.installed-dev ## write into the README what its commands print today
 	$(BIN)/python .ci/readme.py
+
+docs: $(VENV)/.installed-dev ## write the pages of docs/operations from docstrings, sources and results
+	$(BIN)/multigrad docs
 
 clean: ## remove the environment and everything built; results stay
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage

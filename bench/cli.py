@@ -46,7 +46,7 @@ Modes = Annotated[list[str] | None, typer.Option("--mode", help="eager or compil
 Variants = Annotated[
     list[str] | None, typer.Option("--variant", help="forward, analytic, autodiff or native. Default: all.")
 ]
-Sizes = Annotated[list[str] | None, typer.Option("--size", help="A named size; `multigrad list` shows them.")]
+Sizes = Annotated[list[str] | None, typer.Option("--size", help="A named size, as in `multigrad list`, or largest.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
 PrecisionOption = Annotated[str, typer.Option("--precision", help="strict, or tf32 for float32 products.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a row, instead of a table.")]
@@ -336,6 +336,33 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> Non
     from .report.markdown import write_report
 
     tables.say(f"Report: {write_report(run)}")
+
+
+@app.command(epilog="Example: multigrad docs --check")
+def docs(
+    ops: Ops = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the pages.")] = Path("docs/operations"),
+    run: Annotated[
+        list[Path] | None, typer.Option("--run", help="A folder of results; repeatable. Default: results/catalogue*.")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if a page is not fresh.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a page for each operation from its docstring, its source and the results."""
+    from . import tables
+    from .report.pages import docs as run_docs
+
+    with progress("pages") as tick:
+        frame = run_docs(_split(ops), out=out, runs=run, check=check, progress=tick)
+    changed = frame[frame["state"] != "fresh"]
+    if as_json:
+        _print_json(frame)
+    else:
+        for state, rows in changed.groupby("state", sort=False):
+            tables.say(f"{state}: {', '.join(rows['file'])}")
+        said = "; multigrad docs writes what is not" if check and len(changed) else ""
+        tables.say(f"{len(frame)} files, {len(frame) - len(changed)} fresh{said}")
+    raise typer.Exit(WRONG if check and len(changed) else GOOD)
 
 
 @app.command(epilog="Example: multigrad compare results/mine/20261120-150000-ab12 results/mine/20261120-160000-cd34")

@@ -200,13 +200,28 @@ def verify(path: str | os.PathLike[str]) -> pd.DataFrame:
         reason = "the certificate was changed after it was written: its hash is not that of its content"
         rows.append(_answer("*", "*", "", "", reason))
     proofs: dict[str, Any] = {}
+    rows += [_verified(one, Path(path).resolve().parent, proofs) for one in _entries(path, content)]
+    return pd.DataFrame(rows)
+
+
+def read_certificate(path: str | os.PathLike[str]) -> list[Certified]:
+    """Return what a certificate says, without repeating the proofs.
+
+    Raises:
+        BadInput: the file cannot be read, is no certificate, or was changed after it was written.
+    """
+    content = _read(path)
+    if content.pop("sha256", None) != _digest(content):
+        raise BadInput(f"{path} was changed after it was written: its hash is not that of its content; write it again")
+    return list(_entries(path, content))
+
+
+def _entries(path: str | os.PathLike[str], content: Mapping[str, Any]) -> Iterator[Certified]:
     for number, entry in enumerate(content["certified"]):
         try:
-            one = Certified(**entry)
+            yield Certified(**entry)
         except TypeError as error:
             raise BadInput(f"{path}: entry {number} is damaged: {error}; write the certificate again") from error
-        rows.append(_verified(one, Path(path).resolve().parent, proofs))
-    return pd.DataFrame(rows)
 
 
 def _read(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -1,0 +1,138 @@
+"""Docstrings as Markdown: formulas typeset, prose made harmless, what is said of kinks and sources told apart."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from multigrad.operation import Operation
+
+from . import formula
+from .markdown import escape
+
+LIKE_A_KINK = re.compile(
+    r"\bkinks?\b|taken to be|= \S+ is taken|is taken for|subdifferential|subgradient|convention|\bties?\b|"
+    r"differentiable|\bsmooth\b",
+    re.IGNORECASE,
+)
+SAYS_SMOOTH = re.compile(r"(?:(?:^|(?<=\. ))Smooth\b[^.]*|[A-Z][^.]*\bkinks?\b[^.]*)\.(?=\s|$)")
+
+
+def code(text: str) -> str:
+    """Return text as a span of code, whatever is in it; also in a table."""
+    plain = " ".join(text.split())
+    ticks = "`" * (1 + max(map(len, re.findall(r"`+", plain)), default=0))
+    pad = " " if plain.startswith("`") or plain.endswith("`") else ""
+    return f"{ticks}{pad}{plain}{pad}{ticks}".replace("|", "\\|") if plain else ""
+
+
+def fenced(text: str, language: str) -> str:
+    """Return text as a block that ends where it ends, whatever is in it."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall(r"`+", text)), default=0))
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def plain(text: str) -> str:
+    """Return text that means itself in Markdown, where formulas between dollars and deletions are known too."""
+    # Entities, because not every reader of Markdown takes a backslash before these.
+    safe = escape(text).replace("$", "&#36;").replace("~", "&#126;")
+    return re.sub(r"^([-+])(?=\s)|^(\d+)([.)])(?=\s)", lambda m: f"{m[2] or ''}\\{m[1] or m[3]}", safe)
+
+
+def prose(text: str, known: Iterable[str] = ()) -> str:
+    """Return a docstring's prose as Markdown: its roles and its code kept, everything else made harmless."""
+    names = set(known)
+    out, end = [], 0
+    for found in re.finditer(r"``(?P<code>.+?)``|:\w+:`~?(?P<role>[^`]+)`", text, re.DOTALL):
+        out.append(_part(text[end : found.start()], first=not end))
+        name = (found["role"] or "").rpartition(".")[2]
+        said = code(found["code"] or name)
+        out.append(f"[{said}]({name}.md)" if name in names else said)
+        end = found.end()
+    return "".join([*out, _part(text[end:], first=not end)]).strip()
+
+
+def _part(text: str, *, first: bool) -> str:
+    """Return a part of a line as Markdown, with the spaces that stand between it and the next."""
+    before, after = (" " if side.isspace() else "" for side in (text[:1], text[-1:]))
+    # Only at its beginning does a line take a sign for a list.
+    safe = plain(text) if first else plain(f".{text.strip()}")[1:]
+    return f"{before}{safe}{after if safe else ''}"
+
+
+def grid(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: int | None = None) -> str:
+    """Return a table of cells that are Markdown already; columns from ``right`` on are figures."""
+    rule = [" --- " if right is None or i < right else " ---: " for i in range(len(columns))]
+    lines = [f"| {' | '.join(columns)} |", f"|{'|'.join(rule)}|"]
+    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows])
+
+
+def described(op: Operation, known: Iterable[str] = ()) -> tuple[str, str, str]:
+    """Return the formula, the conventions at kinks and the source of an operation, each as Markdown."""
+    known = set(known)
+    names = {*op.inputs, *op.parameters, *op.signature.symbols}
+    context = formula.Context.of(op.doc, names)
+    parts = _parts(op.doc)
+    body: list[str] = []
+    kinks: list[str] = []
+    literature: list[str] = []
+    for i, (is_block, lines) in enumerate(parts):
+        text = "\n".join(lines)
+        introduces = i + 1 < len(parts) and parts[i + 1][0]
+        if is_block:
+            body.append(typeset(lines, context))
+        elif text.startswith("Source:"):
+            rest, smooth = _without_kinks(text.removeprefix("Source:"))
+            literature.append(prose(rest[:1].upper() + rest[1:], known))
+            kinks += [prose(s, known) for s in smooth]
+        elif introduces:
+            body += _introduced(text, context, known)
+        else:
+            (kinks if LIKE_A_KINK.search(text) else body).append(prose(text, known))
+    return "\n\n".join(body), "\n\n".join(kinks), "\n\n".join(literature)
+
+
+def _parts(doc: str) -> list[tuple[bool, list[str]]]:
+    """Return what follows the first paragraph: blocks of indented lines, and paragraphs of prose."""
+    parts: list[tuple[bool, list[str]]] = []
+    new = True
+    for line in doc.partition("\n\n")[2].splitlines():
+        if not line.strip():
+            new = True
+            continue
+        is_block = line.startswith("    ")
+        if new or parts[-1][0] != is_block:
+            parts.append((is_block, []))
+        parts[-1][1].append(line)
+        new = False
+    return parts
+
+
+def typeset(lines: Sequence[str], context: formula.Context) -> str:
+    """Return a block of formulas as LaTeX, or as the text that it is where that is not safe."""
+    try:
+        return fenced(formula.block(lines, context), "math")
+    except formula.Untranslatable:
+        return fenced(textwrap.dedent("\n".join(lines)), "text")
+
+
+def _introduced(text: str, context: formula.Context, known: set[str]) -> list[str]:
+    """Return the paragraph before a block: what is an equation in it is set as one."""
+    out: list[str] = []
+    for sentence_text in re.split(r"(?<=[.;:])\s{2,}", " ".join(text.split("\n"))):
+        equation = sentence_text.rstrip(" .:;,")
+        if formula.is_formula(equation, context):
+            out.append(typeset([equation], context))
+        else:
+            out.append(prose(sentence_text, known))
+    return out
+
+
+def _without_kinks(text: str) -> tuple[str, list[str]]:
+    """Take the sentences about kinks out of the paragraph of the source."""
+    whole = " ".join(text.split())
+    smooth = SAYS_SMOOTH.findall(whole)
+    for said in smooth:
+        whole = whole.replace(said, "")
+    return " ".join(whole.split()), smooth
