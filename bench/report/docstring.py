@@ -13,7 +13,7 @@ from .markdown import escape
 
 LIKE_A_KINK = re.compile(
     r"\bkinks?\b|taken to be|= \S+ is taken|is taken for|subdifferential|subgradient|convention|\bties?\b|"
-    r"differentiable|\bsmooth\b",
+    r"differentiable",
     re.IGNORECASE,
 )
 SAYS_SMOOTH = re.compile(r"(?:(?:^|(?<=\. ))Smooth\b[^.]*|[A-Z][^.]*\bkinks?\b[^.]*)\.(?=\s|$)")
