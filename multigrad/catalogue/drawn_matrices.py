@@ -65,7 +65,7 @@ def separated_symmetric(draw: Draw, b: int, n: int, *, near_one: bool = False) -
     A = _outweighed(draw, Z + np.swapaxes(Z, 1, 2), 3.0 * _orders(draw, b, n) - 1.5 * (n - 1), near_one)
     normal = draw.rng.standard_normal((b, n, 1))
     A = _reflected(draw, np.swapaxes(_reflected(draw, A, normal), 1, 2), normal)
-    return 0.5 * (A + np.swapaxes(A, 1, 2))
+    return np.asarray(0.5 * (A + np.swapaxes(A, 1, 2)))
 
 
 def _reflected(draw: Draw, X: Any, normal: Any) -> Any:
