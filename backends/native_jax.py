@@ -439,7 +439,7 @@ def structured_trace(A: Array, X: Array, *, structure: str = "symmetric") -> Arr
     return jnp.einsum("bij,bji->b", A, structured_matrix(X, structure=structure))
 
 
-def structured_product(X: Array, B: Array, *, structure: str = "symmetric", block: int = 128) -> Array:
+def structured_product(X: Array, B: Array, *, structure: str = "symmetric", block: int = 256) -> Array:
     return structured_matrix(X, structure=structure) @ B
 
 

@@ -103,7 +103,7 @@ def structured_trace(xp: Any, A: Any, X: Any, *, structure: str = "symmetric") -
         "triangular": {"b": 1, "n": 1024, "k": 1024, "structure": "lower"},
     },
 )
-def structured_product(xp: Any, X: Any, B: Any, *, structure: str = "symmetric", block: int = 128) -> Any:
+def structured_product(xp: Any, X: Any, B: Any, *, structure: str = "symmetric", block: int = 256) -> Any:
     """The product of a symmetric, triangular or plain matrix with another one.
 
     Y = MB, M being the matrix that X stands for.  With the plain derivative G = ȲBᵀ:
