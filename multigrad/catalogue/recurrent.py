@@ -165,6 +165,8 @@ def lstm(xp: Any, W: Any, V: Any, S: Any, X: Any) -> Any:
         "medium": {"n": 64, "d": 128, "h": 256},
         "large": {"n": 128, "d": 512, "h": 1024},
     },
+    # Through two saturating functions the bounds of 8 bits are too wide to judge anything.
+    dtypes=("float64", "float32"),
 )
 def lstm_cell(xp: Any, X: Any, H: Any, C: Any, W: Any, U: Any, B: Any) -> Any:
     """One step of a layer of long short-term memory, for a batch of n: the next hidden state and the next cell state.
@@ -221,6 +223,8 @@ def lstm_cell(xp: Any, X: Any, H: Any, C: Any, W: Any, U: Any, B: Any) -> Any:
         "medium": {"n": 64, "d": 128, "h": 256},
         "large": {"n": 128, "d": 512, "h": 1024},
     },
+    # Through two saturating functions the bounds of 8 bits are too wide to judge anything.
+    dtypes=("float64", "float32"),
 )
 def gru_cell(xp: Any, X: Any, H: Any, W: Any, U: Any, B: Any, A: Any) -> Any:
     """One step of a layer of gated recurrent units, for a batch of n: the next hidden state.
