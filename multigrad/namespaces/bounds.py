@@ -958,7 +958,7 @@ def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
 def _join(arrays: Sequence[Any], function: Callable[[Sequence[Any]], Any]) -> Any:
     if not builtins.any(is_ours(a) for a in arrays):
         return function([np.asarray(a) for a in arrays])
-    if builtins.all(isinstance(a, Condition) for a in arrays):
+    if builtins.any(builtins.all(isinstance(a, kind) for a in arrays) for kind in (Condition, Choice)):
         ours: list[Any] = list(arrays)
     else:
         ours = [as_array(a) for a in arrays]
@@ -1013,8 +1013,16 @@ def _hull(taken: Array, loose: Any, x: Any, axis: int, inserted: int) -> Array:
 
 
 def scatter_add(x: Any, numbers: Any, count: int, /) -> Array:
-    """Sums of rows by number, each in any order; what :func:`multigrad.scatter.scatter_add` asks for."""
+    """Sums of rows by number, each in any order; a row whose number is undecided may be part of any sum."""
     A = as_array(x)
+    if isinstance(numbers, Choice):
+        loose = numbers.undecided[:, None]
+        sums = scatter_add(A, numbers.value, count)
+
+        def rule(errors: Sequence[Error], unit: Any) -> Any:
+            return plus(errors[0], np.sum(np.where(loose, np.abs(A.value) + times(2.0, errors[1]), 0.0), axis=0))
+
+        return bounded([sums, A], sums.value, rule) if loose.any() else sums
 
     def add_up(p: Floats) -> Any:
         sums = np.zeros((count, *p.shape[1:]))

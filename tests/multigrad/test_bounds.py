@@ -552,3 +552,13 @@ def test_a_number_that_the_format_lacks_keeps_its_error_when_it_is_chosen():
         zero = bounds.zeros((2,))
         chosen = [bounds.maximum(zero, 0.1), bounds.where(np.array([False, False]), zero, bounds.asarray(0.1))]
         assert [(c.worst > 0).all() for c in chosen] == [True, True]
+
+
+def test_a_row_whose_number_is_undecided_may_be_part_of_any_sum() -> None:
+    with bounds.context("float64"):
+        near = bounds.asarray(np.array([[0.1, 0.1 + 1e-18, 0.5], [0.9, 0.2, 0.4]])) * 3.0
+        parts = bounds.concat([bounds.argmin(near[:1, :], axis=1), bounds.argmin(near[1:, :], axis=1)], axis=0)
+        sums = bounds.scatter_add(bounds.asarray(np.array([[2.0], [5.0]])), parts, 3)
+    assert np.array_equal(sums.value, [[2.0], [5.0], [0.0]])
+    assert (sums.worst >= 2.0).all()
+    assert (sums.worst < 3.0).all()
