@@ -84,8 +84,9 @@ class JaxSession(Session):
         self.device = device
         self.on = jax.devices(device)[0]
         self.device_name = self.on.device_kind if device == "cuda" else cpu_name()
-        own = {"scan": jax.lax.scan, "eliminated": Eliminated, "triangular": Triangular, **_scatters(numpy, device)}
-        self.xp = namespace(numpy, **own)
+        self.xp = namespace(
+            numpy, scan=jax.lax.scan, eliminated=Eliminated, triangular=Triangular, **_scatters(numpy, device)
+        )
         # What is traced knows no device (jax-ml/jax issue 26000), and to ask for it raises; None is the default device.
         jax.core.Tracer.device = property(lambda tracer: None)
         self._mark = 0

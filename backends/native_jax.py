@@ -234,7 +234,7 @@ def hand_tracking_barycentric(
     triangles: Array,
     points: Array,
     corresponding: Array,
-) -> Array:
+) -> Any:
     a, b, c = _hand(theta, relative, inverse, positions, weights)[triangles[corresponding]].swapaxes(0, 1)
     return points - theta[3:6] - (u[:, :1] * a + u[:, 1:] * b + (1 - u[:, :1] - u[:, 1:]) * c)
 
@@ -527,7 +527,10 @@ def gmm(
     y = jnp.exp(q) * centred + jnp.einsum("kij,nkj->nki", L, centred)
     e = alpha + jnp.sum(q, axis=1) - 0.5 * jnp.sum(jnp.square(y), axis=2)
     p = m * jnp.sum(q) - 0.5 * gamma**2 * (jnp.sum(jnp.square(jnp.exp(q))) + jnp.sum(jnp.square(l)))
-    p = p + k * (degrees * d * math.log(gamma / math.sqrt(2)) - jax.scipy.special.multigammaln(0.5 * degrees, d))
+    p = p + k * (
+        degrees * d * math.log(gamma / math.sqrt(2))
+        - jax.scipy.special.multigammaln(jnp.asarray(0.5 * degrees, x.dtype), d)
+    )
     likelihood = jnp.sum(jax.nn.logsumexp(e, axis=1)) - n * jax.nn.logsumexp(alpha)
     return likelihood - 0.5 * n * d * math.log(2 * math.pi) + prior * p
 

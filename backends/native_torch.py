@@ -408,10 +408,9 @@ def huber(X: Array, Y: Array, *, delta: float = 1.0) -> Array:
     return F.huber_loss(X, Y, reduction="none", delta=delta).sum(-1)
 
 
-def kl_divergence(P: Array, Q: Array) -> Array:
-    return torch.special.xlogy(P, P / Q).sum(
-        -1
-    )  # F.kl_div subtracts logarithms, which are farther apart than P and Q are
+def kl_divergence(P: Array, Q: Array) -> Any:
+    # F.kl_div subtracts logarithms, which are farther apart than P and Q are.
+    return torch.special.xlogy(P, P / Q).sum(-1)
 
 
 def gaussian_nll(M: Array, Y: Array, V: Array) -> Array:
@@ -488,7 +487,7 @@ def kmeans(x: Array, c: Array) -> Array:
 
 def kmeans_direction(x: Array, c: Array) -> tuple[Array, Array]:
     gradient = torch.func.grad(lambda moved: kmeans(x, moved))
-    J, H = torch.func.jvp(gradient, (c,), (torch.ones_like(c),))
+    J, H, *_ = torch.func.jvp(gradient, (c,), (torch.ones_like(c),))
     return kmeans(x, c), J / H.clamp(min=1)  # both are 0 where a centroid has no points
 
 
@@ -496,7 +495,7 @@ def lse(x: Array) -> Array:
     return torch.logsumexp(x, 0)
 
 
-def llsq(x: Array, y: Array) -> Array:
+def llsq(x: Array, y: Array) -> Any:
     t = -1 + 2 * torch.arange(len(y), dtype=x.dtype, device=x.device) / (len(y) - 1)
     return 0.5 * (y - torch.linalg.vander(t, N=len(x)) @ x).square().sum()
 

@@ -86,7 +86,8 @@ def in_blocks(torch: Any, function: Callable[..., Any], arrays: Sequence[Array],
     recorded = torch.is_grad_enabled() and any(a.requires_grad for a in arrays)
     if torch.compiler.is_compiling() or recorded:
         return function(*arrays)
-    return run_in_blocks(lambda block, shape: block.new_empty(shape), function, arrays, **how)
+    threads = torch.get_num_threads()
+    return run_in_blocks(lambda block, shape: block.new_empty(shape), function, arrays, threads=threads, **how)
 
 
 class Eliminated:

@@ -46,6 +46,7 @@ def run_in_blocks(
     axis: int,
     sums: int,
     elements: int,
+    threads: int = 1,
 ) -> tuple[Any, ...]:
     """Run a function block by block, each result written where it belongs: for namespaces whose arrays can be written.
 
@@ -56,10 +57,11 @@ def run_in_blocks(
         axis: where they are cut.
         sums: how many results are sums.
         elements: how many numbers one step keeps in work.
+        threads: how many share a block, each with a cache of its own.
     """
     count = arrays[0].shape[axis]
     each = max(elements * arrays[0].dtype.itemsize, max(a.nbytes for a in arrays) // max(count, 1), 1)
-    length = max(1, BLOCK_BYTES // each)
+    length = max(1, threads * BLOCK_BYTES // each)
     if count <= length:
         return function(*arrays)
     ahead = (slice(None),) * axis

@@ -89,8 +89,16 @@ def masked_attention(xp: Any, Q: Any, K: Any, V: Any, mask: Any, *, keys: int = 
     """Scaled dot-product attention in which each query sees those keys where a mask is true.
 
     For every item of the batch, with S = QKᵀ/√d where the mask is true and −∞ elsewhere, and P = softmax(S) along the
-    rows, value and gradients are those of :func:`attention`. A query that sees no key at all has Yᵢ = 0, and hands no
-    gradient on. Smooth.
+    rows, value and gradients are those of :func:`attention`:
+
+        Y = PV
+
+        V̄ = PᵀȲ
+        S̄ = P∘(ȲVᵀ − D)   with Dᵢ = Σⱼ Ȳᵢⱼ Yᵢⱼ
+        Q̄ = S̄K/√d
+        K̄ = S̄ᵀQ/√d
+
+    A query that sees no key at all has Yᵢ = 0, and hands no gradient on. Smooth.
 
     Source: Vaswani et al., Attention is all you need (2017), section 3.2.3; else as for :func:`attention`.
     """

@@ -137,7 +137,7 @@ def binary_cross_entropy_with_logits(xp: Any, X: Any, Y: Any) -> Any:
     return in_blocks(xp, value, X, Y)[0], pullback
 
 
-@operation("(b,n),(b,n)->(b)", sizes=SIZES | {"narrow": {"b": 3, "n": 4, "delta": 0.25}})
+@operation("(b,n),(b,n)->(b)", sizes={"narrow": {"b": 3, "n": 4, "delta": 0.25}, **SIZES})
 def huber(xp: Any, X: Any, Y: Any, *, delta: float = 1.0) -> Any:
     """Huber's loss: the square of a small residual, the absolute value of a large one.
 

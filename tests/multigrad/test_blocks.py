@@ -58,3 +58,15 @@ def test_nothing_at_all_is_run_once() -> None:
 
 def test_a_namespace_without_blocks_runs_the_function_at_once() -> None:
     assert in_blocks(np, lambda X: (X.shape,), np.ones((10**6, 2))) == ((10**6, 2),)
+
+
+def test_threads_that_share_a_block_have_as_much_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 24)
+    seen: list[int] = []
+
+    def noted(X: Any) -> tuple[Any]:
+        seen.append(X.shape[0])
+        return (X,)
+
+    run_in_blocks(lambda block, shape: np.empty(shape), noted, [np.ones((6, 3))], axis=0, sums=0, elements=0, threads=2)
+    assert seen == [2, 2, 2]
