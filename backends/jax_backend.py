@@ -10,7 +10,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multigrad.backend import Array, Backend, Precision, Session, Unavailable, cpu_name, namespace, one_line
+from multigrad.backend import (
+    Array,
+    Backend,
+    Precision,
+    Session,
+    Unavailable,
+    cpu_name,
+    namespace,
+    one_line,
+    own_function,
+)
 from multigrad.operation import Operation
 
 if TYPE_CHECKING:
@@ -148,8 +158,7 @@ class JaxSession(Session):
     def native(self, name: str) -> Callable[..., Any] | None:
         from . import native_jax
 
-        found = vars(native_jax).get(name)
-        return found if getattr(found, "__module__", None) == native_jax.__name__ else None
+        return own_function(native_jax, name)
 
     def checkers(self) -> dict[str, Callable[..., str]]:
         """Return JAX's own gradient checker: ``f(op, parameters, arrays)`` says why it rejects, or nothing."""

@@ -16,7 +16,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multigrad.backend import Array, Backend, Precision, Session, Unavailable, cpu_name, namespace, one_line
+from multigrad.backend import (
+    Array,
+    Backend,
+    Precision,
+    Session,
+    Unavailable,
+    cpu_name,
+    namespace,
+    one_line,
+    own_function,
+)
 from multigrad.blocks import run_in_blocks
 from multigrad.operation import Operation
 
@@ -231,8 +241,7 @@ class TorchSession(Session):
     def native(self, name: str) -> Callable[..., Any] | None:
         from . import native_torch
 
-        found = vars(native_torch).get(name)
-        return found if getattr(found, "__module__", None) == native_torch.__name__ else None
+        return own_function(native_torch, name)
 
     def checkers(self) -> dict[str, Callable[..., str]]:
         """Return torch's own gradient checkers: ``f(op, parameters, arrays)`` says why it rejects, or nothing."""

@@ -278,6 +278,12 @@ class Backend(ABC):
         return next((g for g in self.gaps if g.covers(operation, dtype, mode, variant, device)), None)
 
 
+def own_function(module: types.ModuleType, name: str) -> Callable[..., Any] | None:
+    """Return the function of that name that a module defines itself, or None: what it imported does not count."""
+    found = vars(module).get(name)
+    return found if getattr(found, "__module__", None) == module.__name__ else None
+
+
 def one_line(error: BaseException) -> str:
     """Return an exception's class and the first line of what it says."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

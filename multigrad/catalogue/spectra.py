@@ -12,6 +12,15 @@ from multigrad.catalogue.drawn_matrices import PRECISE, separated, separated_sym
 from multigrad.elimination import identity
 from multigrad.operation import operation
 
+RECTANGLES = {
+    "tiny": {"b": 2, "m": 3, "n": 2},
+    "wide": {"b": 1, "m": 2, "n": 3},
+    "small": {"b": 100, "m": 12, "n": 8},
+    "medium": {"b": 1, "m": 200, "n": 60},
+    "large": {"b": 1, "m": 400, "n": 250},
+}
+"""Sizes of what has singular values, both high and wide."""
+
 
 @operation(
     "(b,n,n)->(b,n)",
@@ -171,13 +180,7 @@ def _reciprocal(xp: Any, x: Any) -> Any:
 
 @operation(
     "(b,m,n)->(b,k)",
-    sizes={
-        "tiny": {"b": 2, "m": 3, "n": 2},
-        "wide": {"b": 1, "m": 2, "n": 3},
-        "small": {"b": 100, "m": 12, "n": 8},
-        "medium": {"b": 1, "m": 200, "n": 60},
-        "large": {"b": 1, "m": 400, "n": 250},
-    },
+    sizes=RECTANGLES,
     inputs=lambda draw, b, m, n: [separated(draw, b, m, n)],
     dtypes=PRECISE,
 )
@@ -204,13 +207,7 @@ def singular_values(xp: Any, X: Any) -> Any:
 
 @operation(
     "(b,m,n)->(b)",
-    sizes={
-        "tiny": {"b": 2, "m": 3, "n": 2},
-        "wide": {"b": 1, "m": 2, "n": 3},
-        "small": {"b": 100, "m": 12, "n": 8},
-        "medium": {"b": 1, "m": 200, "n": 60},
-        "large": {"b": 1, "m": 400, "n": 250},
-    },
+    sizes=RECTANGLES,
     inputs=lambda draw, b, m, n: [separated(draw, b, m, n)],
     dtypes=PRECISE,
 )
@@ -237,13 +234,7 @@ def nuclear_norm(xp: Any, X: Any) -> Any:
 
 @operation(
     "(b,m,n)->(b)",
-    sizes={
-        "tiny": {"b": 2, "m": 3, "n": 2},
-        "wide": {"b": 1, "m": 2, "n": 3},
-        "small": {"b": 100, "m": 12, "n": 8},
-        "medium": {"b": 1, "m": 200, "n": 60},
-        "large": {"b": 1, "m": 400, "n": 250},
-    },
+    sizes=RECTANGLES,
     inputs=lambda draw, b, m, n: [separated(draw, b, m, n)],
     dtypes=PRECISE,
 )
