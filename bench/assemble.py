@@ -277,11 +277,10 @@ def _figures(cell: Cell, mine: Sequence[Process], peaks: Peaks, protocol: Protoc
         "calls": mine[0].event["calls"][kind],
         "to_device_s": _median(p.event["to_device_s"] for p in mine),
         "to_host_s": _median(p.event["to_host_s"] for p in mine),
-        "import_s": _median(p.facts.get("import_s") for p in mine),
-        "first_operation_s": _median(p.facts.get("first_operation_s") for p in mine),
     }
-    # Where later rounds share what the first compiled, only the first is cold.
+    # Later rounds share what the first compiled, and begin together.
     cold = mine[:1] if protocol.share_compiled else mine
+    values |= {name: _median(p.facts.get(name) for p in cold) for name in ("import_s", "first_operation_s")}
     values |= {
         name: _median(p.event.get(name) for p in cold) for name in ("first_call_s", "trace_s", "lower_s", "compile_s")
     }

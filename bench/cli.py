@@ -240,6 +240,9 @@ def bench(
     export: Annotated[
         list[str] | None, typer.Option("--export", help="FORMAT=FILE: github-action-benchmark, bencher or pyperf.")
     ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", help="Of a study: also write its answer to this file.")
+    ] = None,
     seed: Seed = 0,
     out: Out = Path("results"),
     machine: Machine = None,
@@ -251,7 +254,9 @@ def bench(
     from .measure import measure
 
     if study is not None:
-        _bench_study(study, _split(backend), quick, seed, out, machine, as_json)
+        _bench_study(study, _split(backend), quick, seed, out, machine, markdown, as_json)
+    if markdown is not None:
+        raise BadInput("--markdown writes the answer of a study; wanted --study too")
     older = None if against is None else comparing.find_run(against, out)
     with progress("timing") as tick:
         run = measure(
@@ -309,7 +314,14 @@ def _export(run: Any, wanted: list[str] | None) -> None:
 
 
 def _bench_study(
-    name: str, backend: list[str] | None, quick: bool, seed: int, out: Path, machine: str | None, as_json: bool
+    name: str,
+    backend: list[str] | None,
+    quick: bool,
+    seed: int,
+    out: Path,
+    machine: str | None,
+    markdown: Path | None,
+    as_json: bool,
 ) -> None:
     from . import study as studying
     from . import tables
@@ -320,6 +332,10 @@ def _bench_study(
             chosen, quick=quick, backend=backend, seed=seed, out=out, machine=machine, progress=tick
         )
     frame, sentence = studying.answer(chosen, run)
+    if markdown is not None:
+        from .report.answers import write_answer
+
+        write_answer(markdown, chosen, run)
     if as_json:
         _print_json(frame)
     else:

@@ -9,7 +9,8 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,27 @@ class RunQueue:
         """Close the accounts."""
         while self.files:
             os.close(self.files.pop())
+
+
+def others_reader(cpus: Collection[int]) -> Callable[[], float | None]:
+    """Return a function that reads the CPU seconds that other processes spent on these processors since the start.
+
+    The kernel counts them in ticks of 10 ms: meaningful as a difference over many.
+    """
+    wanted = {f"cpu{n}" for n in cpus}
+    tick_s = 1 / os.sysconf("SC_CLK_TCK")
+
+    def read() -> float | None:
+        try:
+            lines = Path("/proc/stat").read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return None
+        # user, nice, system; then idle and waiting for disks; then interrupts and what they left to do.
+        times = [list(map(int, values[:7])) for name, *values in map(str.split, lines) if name in wanted]
+        ticks = sum(sum(t[:3]) + sum(t[5:]) for t in times)
+        return ticks * tick_s - time.process_time() if times else None
+
+    return read
 
 
 def gpu_reader() -> Callable[[], tuple[float | None, int]]:

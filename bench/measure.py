@@ -10,8 +10,10 @@ import math
 import os
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -287,6 +289,7 @@ class Conductor:
     scratch: Path = Path()
     other: worktree.Tree | None = None
     """The commit that measures the same cells, if one was asked for."""
+    noting: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> store.Run:
         """Measure what is missing and return the run; also when interrupted, what there is becomes readable."""
@@ -314,8 +317,9 @@ class Conductor:
         return run
 
     def _note(self, event: Event) -> None:
-        self.journal.append(event)
-        self.events.append(event)
+        with self.noting:
+            self.journal.append(event)
+            self.events.append(event)
 
     @contextlib.contextmanager
     def _other_commit(self) -> Iterator[worktree.Tree | None]:
@@ -338,19 +342,18 @@ class Conductor:
         for number in range(rounds + self.protocol.extra_rounds):
             alive = [i for i in wanted if not self._failed(i)]
             if number >= rounds:
-                # With all they are compared with, so that the processes of this round are pairs too.
-                unstable = {self.plan.cells[i].match for i in alive if self._unstable(i)}
-                alive = [i for i in alive if self.plan.cells[i].match in unstable]
+                alive = [i for i in alive if self._unstable(i)]
             twins = [i for i in self.plan.twins if not self._failed(i)] if number < rounds else []
             other = [i for i in alive if not self._failed(i, other=True)] if self.other else []
             items = planning.work(self.plan, number, alive, twins, other)
             places = planning.places(self.plan, number)
+            works = [self._work(planning.without(item, self._finished(item)), places) for item in items]
             with self._spending("workers"):
-                in_turns([self._work(planning.without(item, self._finished(item)), places) for item in items])
-        for i in memorable:
-            if not self._failed(i) and not any(e["event"] == "memory" and e["cell"] == i for e in self.events):
-                with self._spending("memory"):
-                    self._memory(i)
+                # How long a framework takes to begin is measured in the first round, where each begins alone.
+                in_turns(works, together=len(machine.physical_cpus()) if number else 1)
+        known = {e["cell"] for e in self.events if e["event"] == "memory"}
+        with self._spending("memory"):
+            self._measure_memory([i for i in memorable if i not in known and not self._failed(i)])
 
     def _memorable(self, wanted: Sequence[int]) -> Sequence[int]:
         """Return the cells whose memory tells something.
@@ -545,7 +548,19 @@ class Conductor:
             done = sum(e["event"] in ("cell", "memory") for e in self.events)
             self.progress(done, max(done, self.total), text)
 
-    def _memory(self, index: int) -> None:
+    def _measure_memory(self, indices: Sequence[int]) -> None:
+        """Measure the memory of cells, as many side by side as there are cores: nothing is timed. A device is one."""
+        on_cpu = all(self.plan.cells[i].device == "cpu" for i in indices)
+        with ThreadPoolExecutor(len(machine.physical_cpus()) if on_cpu else 1) as threads:
+            try:
+                answers = [threads.submit(self._memory, i) for i in indices]
+                for i, answer in zip(indices, answers, strict=True):
+                    self._note({"event": "memory", "cell": i, **answer.result()})
+                    self._tick(f"memory of {self.plan.cells[i].text}")
+            finally:
+                threads.shutdown(wait=False, cancel_futures=True)
+
+    def _memory(self, index: int) -> Event:
         cell = self.plan.cells[index]
         item = Work(cell.source, cell.backend, cell.device, cell.threads, cell.precision, 0, 0, (index,))
         arguments = self._arguments(item, {str(index): cell.to_json()})
@@ -559,8 +574,7 @@ class Conductor:
                 answer = {"peak_bytes": None, "reason": message.reason}
             elif "end" in message:
                 answer = {"peak_bytes": message.get("peak_bytes"), "reason": message["reason"]}
-        self._note({"event": "memory", "cell": index, **answer})
-        self._tick(f"memory of {cell.text}")
+        return answer
 
 
 def _cpus(threads: int) -> list[int]:

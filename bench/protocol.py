@@ -45,7 +45,9 @@ class Protocol:
         "Two processes that took such turns agreed to 0.9 %, one after the other to 8 %.",
     )
     turn_calls: int = _because(
-        4, "The least calls in a turn: each begins with one that is not timed, for the caches that others have filled."
+        5,
+        "The least calls in a turn: each begins with one that is not timed, for the caches that others filled, and "
+        "two turns are then the least blocks of a long call.",
     )
     tries: int = _because(
         3,
@@ -59,11 +61,11 @@ class Protocol:
         "place would report its luck (Curtsinger and Berger, Stabilizer, ASPLOS 2013).",
     )
     setup_share: float = _because(
-        1.5,
-        "A cell that was dear to set up (compiling, importing) is measured for up to this many times as long, within "
-        "the limit, so that at least 60 % of a run is measurement: 1.5 / (1 + 1.5).",
+        0.3,
+        "A cell that was dear to set up (compiling, importing) is measured for this share of that time, within the "
+        "limit: what is paid for already shall serve for more than the least.",
     )
-    other_blocks: int = _because(5, "Blocks of the kind that is not the headline: they need a median only.")
+    other_blocks: int = _because(5, "Blocks of the kind that is not the headline: a median in one turn.")
     kept_outputs_bytes: int = _because(
         2**28, "A pipelined block on the CPU keeps every output until its wait; this many bytes of them at most."
     )
@@ -99,7 +101,7 @@ class Protocol:
     clock_drop: float = _because(0.9, "Clock over the fastest clock seen in the cell; below is `throttled`.")
     effect: float = _because(0.05, "A change of less is not worth a word.")
     floor_factor: float = _because(2.0, "A change must clear the noise floor of the A/A pairs this many times.")
-    twins: int = _because(2, "A/A pairs for each worker: cells measured twice, in processes of their own.")
+    twins: int = _because(1, "A/A pairs for each backend: cells measured twice, in processes of their own.")
     roof_percent_limit: float = _because(105.0, "Above its roof a cell is a mistake of the model, not a triumph.")
     peak_s: float = _because(0.3, "Time for each peak (a large product, a copy, a triad); the best pass counts.")
     peak_product_flops: float = _because(

@@ -82,8 +82,8 @@ class SummaryRow:
     trace_s: float | None = doc("Seconds of the first call spent tracing, where the framework tells.")
     lower_s: float | None = doc("Seconds of the first call spent lowering, where the framework tells.")
     compile_s: float | None = doc("Seconds of the first call spent compiling, where the framework tells.")
-    import_s: float = doc("Seconds to import and open the framework; median of the processes.")
-    first_operation_s: float = doc("Seconds of the device's first transfer and addition; median of the processes.")
+    import_s: float = doc("Seconds to import and open the framework, in the first round.")
+    first_operation_s: float = doc("Seconds of the device's first transfer and addition, in the first round.")
     bound: str = doc("What binds under the roof, `compute` or `memory`; empty without a cost model.")
     ratio: float = doc("Largest error of the gate, over its bound.")
 
@@ -113,7 +113,8 @@ class SampleRow:
     clock_hz: float | None = doc("Clock of the first processor used, after the block, in Hz; empty where unknown.")
     device_clock_hz: float | None = doc("Clock of the GPU's multiprocessors, after the block, in Hz.")
     waited_s: float | None = doc(
-        "Time that threads of the process were ready and had no processor during the block, summed, in seconds."
+        "Time that threads of the process were ready and others had the processor, summed, in seconds: what the kernel "
+        "tells of the block, scaled down, if need be, to the time that others ran during the turns of the cell."
     )
     throttle_reasons: int = doc("The GPU driver's reasons for slowing down, as its bit mask; 0 is none.")
     turn: int = doc(

@@ -5,14 +5,15 @@ Nothing here knows a framework: a function, its arguments and a way to wait are 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import math
 import resource
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .protocol import Protocol
@@ -43,6 +44,8 @@ class Guards:
     """Clock of the device in Hz and the reasons for which its driver slows it down, as a bit mask."""
     waited: Callable[[], float | None] = lambda: None
     """Seconds for which threads were ready and had no processor, since they started; None where nobody says."""
+    others: Callable[[], float | None] = lambda: None
+    """CPU seconds that other processes spent on this one's processors, since whenever; None where nobody says."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Block:
         metadata={"doc": "Clock of the GPU's multiprocessors, after the block, in Hz."}
     )
     waited_s: float | None = field(
-        metadata={"doc": "Time threads were ready and had no processor, summed, in seconds."}
+        metadata={"doc": "Time threads were ready and others had the processor, summed, in seconds."}
     )
     throttle_reasons: int = field(metadata={"doc": "The GPU driver's reasons for slowing down, a bit mask; 0 is none."})
     turn: int = field(default=0, metadata={"doc": "Number of the turn in which it was timed, from 0 for each kind."})
@@ -165,7 +168,8 @@ def measure(
     turns = _Turns(turn, call)
     count = protocol.process_blocks
     blocks = _blocks(headline, runners[headline], found[headline], count, budget, protocol, guards, turns, mover)
-    blocks += _blocks(other, runners[other], found[other], protocol.other_blocks, 0.0, protocol, guards, turns)
+    turns.take()
+    blocks += _few_blocks(other, runners[other], found[other], protocol, guards)
     return Timing(blocks, found, warmup_s, warm, wait_s, time.perf_counter() - started - turns.waited_s)
 
 
@@ -292,6 +296,32 @@ class _Turns:
         self.call()
 
 
+@dataclass
+class _Neighbours:
+    """How much of the waiting was their doing: a framework's own threads also wait for each other."""
+
+    read: Callable[[], float | None]
+    ran_s: float | None = 0.0
+    """CPU seconds that they spent here during the turns; None where nobody says."""
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Count what they do meanwhile."""
+        before = self.read()
+        yield
+        after = self.read()
+        told = self.ran_s is not None and before is not None and after is not None
+        self.ran_s = self.ran_s + after - before if told else None  # type: ignore[operator]
+
+    def blamed(self, blocks: Sequence[Block]) -> list[Block]:
+        """Return the blocks with the part of their waiting that others can have caused, having run no longer."""
+        waited = sum(one.waited_s or 0.0 for one in blocks)
+        if self.ran_s is None or not waited:
+            return list(blocks)
+        share = min(1.0, max(0.0, self.ran_s) / waited)
+        return [replace(one, waited_s=None if one.waited_s is None else share * one.waited_s) for one in blocks]
+
+
 def _blocks(
     kind: str,
     block: Runner,
@@ -301,28 +331,39 @@ def _blocks(
     protocol: Protocol,
     guards: Guards,
     turns: _Turns,
-    mover: _Mover | None = None,
+    mover: _Mover,
 ) -> list[Block]:
     blocks: list[Block] = []
     spent = 0.0
+    neighbours = _Neighbours(guards.others)
     for turn in itertools.count():
         # Only the limit ends a turn early: a shorter one would be a worse half of a pair.
-        own = [one.block_s for one in blocks if not _kept_waiting(one, protocol)]
+        own = [one.block_s for one in neighbours.blamed(blocks) if not _kept_waiting(one, protocol)]
         enough = len(own) >= least and sum(own) >= budget_s
         tired = len(blocks) >= least and spent >= protocol.tries * budget_s
         if enough or tired or (spent >= protocol.process_limit_s and blocks):
             break
         turns.take()
         began, done = spent, 0
-        while spent - began < protocol.turn_s or done < protocol.turn_calls:
-            if spent >= protocol.process_limit_s and blocks:
-                break
-            if mover is not None:
+        with neighbours.watched():
+            while spent - began < protocol.turn_s or done < protocol.turn_calls:
+                if spent >= protocol.process_limit_s and blocks:
+                    break
                 mover.before_block(spent)
-            blocks.append(_guarded(kind, block, calls, guards, turn))
-            spent += blocks[-1].block_s
-            done += calls
-    return blocks
+                blocks.append(_guarded(kind, block, calls, guards, turn))
+                spent += blocks[-1].block_s
+                done += calls
+    return neighbours.blamed(blocks)
+
+
+def _few_blocks(kind: str, block: Runner, calls: int, protocol: Protocol, guards: Guards) -> list[Block]:
+    """Return the blocks of the kind that is not the headline: in one turn, for nothing is compared by them."""
+    blocks: list[Block] = []
+    neighbours = _Neighbours(guards.others)
+    with neighbours.watched():
+        while len(blocks) < protocol.other_blocks and sum(b.block_s for b in blocks) < protocol.process_limit_s:
+            blocks.append(_guarded(kind, block, calls, guards, turn=0))
+    return neighbours.blamed(blocks)
 
 
 def _kept_waiting(block: Block, protocol: Protocol) -> bool:

@@ -9,12 +9,10 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Generator, Sequence
-
-START = -1
-"""How far one is that has not begun."""
+from concurrent.futures import ThreadPoolExecutor
 
 
-def in_turns(members: Sequence[Generator[int]]) -> None:
+def in_turns(members: Sequence[Generator[int]], *, together: int = 1) -> None:
     """Advance generators to their ends, one step at a time: always the one that is least far.
 
     A generator runs while it holds the baton, and gives it away by yielding how far it is. Nobody passes a place that
@@ -23,15 +21,24 @@ def in_turns(members: Sequence[Generator[int]]) -> None:
 
     Args:
         members: each yields how far it is; never less than before.
+        together: how many may take their first step, which has no place yet, at the same time.
     """
     arrivals = itertools.count()
-    waiting = [(START, next(arrivals), member) for member in members]
     try:
-        while waiting:
-            *_, member = heapq.heappop(waiting)
-            place = next(member, None)
-            if place is not None:
-                heapq.heappush(waiting, (place, next(arrivals), member))
+        # The threads stay to the end: a worker dies with the thread that began it.
+        with ThreadPoolExecutor(together) as threads:
+            first = (threads.map if together > 1 else map)(lambda member: next(member, None), members)
+            waiting = [
+                (place, next(arrivals), member)
+                for place, member in zip(first, members, strict=True)
+                if place is not None
+            ]
+            heapq.heapify(waiting)
+            while waiting:
+                *_, member = heapq.heappop(waiting)
+                place = next(member, None)
+                if place is not None:
+                    heapq.heappush(waiting, (place, next(arrivals), member))
     finally:
         for member in members:
             member.close()

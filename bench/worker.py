@@ -47,8 +47,14 @@ def measure(arguments: Mapping[str, Any]) -> Iterator[Message]:
         yield {"unavailable": str(error)}
         return
     session = opened.session
+    share_s = (time.perf_counter() - opened.started) / max(1, len(cells))
+    # Others may begin at the same time: what is measured waits for its turn.
+    arguments["turn"](next(iter(cells)))
     judge = Gate(arguments["judged"])
-    guards = timing.Guards(machine.clock_reader(machine.allowed_cpus()[0]), _device_reader(session.device))
+    cpus = machine.allowed_cpus()
+    guards = timing.Guards(
+        machine.clock_reader(cpus[0]), _device_reader(session.device), others=machine.others_reader(cpus)
+    )
     empty = {mode: empty_operation(session, mode) for mode in dict.fromkeys(c.mode for c in cells.values())}
     yield {"worker": _facts(opened, arguments, empty)}
     if arguments["peaks"]:
@@ -56,7 +62,6 @@ def measure(arguments: Mapping[str, Any]) -> Iterator[Message]:
     # Everything alive now stays: the collector need not walk through a framework in every collection to come.
     gc.collect()
     gc.freeze()
-    share_s = (time.perf_counter() - opened.started) / max(1, len(cells))
     for i, cell in cells.items():
         turn = functools.partial(arguments["turn"], i)
         turn()

@@ -153,11 +153,14 @@ def _listen(process: Any, errors: Any, turns: socket.socket, timeout_s: float) -
             task = message["begin"]
         elif "end" in message:
             task = None
-        yield message
-        if "turn" in message:
-            # One that died while it waited is heard of at the next line; no SIGPIPE, which may end this process.
-            with contextlib.suppress(OSError):
-                turns.send(b".", socket.MSG_NOSIGNAL)
+        if "turn" not in message:
+            yield message
+            continue
+        with _stopped(process):
+            yield message
+        # One that died while it waited is heard of at the next line; no SIGPIPE, which may end this process.
+        with contextlib.suppress(OSError):
+            turns.send(b".", socket.MSG_NOSIGNAL)
     reader.join()
     if done:
         # The answers are complete: how a framework's own threads end is nobody's business, and some never do.
@@ -175,10 +178,24 @@ def _last_words(code: int, errors: Any) -> str:
     return f"{ended}: {last}" if last else ended
 
 
-def _kill(process: Any) -> None:
+@contextlib.contextmanager
+def _stopped(process: Any) -> Iterator[None]:
+    """Stop a worker while others have their turn: the threads of OpenBLAS spin on when their product is done."""
+    _signal(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        _signal(process, signal.SIGCONT)
+
+
+def _signal(process: Any, which: signal.Signals) -> None:
     # The whole group: a framework's compiler may have processes of its own.
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, which)
+
+
+def _kill(process: Any) -> None:
+    _signal(process, signal.SIGKILL)
     process.wait()
     process.stdout.close()
 

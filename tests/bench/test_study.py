@@ -6,6 +6,7 @@ import pytest
 from fast_protocol import FAST
 from multigrad.bench import store, study
 from multigrad.bench.measure import cells_of
+from multigrad.bench.report.answers import write_answer
 from test_compare import run_of, summary_row
 
 from multigrad import BadInput
@@ -151,3 +152,23 @@ def test_the_best_of_one_side_is_laid_beside_the_best_of_the_others():
     assert math.isnan(g["autodiff_ratio"])
     assert math.isnan(f["native_ratio"])
     assert "geometric mean of 1" in sentence
+
+
+def test_an_answer_is_written_as_a_page_for_people(tmp_path):
+    rows = [
+        summary_row("f", backend="a", variant="analytic", median_s=2e-3),
+        summary_row("f", backend="b", variant="analytic", median_s=1e-3),
+        summary_row("f", backend="a", variant="autodiff", median_s=3e-3),
+        summary_row("f", backend="b", variant="autodiff", median_s=5e-3),
+        summary_row("<b>", backend="b", variant="analytic", median_s=1e-3),
+    ]
+    run = run_of(rows, 5)
+    write_answer(tmp_path / "page.md", study.study("gradbench"), run)
+    lines = (tmp_path / "page.md").read_text().splitlines()
+    (best,) = [line for line in lines if line.startswith("| f ") and "b eager" in line]
+    assert "1 ms" in best
+    assert "| 3.0" in best.replace("2.9", "3.0")
+    (each,) = [line for line in lines if line.startswith("| f ") and line != best]
+    assert [part.split(" (")[0] for part in each.split(" | ")[2:4]] == ["1.50", "5.00"]
+    assert not any("<b>" in line for line in lines)
+    assert "–" in next(line for line in lines if "&lt;b&gt;" in line)

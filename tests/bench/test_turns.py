@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -148,3 +149,47 @@ def test_what_the_machine_does_to_both_is_not_in_the_ratio(square):
             for name in (f"drifting_{other}", "drifting_first")
         ]
         assert statistics.word(statistics.ratio(*sides)) == "unclear"
+
+
+def test_so_many_begin_together_and_what_is_open_is_closed_when_one_cannot():
+    running, most, seen = [], [], []
+
+    def begin(name, fault=None):
+        running.append(name)
+        time.sleep(0.2)
+        most.append(len(running))
+        running.remove(name)
+        yield from walk(name, [0, 1], seen, fault)
+
+    in_turns([begin(name) for name in "abcd"], together=2)
+    assert max(most) == 2
+    assert sorted(step for step in seen if step[1] == "closed") == [(name, "closed") for name in "abcd"]
+
+    def cannot():
+        time.sleep(0.1)
+        raise RuntimeError("no")
+        yield 0
+
+    seen.clear()
+    with pytest.raises(RuntimeError, match="no"):
+        in_turns([begin("a"), cannot(), begin("b"), begin("c")], together=2)
+    assert ("a", "closed") in seen
+    assert {place for _, place in seen} == {"closed"}
+
+
+def spin_on(arguments):
+    threading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()
+    for _ in range(3):
+        arguments["turn"](0)
+        yield {"place": time.process_time()}
+
+
+def test_a_worker_that_waits_for_its_turn_has_no_processor():
+    spun = []
+    for message in worker.run("test_turns:spin_on", {}):
+        if "turn" in message:
+            time.sleep(0.5)
+        elif "place" in message:
+            spun.append(message["place"])
+    assert len(spun) == 3
+    assert spun[-1] - spun[0] < 0.3

@@ -1,0 +1,97 @@
+"""The answer of a study as a Markdown page: for the README, where a table stands beside the command that made it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..compare import within
+from ..store import Run, write_text
+from ..study import Study, answer
+from ..tables import figure, seconds
+from .markdown import escape, table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+QUIET = ("dtype", "threads", "precision", "device")
+"""Columns that are said once, above the table, where they are the same in every row."""
+
+
+def write_answer(path: Path, study: Study, run: Run) -> None:
+    """Write the answer that a run gives to a study's question.
+
+    Raises:
+        BadInput: the run has not the cells that the answer needs, or the file cannot be written.
+    """
+    write_text(path, markdown(study, run))
+
+
+def markdown(study: Study, run: Run) -> str:
+    """Return the question, the answer in a sentence, and its table."""
+    frame, sentence = answer(study, run)
+    said = {c: frame[c].iloc[0] for c in QUIET if c in frame and frame[c].nunique() == 1}
+    parts = [f"**{escape(study.question)}** {escape(sentence)}", _setting(run, said)]
+    parts.append(_table(frame.drop(columns=list(said))))
+    if study.answer.get("kind") == "best":
+        parts += _each_beside_its_own(study.answer, run)
+    return "\n\n".join(parts) + "\n"
+
+
+def _setting(run: Run, said: Mapping[str, Any]) -> str:
+    host = run.info.get("host", {})
+    threads = f"{said['threads']} threads" if "threads" in said else ""
+    facts = [host.get("cpu", ""), threads, *(str(v) for c, v in said.items() if c not in ("threads", "device"))]
+    floor = "" if run.noise_floor is None else f"noise floor {100 * run.noise_floor:.1f} %"
+    command = run.info.get("command") or []
+    ran = " ".join(command) if isinstance(command, list) else command
+    return f"{escape(', '.join(fact for fact in (*facts, floor) if fact))}; `{ran}`"
+
+
+def _table(frame: pd.DataFrame) -> str:
+    columns = [column for column in frame.columns if not column.endswith(("_low", "_high"))]
+    shown = [column for column in columns if not (column.startswith("flags") and not frame[column].any())]
+    rows = ([_cell(row, column) for column in shown] for row in frame.to_dict("records"))
+    return table([_title(column) for column in shown], rows)
+
+
+def _title(column: str) -> str:
+    return escape(column.removesuffix("_s").replace("_ratio", " ÷ ours").replace("_", " "))
+
+
+def _cell(row: Mapping[Any, Any], column: str) -> str:
+    value = row[column]
+    if column.endswith("_s"):
+        return seconds(value)
+    if f"{column.removesuffix('_ratio')}_low" in row:
+        stem = column.removesuffix("_ratio")
+        return ratio(value, row[f"{stem}_low"], row[f"{stem}_high"])
+    return figure(value) if isinstance(value, float) else str(value)
+
+
+def ratio(value: float, low: float, high: float) -> str:
+    """Write a quotient with its interval; a dash for none."""
+    return "–" if math.isnan(value) else f"{value:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _each_beside_its_own(wanted: Mapping[str, Any], run: Run) -> Iterator[str]:
+    """Lay, on every backend by itself, the others of a ``best`` answer beside ours."""
+    others = wanted["before"] if isinstance(wanted["before"], list) else [wanted["before"]]
+    for other in others:
+        frame = within(run, wanted["column"], wanted["after"], other)
+        frame = frame[frame["ratio"].notna()]
+        places = list(dict.fromkeys(frame["backend"] + " " + frame["mode"]))
+        if not places:
+            continue
+        rows = []
+        for (name, sizes), group in frame.groupby(["operation", "sizes"], sort=False):
+            found = {f"{r['backend']} {r['mode']}": r for r in group.to_dict("records")}
+            cells = [
+                ratio(found[p]["ratio"], found[p]["ratio_low"], found[p]["ratio_high"]) if p in found else ""
+                for p in places
+            ]
+            rows.append([name, sizes, *cells])
+        yield f"Each backend by itself: {escape(other)} ÷ {escape(wanted['after'])}."
+        yield table(["operation", "sizes", *map(escape, places)], rows)
