@@ -79,7 +79,8 @@ def ratio(value: float, low: float, high: float) -> str:
 def _each_beside_its_own(wanted: Mapping[str, Any], run: Run) -> Iterator[str]:
     """Lay, on every backend by itself, the others of a ``best`` answer beside ours."""
     others = wanted["before"] if isinstance(wanted["before"], list) else [wanted["before"]]
-    for other in others:
+    there = set(run.summary[wanted["column"]].astype(str))
+    for other in (other for other in others if str(other) in there):
         frame = within(run, wanted["column"], wanted["after"], other)
         frame = frame[frame["ratio"].notna()]
         places = list(dict.fromkeys(frame["backend"] + " " + frame["mode"]))

@@ -104,7 +104,8 @@ def test_the_workers_of_a_round_time_the_same_cell_in_turns(square, cube, tmp_pa
     for _, rows in cells:
         turns = [(name, len(list(rows))) for name, rows in itertools.groupby(rows, key=lambda call: call[0])]
         assert len(turns) >= 12
-        assert min(count for _, count in turns) > protocol.turn_calls
+        # The last turn of each is that of the few blocks that are no headline.
+        assert min(count for _, count in turns[:-2]) > protocol.turn_calls
 
 
 def test_the_workers_of_another_commit_that_know_no_turns_hold_the_baton_to_their_end():
