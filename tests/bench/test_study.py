@@ -168,7 +168,7 @@ def test_an_answer_is_written_as_a_page_for_people(tmp_path):
     (best,) = [line for line in lines if line.startswith("| f ") and "b eager" in line]
     assert "1 ms" in best
     (each,) = [line for line in lines if line.startswith("| f ") and line != best]
-    quotients = [float(part.split(" (")[0]) for part in (best.split(" | ")[5], *each.split(" | ")[2:4])]
+    quotients = [float(part.split(" (")[0]) for part in (best.split(" | ")[6], *each.split(" | ")[2:4])]
     assert quotients == pytest.approx([3, 1.5, 5], rel=0.05)
     assert not any("<b>" in line for line in lines)
     assert "–" in next(line for line in lines if "&lt;b&gt;" in line)
