@@ -68,26 +68,31 @@ def structured_matrix(xp: Any, X: Any, *, structure: str = "symmetric") -> Any:
 def structured_trace(xp: Any, A: Any, X: Any, *, structure: str = "symmetric") -> Any:
     """The trace of a product with a symmetric, triangular or plain matrix.
 
-    f = tr(AM), M being the matrix that X stands for:
+    f = tr(AM), M being the matrix that X stands for. With S the structured derivative of f:
 
+        plain      S = Aᵀ
+        lower      S = tril(Aᵀ)
+        symmetric  S = tril(A + Aᵀ − A∘I)
+
+        f = ⟨S, X⟩
         Ā = f̄ Mᵀ
-        plain      X̄ = f̄ Aᵀ
-        lower      X̄ = f̄ tril(Aᵀ)
-        symmetric  X̄ = f̄ tril(A + Aᵀ − A∘I)
+        X̄ = f̄ S
 
-    Bound by memory: no product is formed.
+    f is linear in the free entries, so its derivative is also its value; of X the lower triangle counts, where S is
+    one. Bound by memory: no product is formed.
 
     Source: The Matrix Cookbook (2012), eq. 100 and 139 (the latter's lower triangle). Linear in each input: there is no
     kink.
     """
     T = xp.matrix_transpose
     M = _held(xp, X, structure)
+    S = _released(xp, T(A), structure)
 
     def pullback(f_bar: Any) -> Any:
         c = f_bar[:, None, None]
-        return c * T(M), _released(xp, c * T(A), structure)
+        return c * T(M), c * S
 
-    return xp.sum(xp.vecdot(T(A), M), axis=-1), pullback
+    return xp.sum(xp.vecdot(S, X if structure == "plain" else xp.tril(X)), axis=-1), pullback
 
 
 @operation(
