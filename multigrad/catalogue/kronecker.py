@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from multigrad.operation import BadInput, operation
+from multigrad.scatter import scatter_diagonal
 
 
 @operation(
@@ -124,9 +125,8 @@ def kronecker_trace(xp: Any, A: Any, X: Any) -> Any:
 
 
 def _multiple(xp: Any, factor: Any, like: Any) -> Any:
-    """A multiple of the identity for each item, written in one pass."""
-    i = xp.arange(like.shape[-1], device=like.device)
-    return xp.where(i[:, None] == i[None, :], factor[:, None, None], 0)
+    """A multiple of the identity for each item."""
+    return scatter_diagonal(xp, xp.broadcast_to(factor[:, None], like.shape[:-1]))
 
 
 @operation(

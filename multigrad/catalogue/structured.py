@@ -86,11 +86,13 @@ def structured_trace(xp: Any, A: Any, X: Any, *, structure: str = "symmetric") -
     """
     T = xp.matrix_transpose
     M = _held(xp, X, structure)
-    S = _released(xp, T(A), structure)
+    # A symmetric M is its transpose, and Aᵀ is released to what A is: each transpose is a pass across memory.
+    M_T, G = (M, A) if structure == "symmetric" else (T(M), T(A))
+    S = _released(xp, G, structure)
 
     def pullback(f_bar: Any) -> Any:
         c = f_bar[:, None, None]
-        return c * T(M), c * S
+        return c * M_T, c * S
 
     return xp.sum(xp.vecdot(S, X if structure == "plain" else xp.tril(X)), axis=-1), pullback
 
