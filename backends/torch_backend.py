@@ -78,6 +78,9 @@ def array_namespace(torch: Any, device: str) -> Any:
     # Against a number these are what a torch user writes, and one kernel instead of two.
     own["maximum"] = bounded(base.maximum, torch.clamp_min)
     own["minimum"] = bounded(base.minimum, torch.clamp_max)
+    # array-api-compat looks up the places of NaN and writes to them one by one; this is one more pass.
+    own["sign"] = lambda x: torch.where(torch.isnan(x), x, torch.sign(x))
+    own["scatter_diagonal"] = torch.diag_embed
     own["scatter_along_axis"] = lambda X, order, *, axis: torch.empty_like(X).scatter_(axis, order, X)
     if device == "cpu":
         own["in_blocks"] = functools.partial(in_blocks, torch)

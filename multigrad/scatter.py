@@ -1,7 +1,7 @@
 """Scattering: the gather the other way round, which the standard lacks.
 
-A namespace that has a ``scatter_add`` or a ``scatter_along_axis`` of its own runs it; elsewhere both are written with
-what the standard has: sorting, small matrix products and gathers.
+A namespace that has a ``scatter_add``, ``scatter_along_axis`` or ``scatter_diagonal`` of its own runs it; elsewhere
+they are written with what the standard has: sorting, small matrix products, gathers and conditions.
 """
 
 from __future__ import annotations
@@ -93,3 +93,20 @@ def scatter_along_axis(xp: Any, X: Any, order: Any, *, axis: int) -> Any:
         return own(X, order, axis=axis)
     # No two of these are equal, so any sort will do.
     return xp.take_along_axis(X, xp.argsort(order, axis=axis, stable=False), axis=axis)
+
+
+def scatter_diagonal(xp: Any, d: Any) -> Any:
+    """Undo the taking of a diagonal: ``linalg.diagonal(scatter_diagonal(d))`` is d, and all else is zero.
+
+    Args:
+        xp: the array namespace.
+        d: the diagonals (…, n).
+
+    Returns:
+        The matrices (…, n, n).
+    """
+    own = getattr(xp, "scatter_diagonal", None)
+    if own is not None:
+        return own(d)
+    i = xp.arange(d.shape[-1], device=d.device)
+    return xp.where(i[:, None] == i[None, :], d[..., None, :], 0)

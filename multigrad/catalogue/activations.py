@@ -13,6 +13,8 @@ At a kink the derivative is a convention, an element of the subdifferential. Her
     absolute     x = 0         −1 and 1            0
 
 A derivative that is 0 or 1 is a product with a mask, so that an infinite cotangent gives NaN where the mask is 0.
+
+All are bound by memory, and what has several steps takes them a block at a time.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from multigrad.blocks import in_blocks
 from multigrad.operation import Size, operation
 
 SIZES: dict[str, Size] = {
@@ -43,7 +46,7 @@ def relu(xp: Any, x: Any) -> Any:
     """
 
     def pullback(y_bar: Any) -> Any:
-        return y_bar * xp.astype(x > 0, y_bar.dtype)
+        return _elementwise(xp, lambda x, y_bar: y_bar * xp.astype(x > 0, y_bar.dtype), x, y_bar)
 
     return xp.maximum(x, 0), pullback
 
@@ -62,9 +65,9 @@ def leaky_relu(xp: Any, x: Any, *, slope: float = 0.01) -> Any:
     """
 
     def pullback(y_bar: Any) -> Any:
-        return y_bar * xp.maximum(xp.astype(x > 0, y_bar.dtype), slope)
+        return _elementwise(xp, lambda x, y_bar: y_bar * xp.maximum(xp.astype(x > 0, y_bar.dtype), slope), x, y_bar)
 
-    return xp.maximum(x, slope * x), pullback
+    return _elementwise(xp, lambda x: xp.maximum(x, slope * x), x), pullback
 
 
 @operation("(m,n)->(m,n)", sizes={"tiny": SIZES["tiny"], "bent": {"m": 4, "n": 5, "alpha": 1.5}, **SIZES})
@@ -81,16 +84,24 @@ def elu(xp: Any, x: Any, *, alpha: float = 1.0) -> Any:
     Source: Clevert, Unterthiner & Hochreiter, Fast and accurate deep network learning by exponential linear units
     (2016), eq. 15.
     """
-    n = xp.minimum(x, 0)
-    e = xp.expm1(n)
+
+    def value(x: Any) -> Any:
+        n = xp.minimum(x, 0)
+        e = xp.expm1(n)
+        return (x - n) + (e if alpha == 1 else alpha * e), e
+
+    y, e = in_blocks(xp, value, x)
 
     def pullback(y_bar: Any) -> Any:
-        if alpha == 1:
-            return y_bar * (e + 1)
-        above = xp.astype(x > 0, y_bar.dtype)
-        return y_bar * (alpha * (e + 1 - above) + above)
+        def x_bar(x: Any, e: Any, y_bar: Any) -> Any:
+            if alpha == 1:
+                return y_bar * (e + 1)
+            above = xp.astype(x > 0, y_bar.dtype)
+            return y_bar * (alpha * (e + 1 - above) + above)
 
-    return (x - n) + (e if alpha == 1 else alpha * e), pullback
+        return _elementwise(xp, x_bar, x, e, y_bar)
+
+    return y, pullback
 
 
 @operation("(m,n)->(m,n)", sizes={**SIZES, "six": {"m": 4, "n": 5, "low": 0.0, "high": 6.0}})
@@ -107,7 +118,7 @@ def hardtanh(xp: Any, x: Any, *, low: float = -1.0, high: float = 1.0) -> Any:
     """
 
     def pullback(y_bar: Any) -> Any:
-        return y_bar * xp.astype((x > low) & (x < high), y_bar.dtype)
+        return _elementwise(xp, lambda x, y_bar: y_bar * xp.astype((x > low) & (x < high), y_bar.dtype), x, y_bar)
 
     return xp.clip(x, low, high), pullback
 
@@ -127,7 +138,7 @@ def clip(xp: Any, x: Any, *, low: float = 0.0, high: float = 1.0) -> Any:
     """
 
     def pullback(y_bar: Any) -> Any:
-        return y_bar * xp.astype((x >= low) & (x <= high), y_bar.dtype)
+        return _elementwise(xp, lambda x, y_bar: y_bar * xp.astype((x >= low) & (x <= high), y_bar.dtype), x, y_bar)
 
     return xp.clip(x, low, high), pullback
 
@@ -144,7 +155,7 @@ def absolute(xp: Any, x: Any) -> Any:
     """
 
     def pullback(y_bar: Any) -> Any:
-        return y_bar * xp.sign(x)
+        return _elementwise(xp, lambda x, y_bar: y_bar * xp.sign(x), x, y_bar)
 
     return xp.abs(x), pullback
 
@@ -161,10 +172,10 @@ def sigmoid(xp: Any, x: Any) -> Any:
 
     Source: Rumelhart, Hinton & Williams, Learning representations by back-propagating errors (1986), eq. 2 and 5.
     """
-    y = xp.reciprocal(1 + xp.exp(-x))
+    y = _elementwise(xp, lambda x: xp.reciprocal(1 + xp.exp(-x)), x)
 
     def pullback(y_bar: Any) -> Any:
-        return y_bar * (y * (1 - y))
+        return _elementwise(xp, lambda y, y_bar: y_bar * (y * (1 - y)), y, y_bar)
 
     return y, pullback
 
@@ -184,7 +195,7 @@ def tanh(xp: Any, x: Any) -> Any:
     y = xp.tanh(x)
 
     def pullback(y_bar: Any) -> Any:
-        return y_bar * (1 - y * y)
+        return _elementwise(xp, lambda y, y_bar: y_bar * (1 - y * y), y, y_bar)
 
     return y, pullback
 
@@ -201,13 +212,21 @@ def softplus(xp: Any, x: Any) -> Any:
 
     Source: Dugas et al., Incorporating second-order functional knowledge for better option pricing (2001).
     """
-    h = xp.maximum(x, 0)
-    e = xp.exp(x - 2 * h)
+
+    def value(x: Any) -> Any:
+        h = xp.maximum(x, 0)
+        e = xp.exp(x - 2 * h)
+        return h + xp.log1p(e), e
+
+    y, e = in_blocks(xp, value, x)
 
     def pullback(y_bar: Any) -> Any:
-        return y_bar * (xp.maximum(e, xp.astype(x >= 0, y_bar.dtype)) / (1 + e))
+        def x_bar(x: Any, e: Any, y_bar: Any) -> Any:
+            return y_bar * (xp.maximum(e, xp.astype(x >= 0, y_bar.dtype)) / (1 + e))
 
-    return h + xp.log1p(e), pullback
+        return _elementwise(xp, x_bar, x, e, y_bar)
+
+    return y, pullback
 
 
 @operation("(m,n)->(m,n)", sizes=SIZES)
@@ -222,11 +241,15 @@ def silu(xp: Any, x: Any) -> Any:
 
     Source: Elfwing, Uchibe & Doya, Sigmoid-weighted linear units for neural network function approximation (2018).
     """
-    s = xp.reciprocal(1 + xp.exp(-x))
-    y = x * s
+
+    def value(x: Any) -> Any:
+        s = xp.reciprocal(1 + xp.exp(-x))
+        return x * s, s
+
+    y, s = in_blocks(xp, value, x)
 
     def pullback(y_bar: Any) -> Any:
-        return y_bar * (y * (1 - s) + s)
+        return _elementwise(xp, lambda y, s, y_bar: y_bar * (y * (1 - s) + s), y, s, y_bar)
 
     return y, pullback
 
@@ -244,11 +267,25 @@ def gelu(xp: Any, x: Any) -> Any:
     Source: Hendrycks & Gimpel, Gaussian error linear units (2016), section 2.
     """
     c = math.sqrt(2 / math.pi)
-    q = (c * 0.044715) * (x * x)
-    s = 0.5 * xp.tanh(x * (q + c)) + 0.5
-    y = x * s
+
+    def cubed(x: Any) -> Any:
+        return (c * 0.044715) * (x * x)
+
+    def value(x: Any) -> Any:
+        s = 0.5 * xp.tanh(x * (cubed(x) + c)) + 0.5
+        return x * s, s
+
+    y, s = in_blocks(xp, value, x)
 
     def pullback(y_bar: Any) -> Any:
-        return y_bar * (y * (1 - s) * (6 * q + 2 * c) + s)
+        def x_bar(x: Any, s: Any, y_bar: Any) -> Any:
+            return y_bar * (x * s * (1 - s) * (6 * cubed(x) + 2 * c) + s)
+
+        return _elementwise(xp, x_bar, x, s, y_bar)
 
     return y, pullback
+
+
+def _elementwise(xp: Any, function: Any, *arrays: Any) -> Any:
+    """A function of single elements, of which every step by itself would be a pass over memory."""
+    return in_blocks(xp, lambda *block: (function(*block),), *arrays)[0]

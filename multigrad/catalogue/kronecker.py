@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from multigrad.operation import BadInput, operation
+from multigrad.scatter import scatter_diagonal
 
 
 @operation(
@@ -25,19 +26,19 @@ def kronecker_product(xp: Any, A: Any, B: Any) -> Any:
         Ā[i,j] = Σ_{k,l} Ȳ[(i,k), (j,l)] B[k,l]
         B̄[k,l] = Σ_{i,j} A[i,j] Ȳ[(i,k), (j,l)]
 
-    Bound by memory: Y is written once, and each gradient reads Ȳ once as it lies, in blocks of n × q that multiply a
-    row of B from the right, or a row of A from the left.
+    Bound by memory: Y is written once. Ȳ is rearranged once, into a matrix R of mn × pq whose rows are its blocks:
+    R[(i,j), (k,l)] = Ȳ[(i,k), (j,l)], so that the gradients are two products with a vector, vec Ā = R vec B and
+    vec B̄ = Rᵀ vec A, rows laid one after the other.
 
-    Source: The Matrix Cookbook (2012), eq. 505; the gradients are the derivatives of the trilinear form ⟨Ȳ, A ⊗ B⟩.
-    Bilinear: there is no kink. To apply a Kronecker product, do not form it: :func:`kronecker_map`.
+    Source: The Matrix Cookbook (2012), eq. 505; the gradients are the derivatives of the trilinear form ⟨Ȳ, A ⊗ B⟩,
+    rearranged as in Van Loan & Pitsianis, Approximation with Kronecker products (1993). Bilinear: there is no kink. To
+    apply a Kronecker product, do not form it: :func:`kronecker_map`.
     """
     (m, n), (p, q) = A.shape, B.shape
 
     def pullback(Y_bar: Any) -> Any:
-        blocks = xp.reshape(Y_bar, (m, p, n, q))
-        A_bar = xp.sum((blocks @ B[None, :, :, None])[..., 0], axis=1)
-        B_bar = xp.sum((A[:, None, None, :] @ blocks)[..., 0, :], axis=0)
-        return A_bar, B_bar
+        R = xp.reshape(xp.permute_dims(xp.reshape(Y_bar, (m, p, n, q)), (0, 2, 1, 3)), (m * n, p * q))
+        return xp.reshape(R @ xp.reshape(B, (p * q,)), (m, n)), xp.reshape(xp.reshape(A, (m * n,)) @ R, (p, q))
 
     return xp.reshape(A[:, None, :, None] * B[None, :, None, :], (m * p, n * q)), pullback
 
@@ -90,8 +91,8 @@ def _over_rows(xp: Any, P: Any, Q: Any) -> Any:
 
 
 def _over_columns(xp: Any, P: Any, Q: Any) -> Any:
-    """Σ PQᵀ over the batch."""
-    return xp.sum(P @ xp.matrix_transpose(Q), axis=0)
+    """Σ PQᵀ over the batch: one product likewise, of rows that are first brought side by side."""
+    return xp.tensordot(P, Q, axes=((0, 2), (0, 2)))
 
 
 @operation(
@@ -125,7 +126,7 @@ def kronecker_trace(xp: Any, A: Any, X: Any) -> Any:
 
 def _multiple(xp: Any, factor: Any, like: Any) -> Any:
     """A multiple of the identity for each item."""
-    return factor[:, None, None] * xp.eye(like.shape[-1], dtype=like.dtype, device=like.device)
+    return scatter_diagonal(xp, xp.broadcast_to(factor[:, None], like.shape[:-1]))
 
 
 @operation(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from multigrad.namespaces import bounds
-from multigrad.scatter import BLOCK, scatter_add, scatter_along_axis
+from multigrad.scatter import BLOCK, scatter_add, scatter_along_axis, scatter_diagonal
 
 RNG = np.random.default_rng(0)
 MANY = 3 * BLOCK
@@ -50,6 +50,13 @@ def test_a_gather_by_a_permutation_is_undone(axis):
     np.testing.assert_array_equal(scatter_along_axis(xp, np.take_along_axis(X, order, axis), order, axis=axis), X)
 
 
+def test_a_diagonal_is_put_back_and_all_else_is_zero():
+    d = RNG.standard_normal((2, 3, 4))
+    found = scatter_diagonal(xp, d)
+    np.testing.assert_array_equal(np.diagonal(found, axis1=-2, axis2=-1), d)
+    assert np.count_nonzero(found) == d.size
+
+
 def test_a_namespace_that_has_them_runs_them():
     class Namespace:
         @staticmethod
@@ -60,5 +67,10 @@ def test_a_namespace_that_has_them_runs_them():
         def scatter_along_axis(*given, axis):
             return given, axis
 
+        @staticmethod
+        def scatter_diagonal(*given):
+            return given
+
+    assert scatter_diagonal(Namespace, "d") == ("d",)
     assert scatter_add(Namespace, "X", "t", 3) == ("X", "t", 3)
     assert scatter_along_axis(Namespace, "X", "order", axis=1) == (("X", "order"), 1)
