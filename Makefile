@@ -45,8 +45,8 @@ clean: ## remove the environment and everything built; results stay
 
 # A stamp is made last, so that an installation that was cut short is begun again.
 $(VENV)/.installed: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
-	@echo "installing multigrad with every framework that runs without a GPU"
-	$(INSTALL) --editable ".[cpu]"
+	@echo "installing multigrad with every framework that runs without a GPU, and what draws its report"
+	$(INSTALL) --editable ".[cpu,report]"
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -72,6 +72,16 @@ def charts(figures: Figures) -> list[Chart]:
     """Return the charts of a run in the order of the report."""
     return [
         Chart(
+            "speed_up_places",
+            "Speed-up over autodiff, place by place",
+            "Time of the framework's own autodiff divided by that of the hand-derived gradient. A mark is an operation "
+            "(the geometric mean over its sizes and dtypes), a bar the geometric mean of them all. Right of the dashed "
+            "line at 1 the hand-derived gradient is faster. Flagged pairs are left out.",
+            [pair for pair in figures.speed_ups if not pair["flags"]],
+            _speed_up_places,
+            "There is no pair of a hand-derived and an autodiff time that is free of flags.",
+        ),
+        Chart(
             "speed_up",
             "Speed-up of the hand-derived gradient over autodiff",
             "Time of the framework's own autodiff divided by that of the hand-derived gradient, for each operation and "
@@ -97,8 +107,8 @@ def charts(figures: Figures) -> list[Chart]:
             "calls",
             "First call against steady state",
             "Seconds that a number of calls takes in all, the first one included, at the operation's largest timed "
-            "size; both axes logarithmic. At one call it is the first call, compiling included; where two lines cross, the "
-            "one that starts higher has paid for its start.",
+            "size; both axes logarithmic. At one call it is the first call, compiling included; where two lines cross, "
+            "the one that starts higher has paid for its start.",
             [cell for cell in figures.largest if cell["first_call_s"]],
             _calls,
             "No cell has a time for its first call.",
@@ -120,8 +130,8 @@ def charts(figures: Figures) -> list[Chart]:
             "roofline",
             "Roofline",
             "Rate of the hand-derived gradient against its arithmetic intensity, both axes logarithmic. The line is "
-            "the roof that was measured on this machine: the rate of a large matrix product, and to the left of its bend "
-            "the bandwidth of main memory (full line) and of the fastest cache (dashed).",
+            "the roof that was measured on this machine: the rate of a large matrix product, and to the left of its "
+            "bend the bandwidth of main memory (full line) and of the fastest cache (dashed).",
             figures.under_roofs,
             lambda rows: _roofline(rows, figures.roofs),
             "No hand-derived cell has both a time and a cost model, so none has a place under a roof.",
@@ -259,6 +269,33 @@ def _ratios(rows: Sequence[Row], title: str) -> Any:
         .encode(x=alt.X(**{**axis, "field": "one"}))
     )
     return alt.layer(one, spans, marks, doubtful).properties(width=WIDTH, height=alt.Step(9))
+
+
+def _speed_up_places(rows: Sequence[Row]) -> Any:
+    """A row for each place, a mark for each operation, and their mean."""
+    alt = _alt()
+    tells = _by_place(rows)
+    axis = _log("ratio", "autodiff ÷ hand-derived time", format="~r", labelOverlap=True)
+    base = alt.Chart(_data()).transform_calculate(log_ratio="log(datum.ratio)")
+    base = base.encode(y=alt.Y("where:N", title=None), color=alt.Color(**_unlabelled(tells["color"])))
+    told = [alt.Tooltip("where:N"), alt.Tooltip("ratio:Q", format=".2f", title="geometric mean")]
+
+    def means(*groups: str) -> Any:
+        groups = ("where", "backend", "device", "mode", *groups)
+        mean = base.transform_aggregate(log_mean="mean(log_ratio)", pairs="count()", groupby=list(groups))
+        return mean.transform_calculate(ratio="exp(datum.log_mean)")
+
+    points = means("operation").mark_point(filled=True, size=45, opacity=0.75)
+    marks = points.encode(x=alt.X(**axis), tooltip=[alt.Tooltip("operation:N"), *told, alt.Tooltip("pairs:Q")])
+    bars = means().mark_tick(thickness=3, size=22, opacity=1).encode(x=alt.X(**axis), tooltip=told)
+    rule = alt.Chart(alt.InlineData([{"one": 1}])).mark_rule(strokeDash=[4, 3], color=GREY)
+    one = rule.encode(x=alt.X(**{**axis, "field": "one"}))
+    return alt.layer(one, marks, bars).properties(width=WIDTH, height=alt.Step(28))
+
+
+def _unlabelled(channel: Any) -> dict[str, Any]:
+    """Return a channel without its legend, where the axis has the names."""
+    return {**channel.to_dict(), "legend": None}
 
 
 def _times(rows: Sequence[Row]) -> Any:
@@ -435,14 +472,18 @@ class Picture:
         return drawn
 
 
-def pictures(figures: Figures) -> Iterator[Picture]:
-    """Yield every chart that a run has; one that shows a value at a time, once for each.
+def pictures(figures: Figures, wanted: Collection[str] = ()) -> Iterator[Picture]:
+    """Yield every chart that a run has, or those of the wanted names; what shows a value at a time, once for each.
 
     Raises:
-        BadInput: Altair or vl-convert is not installed.
+        BadInput: no chart has such a name, or Altair or vl-convert is not installed.
     """
     names: dict[str, int] = {}
-    for chart in charts(figures):
+    known = {slug(chart.name): chart for chart in charts(figures)}
+    for name in wanted:
+        if name not in known:
+            raise BadInput(f"no chart named {name!r}; there are {', '.join(known)}")
+    for chart in [known[name] for name in wanted] or known.values():
         groups: dict[tuple[str, ...], list[Row]] = {}
         for row in chart.rows:
             groups.setdefault(tuple(str(row[name]) for name in chart.chosen_by), []).append(row)
@@ -457,8 +498,8 @@ def pictures(figures: Figures) -> Iterator[Picture]:
             yield Picture(f"{name}-{names[name]}" if names[name] > 1 else name, {**made, "datasets": datasets})
 
 
-def write_pictures(figures: Figures, folder: Path, suffix: str) -> list[Path]:
-    """Write every chart of a run into a folder, as ``svg`` or ``png``, and return the files.
+def write_pictures(figures: Figures, folder: Path, suffix: str, wanted: Collection[str] = ()) -> list[Path]:
+    """Write every chart of a run, or those wanted, into a folder, as ``svg`` or ``png``, and return the files.
 
     Raises:
         BadInput: the folder cannot be written, or Altair or vl-convert is not installed.
@@ -468,7 +509,7 @@ def write_pictures(figures: Figures, folder: Path, suffix: str) -> list[Path]:
     except OSError as error:
         raise BadInput(f"cannot make {folder}: {error.strerror}; choose another folder") from error
     written = []
-    for picture in pictures(figures):
+    for picture in pictures(figures, wanted):
         path = folder / f"{picture.name}.{suffix}"
         if suffix == "svg":
             write_text(path, picture.svg())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from multigrad.operation import BadInput
 from multigrad.truth import derivative_name
 from multigrad.verdict import FAIL, INCONCLUSIVE, UNAVAILABLE
 
+from .. import statistics
 from ..compare import within
 from ..plan import parse_size
 from ..protocol import FULL
@@ -181,6 +182,8 @@ class Figures:
 
         ``word`` is of the hand-derived side: ``faster``, ``slower``, ``same`` or ``unclear``.
         """
+        if self.run.samples.empty:
+            return self._speed_ups_of_medians()
         try:
             frame = within(self.run, "variant", "autodiff", "analytic")
         except BadInput:  # one of the two was not measured
@@ -200,16 +203,39 @@ class Figures:
             for row in there.to_dict("records")
         ]
 
+    def _speed_ups_of_medians(self) -> list[Row]:
+        """Do with the summary alone: the quotient of medians, between the quotients of the intervals' far ends."""
+        rows = []
+        for ours, theirs in self._beside_autodiff():
+            ratio = statistics.Interval(
+                ours["median_s"] / theirs["median_s"],
+                ours["ci_low_s"] / theirs["ci_high_s"],
+                ours["ci_high_s"] / theirs["ci_low_s"],
+            )
+            flags = " ".join(dict.fromkeys(f"{ours['flags']} {theirs['flags']}".split()))
+            word = "unclear" if flags else statistics.word(ratio, self.run.noise_floor or 0.0)
+            known = {name: ours[name] for name in (*KEY, "where", "setting")}
+            turned = {"ratio": 1 / ratio.estimate, "low": 1 / ratio.high, "high": 1 / ratio.low}
+            rows.append({**known, **turned, "word": word, "flags": flags})
+        return rows
+
+    def _beside_autodiff(self) -> Iterator[tuple[Row, Row]]:
+        """Yield each hand-derived cell with that of autodiff at the same place."""
+        theirs = {tuple(c[name] for name in KEY): c for c in self.cells if c["variant"] == "autodiff"}
+        for cell in self.cells:
+            if cell["variant"] == "analytic":
+                other = theirs.get(tuple(cell[name] if name != "variant" else "autodiff" for name in KEY))
+                if other is not None:
+                    yield cell, other
+
     @cached_property
     def memory(self) -> list[Row]:
         """Peak memory of autodiff over that of the hand-derived gradient, both beyond the arguments."""
-        peaks = {tuple(c[name] for name in KEY): c["peak_bytes"] for c in self.cells if c["peak_bytes"] is not None}
         rows = []
-        for cell in self.cells:
-            key = tuple(cell[name] for name in KEY)
-            ours, theirs = peaks.get(key, 0), peaks.get(tuple("autodiff" if v == "analytic" else v for v in key), 0)
+        for cell, other in self._beside_autodiff():
+            ours, theirs = cell["peak_bytes"] or 0, other["peak_bytes"] or 0
             # Below, a peak is pages of the allocator, not arrays.
-            if cell["variant"] == "analytic" and min(ours, theirs) > FULL.memory_noise_bytes:
+            if min(ours, theirs) > FULL.memory_noise_bytes:
                 ratio = theirs / ours
                 known = {name: cell[name] for name in (*KEY, "where", "setting")}
                 facts = {"ratio": ratio, "low": ratio, "high": ratio, "ours_bytes": ours, "theirs_bytes": theirs}

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multigrad.matrix import sentence
-from multigrad.operation import BadInput
 from multigrad.truth import derivative_name
 from multigrad.verdict import FAIL, GAP, INCONCLUSIVE, NOTE, UNAVAILABLE, VERDICTS
 
 from ..assemble import FLAGS
-from ..store import Run, load_run, write_text
+from ..store import Run
 from ..tables import HALF, SYMBOLS, interval, worst
 from . import charts as drawn
 from .figures import Figures, Row, duration, geometric_mean, number, place, size_of
@@ -25,7 +24,6 @@ from .figures import Figures, Row, duration, geometric_mean, number, place, size
 if TYPE_CHECKING:
     import pandas as pd
 
-NAME = "report.html"
 ANALYTIC = "analytic"
 HERE = Path(__file__).parent
 
@@ -61,20 +59,6 @@ class Section:
     text: Sequence[str] = ()
     charts: Sequence[drawn.Chart] = ()
     tables: Sequence[Table] = ()
-
-
-def write_html(folder: Path) -> Path:
-    """Write ``report.html`` beside a run's other files and return its path.
-
-    Raises:
-        BadInput: the folder holds no readable run, or Altair or vl-convert is not installed.
-    """
-    path = Path(folder) / NAME
-    lost = drawn.missing()
-    if lost:
-        raise BadInput(lost)
-    write_text(path, html(load_run(folder)))
-    return path
 
 
 def html(run: Run) -> str:
@@ -233,7 +217,9 @@ def _detail(rows: pd.DataFrame) -> Detail:
 
 def _sections(figures: Figures, found: Mapping[str, drawn.Chart]) -> list[Section]:
     return [
-        Section("speed-up", "Hand-derived over autodiff", (), [found["speed_up"]], _gains(figures)),
+        Section(
+            "speed-up", "Hand-derived over autodiff", (), [found["speed_up_places"], found["speed_up"]], _gains(figures)
+        ),
         Section("time", "Time against size", (), [found["time"]], [*_growth(figures), *_every_cell(figures)]),
         Section("calls", "First call, steady state, break-even", (), [found["calls"]], _break_even(figures)),
         Section("memory", "Memory", (), [found["memory"]], _memory(figures)),
