@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
-.PHONY: help run test lint format types wheel readme docs clean
+.PHONY: help run test lint format types wheel readme screenshots docs clean
 .DELETE_ON_ERROR:
 
 help: ## list these targets
@@ -36,6 +36,9 @@ wheel: $(VENV)/.installed-dev ## build the wheel into dist/
 
 readme: $(VENV)/.installed-dev ## write into the README what its commands print today
 	$(BIN)/python .ci/readme.py
+
+screenshots: $(VENV)/.installed-dev ## take the pictures of a report: make screenshots RUN=results/<machine>/<run>
+	$(BIN)/python .ci/screenshots.py $(RUN)
 
 docs: $(VENV)/.installed-dev ## write the pages of docs/operations from docstrings, sources and results
 	$(BIN)/multigrad docs
