@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -70,6 +70,7 @@ class Chart:
 
 def charts(figures: Figures) -> list[Chart]:
     """Return the charts of a run in the order of the report."""
+    look = looks([*figures.cells, *figures.accuracy])
     return [
         Chart(
             "speed_up_places",
@@ -78,7 +79,7 @@ def charts(figures: Figures) -> list[Chart]:
             "(the geometric mean over its sizes and dtypes), a bar the geometric mean of them all. Right of the dashed "
             "line at 1 the hand-derived gradient is faster. Flagged pairs are left out.",
             [pair for pair in figures.speed_ups if not pair["flags"]],
-            _speed_up_places,
+            lambda rows: _speed_up_places(rows, look),
             "There is no pair of a hand-derived and an autodiff time that is free of flags.",
         ),
         Chart(
@@ -89,7 +90,7 @@ def charts(figures: Figures) -> list[Chart]:
             "95 % intervals. Right of the line at 1 the hand-derived gradient is faster. A hollow mark is a flagged "
             "pair, which is in no mean.",
             figures.speed_ups,
-            lambda rows: _ratios(rows, "autodiff ÷ hand-derived time"),
+            lambda rows: _ratios(rows, look, "autodiff ÷ hand-derived time"),
             "No cell was timed both hand-derived and by autodiff, so there is no speed-up to show: "
             "run `multigrad bench` with both variants on a backend that has autodiff.",
         ),
@@ -110,7 +111,7 @@ def charts(figures: Figures) -> list[Chart]:
             "size; both axes logarithmic. At one call it is the first call, compiling included; where two lines cross, "
             "the one that starts higher has paid for its start.",
             [cell for cell in figures.largest if cell["first_call_s"]],
-            _calls,
+            lambda rows: _calls(rows, look),
             "No cell has a time for its first call.",
             ("operation", "variant", "dtype", "setting"),
         ),
@@ -121,7 +122,7 @@ def charts(figures: Figures) -> list[Chart]:
             "arguments, for each operation and place: the geometric mean over sizes and dtypes, with a line from least "
             "to greatest. Right of the line at 1 the hand-derived gradient needs less.",
             figures.memory,
-            lambda rows: _ratios(rows, "autodiff ÷ hand-derived peak memory"),
+            lambda rows: _ratios(rows, look, "autodiff ÷ hand-derived peak memory"),
             "No cell has its peak memory measured for both the hand-derived gradient and autodiff (above "
             "64 KiB, where it is arrays and not pages of the allocator). A quick run leaves memory out; "
             "`multigrad run` without --quick measures it.",
@@ -133,7 +134,7 @@ def charts(figures: Figures) -> list[Chart]:
             "the roof that was measured on this machine: the rate of a large matrix product, and to the left of its "
             "bend the bandwidth of main memory (full line) and of the fastest cache (dashed).",
             figures.under_roofs,
-            lambda rows: _roofline(rows, figures.roofs),
+            lambda rows: _roofline(rows, look, figures.roofs),
             "No hand-derived cell has both a time and a cost model, so none has a place under a roof.",
             ("dtype", "setting", "device"),
         ),
@@ -144,7 +145,7 @@ def charts(figures: Figures) -> list[Chart]:
             "time, one mark for each operation, place and variant. Left is faster, low is more accurate. Numbers are "
             "judged at small sizes, times are of larger ones.",
             figures.accuracy,
-            _accuracy,
+            lambda rows: _accuracy(rows, look),
             "This run has no cell that was both judged in ulp and timed: `multigrad run` does both.",
             ("dtype",),
         ),
@@ -154,7 +155,7 @@ def charts(figures: Figures) -> list[Chart]:
             "How the time of a block lies around the median of its cell, for each round of fresh processes: a mark at "
             "the median, a thick line over the middle half, a thin one from the 5th to the 95th percentile.",
             figures.noise,
-            _noise,
+            lambda rows: _noise(rows, look),
             "This run keeps no samples (samples.csv.gz), so nothing is known about its noise.",
         ),
     ]
@@ -173,20 +174,31 @@ def _data() -> Any:
     return _alt().NamedData(ROWS)
 
 
-def _by_place(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the channels that tell places apart: the backend by colour, its mode and device by shape."""
-    alt = _alt()
-    places = sorted(
-        {row["where"]: row for row in rows}.items(), key=lambda item: (item[1]["backend"] != "numpy", item[0])
-    )
+Looks = Mapping[str, tuple[str, str]]
+"""Colour and shape of each place, the same in every chart of a run."""
+
+
+def looks(rows: Iterable[Row]) -> Looks:
+    """Give each place its look: the backend its colour, its mode and device their shape."""
+    found = {row["where"]: row for row in rows}
+    places = sorted(found.items(), key=lambda item: (item[1]["backend"] != "numpy", item[0]))
     backends = list(dict.fromkeys(row["backend"] for _, row in places))
     ways = [w for w in dict.fromkeys((r["device"], r["mode"]) for _, r in places) if w != ("cpu", "eager")]
-    names = [name for name, _ in places]
-    colours = [COLOURS[backends.index(row["backend"]) % len(COLOURS)] for _, row in places]
-    shapes = [
-        EAGER if way == ("cpu", "eager") else OTHERS[ways.index(way) % len(OTHERS)]
-        for way in ((row["device"], row["mode"]) for _, row in places)
-    ]
+
+    def shape(way: tuple[str, str]) -> str:
+        return OTHERS[ways.index(way) % len(OTHERS)] if way in ways else EAGER
+
+    return {
+        where: (COLOURS[backends.index(row["backend"]) % len(COLOURS)], shape((row["device"], row["mode"])))
+        for where, row in places
+    }
+
+
+def _by_place(rows: Sequence[Row], look: Looks) -> dict[str, Any]:
+    alt = _alt()
+    there = {row["where"] for row in rows}
+    names = [name for name in look if name in there]
+    colours, shapes = ([look[name][i] for name in names] for i in (0, 1))
     return {
         "color": alt.Color("where:N", scale=alt.Scale(domain=names, range=colours), title=None),
         "shape": alt.Shape("where:N", scale=alt.Scale(domain=names, range=shapes), title=None),
@@ -209,20 +221,24 @@ def _by_variant(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-_SECONDS = "format(datum.value, '.3~s') + 's'"
+_LEADING = "round(datum.value / pow(10, floor(log(datum.value) / LN10 + 1e-6)))"
+_ROUND = f"indexof([1, 2, 5], {_LEADING}) < 0 ? '' : "
+"""Of a logarithmic scale's marks, only those at 1, 2 and 5 have a label."""
+_SECONDS, _NUMBER = (f"{_ROUND}format(datum.value, '.3~s'){unit}" for unit in (" + 's'", ""))
 
 
 def _log(field: str, title: str | None, **axis: Any) -> Any:
     alt = _alt()
+    faint = alt.condition(f"{_LEADING} == 1", alt.value(0.35), alt.value(0.12))
     return {
         "field": field,
         "type": "quantitative",
         "scale": alt.Scale(type="log", nice=False, padding=14),
-        "axis": alt.Axis(title=title, tickCount=5, **axis),
+        "axis": alt.Axis(title=title, tickCount=5, labelOverlap="greedy", gridOpacity=faint, **axis),
     }
 
 
-def _ratios(rows: Sequence[Row], title: str) -> Any:
+def _ratios(rows: Sequence[Row], look: Looks, title: str) -> Any:
     """A row for each operation, best gain first; a mark for each place, all on a logarithmic scale around 1."""
     alt = _alt()
     steady = [r for r in rows if not r["flags"]] or rows
@@ -231,8 +247,8 @@ def _ratios(rows: Sequence[Row], title: str) -> Any:
         gains.setdefault(row["operation"], []).append(row["ratio"])
     order = sorted(gains, key=lambda name: -sorted(gains[name])[len(gains[name]) // 2])
     order += sorted({row["operation"] for row in rows} - set(order))
-    tells = _by_place(rows)
-    axis = _log("ratio", title, format="~r", labelOverlap=True)
+    tells = _by_place(rows, look)
+    axis = _log("ratio", title, format="~r")
     base = alt.Chart(_data()).encode(
         y=alt.Y("operation:N", sort=order, title=None), yOffset=alt.YOffset("where:N"), color=tells["color"]
     )
@@ -271,11 +287,11 @@ def _ratios(rows: Sequence[Row], title: str) -> Any:
     return alt.layer(one, spans, marks, doubtful).properties(width=WIDTH, height=alt.Step(9))
 
 
-def _speed_up_places(rows: Sequence[Row]) -> Any:
+def _speed_up_places(rows: Sequence[Row], look: Looks) -> Any:
     """A row for each place, a mark for each operation, and their mean."""
     alt = _alt()
-    tells = _by_place(rows)
-    axis = _log("ratio", "autodiff ÷ hand-derived time", format="~r", labelOverlap=True)
+    tells = _by_place(rows, look)
+    axis = _log("ratio", "autodiff ÷ hand-derived time", format="~r")
     base = alt.Chart(_data()).transform_calculate(log_ratio="log(datum.ratio)")
     base = base.encode(y=alt.Y("where:N", title=None), color=alt.Color(**_unlabelled(tells["color"])))
     told = [alt.Tooltip("where:N"), alt.Tooltip("ratio:Q", format=".2f", title="geometric mean")]
@@ -302,7 +318,7 @@ def _times(rows: Sequence[Row]) -> Any:
     """A panel for each place, a line for each variant."""
     alt = _alt()
     y = _log("median_s", None, labelExpr=_SECONDS)
-    base = alt.Chart().encode(x=alt.X(**_log("n", "size", format="~s")), color=_by_variant(rows)["color"])
+    base = alt.Chart().encode(x=alt.X(**_log("n", "size", labelExpr=_NUMBER)), color=_by_variant(rows)["color"])
     lines = base.mark_line(strokeWidth=1.5).encode(y=alt.Y(**y)).transform_filter("!datum.flags")
     spans = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y(**{**y, "field": "ci_low_s"}), y2="ci_high_s:Q")
     told = [
@@ -320,7 +336,7 @@ def _times(rows: Sequence[Row]) -> Any:
     )
 
 
-def _calls(rows: Sequence[Row]) -> Any:
+def _calls(rows: Sequence[Row], look: Looks) -> Any:
     """What n calls take in all: the first, and n − 1 at the steady pace."""
     alt = _alt()
     base = (
@@ -330,14 +346,14 @@ def _calls(rows: Sequence[Row]) -> Any:
         .transform_calculate(calls="pow(10, datum.power)")
         .transform_calculate(total_s="datum.first_call_s + (datum.calls - 1) * datum.median_s")
     )
-    tells = _by_place(rows)
+    tells = _by_place(rows, look)
     told = [
         alt.Tooltip("where:N"),
         alt.Tooltip("first_call_s:Q", format=".3~s"),
         alt.Tooltip("median_s:Q", format=".3~s"),
         alt.Tooltip("flags:N"),
     ]
-    x, y = alt.X(**_log("calls", "calls", format="~s")), alt.Y(**_log("total_s", None, labelExpr=_SECONDS))
+    x, y = alt.X(**_log("calls", "calls", labelExpr=_NUMBER)), alt.Y(**_log("total_s", None, labelExpr=_SECONDS))
     lines = base.mark_line(strokeWidth=2).encode(x=x, y=y, color=tells["color"])
     every = base.transform_filter("datum.power % 1 == 0").encode(x=x, y=y, tooltip=told, **tells)
     steady = every.mark_point(filled=True, size=50, opacity=1).transform_filter("!datum.flags")
@@ -345,9 +361,9 @@ def _calls(rows: Sequence[Row]) -> Any:
     return alt.layer(lines, steady, doubtful).properties(width=WIDTH, height=280)
 
 
-def _roofline(rows: Sequence[Row], roofs: Sequence[Row]) -> Any:
+def _roofline(rows: Sequence[Row], look: Looks, roofs: Sequence[Row]) -> Any:
     alt = _alt()
-    x = _log("intensity", "FLOP per byte", format="~r", labelOverlap=True)
+    x = _log("intensity", "FLOP per byte", format="~r")
     y = _log("gflop_per_s", "GFLOP/s", format="~r")
     told = [
         *(alt.Tooltip(f"{name}:N") for name in ("operation", "where", "sizes")),
@@ -356,7 +372,7 @@ def _roofline(rows: Sequence[Row], roofs: Sequence[Row]) -> Any:
         alt.Tooltip("flags:N"),
     ]
     cells = alt.Chart(_data()).transform_calculate(intensity="datum.flops / datum.bytes")
-    points = cells.encode(x=alt.X(**x), y=alt.Y(**y), tooltip=told, **_by_place(rows))
+    points = cells.encode(x=alt.X(**x), y=alt.Y(**y), tooltip=told, **_by_place(rows, look))
     steady = points.mark_point(filled=True, size=50, opacity=0.85).transform_filter("!datum.flags")
     doubtful = points.mark_point(filled=False, size=50, strokeWidth=1.5).transform_filter("datum.flags")
     lines = (
@@ -372,7 +388,7 @@ def _roofline(rows: Sequence[Row], roofs: Sequence[Row]) -> Any:
     return alt.layer(*([lines] if roofs else []), steady, doubtful).properties(width=WIDTH, height=320)
 
 
-def _accuracy(rows: Sequence[Row]) -> Any:
+def _accuracy(rows: Sequence[Row], look: Looks) -> Any:
     alt = _alt()
     told = [
         *(alt.Tooltip(f"{name}:N") for name in ("operation", "where", "variant")),
@@ -382,20 +398,19 @@ def _accuracy(rows: Sequence[Row]) -> Any:
     ]
     # An error of 0 ulp has its place, which a logarithmic scale would not give it.
     scale = alt.Scale(type="symlog", constant=0.5, nice=False, domainMin=0, padding=14)
-    y = alt.Y(
-        "ulp:Q", scale=scale, axis=alt.Axis(title="largest error, ulp", tickCount=6, format="~s", labelOverlap=True)
-    )
-    x = alt.X(**_log("times_best", "time ÷ best time", format="~r", labelOverlap=True))
-    points = alt.Chart(_data()).encode(x=x, y=y, tooltip=told, **_by_place(rows))
+    y = alt.Y("ulp:Q", scale=scale, axis=alt.Axis(title="largest error, ulp", tickCount=6, format="~s"))
+    x = alt.X(**_log("times_best", "time ÷ best time", format="~r"))
+    points = alt.Chart(_data()).encode(x=x, y=y, tooltip=told, **_by_place(rows, look))
     steady = points.mark_point(filled=True, size=50, opacity=0.8).transform_filter("!datum.flags")
     doubtful = points.mark_point(filled=False, size=50, strokeWidth=1.5).transform_filter("datum.flags")
     return alt.layer(steady, doubtful).properties(width=WIDTH, height=280)
 
 
-def _noise(rows: Sequence[Row]) -> Any:
+def _noise(rows: Sequence[Row], look: Looks) -> Any:
     alt = _alt()
+    by_backend = {where.partition(" ")[0].partition("/")[0]: colour for where, (colour, _) in look.items()}
     backends = list(dict.fromkeys(row["backend"] for row in rows))
-    colours = [COLOURS[i % len(COLOURS)] for i in range(len(backends))]
+    colours = [by_backend.get(backend, GREY) for backend in backends]
     axis = alt.Axis(title="block time ÷ median of its cell", format=".2~f", tickCount=6)
     told = [
         *(alt.Tooltip(f"{name}:N") for name in ("backend", "device", "round")),
@@ -524,5 +539,5 @@ def javascript() -> str:
     """Return Vega, Vega-Lite and Vega-Embed as one script for a page, which loads nothing."""
     import vl_convert
 
-    bundle: str = vl_convert.javascript_bundle()
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")

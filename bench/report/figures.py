@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from multigrad.operation import BadInput
 from multigrad.truth import derivative_name
-from multigrad.verdict import FAIL, INCONCLUSIVE, UNAVAILABLE
+from multigrad.verdict import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
 
 from .. import statistics
 from ..compare import within
@@ -48,8 +48,8 @@ def cleaned(value: Any) -> Any:
 
 
 def _cleaned_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    texts = {
-        name: column.map({text: visible(text) if isinstance(text, str) else text for text in column.unique()})
+    texts: dict[str, Any] = {
+        str(name): column.map({text: visible(text) if isinstance(text, str) else text for text in column.unique()})
         for name, column in frame.items()
         if column.dtype == object
     }
@@ -139,8 +139,10 @@ class Figures:
     run: Run
 
     @classmethod
-    def of(cls, run: Run) -> Figures:
+    def of(cls, run: Run | Figures) -> Figures:
         """Take a run; names, reasons and everything else that somebody wrote is made visible."""
+        if isinstance(run, Figures):
+            return run
         return cls(
             replace(
                 run,
@@ -312,7 +314,9 @@ class Figures:
         if matrix is None:
             return []
         keys = ("operation", "backend", "device", "mode", "variant", "dtype")
-        drawn = matrix[(matrix["regime"] == "gaussian") & matrix["max_ulp"].notna()]
+        # What is wrong has no accuracy.
+        right = matrix["verdict"].isin([PASS, NOTE])
+        drawn = matrix[right & (matrix["regime"] == "gaussian") & matrix["max_ulp"].notna()]
         ulps = drawn.groupby(list(keys), sort=False)["max_ulp"].max().to_dict()
         best: dict[tuple[Any, ...], float] = {}
         for cell in self.compared:
@@ -344,9 +348,9 @@ class Figures:
         middle = per_call.groupby([samples[name] for name in (*KEY, "kind")], sort=False).transform("median")
         relative = per_call / middle
         rows = []
-        for (backend, device, number), mine in relative.groupby(
-            [samples["backend"], samples["device"], samples["round"]], sort=True
-        ):
+        by: list[Any] = [samples[name] for name in ("backend", "device", "round")]
+        groups: Any = relative.groupby(by, sort=True)
+        for (backend, device, number), mine in groups:
             low, q1, median, q3, high = (float(q) for q in mine.quantile([0.05, 0.25, 0.5, 0.75, 0.95]))
             known = {"backend": backend, "device": device, "round": int(number), "blocks": len(mine)}
             rows.append({**known, "low": low, "q1": q1, "median": median, "q3": q3, "high": high})

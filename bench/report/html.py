@@ -38,6 +38,10 @@ class Value:
     """A class of the style sheet."""
 
 
+Line = Sequence[Value | str]
+"""A row of a table."""
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of the page, which a reader may sort and filter."""
@@ -45,7 +49,7 @@ class Table:
     name: str
     caption: str
     columns: Sequence[str]
-    rows: Sequence[Sequence[Value | str]]
+    rows: Sequence[Line]
     cells: Sequence[int] = ()
     """For each row its cell in :attr:`.figures.Figures.cells`, by which the page chooses rows; empty: it does not."""
 
@@ -61,7 +65,7 @@ class Section:
     tables: Sequence[Table] = ()
 
 
-def html(run: Run) -> str:
+def html(run: Run | Figures) -> str:
     """Return the whole page.
 
     Raises:
@@ -235,7 +239,7 @@ def _time(seconds: float | None) -> Value:
 
 
 def _flagged(flags: str) -> Value:
-    return Value(flags, flags, "flagged" if flags else "")
+    return Value(flags, mark="flagged" if flags else "")
 
 
 def _calls_of(count: int | None, flags: str) -> Value:
@@ -260,13 +264,13 @@ def _gains(figures: Figures) -> list[Table]:
     places: dict[str, list[Row]] = {}
     for pair in pairs:
         places.setdefault(pair["where"], []).append(pair)
-    means = []
+    means: list[Line] = []
     for where, mine in {**places, "all": pairs}.items():
         steady = [p["ratio"] for p in mine if not p["flags"]]
         mean = geometric_mean(steady)
         shown = Value("–") if math.isnan(mean) else Value(f"{mean:.2f}×", mean, _shade(mean))
         means.append([where, shown, *(Value(str(n), n) for n in (len(steady), len(mine) - len(steady)))])
-    rows = [
+    rows: list[Line] = [
         [
             p["operation"],
             p["where"],
@@ -294,7 +298,7 @@ def _gains(figures: Figures) -> list[Table]:
 def _every_cell(figures: Figures) -> list[Table]:
     if not figures.cells:
         return []
-    rows = []
+    rows: list[Line] = []
     for cell in figures.cells:
         time = interval(cell["median_s"], cell["ci_low_s"] or math.nan, cell["ci_high_s"] or math.nan)
         roof = cell["roof_percent"]
@@ -308,7 +312,7 @@ def _every_cell(figures: Figures) -> list[Table]:
                 Value(time, cell["median_s"], "flagged" if cell["flags"] else ""),
                 _time(cell["first_call_s"]),
                 Value(size_of(cell["peak_bytes"]), cell["peak_bytes"]),
-                Value("–" if roof is None else f"{roof:.0f} %", roof),
+                Value("–" if roof is None else f"{roof:.0f} %" if roof >= 1 else "< 1 %", roof),
                 _flagged(cell["flags"]),
             ]
         )
@@ -370,19 +374,19 @@ def _break_even(figures: Figures) -> list[Table]:
             row["variant"],
             row["dtype"],
             row["sizes"],
+            _calls_of(row["calls"], row["flags"]),
             _time(row["eager_first_s"]),
             _time(row["compiled_first_s"]),
             _time(row["eager_s"]),
             _time(row["compiled_s"]),
-            _calls_of(row["calls"], row["flags"]),
             _flagged(row["flags"]),
         ]
         for row in figures.break_even
     ]
     if not rows:
         return []
-    columns = ["operation", "backend", "variant", "dtype", "size", "first call, eager", "first call, compiled",
-               "steady, eager", "steady, compiled", "compiling pays after calls", "flags"]  # fmt: skip
+    columns = ["operation", "backend", "variant", "dtype", "size", "pays after calls", "first, eager",
+               "first, compiled", "steady, eager", "steady, compiled", "flags"]  # fmt: skip
     return [Table("break-even", "After how many calls compiling has paid for itself", columns, rows)]
 
 
@@ -420,7 +424,8 @@ def _flags(figures: Figures) -> list[Table]:
     for cell in figures.cells:
         for flag in str(cell["flags"] or "").split():
             counts[flag] = counts.get(flag, 0) + 1
-    rows = [[flag, Value(str(n), n), FLAGS.get(flag, "")] for flag, n in sorted(counts.items(), key=lambda i: -i[1])]
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    rows: list[Line] = [[flag, Value(str(n), n), FLAGS.get(flag, "")] for flag, n in ordered]
     if not rows:
         return []
     return [
@@ -450,9 +455,9 @@ def _environment(run: Run) -> list[Table]:
         "What the workers saw": _workers(info.get("workers") or []),
         "Protocol": info.get("protocol") or {},
     }
-    tables = []
+    tables: list[Table] = []
     for title, facts in parts.items():
-        rows = [[name, _fact(value)] for name, value in facts.items()] or [["", "not recorded"]]
+        rows: list[Line] = [[name, _fact(value)] for name, value in facts.items()] or [["", "not recorded"]]
         tables.append(Table(f"environment-{len(tables)}", title, ["what", "found"], rows))
     return tables
 

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def markdown(run: Run) -> str:
+def markdown(run: Run | Figures) -> str:
     """Return the whole report."""
-    answer = [escape(said) for said in Figures.of(run).answer]
+    figures = Figures.of(run)
+    run, answer = figures.run, [escape(said) for said in figures.answer]
     parts = ["# multigrad report", *answer, *_setting(run), *_matrix(run.matrix), *_timings(run.summary), *_again(run)]
     return "\n\n".join(parts) + "\n"
 

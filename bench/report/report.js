@@ -37,7 +37,7 @@
   function sortKey(row, column) {
     const cell = row.cells[column];
     const given = cell.dataset.sort;
-    if (given === undefined) return cell.classList.contains("number") ? null : cell.textContent.toLowerCase();
+    if (given === undefined) return cell.textContent.toLowerCase();
     if (given === "inf") return Infinity;
     return given === "" || Number.isNaN(Number(given)) ? given : Number(given);
   }
@@ -65,6 +65,7 @@
       const button = element("button", { type: "button", textContent: head.textContent });
       button.addEventListener("click", () => sort(table, i, head.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending"));
       head.replaceChildren(button);
+      head.classList.toggle("number", table.tBodies[0].rows[0]?.cells[i]?.dataset.sort !== undefined);
     }
   }
 
@@ -152,7 +153,7 @@
 
   function head(names) {
     const row = element("tr");
-    for (const name of names) row.append(element("th", { scope: "col", textContent: name }));
+    for (const [i, name] of names.entries()) row.append(element("th", { scope: "col", textContent: name, className: i ? "number" : "" }));
     return element("thead", {}, row);
   }
 

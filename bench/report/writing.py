@@ -38,14 +38,14 @@ def write_reports(
     lost = charts.missing()
     if lost and (svg is not None or png is not None):
         raise BadInput(lost)
-    run = load_run(folder)
-    write_text(folder / MARKDOWN, markdown(run))
+    figures = Figures.of(load_run(folder))
+    write_text(folder / MARKDOWN, markdown(figures))
     if not lost:
-        write_text(folder / PAGE, html(run))
+        write_text(folder / PAGE, html(figures))
     said = written(folder)
     for suffix, place in (("svg", svg), ("png", png)):
         if place is not None:
-            drawn = charts.write_pictures(Figures.of(run), place, suffix, wanted)
+            drawn = charts.write_pictures(figures, place, suffix, wanted)
             said.append(f"Charts:  {f'{len(drawn)} in {place}' if drawn else 'none, for the run has no timings'}")
     return said
 
