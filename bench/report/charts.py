@@ -92,7 +92,7 @@ def charts(figures: Figures) -> list[Chart]:
             figures.speed_ups,
             lambda rows: _ratios(rows, look, "autodiff ÷ hand-derived time"),
             "No cell was timed both hand-derived and by autodiff, so there is no speed-up to show: "
-            "run `multigrad bench` with both variants on a backend that has autodiff.",
+            "time both variants on a backend that has autodiff.",
         ),
         Chart(
             "time",
@@ -125,7 +125,7 @@ def charts(figures: Figures) -> list[Chart]:
             lambda rows: _ratios(rows, look, "autodiff ÷ hand-derived peak memory"),
             "No cell has its peak memory measured for both the hand-derived gradient and autodiff (above "
             "64 KiB, where it is arrays and not pages of the allocator). A quick run leaves memory out; "
-            "`multigrad run` without --quick measures it.",
+            "multigrad run without --quick measures it.",
         ),
         Chart(
             "roofline",
@@ -146,7 +146,7 @@ def charts(figures: Figures) -> list[Chart]:
             "judged at small sizes, times are of larger ones.",
             figures.accuracy,
             lambda rows: _accuracy(rows, look),
-            "This run has no cell that was both judged in ulp and timed: `multigrad run` does both.",
+            "This run has no cell that was both judged in ulp and timed: multigrad run does both.",
             ("dtype",),
         ),
         Chart(
@@ -229,7 +229,7 @@ _SECONDS, _NUMBER = (f"{_ROUND}format(datum.value, '.3~s'){unit}" for unit in ("
 
 def _log(field: str, title: str | None, **axis: Any) -> Any:
     alt = _alt()
-    faint = alt.condition(f"{_LEADING} == 1", alt.value(0.35), alt.value(0.12))
+    faint = alt.condition(f"{_LEADING} == 1", alt.value(0.45), alt.value(0.18))
     return {
         "field": field,
         "type": "quantitative",

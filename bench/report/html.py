@@ -334,7 +334,7 @@ def _every_cell(figures: Figures) -> list[Table]:
 def _untimed(run: Run) -> list[Table]:
     frame = run.summary[run.summary["median_s"].isna()]
     keys = ["backend", "device", "verdict", "reason"]
-    rows = []
+    rows: list[Line] = []
     for (backend, device, verdict, reason), mine in frame.groupby(keys, sort=False):
         names = ", ".join(dict.fromkeys(mine["operation"]))
         rows.append([f"{backend}/{device}", str(verdict), str(reason), names, Value(str(len(mine)), len(mine))])

@@ -22,15 +22,18 @@
       return localStorage.getItem("multigrad-theme");
     } catch { return null; }
   };
+  const isDark = () => (document.documentElement.dataset.theme ?? (darkOutside.matches ? "dark" : "light")) === "dark";
   function theme(wanted) {
     if (wanted) document.documentElement.dataset.theme = wanted;
-    const dark = (document.documentElement.dataset.theme ?? (darkOutside.matches ? "dark" : "light")) === "dark";
-    $("theme").setAttribute("aria-pressed", String(dark));
-    return dark;
+    $("theme").setAttribute("aria-pressed", String(isDark()));
   }
   theme(remembered());
   darkOutside.addEventListener("change", () => theme());
-  $("theme").addEventListener("click", () => theme(remembered(theme() ? "light" : "dark") ?? (theme() ? "light" : "dark")));
+  $("theme").addEventListener("click", () => {
+    const wanted = isDark() ? "light" : "dark";
+    remembered(wanted);
+    theme(wanted);
+  });
 
   // Sorting and filtering
 
@@ -310,7 +313,7 @@
     if (!rows.length) return holder.replaceChildren();
     const width = holder.clientWidth;
     const { view } = await vegaEmbed(holder, fitted(page.charts[name].specification, width, rows), {
-      mode: "vega-lite", actions: false, renderer: "svg", ast: true, defaultStyle: false,
+      mode: "vega-lite", actions: false, renderer: "svg", ast: true, defaultStyle: false, logLevel: 1,
       tooltip: { disableDefaultStyle: true, theme: "page" },
     });
     drawn.set(name, { view, width });

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import math
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 from made_up_run import made_up
-from multigrad.bench import cli, store
+from multigrad.bench import cli, machine, store
 from multigrad.bench.report import charts
 from multigrad.bench.report.figures import Figures, standings, visible
 from multigrad.bench.report.html import html
@@ -275,6 +276,14 @@ def test_without_the_libraries_markdown_is_written_and_the_install_line_is_said(
     assert not (copy / "report.html").exists()
     with pytest.raises(Exception, match=r"multigrad\[report\]"):
         write_reports(copy, svg=tmp_path)
+
+
+def test_the_command_of_a_run_can_be_given_to_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["run", "my file.py::f", "--quick"]
+    monkeypatch.setattr(sys, "argv", ["/somewhere/multigrad", *arguments])
+    assert shlex.split(machine.command()) == ["multigrad", *arguments]
+    monkeypatch.setattr(sys, "argv", ["/somewhere/bench/cli.py", *arguments])
+    assert shlex.split(machine.command()) == ["python", "-m", "multigrad.bench.cli", *arguments]
 
 
 def test_markdown_begins_with_the_answer(folder: Path) -> None:
