@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
-.PHONY: help run test lint format types wheel readme docs clean
+.PHONY: help run test lint format types wheel readme screenshots docs clean
 .DELETE_ON_ERROR:
 
 help: ## list these targets
@@ -37,6 +37,9 @@ wheel: $(VENV)/.installed-dev ## build the wheel into dist/
 readme: $(VENV)/.installed-dev ## write into the README what its commands print today
 	$(BIN)/python .ci/readme.py
 
+screenshots: $(VENV)/.installed-dev ## take the pictures of a report: make screenshots RUN=results/<machine>/<run>
+	$(BIN)/python .ci/screenshots.py $(RUN)
+
 docs: $(VENV)/.installed-dev ## write the pages of docs/operations from docstrings, sources and results
 	$(BIN)/multigrad docs
 
@@ -45,8 +48,8 @@ clean: ## remove the environment and everything built; results stay
 
 # A stamp is made last, so that an installation that was cut short is begun again.
 $(VENV)/.installed: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
-	@echo "installing multigrad with every framework that runs without a GPU"
-	$(INSTALL) --editable ".[cpu]"
+	@echo "installing multigrad with every framework that runs without a GPU, and what draws its report"
+	$(INSTALL) --editable ".[cpu,report]"
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python

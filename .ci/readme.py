@@ -9,6 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from multigrad.bench.report.charts import pictures, write_pictures
+from multigrad.bench.report.figures import Figures
+from multigrad.bench.report.markdown import escape
+from multigrad.bench.store import load_run
+
 ROOT = Path(__file__).parent.parent
 COMMAND_WITH_OUTPUT = re.compile(
     r"^```console\n\$ multigrad (?P<arguments>[^\n]*)\n(?!\$|```).*?^```$", re.DOTALL | re.MULTILINE
@@ -37,13 +42,49 @@ def with_tables(text: str) -> str:
     return text
 
 
+CHART, PICTURES = "speed-up-places", Path("docs") / "pictures"
+NO_RUN = "There is no committed run to draw from: `multigrad run --quick` measures one, with its own report."
+
+
+def committed_run() -> Path | None:
+    """Return the folder of the run that the README shows, or None."""
+    found = [*ROOT.glob("results/catalogue*/summary.csv"), *ROOT.glob("results/*/reference/summary.csv")]
+    return min(found).parent if found else None
+
+
+def chart(run: Path | None) -> str:
+    """Return what the README says of a run: its answer, the picture, and the command that draws it."""
+    if run is None:
+        return NO_RUN
+    fastest, gain, _ = Figures.of(load_run(run)).answer
+    drawn = f"multigrad report {run.relative_to(ROOT).as_posix()} --chart {CHART} --svg {PICTURES.as_posix()}"
+    picture = f"![Time of autodiff over that of the hand-derived gradient, place by place]({PICTURES / CHART}.svg)"
+    return "\n\n".join([escape(fastest), escape(gain), picture, f"Drawn by `{drawn}`."])
+
+
+def with_chart(text: str) -> str:
+    """Put the chart of the committed run between its marks."""
+    marks = re.compile(r"(<!-- speed_up -->\n).*?(<!-- /speed_up -->)", re.DOTALL)
+    return marks.sub(lambda found: f"{found[1]}{chart(committed_run())}\n{found[2]}", text)
+
+
+def picture_is_fresh(run: Path) -> bool:
+    """Tell whether the picture in the repository shows that run, drawn as it is drawn today."""
+    (wanted,) = pictures(Figures.of(load_run(run)), [CHART])
+    path = ROOT / PICTURES / f"{CHART}.svg"
+    return path.exists() and path.read_text(encoding="utf-8").startswith(f"<!-- multigrad report: {wanted.digest} -->")
+
+
 def main() -> None:
     """Rewrite README.md."""
     readme = ROOT / "README.md"
     text, count = COMMAND_WITH_OUTPUT.subn(printed, readme.read_text(encoding="utf-8"))
     if not count:
         raise SystemExit("README.md has no console block with output")
-    readme.write_text(with_tables(text), encoding="utf-8")
+    run = committed_run()
+    if run is not None and not picture_is_fresh(run):
+        write_pictures(Figures.of(load_run(run)), ROOT / PICTURES, "svg", [CHART])
+    readme.write_text(with_chart(with_tables(text)), encoding="utf-8")
 
 
 if __name__ == "__main__":

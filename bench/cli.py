@@ -346,12 +346,20 @@ def _bench_study(
 
 
 @app.command(epilog="Example: multigrad report results/my-machine/20261120-150000-ab12")
-def report(run: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> None:
-    """Write report.md into the folder of a run and print where it lies."""
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    svg: Annotated[Path | None, typer.Option("--svg", help="Also write the charts as SVG into this folder.")] = None,
+    png: Annotated[Path | None, typer.Option("--png", help="Also write the charts as PNG into this folder.")] = None,
+    chart: Annotated[
+        list[str] | None, typer.Option("--chart", help="Only this chart, such as speed-up; repeatable.")
+    ] = None,
+) -> None:
+    """Write report.md and report.html into the folder of a run and print where they lie."""
     from . import tables
-    from .report.markdown import write_report
+    from .report.writing import write_reports
 
-    tables.say(f"Report: {write_report(run)}")
+    for line in write_reports(run, svg=svg, png=png, wanted=_split(chart) or ()):
+        tables.say(line)
 
 
 @app.command(epilog="Example: multigrad docs --check")
@@ -428,6 +436,7 @@ def run(
     """Check, time and report: the main job."""
     from . import tables
     from .job import run_job
+    from .report.writing import written
 
     with progress("checking, then timing") as tick:
         job = run_job(
@@ -447,7 +456,9 @@ def run(
     assert job.folder is not None
     tables.show_matrix(job.matrix)
     tables.show_summary(job.summary)
-    tables.say(f"Results: {job.folder}\nReport:  {job.folder / 'report.md'}")
+    tables.say(f"Results: {job.folder}")
+    for line in written(job.folder):
+        tables.say(line)
     raise typer.Exit(WRONG if tables.is_wrong(job.matrix) or tables.is_wrong(job.summary) else GOOD)
 
 

@@ -12,7 +12,7 @@ from multigrad.matrix import check
 from . import machine as machines
 from . import store
 from .measure import measure, operations
-from .report.markdown import write_report
+from .report.writing import write_reports
 
 if TYPE_CHECKING:
     from multigrad.operation import Operation
@@ -37,7 +37,7 @@ def run_job(
     machine: str | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> store.Run:
-    """Check operations, time those that are right, and write tables and report into ``out/<machine>/<run>/``.
+    """Check operations, time those that are right, and write tables and reports into ``out/<machine>/<run>/``.
 
     The arguments are those of :func:`multigrad.check` and :func:`.measure.measure`; a quick run of no operation in
     particular is one of :data:`QUICK_OPERATIONS`.
@@ -73,5 +73,5 @@ def run_job(
         folder=folder,
         progress=progress,
     )
-    write_report(folder)
+    write_reports(folder)
     return store.load_run(folder)

@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import platform
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -254,5 +255,7 @@ def git_state() -> dict[str, Any]:
 
 
 def command() -> str:
-    """Return the command line, without the folders in which it lies."""
-    return " ".join([Path(sys.argv[0]).name or "python", *sys.argv[1:]])
+    """Return the command line, as a shell reads it, without the folders in which it lies."""
+    name = Path(sys.argv[0]).name or "python"
+    called = ["python", "-m", "multigrad.bench.cli"] if name == "cli.py" else [name]
+    return shlex.join([*called, *sys.argv[1:]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import re
 import shlex
@@ -55,6 +56,18 @@ def test_the_example_is_the_file_of_that_name() -> None:
 def test_the_kill_matrix_is_the_one_that_was_measured() -> None:
     (shown,) = re.findall(r"<!-- kill_matrix -->\n(.*?)\n<!-- /kill_matrix -->", README, flags=re.DOTALL)
     assert shown == (ROOT / "results" / "kill_matrix.md").read_text(encoding="utf-8").strip()
+
+
+def test_the_chart_is_of_the_committed_run_and_fresh() -> None:
+    spec = importlib.util.spec_from_file_location("readme", ROOT / ".ci" / "readme.py")
+    assert spec is not None
+    assert spec.loader is not None
+    readme = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(readme)
+    run = readme.committed_run()
+    (shown,) = re.findall(r"<!-- speed_up -->\n(.*?)\n<!-- /speed_up -->", README, flags=re.DOTALL)
+    assert shown == readme.chart(run), "make readme writes it"
+    assert run is None or readme.picture_is_fresh(run), "make readme draws it"
 
 
 @pytest.mark.parametrize("line", MULTIGRAD_LINES)

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multigrad.matrix import sentence
 from multigrad.truth import derivative_name
 from multigrad.verdict import FAIL, INCONCLUSIVE, NOTE, UNAVAILABLE, VERDICTS
 
-from ..store import Run, load_run, write_text
+from ..store import Run
 from ..tables import SYMBOLS, figure, seconds, worst
+from .figures import Figures
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def write_report(folder: Path) -> Path:
-    """Write ``report.md`` beside a run's other files and return its path.
-
-    Raises:
-        BadInput: the folder holds no readable run.
-    """
-    path = Path(folder) / "report.md"
-    write_text(path, markdown(load_run(folder)))
-    return path
-
-
-def markdown(run: Run) -> str:
+def markdown(run: Run | Figures) -> str:
     """Return the whole report."""
-    parts = ["# multigrad report", *_setting(run), *_matrix(run.matrix), *_timings(run.summary), *_again(run)]
+    figures = Figures.of(run)
+    run, answer = figures.run, [escape(said) for said in figures.answer]
+    parts = ["# multigrad report", *answer, *_setting(run), *_matrix(run.matrix), *_timings(run.summary), *_again(run)]
     return "\n\n".join(parts) + "\n"
 
 

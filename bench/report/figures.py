@@ -1,0 +1,475 @@
+"""What a report shows of a run, as plain rows and sentences: the same for the page, for pictures and for Markdown."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from multigrad.operation import BadInput
+from multigrad.truth import derivative_name
+from multigrad.verdict import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
+
+from .. import statistics
+from ..compare import within
+from ..plan import parse_size
+from ..protocol import FULL
+from ..scaling import sweep
+from ..store import KEY, SCALING, Run, read_rows
+from ..tables import figure
+from .drawing import VARIANTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = dict[str, Any]
+"""Values that JSON can hold; NaN is None."""
+
+_HARMFUL = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Unicode's categories of what controls a text and is not seen: directions, joiners, half a surrogate pair."""
+
+
+def visible(text: str) -> str:
+    """Return a text in one line, in which what would turn or hide its letters is written out as ``⟨U+202E⟩``."""
+    line = " ".join(text.split())
+    return "".join(f"⟨U+{ord(ch):04X}⟩" if unicodedata.category(ch) in _HARMFUL else ch for ch in line)
+
+
+def cleaned(value: Any) -> Any:
+    """Return a value of ``run.json`` with every text in it made visible."""
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, Mapping):
+        return {visible(str(k)): cleaned(v) for k, v in value.items()}
+    return [cleaned(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _cleaned_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    texts: dict[str, Any] = {
+        str(name): column.map({text: visible(text) if isinstance(text, str) else text for text in column.unique()})
+        for name, column in frame.items()
+        if column.dtype == object
+    }
+    return frame.assign(**texts)
+
+
+def place(row: Mapping[Any, Any]) -> str:
+    """Say where a row was computed; the CPU goes without saying."""
+    device = "" if row["device"] == "cpu" else f"/{row['device']}"
+    return f"{row['backend']}{device} {row['mode']}"
+
+
+def _setting(row: Mapping[Any, Any]) -> str:
+    return f"{row['threads']} thread{'' if row['threads'] == 1 else 's'}, {row['precision']}"
+
+
+def _plain(row: Mapping[Any, Any], names: Iterable[str]) -> Row:
+    return {
+        name: None if isinstance(row[name], float) and not math.isfinite(row[name]) else row[name] for name in names
+    }
+
+
+def geometric_mean(values: Iterable[float]) -> float:
+    """Return the geometric mean of positive numbers; NaN of none."""
+    logs = [math.log(v) for v in values]
+    return math.exp(math.fsum(logs) / len(logs)) if logs else math.nan
+
+
+QUESTION = ("operation", "dtype", "sizes", "threads", "precision")
+"""What has to be the same for two times to be answers to one question."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one place does with one variant, beside all the others."""
+
+    where: str
+    variant: str
+    mean: float
+    """Geometric mean of its time over the best time, over the questions that it and another answer without a flag."""
+    questions: int
+    wins: int
+    """How often it is the fastest, with its whole interval below every other's."""
+    flagged: int
+    """Cells that are left out for their flags."""
+
+
+def standings(cells: Sequence[Mapping[str, Any]]) -> list[Standing]:
+    """Return how places and variants stand, the fastest first."""
+    questions: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for cell in cells:
+        questions.setdefault(tuple(cell[name] for name in QUESTION), []).append(cell)
+    ratios: dict[tuple[str, str], list[float]] = {(c["where"], c["variant"]): [] for c in cells}
+    wins = dict.fromkeys(ratios, 0)
+    for asked in questions.values():
+        steady = sorted((c for c in asked if not c["flags"]), key=lambda c: c["median_s"])
+        if len(steady) < 2:
+            continue
+        first, *rest = steady
+        wins[first["where"], first["variant"]] += all(first["ci_high_s"] < other["ci_low_s"] for other in rest)
+        for cell in steady:
+            ratios[cell["where"], cell["variant"]].append(cell["median_s"] / first["median_s"])
+    found = [
+        Standing(
+            *key,
+            mean=geometric_mean(ratios[key]),
+            questions=len(ratios[key]),
+            wins=wins[key],
+            flagged=sum(bool(c["flags"]) for c in cells if (c["where"], c["variant"]) == key),
+        )
+        for key in ratios
+    ]
+    return sorted(found, key=lambda s: (math.isnan(s.mean), s.mean))
+
+
+CELL = (
+    "operation", "variant", "mode", "backend", "device", "dtype", "sizes", "size", "threads", "precision", "median_s",
+    "ci_low_s", "ci_high_s", "processes", "first_call_s", "dispatch_s", "flops", "bytes", "gflop_per_s", "roof_percent",
+    "bound", "peak_bytes", "flags",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A run whose texts are harmless, and what there is to show of it."""
+
+    run: Run
+
+    @classmethod
+    def of(cls, run: Run | Figures) -> Figures:
+        """Take a run; names, reasons and everything else that somebody wrote is made visible."""
+        if isinstance(run, Figures):
+            return run
+        return cls(
+            replace(
+                run,
+                info=cleaned(run.info),
+                summary=_cleaned_frame(run.summary),
+                samples=_cleaned_frame(run.samples),
+                matrix=None if run.matrix is None else _cleaned_frame(run.matrix),
+            )
+        )
+
+    @cached_property
+    def cells(self) -> list[Row]:
+        """Every cell that has a time: the columns in :data:`CELL`, ``where``, ``setting`` and ``n``, its size."""
+        timed = self.run.summary[self.run.summary["median_s"].notna()]
+        rows = [{**_plain(r, CELL), "where": place(r), "setting": _setting(r)} for r in timed.to_dict("records")]
+        for name in dict.fromkeys(row["operation"] for row in rows):
+            mine = [row for row in rows if row["operation"] == name]
+            swept, sizes = _sweep([row["sizes"] for row in mine])
+            for row, n in zip(mine, sizes, strict=True):
+                row |= {"n": n, "swept": swept}
+        return rows
+
+    @cached_property
+    def compared(self) -> list[Row]:
+        """The cells of the variants that all compute a gradient, and so may be compared."""
+        return [cell for cell in self.cells if cell["variant"] in VARIANTS]
+
+    @cached_property
+    def largest(self) -> list[Row]:
+        """Of these, the ones at each operation's largest size that was timed."""
+        top: dict[str, float] = {}
+        for cell in self.compared:
+            top[cell["operation"]] = max(cell["n"], top.get(cell["operation"], 0.0))
+        return [cell for cell in self.compared if cell["n"] == top[cell["operation"]]]
+
+    @cached_property
+    def speed_ups(self) -> list[Row]:
+        """How many times as long autodiff takes as the hand-derived gradient, with the interval and the word for it.
+
+        ``word`` is of the hand-derived side: ``faster``, ``slower``, ``same`` or ``unclear``.
+        """
+        if self.run.samples.empty:
+            return self._speed_ups_of_medians()
+        try:
+            frame = within(self.run, "variant", "autodiff", "analytic")
+        except BadInput:  # one of the two was not measured
+            return []
+        there = frame[frame["ratio"].notna()]
+        return [
+            {
+                **{name: row[name] for name in KEY},
+                "where": place(row),
+                "setting": _setting(row),
+                "ratio": 1 / row["ratio"],
+                "low": 1 / row["ratio_high"],
+                "high": 1 / row["ratio_low"],
+                "word": row["word"],
+                "flags": row["flags"],
+            }
+            for row in there.to_dict("records")
+        ]
+
+    def _speed_ups_of_medians(self) -> list[Row]:
+        """Do with the summary alone: the quotient of medians, between the quotients of the intervals' far ends."""
+        rows = []
+        for ours, theirs in self._beside_autodiff():
+            ratio = statistics.Interval(
+                ours["median_s"] / theirs["median_s"],
+                ours["ci_low_s"] / theirs["ci_high_s"],
+                ours["ci_high_s"] / theirs["ci_low_s"],
+            )
+            flags = " ".join(dict.fromkeys(f"{ours['flags']} {theirs['flags']}".split()))
+            word = "unclear" if flags else statistics.word(ratio, self.run.noise_floor or 0.0)
+            known = {name: ours[name] for name in (*KEY, "where", "setting")}
+            turned = {"ratio": 1 / ratio.estimate, "low": 1 / ratio.high, "high": 1 / ratio.low}
+            rows.append({**known, **turned, "word": word, "flags": flags})
+        return rows
+
+    def _beside_autodiff(self) -> Iterator[tuple[Row, Row]]:
+        """Yield each hand-derived cell with that of autodiff at the same place."""
+        theirs = {tuple(c[name] for name in KEY): c for c in self.cells if c["variant"] == "autodiff"}
+        for cell in self.cells:
+            if cell["variant"] == "analytic":
+                other = theirs.get(tuple(cell[name] if name != "variant" else "autodiff" for name in KEY))
+                if other is not None:
+                    yield cell, other
+
+    @cached_property
+    def memory(self) -> list[Row]:
+        """Peak memory of autodiff over that of the hand-derived gradient, both beyond the arguments."""
+        rows = []
+        for cell, other in self._beside_autodiff():
+            ours, theirs = cell["peak_bytes"] or 0, other["peak_bytes"] or 0
+            # Below, a peak is pages of the allocator, not arrays.
+            if min(ours, theirs) > FULL.memory_noise_bytes:
+                ratio = theirs / ours
+                known = {name: cell[name] for name in (*KEY, "where", "setting")}
+                facts = {"ratio": ratio, "low": ratio, "high": ratio, "ours_bytes": ours, "theirs_bytes": theirs}
+                rows.append({**known, **facts, "word": "", "flags": ""})
+        return rows
+
+    @cached_property
+    def break_even(self) -> list[Row]:
+        """Of every cell that ran eager and compiled: after how many calls beyond the first compiling has paid.
+
+        ``calls`` is None where compiled calls are not faster: it never pays.
+        """
+        kept = ("operation", "variant", "backend", "device", "dtype", "sizes", "threads", "precision")
+        sides: dict[tuple[Any, ...], dict[str, Row]] = {}
+        for cell in self.compared:
+            sides.setdefault(tuple(cell[name] for name in kept), {})[cell["mode"]] = cell
+        rows = []
+        for key, modes in sides.items():
+            eager, compiled = modes.get("eager"), modes.get("compiled")
+            if not eager or not compiled or None in (eager["first_call_s"], compiled["first_call_s"]):
+                continue
+            price = compiled["first_call_s"] - eager["first_call_s"]
+            saved = eager["median_s"] - compiled["median_s"]
+            calls = 0 if price <= 0 else math.ceil(price / saved) if saved > 0 else None
+            rows.append(
+                {
+                    **dict(zip(kept, key, strict=True)),
+                    "where": place({**eager, "mode": ""}).strip(),
+                    "eager_first_s": eager["first_call_s"],
+                    "compiled_first_s": compiled["first_call_s"],
+                    "eager_s": eager["median_s"],
+                    "compiled_s": compiled["median_s"],
+                    "calls": calls,
+                    "flags": " ".join(dict.fromkeys(f"{eager['flags']} {compiled['flags']}".split())),
+                }
+            )
+        return rows
+
+    @cached_property
+    def roofs(self) -> list[Row]:
+        """The two lines of each roof: GFLOP/s against FLOP per byte, for main memory and for the fastest cache."""
+        peaks = self.run.info.get("peaks") or {}
+        bands = {(b["device"], b["threads"]): b for b in peaks.get("bandwidth", ())}
+        rows = []
+        for peak in peaks.get("flop_per_s", ()):
+            band = bands.get((peak["device"], peak["threads"]))
+            if band is None or not peak["value"]:
+                continue
+            known = {name: peak[name] for name in ("device", "dtype")} | {"setting": _setting(peak)}
+            by_size = [rate for _, rate in band["by_size"]]
+            for name, rate in (("memory", by_size[-1]), ("fastest cache", max(by_size))):
+                ridge = peak["value"] / rate
+                for intensity in (2.0**-6, ridge, max(2.0**12, 4 * ridge)):
+                    height = min(peak["value"], intensity * rate) / 1e9
+                    rows.append({**known, "roof": name, "intensity": intensity, "gflop_per_s": height})
+        return rows
+
+    @cached_property
+    def under_roofs(self) -> list[Row]:
+        """The hand-derived cells that have a place under a roof."""
+        return [
+            cell
+            for cell in self.cells
+            if cell["variant"] == "analytic" and cell["flops"] and cell["bytes"] and cell["gflop_per_s"]
+        ]
+
+    @cached_property
+    def accuracy(self) -> list[Row]:
+        """Largest error in ulp on normally distributed inputs beside the time over the best, for each operation.
+
+        Numbers are judged at small sizes, times are of larger ones: they meet by operation, place, variant and dtype.
+        """
+        matrix = self.run.matrix
+        if matrix is None:
+            return []
+        keys = ("operation", "backend", "device", "mode", "variant", "dtype")
+        # What is wrong has no accuracy.
+        right = matrix["verdict"].isin([PASS, NOTE])
+        drawn = matrix[right & (matrix["regime"] == "gaussian") & matrix["max_ulp"].notna()]
+        ulps = drawn.groupby(list(keys), sort=False)["max_ulp"].max().to_dict()
+        best: dict[tuple[Any, ...], float] = {}
+        for cell in self.compared:
+            question = tuple(cell[name] for name in QUESTION)
+            if not cell["flags"]:
+                best[question] = min(cell["median_s"], best.get(question, math.inf))
+        times: dict[tuple[Any, ...], list[tuple[float, bool]]] = {}
+        for cell in self.compared:
+            fastest = best.get(tuple(cell[name] for name in QUESTION))
+            if fastest:
+                ratio = cell["median_s"] / fastest, bool(cell["flags"])
+                times.setdefault(tuple(cell[name] for name in keys), []).append(ratio)
+        rows = []
+        for key, ratios in times.items():
+            if key in ulps and math.isfinite(ulps[key]):
+                steady = [r for r, flagged in ratios if not flagged]
+                known = dict(zip(keys, key, strict=True))
+                facts = {"ulp": float(ulps[key]), "times_best": geometric_mean(steady or [r for r, _ in ratios])}
+                rows.append({**known, **facts, "where": place(known), "flags": "" if steady else "flagged"})
+        return rows
+
+    @cached_property
+    def noise(self) -> list[Row]:
+        """How blocks of a round lie around the median of their cell: five quantiles for each backend and round."""
+        samples = self.run.samples
+        if samples.empty:
+            return []
+        per_call = samples["block_s"] / samples["calls"]
+        middle = per_call.groupby([samples[name] for name in (*KEY, "kind")], sort=False).transform("median")
+        relative = per_call / middle
+        rows = []
+        by: list[Any] = [samples[name] for name in ("backend", "device", "round")]
+        groups: Any = relative.groupby(by, sort=True)
+        for (backend, device, number), mine in groups:
+            low, q1, median, q3, high = (float(q) for q in mine.quantile([0.05, 0.25, 0.5, 0.75, 0.95]))
+            known = {"backend": backend, "device": device, "round": int(number), "blocks": len(mine)}
+            rows.append({**known, "low": low, "q1": q1, "median": median, "q3": q3, "high": high})
+        return rows
+
+    @cached_property
+    def growth(self) -> pd.DataFrame | None:
+        """The fitted exponents of the run's sweeps, if it has any: the columns of :class:`..scaling.ScalingRow`."""
+        from ..scaling import ScalingRow
+
+        folder = self.run.folder
+        if folder is None or not (folder / SCALING).exists():
+            return None
+        return _cleaned_frame(read_rows(folder / SCALING, ScalingRow))
+
+    # The answer
+
+    @cached_property
+    def answer(self) -> list[str]:
+        """Three sentences: which backend is fastest where, analytic against autodiff, what failed."""
+        return [self._fastest(), self._gain(), self._failed()]
+
+    def _fastest(self) -> str:
+        ours = [cell for cell in self.cells if cell["variant"] == "analytic"]
+        if not ours:
+            return "Nothing was timed: which backend is fastest is not known."
+        asked = len({tuple(cell[name] for name in QUESTION) for cell in ours})
+        ranked = [s for s in standings(ours) if s.questions]
+        if not ranked:
+            only = ", ".join(dict.fromkeys(cell["where"] for cell in ours))
+            return f"No two places have a time that is free of flags for the same problem ({only}): nothing is fastest."
+        winners = sorted((s for s in ranked if s.wins), key=lambda s: -s.wins)
+        said = ", ".join(f"{s.where} in {s.wins}" for s in winners) or "none in any"
+        best = ranked[0]
+        clear = sum(s.wins for s in winners)
+        return (
+            f"Of {asked} timed problems (an operation at a size in a dtype) the hand-derived gradient is clearly "
+            f"fastest on {said}, and {asked - clear} have no clear winner; over all of them {best.where} is nearest "
+            f"to the best, at {best.mean:.2f} times its time (geometric mean of {best.questions})."
+        )
+
+    def _gain(self) -> str:
+        pairs = self.speed_ups
+        if not pairs:
+            return "No cell was timed both hand-derived and by autodiff: what deriving by hand gains is not known."
+        steady = [p for p in pairs if not p["flags"]]
+        if not steady:
+            return f"All {len(pairs)} comparisons with autodiff are flagged: what deriving by hand gains is unclear."
+        by_place: dict[str, list[float]] = {}
+        for p in steady:
+            by_place.setdefault(p["where"], []).append(p["ratio"])
+        places = ", ".join(f"{where} {geometric_mean(ratios):.2f}" for where, ratios in by_place.items())
+        words = [p["word"] for p in steady]
+        left = len(pairs) - len(steady)
+        return (
+            f"The frameworks' own autodiff takes {geometric_mean(p['ratio'] for p in steady):.2f} times as long as "
+            f"the hand-derived gradient (geometric mean of {len(steady)} pairs; {places}): the hand-derived one is "
+            f"faster in {words.count('faster')}, slower in {words.count('slower')}, the same or unclear in "
+            f"{len(words) - words.count('faster') - words.count('slower')}"
+            + (f", and {left} flagged pairs are left out." if left else ".")
+        )
+
+    def _failed(self) -> str:
+        matrix = self.run.matrix
+        summary = self.run.summary
+        wrong = sorted(set(summary[summary["verdict"] == FAIL]["operation"]))
+        timed = f" At the sizes that were timed, {', '.join(wrong)} failed." if wrong else ""
+        if matrix is None or matrix.empty:
+            said = "This run has no correctness matrix: only the results that were timed were judged"
+            return f"{said}, and {'some failed.' + timed if wrong else 'none of these failed.'}"
+        failed = matrix[matrix["verdict"] == FAIL]
+        compared = int(matrix["ratio"].notna().sum())
+        doubtful = int((matrix["verdict"] == INCONCLUSIVE).sum())
+        missing = matrix[matrix["verdict"] == UNAVAILABLE]
+        absent = dict.fromkeys(f"{b}/{d}" for b, d in zip(missing["backend"], missing["device"], strict=True))
+        more = [f"{doubtful} are inconclusive"] if doubtful else []
+        more += [f"{', '.join(absent)} {'was' if len(absent) == 1 else 'were'} not here"] if absent else []
+        tail = f"; {', and '.join(more)}" if more else ""
+        if failed.empty:
+            return f"Nothing failed: {compared} outputs were compared with the truth{tail}.{timed}"
+        which = dict.fromkeys(
+            op if output == "*" else f"{op} {derivative_name(output)}"
+            for op, output in zip(failed["operation"], failed["output"], strict=True)
+        )
+        names = ", ".join(list(which)[:5]) + (f" and {len(which) - 5} more" if len(which) > 5 else "")
+        return f"{len(failed)} of {compared} compared outputs failed: {names}{tail}.{timed}"
+
+
+def _sweep(sizes: Sequence[str]) -> tuple[str, list[float]]:
+    """Return what changes over sizes and how large each is; of sizes that are no numbers, their number."""
+    try:
+        swept, n = sweep(sizes)
+        if not swept:  # parameters alone, or sizes that share no dimension
+            n = [geometric_mean(v for v in parse_size(s).values() if isinstance(v, int) and v > 0) for s in sizes]
+    except (BadInput, KeyError, ValueError):
+        swept, n = [], [math.nan]
+    if any(math.isnan(one) for one in n):
+        known = list(dict.fromkeys(sizes))
+        return "", [float(known.index(size) + 1) for size in sizes]
+    return " ".join(swept), n
+
+
+def duration(seconds: float | None) -> str:
+    """Write a duration with three digits and its unit; a dash for none."""
+    from ..tables import seconds as written
+
+    return written(math.nan if seconds is None else seconds)
+
+
+def size_of(count: float | None) -> str:
+    """Write a number of bytes with its unit; a dash for none."""
+    if count is None or math.isnan(count):
+        return "–"
+    for scale, unit in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if count >= scale:
+            return f"{count / scale:.3g} {unit}"
+    return f"{count:.0f} B"
+
+
+def number(x: float | None) -> str:
+    """Write a figure with two digits; nothing for none."""
+    return "" if x is None else figure(x)

@@ -1,0 +1,56 @@
+"""The reports of a run, into its folder, and what to say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from multigrad.operation import BadInput
+
+from ..store import load_run, write_text
+from . import charts
+from .figures import Figures
+from .html import html
+from .markdown import markdown
+
+MARKDOWN, PAGE = "report.md", "report.html"
+
+
+def write_reports(
+    folder: Path, *, svg: Path | None = None, png: Path | None = None, wanted: Collection[str] = ()
+) -> list[str]:
+    """Write ``report.md`` and, where Altair and vl-convert are installed, ``report.html`` beside a run's other files.
+
+    Args:
+        folder: of the run.
+        svg: a folder for the charts as SVG.
+        png: a folder for the charts as PNG.
+        wanted: names of the charts that are to be drawn, such as ``speed-up``; none is all.
+
+    Returns:
+        A line for each report: where it lies, or what is missing and how to install it.
+
+    Raises:
+        BadInput: the folder holds no readable run, a folder cannot be written, no chart has a wanted name, or
+            pictures were asked for and Altair or vl-convert is not installed.
+    """
+    folder = Path(folder)
+    lost = charts.missing()
+    if lost and (svg is not None or png is not None):
+        raise BadInput(lost)
+    figures = Figures.of(load_run(folder))
+    write_text(folder / MARKDOWN, markdown(figures))
+    if not lost:
+        write_text(folder / PAGE, html(figures))
+    said = written(folder)
+    for suffix, place in (("svg", svg), ("png", png)):
+        if place is not None:
+            drawn = charts.write_pictures(figures, place, suffix, wanted)
+            said.append(f"Charts:  {f'{len(drawn)} in {place}' if drawn else 'none, for the run has no timings'}")
+    return said
+
+
+def written(folder: Path) -> list[str]:
+    """Say where the reports of a run lie, and why one is not there."""
+    page = folder / PAGE
+    return [f"Report:  {folder / MARKDOWN}", f"Page:    {page}" if page.exists() else f"No page: {charts.missing()}"]

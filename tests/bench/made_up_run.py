@@ -1,0 +1,136 @@
+"""A run that nobody measured: as many cells and samples as are asked for, with figures that look like a run's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from multigrad.bench import store
+from multigrad.bench.assemble import FLAGS
+from multigrad.bench.store import SampleRow, SummaryRow
+
+from multigrad.matrix import MatrixRow
+
+PLACES = (("numpy", "eager"), ("torch", "eager"), ("torch", "compiled"), ("jax", "eager"), ("jax", "compiled"))
+PACE = {"numpy": 3.0, "torch": 1.5, "jax": 1.2}
+
+
+def made_up(
+    folder: Path,
+    *,
+    operations: int = 4,
+    sizes: int = 4,
+    rounds: int = 2,
+    blocks: int = 5,
+    names: dict[int, str] | None = None,
+    reason: str = "∂f/∂x is 0.5 × the true gradient: a factor 2 is missing",
+    memory: bool = True,
+) -> Path:
+    """Write a run and return its folder: one cell in twelve is flagged, one operation fails on numpy.
+
+    A cell is an operation × size × place × variant (numpy has no autodiff); a sample is a cell × round × block.
+    """
+    rng = np.random.default_rng(0)
+    called = [(names or {}).get(i, f"operation_{i}") for i in range(operations)]
+    cells = [
+        _cell(rng, name, 8 * 4**s, backend, mode, variant, memory)
+        for name in called
+        for s in range(sizes)
+        for backend, mode in PLACES
+        for variant in (("analytic",) if backend == "numpy" else ("analytic", "autodiff"))
+    ]
+    absent = _row(SummaryRow, operation=called[0], backend="cupy", device="cuda", mode="eager", variant="analytic",
+                  dtype="float32", verdict="UNAVAILABLE", reason="no CUDA device", median_s=None)  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    store.write_frame(store.to_frame([*cells, absent], SummaryRow), folder / store.SUMMARY)
+    store.write_frame(_samples(rng, cells, rounds, blocks), folder / store.SAMPLES)
+    store.write_frame(store.to_frame(_matrix(rng, called, reason), MatrixRow), folder / store.MATRIX)
+    (folder / store.RUN).write_text(json.dumps(INFO), encoding="utf-8")
+    return folder
+
+
+INFO: dict[str, Any] = {
+    "schema": store.SCHEMA,
+    "command": "multigrad run --quick",
+    "started": "2026-11-21T13:07:43+0000",
+    "seed": 0,
+    "precision": "strict",
+    "threads": [2],
+    "git": {"commit": "0123456789abcdef", "changed": False},
+    "host": {"cpu": "Imaginary", "processors": 2, "cores": 2, "gpus": [], "memory_bytes": 2**34},
+    "versions": {"numpy": "9.0", "torch": "9.1"},
+    "environment": {"OMP_NUM_THREADS": "2"},
+    "noise_floor": 0.021,
+    "pairs": [{"cell": "operation_0", "ratio": 1.02, "low": 0.99, "high": 1.05, "steady": True}],
+    "turns": False,
+    "peaks": {
+        "flop_per_s": [{"device": "cpu", "threads": 2, "precision": "strict", "dtype": "float32", "value": 2e11}],
+        "bandwidth": [{"device": "cpu", "threads": 2, "bytes_per_s": 3e10, "by_size": [[2**16, 2e11], [2**27, 3e10]]}],
+    },
+    "protocol": {"rounds": 2},
+    "workers": [{"group": "numpy cpu 2 strict", "facts": {"settings": {"threads": 2}, "cpus": [0, 1]}}],
+}
+
+
+def _row(row_class: type, **values: Any) -> Any:
+    blank = {
+        name: "" if kind == "str" else 0 if kind == "int" else 1.0 for name, kind in row_class.__annotations__.items()
+    }
+    return row_class(**{**blank, **values})
+
+
+def _cell(rng: Any, name: str, n: int, backend: str, mode: str, variant: str, memory: bool) -> SummaryRow:
+    flops, moved = 2.0 * n**3, 12.0 * n**2
+    pace = PACE[backend] * (0.7 if mode == "compiled" else 1.0) * (1.7 if variant == "autodiff" else 1.0)
+    median = float((2e-6 + flops / 1e11) * pace * rng.uniform(0.8, 1.25))
+    flag = str(rng.choice([*FLAGS][:8])) if rng.random() < 1 / 12 else ""
+    row: SummaryRow = _row(
+        SummaryRow, operation=name, variant=variant, mode=mode, backend=backend, device="cpu", dtype="float32",
+        sizes=f"m={n} k={n}", size=f"n{n}", threads=2, precision="strict", median_s=median, ci_low_s=0.95 * median,
+        ci_high_s=1.06 * median, processes=2, blocks=10, flops=flops, bytes=moved, gflop_per_s=flops / median / 1e9,
+        first_call_s=0.4 if mode == "compiled" else 20 * median, roof_percent=100 * flops / 2e11 / median,
+        peak_bytes=moved * (3 if variant == "autodiff" else 2) if memory else None, verdict="PASS", flags=flag,
+        reason="", headline="latency", calls=8, bound="compute",
+    )  # fmt: skip
+    return row
+
+
+def _samples(rng: Any, cells: list[SummaryRow], rounds: int, blocks: int) -> pd.DataFrame:
+    n = len(cells) * rounds * blocks
+    frame = store.to_frame([_row(SampleRow)], SampleRow)
+    frame = frame.loc[frame.index.repeat(n)].reset_index(drop=True)
+    for name in ("operation", "variant", "mode", "backend", "device", "dtype", "sizes", "threads", "precision"):
+        frame[name] = np.repeat(np.array([getattr(cell, name) for cell in cells], dtype=object), rounds * blocks)
+    frame["threads"] = frame["threads"].astype("int64")
+    frame["kind"], frame["calls"], frame["waited_s"] = "latency", 8, 0.0
+    frame["round"] = np.tile(np.repeat(np.arange(rounds), blocks), len(cells))
+    frame["block"] = np.tile(np.arange(blocks), len(cells) * rounds)
+    medians = np.repeat([cell.median_s for cell in cells], rounds * blocks)
+    frame["block_s"] = 8 * medians * rng.lognormal(0, 0.02, n)
+    frame["cpu_s"] = frame["block_s"]
+    return frame
+
+
+def _matrix(rng: Any, names: list[str], reason: str) -> list[MatrixRow]:
+    rows: list[MatrixRow] = []
+    common = {"device": "cpu", "sizes": "m=5 k=4", "bitwise_equal_to_numpy": None, "seed": 0, "output": "x_bar"}
+    for i, name in enumerate(names):
+        rows.append(_row(MatrixRow, **common, operation=name, backend="exact", mode="eager", variant="analytic",
+                         dtype="arb", regime="gaussian", verdict="PASS", ratio=0.0, max_ulp=0.0,
+                         reason="certified at 1 point"))  # fmt: skip
+        for backend, mode in PLACES:
+            for variant in ("analytic",) if backend == "numpy" else ("analytic", "autodiff"):
+                wrong = i == len(names) - 1 and backend == "numpy"
+                rows.append(_row(MatrixRow, **common, operation=name, backend=backend, mode=mode, variant=variant,
+                                 dtype="float32", regime="gaussian", verdict="FAIL" if wrong else "PASS",
+                                 ratio=7e5 if wrong else float(rng.uniform(0.1, 0.9)),
+                                 max_ulp=9e6 if wrong else float(rng.integers(0, 40)) / 4,
+                                 reason=reason if wrong else ""))  # fmt: skip
+    absent = {**common, "device": "cuda", "output": "*"}
+    rows.append(_row(MatrixRow, **absent, operation=names[0], backend="cupy", mode="*", variant="*", dtype="*",
+                     regime="*", verdict="UNAVAILABLE", ratio=np.nan, max_ulp=np.nan,
+                     reason="no CUDA device"))  # fmt: skip
+    return rows

@@ -1,0 +1,467 @@
+"""The report of a run: what it says is in the data, what is missing is said, and nobody's text does harm."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up_run import made_up
+from multigrad.bench import cli, machine, store
+from multigrad.bench.report import charts
+from multigrad.bench.report.figures import Figures, standings, visible
+from multigrad.bench.report.html import html
+from multigrad.bench.report.markdown import markdown
+from multigrad.bench.report.writing import write_reports
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+WITHOUT_BROWSER = "chromium is not installed (Debian: apt install chromium)"
+EVIL = "<script>alert(1)</script>"
+COMMENT = "a<!--b</SCRIPT  >\u202ecod\u2066.exe\u200f\nFAIL =cmd()"
+REASON = f"line one\nline two {EVIL} <img src=x onerror=alert(2)> \u202e"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_up(tmp_path_factory.mktemp("run") / "run")
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> str:
+    return html(store.load_run(folder))
+
+
+def without_scripts(page: str) -> str:
+    return re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
+
+
+def data_of(page: str) -> Any:
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, flags=re.DOTALL)
+    return json.loads(text)
+
+
+def part(page: str, name: str) -> str:
+    """Return the section of that name."""
+    (found,) = re.findall(rf'<section id="{name}".*?</section>', page, flags=re.DOTALL)
+    return found
+
+
+# The figures
+
+
+def cell(where: str, seconds: float, **more: Any) -> dict[str, Any]:
+    known = {"operation": "f", "dtype": "float32", "sizes": "n=1", "threads": 1, "precision": "strict"}
+    times = {"median_s": seconds, "ci_low_s": 0.95 * seconds, "ci_high_s": 1.05 * seconds}
+    return {**known, **times, "where": where, "variant": "analytic", "flags": "", **more}
+
+
+def test_the_geometric_mean_is_of_the_time_over_the_best_of_each_problem() -> None:
+    cells = [cell("a", 1), cell("b", 2), cell("a", 8, sizes="n=2"), cell("b", 1, sizes="n=2")]
+    first, second = standings(cells)
+    assert (first.where, first.mean, first.wins, first.questions) == ("b", pytest.approx(math.sqrt(2)), 1, 2)
+    assert (second.where, second.mean, second.wins) == ("a", pytest.approx(math.sqrt(8)), 1)
+
+
+def test_a_flagged_cell_wins_nothing_and_is_in_no_mean() -> None:
+    found = {s.where: s for s in standings([cell("a", 1, flags="preempted"), cell("b", 2), cell("c", 3)])}
+    assert (found["a"].wins, found["a"].questions, found["a"].flagged) == (0, 0, 1)
+    assert math.isnan(found["a"].mean)
+    assert (found["b"].mean, found["b"].wins) == (1.0, 1)
+
+
+def test_times_whose_intervals_meet_have_no_clear_winner() -> None:
+    assert [s.wins for s in standings([cell("a", 1.0), cell("b", 1.05)])] == [0, 0]
+
+
+def test_the_answer_is_made_from_the_data(folder: Path) -> None:
+    run = store.load_run(folder)
+    fastest, gain, failed = Figures.of(run).answer
+    assert re.match(r"Of 16 timed problems .* clearly fastest on jax compiled in \d+", fastest)
+    assert re.search(r"autodiff takes 1\.[5-9]\d times as long", gain)
+    assert failed.startswith("1 of ")
+    assert "operation_3 ∂f/∂x" in failed
+    assert "cupy/cuda was not here" in failed
+
+
+def test_speed_up_is_autodiff_over_analytic_with_its_interval(folder: Path) -> None:
+    pairs = Figures.of(store.load_run(folder)).speed_ups
+    assert len(pairs) == 4 * 4 * 4
+    assert all(pair["low"] <= pair["ratio"] <= pair["high"] for pair in pairs)
+    assert 1.3 < sorted(pair["ratio"] for pair in pairs)[len(pairs) // 2] < 2.2
+
+
+def test_without_samples_the_speed_up_is_of_the_medians(tmp_path: Path) -> None:
+    folder = made_up(tmp_path / "run")
+    with_samples = Figures.of(store.load_run(folder)).speed_ups
+    (folder / store.SAMPLES).unlink()
+    without = Figures.of(store.load_run(folder)).speed_ups
+    assert [pair["sizes"] for pair in without] == [pair["sizes"] for pair in with_samples]
+    assert [pair["ratio"] for pair in without] == pytest.approx([p["ratio"] for p in with_samples], rel=0.05)
+    assert all(pair["low"] < pair["ratio"] < pair["high"] for pair in without)
+
+
+def test_compiling_pays_when_its_price_is_saved(folder: Path) -> None:
+    for row in Figures.of(store.load_run(folder)).break_even:
+        if row["calls"]:
+            price, saved = row["compiled_first_s"] - row["eager_first_s"], row["eager_s"] - row["compiled_s"]
+            assert (row["calls"] - 1) * saved < price <= row["calls"] * saved * (1 + 1e-9)
+        elif row["calls"] is None:
+            assert row["compiled_s"] >= row["eager_s"]
+
+
+def test_text_is_in_one_line_and_what_would_turn_it_is_seen() -> None:
+    assert visible("a\n\tb\u202ec\u200fd") == "a b⟨U+202E⟩c⟨U+200F⟩d"
+    assert visible("∂f/∂x̄ μ 数") == "∂f/∂x̄ μ 数"
+    assert visible("half \ud800") == "half ⟨U+D800⟩"
+
+
+# The page
+
+
+def test_the_page_asks_for_nothing_from_anywhere(page: str) -> None:
+    assert not re.findall(r"""\s(?:src|srcset|data|action|poster|background)\s*=""", without_scripts(page))
+    assert all(link.startswith("#") for link in re.findall(r'href="([^"]*)"', without_scripts(page)))
+    assert not re.findall(r"url\(|@import|<link|<iframe|<object|<embed|<base", without_scripts(page))
+    assert "://" not in without_scripts(page)
+    assert "default-src 'none'" in page
+
+
+def test_the_page_runs_its_own_two_scripts_and_names_them_in_its_policy(page: str) -> None:
+    from multigrad.bench.report.html import _hash
+
+    scripts = re.findall(r"<script>(.*?)</script>", page, flags=re.DOTALL)
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert len(scripts) == 2
+    assert all(f"'{_hash(script)}'" in policy.replace("&#39;", "'") for script in scripts)
+    assert "unsafe-eval" not in policy
+    assert "script-src 'unsafe-inline'" not in policy
+
+
+def test_the_sections_stand_in_their_order(page: str) -> None:
+    names = re.findall(r'<section id="([\w-]+)"', page)
+    assert names == [
+        "answer", "matrix", "speed-up", "time", "calls", "memory", "roofline", "accuracy", "noise", "environment",
+        "again",
+    ]  # fmt: skip
+    assert "multigrad run --quick" in part(page, "again")
+    assert "git checkout 0123456789abcdef" in part(page, "again")
+
+
+def test_failures_stand_first_with_their_diagnosis(page: str) -> None:
+    matrix = part(page, "matrix")
+    assert matrix.index("a factor 2 is missing") < matrix.index('<table id="grid"')
+    rows = re.findall(r'<tr data-verdict="(\w+)"><th scope="row"><bdi>(\w+)', matrix)
+    assert rows[0] == ("FAIL", "operation_3")
+    assert {verdict for verdict, _ in rows[2:]} == {"PASS"}
+    assert "no CUDA device" in matrix
+
+
+def test_a_flagged_cell_is_marked(folder: Path, page: str) -> None:
+    summary = store.load_run(folder).summary
+    flagged = int(((summary["flags"] != "") & summary["median_s"].notna()).sum())
+    rows = re.findall(r'<tr data-cell="\d+">.*?</tr>', part(page, "time"), flags=re.DOTALL)
+    assert 0 < flagged < len(rows)
+    assert sum('class="flagged"' in row for row in rows) == flagged
+
+
+def test_malicious_text_stays_text(tmp_path: Path) -> None:
+    folder = made_up(tmp_path / "run", names={0: EVIL, 3: COMMENT}, reason=REASON)
+    info = store.read_info(folder)
+    info["command"] = f"multigrad run '{EVIL}'"
+    info["host"]["cpu"] = f"{EVIL}\u202e"
+    (folder / store.RUN).write_text(json.dumps(info), encoding="utf-8")
+    text = html(store.load_run(folder))
+    plain = without_scripts(text)
+    assert "<script>alert" not in text
+    assert "<img" not in plain
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in plain
+    assert not set(text) & set("\u202e\u2066\u200f"), "no sign that turns the letters is left"
+    assert text.count("<script") == text.count("</script>") == 3
+    # The same names are whole in the data.
+    assert EVIL in {c["operation"] for c in data_of(text)["cells"]}
+    assert visible(COMMENT) in {c["operation"] for c in data_of(text)["cells"]}
+    said = markdown(store.load_run(folder))
+    # An indented line is code, which Markdown shows as it is.
+    assert not [line for line in said.splitlines() if "<script" in line and not line.startswith("    ")]
+    assert "\u202e" not in said
+
+
+@pytest.mark.parametrize(
+    ("missing", "section", "words"),
+    [
+        ("matrix", "matrix", "This run has no correctness matrix"),
+        ("matrix", "accuracy", "no cell that was both judged in ulp and timed"),
+        ("summary", "answer", "Nothing was timed"),
+        ("summary", "time", "Nothing was timed in this run."),
+        ("summary", "speed-up", "No cell was timed both hand-derived and by autodiff"),
+        ("summary", "roofline", "none has a place under a roof"),
+        ("samples", "noise", "This run keeps no samples"),
+        ("memory", "memory", "leaves memory out"),
+        ("noise floor", "noise", "the noise floor of this run is not known"),
+        ("command", "again", "does not say which command"),
+        ("environment", "environment", "not recorded"),
+    ],
+)
+def test_what_is_missing_is_said(tmp_path: Path, missing: str, section: str, words: str) -> None:
+    folder = made_up(tmp_path / "run", operations=2, sizes=2, memory=missing != "memory")
+    files = {"matrix": [store.MATRIX], "summary": [store.SUMMARY, store.SAMPLES], "samples": [store.SAMPLES]}
+    for name in files.get(missing, []):
+        (folder / name).unlink()
+    info = store.read_info(folder)
+    gone = {
+        "noise floor": ["noise_floor"],
+        "command": ["command"],
+        "environment": ["host", "workers", "git", "versions"],
+    }
+    info = {k: v for k, v in info.items() if k not in gone.get(missing, [])}
+    (folder / store.RUN).write_text(json.dumps(info), encoding="utf-8")
+    text = part(html(store.load_run(folder)), section)
+    assert words in text
+    if missing in ("summary", "memory", "samples") and section != "answer":
+        assert '<div class="plot"' not in text, "there is no empty chart"
+
+
+def test_every_chart_has_a_title_words_and_words_for_its_absence(folder: Path) -> None:
+    for chart in charts.charts(Figures.of(store.load_run(folder))):
+        assert chart.rows
+        assert chart.title
+        assert len(chart.description) > 80
+        assert chart.absent.endswith(".")
+
+
+def test_a_thousand_cells_and_a_hundred_thousand_samples_are_under_ten_megabytes(tmp_path: Path) -> None:
+    folder = made_up(tmp_path / "run", operations=28, sizes=4, rounds=5, blocks=20)
+    run = store.load_run(folder)
+    assert run.summary["median_s"].notna().sum() >= 1000
+    assert len(run.samples) >= 100_000
+    assert len(html(run).encode()) < 10_000_000
+
+
+# The files and the commands
+
+
+def test_the_command_writes_both_reports_and_the_pictures(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "pictures"
+    monkeypatch.setattr(sys, "argv", ["multigrad", "report", str(folder), "--svg", str(place), "--png", str(place)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert str(folder / "report.md") in said
+    assert str(folder / "report.html") in said
+    names = {path.name for path in place.iterdir()}
+    assert {"speed-up.svg", "speed-up.png", "time-operation-0.svg", "noise.png"} <= names
+    assert (place / "speed-up.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_the_libraries_markdown_is_written_and_the_install_line_is_said(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(folder, tmp_path / "run", ignore=shutil.ignore_patterns("report.*"))
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "vl_convert" else find(name, *a))
+    said = write_reports(copy)
+    assert 'need vl_convert, not installed; pip install "multigrad[report]"' in said[-1]
+    assert (copy / "report.md").exists()
+    assert not (copy / "report.html").exists()
+    with pytest.raises(Exception, match=r"multigrad\[report\]"):
+        write_reports(copy, svg=tmp_path)
+
+
+def test_the_command_of_a_run_can_be_given_to_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["run", "my file.py::f", "--quick"]
+    monkeypatch.setattr(sys, "argv", ["/somewhere/multigrad", *arguments])
+    assert shlex.split(machine.command()) == ["multigrad", *arguments]
+    monkeypatch.setattr(sys, "argv", ["/somewhere/bench/cli.py", *arguments])
+    assert shlex.split(machine.command()) == ["python", "-m", "multigrad.bench.cli", *arguments]
+
+
+def test_markdown_begins_with_the_answer(folder: Path) -> None:
+    text = markdown(store.load_run(folder))
+    assert text.index("timed problems") < text.index("| machine | Imaginary |")
+
+
+def test_a_picture_knows_its_data(folder: Path) -> None:
+    figures = Figures.of(store.load_run(folder))
+    one, again = (next(charts.pictures(figures)) for _ in range(2))
+    assert one.digest == again.digest
+    assert one.svg().startswith(f"<!-- multigrad report: {one.digest} -->\n<svg")
+    other = charts.Picture(one.name, {**one.specification, "width": 1})
+    assert other.digest != one.digest
+
+
+# In a browser
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip(WITHOUT_BROWSER)
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install playwright)")
+    with sync_api.sync_playwright() as playwright:
+        # No name is found anywhere: networking is off.
+        opened = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--host-resolver-rules=MAP * ~NOTFOUND", "--disable-gpu", "--no-sandbox"]
+        )
+        yield opened
+        opened.close()
+
+
+class Opened:
+    """A page that is open, and what it asked for and complained about."""
+
+    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
+        self.context = browser.new_context(offline=True, **{"viewport": {"width": 1280, "height": 900}, **options})
+        self.page = self.context.new_page()
+        self.requests: list[str] = []
+        self.errors: list[str] = []
+        self.dialogs: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", lambda said: said.type == "error" and self.errors.append(said.text))
+        self.page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
+        self.page.goto(path.as_uri())
+        self.page.evaluate("multigradDrawAll()")
+
+
+@pytest.fixture
+def opened(browser: Any, folder: Path, page: str) -> Iterator[Opened]:
+    (folder / "report.html").write_text(page, encoding="utf-8")
+    one = Opened(browser, folder / "report.html")
+    yield one
+    one.context.close()
+
+
+def test_every_chart_is_drawn_offline_without_a_complaint(opened: Opened, tmp_path: Path) -> None:
+    assert opened.page.locator(".plot svg").count() == 8
+    for marks in opened.page.locator(".plot svg").all():
+        assert marks.locator(".mark-symbol path, .mark-rule line").count() > 3
+    assert len(opened.requests) == 1
+    assert not opened.errors
+    assert len(opened.page.screenshot(path=tmp_path / "page.png", full_page=True)) > 50_000
+
+
+def test_the_summary_is_the_one_of_python_and_follows_what_is_chosen(opened: Opened, folder: Path) -> None:
+    figures = Figures.of(store.load_run(folder))
+
+    def shown() -> list[tuple[str, str]]:
+        rows = opened.page.locator("#standings tbody tr").all()
+        return [(row.locator("th").inner_text(), row.locator("td").first.inner_text()) for row in rows]
+
+    def wanted(cells: list[Any]) -> list[tuple[str, str]]:
+        return [(f"{s.where} {s.variant}", f"{s.mean:.2f}×") for s in standings(cells)]
+
+    assert shown() == wanted(figures.compared)
+    chip = opened.page.locator("#chips").get_by_role("button", name="jax", exact=True)
+    chip.click()
+    assert chip.get_attribute("aria-pressed") == "false"
+    assert shown() == wanted([c for c in figures.compared if c["backend"] != "jax"])
+    hidden = opened.page.locator("#table-cells tbody tr:visible")
+    assert not any("jax" in row.inner_text() for row in hidden.all()[:20])
+
+
+def test_a_selector_changes_the_chart(opened: Opened) -> None:
+    select = opened.page.locator("#chart-time select")
+    before = opened.page.locator("#chart-time .plot").inner_html()
+    select.select_option("operation_2")
+    opened.page.wait_for_function(
+        "before => document.querySelector('#chart-time .plot svg') && "
+        "document.querySelector('#chart-time .plot').innerHTML !== before",
+        arg=before,
+    )
+
+
+def test_a_table_sorts_by_its_figures_and_filters_by_words(opened: Opened) -> None:
+    table = opened.page.locator("#table-cells")
+    table.get_by_role("button", name="time [95 %]").click()
+    times = [
+        float(v) for v in table.locator("tbody td:nth-child(6)").evaluate_all("cells => cells.map(c => c.dataset.sort)")
+    ]
+    assert times == sorted(times)
+    assert table.locator("th[aria-sort=ascending]").count() == 1
+    table.get_by_role("button", name="time [95 %]").click()
+    assert table.locator("th[aria-sort=descending]").count() == 1
+    table.get_by_role("searchbox").fill("operation_1 torch")
+    rows = table.locator("tbody tr:visible")
+    assert 0 < rows.count() < len(times)
+    assert all("operation_1" in row.inner_text() and "torch" in row.inner_text() for row in rows.all())
+    assert "rows" in table.locator(".count").inner_text()
+
+
+def test_the_matrix_tells_ratio_ulp_and_reason_to_mouse_and_keyboard(opened: Opened) -> None:
+    tip = opened.page.locator("#tip")
+    wrong = opened.page.locator("#grid td.FAIL").first
+    wrong.hover()
+    assert "a factor 2 is missing" in tip.inner_text()
+    assert "ulp" in tip.inner_text()
+    opened.page.locator("#grid td[tabindex='0']").focus()
+    first = tip.inner_text()
+    opened.page.keyboard.press("ArrowDown")
+    opened.page.keyboard.press("ArrowRight")
+    assert tip.is_visible()
+    assert tip.inner_text() != first
+    assert opened.page.locator("#grid td[tabindex='0']").count() == 1
+    opened.page.keyboard.press("Escape")
+    assert tip.is_hidden()
+
+
+def test_light_and_dark_follow_the_system_until_the_switch_is_used(browser: Any, folder: Path, page: str) -> None:
+    (folder / "report.html").write_text(page, encoding="utf-8")
+    one = Opened(browser, folder / "report.html", color_scheme="dark")
+    paper = "getComputedStyle(document.body).backgroundColor"
+    dark = one.page.evaluate(paper)
+    switch = one.page.get_by_role("button", name="dark", exact=True)
+    assert switch.get_attribute("aria-pressed") == "true"
+    switch.click()
+    assert one.page.evaluate(paper) == "rgb(255, 255, 255)" != dark
+    assert switch.get_attribute("aria-pressed") == "false"
+    one.context.close()
+
+
+def test_the_page_fits_a_phone(browser: Any, folder: Path, page: str) -> None:
+    (folder / "report.html").write_text(page, encoding="utf-8")
+    one = Opened(browser, folder / "report.html", viewport={"width": 390, "height": 844})
+    assert one.page.evaluate("document.documentElement.scrollWidth") == 390
+    widest = one.page.locator(".plot").evaluate_all(
+        "plots => Math.max(...plots.map(p => p.scrollWidth - p.clientWidth))"
+    )
+    assert widest <= 0
+    one.context.close()
+
+
+def test_malicious_names_do_nothing_in_a_browser(browser: Any, tmp_path: Path) -> None:
+    folder = made_up(tmp_path / "run", names={0: EVIL, 1: "<img src=x onerror=alert(3)>", 3: COMMENT}, reason=REASON)
+    (folder / "report.html").write_text(html(store.load_run(folder)), encoding="utf-8")
+    one = Opened(browser, folder / "report.html")
+    one.page.locator("#grid td.FAIL").first.hover()
+    assert "line one line two <script>" in one.page.locator("#tip").inner_text()
+    one.page.locator("#chart-speed_up .mark-symbol path").first.hover()
+    one.page.wait_for_selector("#vg-tooltip-element.visible")
+    assert one.page.locator("#vg-tooltip-element img, #vg-tooltip-element script").count() == 0
+    assert one.page.locator("img").count() == 0
+    assert one.page.locator(".plot svg").count() == 8
+    assert not one.dialogs
+    assert not one.errors
+    assert len(one.requests) == 1
+    one.context.close()
+
+
+def test_a_page_of_a_run_without_timings_opens_without_a_complaint(browser: Any, tmp_path: Path) -> None:
+    folder = made_up(tmp_path / "run", operations=2, sizes=2)
+    (folder / store.SUMMARY).unlink()
+    (folder / store.SAMPLES).unlink()
+    (folder / "report.html").write_text(html(store.load_run(folder)), encoding="utf-8")
+    one = Opened(browser, folder / "report.html")
+    assert not one.errors
+    assert one.page.locator(".plot").count() == 0
+    one.context.close()
