@@ -85,14 +85,16 @@ def handed_over(op: Operation, parameters: Mapping[str, Any]) -> Callable[..., A
 
     @torch.compiler.disable(reason=UNCOMPILED)  # type: ignore[untyped-decorator]
     def uncompiled(*inputs: Array) -> Any:
-        warnings.warn(UNCOMPILED, stacklevel=2)
         return Recomputing.apply(call, op, *inputs)
 
     def handwritten(*inputs: Array) -> Any:
         # Function.apply asks the same question, in the same words.
         transformed = torch._C._are_functorch_transforms_active()
         if torch.compiler.is_compiling():
-            return uncompiled(*inputs) if transformed else Recomputing.apply(call, op, *inputs)
+            if transformed:
+                warn_of_uncompiled()
+                return uncompiled(*inputs)
+            return Recomputing.apply(call, op, *inputs)
         wanted_arrays(op, inputs, torch.Tensor, "torch.Tensor")
         if str(inputs[0].device) not in known:
             raise BadInput(f"{op.inputs[0]} is on {inputs[0].device}; wanted one of {', '.join(known)}")
@@ -100,6 +102,12 @@ def handed_over(op: Operation, parameters: Mapping[str, Any]) -> Callable[..., A
 
     handwritten.__name__, handwritten.__doc__ = op.name, op.doc
     return handwritten
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def warn_of_uncompiled() -> None:
+    """Warn: so marked, Dynamo runs it while it traces, where all else is only looked at."""
+    warnings.warn(UNCOMPILED, stacklevel=2)
 
 
 @functools.cache

@@ -38,7 +38,8 @@ def test_it_is_listed_once_it_is_installed(installed: Path, tmp_path: Path) -> N
 
 
 def test_it_is_checked_like_any_other(installed: Path, tmp_path: Path) -> None:
-    arguments = ["check", "relu_regression", "--backend", "plain-numpy", "--csv", "matrix.csv"]
+    arguments = ["check", "relu_regression", "--backend", "plain-numpy"]
+    arguments += ["--dtype", "float64,float32", "--csv", "matrix.csv"]
     done = multigrad(tmp_path, *arguments, found=installed)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = (tmp_path / "matrix.csv").read_text().splitlines()

@@ -61,7 +61,7 @@ def test_the_planted_pullback_is_used_in_every_way(name):
     assert len(rows) >= (10 if name != "numpy" else 2)
     wrong = [r for r in rows.values() if r["raised"] or not np.allclose(r["found"], PLANTED, rtol=1e-15, atol=0)]
     assert not wrong, wrong
-    assert not [r for way, r in rows.items() if r["warned"] and way not in LEFT_OUT], "a warning nobody needs"
+    assert not [r for way, r in rows.items() if any(DROPPED in w for w in r["warned"]) and way not in LEFT_OUT]
 
 
 @pytest.mark.parametrize("way", LEFT_OUT)
@@ -79,7 +79,7 @@ def test_torch_itself_still_drops_a_pullback_there():
     assert np.allclose(found, C * np.cos(X)), "mended upstream: `uncompiled` in handover_torch.py can go"
 
 
-@pytest.mark.parametrize(("name", "kind"), [("torch", "RuntimeError"), ("jax", "TypeError")])
+@pytest.mark.parametrize(("name", "kind"), [("torch", "NotImplementedError"), ("jax", "TypeError")])
 def test_forward_mode_says_that_there_is_none(name, kind):
     raised = ways(name)["forward mode"]["raised"]
     assert raised.startswith(kind)
