@@ -81,6 +81,15 @@ class Triangular:
         return self.solve(self.numpy.broadcast_to(self.numpy.eye(self.L.shape[-1], dtype=self.L.dtype), self.L.shape))
 
 
+def array_namespace(jax: Any, device: str) -> Any:
+    """Return jax.numpy with what recurrences, eliminations and scatters ask for; ``device`` is as JAX calls it."""
+    numpy = importlib.import_module("jax.numpy")
+    # What is traced knows no device (jax-ml/jax issue 26000), and to ask for it raises; None is the default device.
+    jax.core.Tracer.device = property(lambda tracer: None)
+    own = _scatters(numpy, device)
+    return namespace(numpy, scan=jax.lax.scan, eliminated=Eliminated, triangular=Triangular, **own)
+
+
 class JaxSession(Session):
     """JAX on one device."""
 
@@ -94,11 +103,7 @@ class JaxSession(Session):
         self.device = device
         self.on = jax.devices(device)[0]
         self.device_name = self.on.device_kind if device == "cuda" else cpu_name()
-        self.xp = namespace(
-            numpy, scan=jax.lax.scan, eliminated=Eliminated, triangular=Triangular, **_scatters(numpy, device)
-        )
-        # What is traced knows no device (jax-ml/jax issue 26000), and to ask for it raises; None is the default device.
-        jax.core.Tracer.device = property(lambda tracer: None)
+        self.xp = array_namespace(jax, device)
         self._mark = 0
 
     def to_device(self, array: np.ndarray, dtype: str | None = None) -> Any:
@@ -269,6 +274,12 @@ class JaxBackend(Backend):
             raise Unavailable(
                 f"jax {jax.__version__} finds no {device} device: {str(error).splitlines()[0]}"
             ) from error
+
+    def hand_over(self, operation: Operation, parameters: Mapping[str, Any]) -> Callable[..., Any]:
+        self.load()
+        from .handover_jax import handed_over
+
+        return handed_over(operation, parameters)
 
     def missing(self, device: str) -> str | None:
         reason = super().missing(device)

@@ -16,23 +16,28 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+def array_namespace(numpy: Any) -> Any:
+    """Return array-api-compat's namespace, with what :mod:`multigrad.scatter` and :mod:`multigrad.blocks` ask for."""
+    import array_api_compat.numpy as xp
+
+    return namespace(
+        xp,
+        scatter_add=functools.partial(scatter_add, numpy),
+        in_blocks=functools.partial(run_in_blocks, lambda block, shape: numpy.empty(shape, dtype=block.dtype)),
+    )
+
+
 class NumPySession(Session):
     """NumPy on the CPU."""
 
     dtypes = ("float64", "float32", "float16")
 
     def __init__(self, backend: Backend, numpy: Any) -> None:
-        import array_api_compat.numpy as xp
-
         self.backend = backend
         self.numpy = numpy
         self.device = "cpu"
         self.device_name = cpu_name()
-        self.xp = namespace(
-            xp,
-            scatter_add=functools.partial(scatter_add, numpy),
-            in_blocks=functools.partial(run_in_blocks, lambda block, shape: numpy.empty(shape, dtype=block.dtype)),
-        )
+        self.xp = array_namespace(numpy)
 
     def to_device(self, array: np.ndarray, dtype: str | None = None) -> Any:
         return self.numpy.array(array, dtype=dtype, order="C")
@@ -124,6 +129,15 @@ class NumPyBackend(Backend):
 
             threadpool_limits(threads)
         return NumPySession(self, numpy)
+
+    def hand_over(self, operation: Operation, parameters: Mapping[str, Any]) -> Callable[..., Any]:
+        if importlib.util.find_spec("autograd") is None:
+            raise Unavailable(
+                "autograd, which differentiates functions of NumPy, is not installed (pip install autograd)"
+            )
+        from .handover_autograd import handed_over
+
+        return handed_over(array_namespace(self.load()), operation, parameters)
 
 
 BACKEND = NumPyBackend()

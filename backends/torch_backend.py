@@ -94,10 +94,11 @@ def array_namespace(torch: Any, device: str) -> Any:
 def in_blocks(torch: Any, function: Callable[..., Any], arrays: Sequence[Array], **how: Any) -> Any:
     """Return what :func:`multigrad.blocks.in_blocks` asks for; the whole at once where the steps are followed.
 
-    A compiler makes one pass of them by itself, and autograd would record every block.
+    A compiler makes one pass of them by itself, autograd would record every block, and what torch.func maps over a
+    batch cannot be written into an array without one.
     """
     recorded = torch.is_grad_enabled() and any(a.requires_grad for a in arrays)
-    if torch.compiler.is_compiling() or recorded:
+    if torch.compiler.is_compiling() or recorded or torch._C._are_functorch_transforms_active():
         return function(*arrays)
     threads = torch.get_num_threads()
     return run_in_blocks(lambda block, shape: block.new_empty(shape), function, arrays, threads=threads, **how)
@@ -389,6 +390,12 @@ class TorchBackend(Backend):
             torch.set_num_threads(threads)
         set_precision(torch, precision)
         return TorchSession(self, torch, device)
+
+    def hand_over(self, operation: Operation, parameters: Mapping[str, Any]) -> Callable[..., Any]:
+        self.load()
+        from .handover_torch import handed_over
+
+        return handed_over(operation, parameters)
 
     def missing(self, device: str) -> str | None:
         reason = super().missing(device)

@@ -19,6 +19,7 @@ from .operation import BadInput, Operation, load_operations, operation, operatio
 
 if TYPE_CHECKING:
     from .backend import Backend, Gap, Session, Unavailable
+    from .handover import to_autograd, to_jax, to_torch
     from .matrix import GradientError, assert_gradients, check
 
 __version__ = "0.1.0"
@@ -36,6 +37,9 @@ __all__ = [
     "load_operations",
     "operation",
     "operations",
+    "to_autograd",
+    "to_jax",
+    "to_torch",
 ]
 
 _LATER = {
@@ -46,6 +50,9 @@ _LATER = {
     "GradientError": "matrix",
     "assert_gradients": "matrix",
     "check": "matrix",
+    "to_autograd": "handover",
+    "to_jax": "handover",
+    "to_torch": "handover",
 }
 
 

@@ -215,6 +215,20 @@ class Backend(ABC):
             Unavailable: the framework or the device is not here; the message says what to do.
         """
 
+    def hand_over(self, operation: Operation, parameters: Mapping[str, Any]) -> Callable[..., Any]:
+        """Return ``f(*inputs)`` of the framework's own arrays, which its autodiff differentiates by the pullback.
+
+        No session is opened and nothing is set: device, threads and precision are the caller's affair.
+
+        Args:
+            operation: what is handed over.
+            parameters: values of its parameters; those left out have their defaults.
+
+        Raises:
+            Unavailable: the framework is not here, or has no autodiff that takes a pullback.
+        """
+        raise Unavailable(f"{self.name} has no autodiff that takes a pullback")
+
     def environment(
         self, device: str, threads: int | None, precision: Precision, *, caches: bool = True
     ) -> dict[str, str]:

@@ -152,7 +152,7 @@ def test_no_backend_file_shadows_its_framework() -> None:
     assert len({n for n in names if n.endswith("_backend")}) >= len(
         [b for b in backends().values() if b.module != "multigrad"]
     )
-    assert all(name.endswith("_backend") or name.startswith("native_") for name in names)
+    assert all(name.endswith("_backend") or name.startswith(("native_", "handover_")) for name in names)
 
 
 def test_every_folder_with_sources_is_a_listed_package() -> None:

@@ -104,3 +104,17 @@ def test_a_check_runs_from_the_wheel_in_an_empty_folder(installed: Path, tmp_pat
 def test_the_main_job_runs_from_the_wheel_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     run([sys.executable, "-m", "multigrad.bench.cli", "run", "--quick"], tmp_path, installed)
     assert list(tmp_path.glob("results/*/*/matrix.csv"))
+
+
+def test_pytest_finds_the_plugin_of_the_wheel(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text("def test_it(backend): assert backend.name == 'numpy'\n")
+    command = [sys.executable, "-m", "pytest", "-q", "--multigrad-backends", "numpy"]
+    assert "1 passed" in run(command, tmp_path, installed)
+    left_out = subprocess.run(
+        [*command[:4], "-p", "no:multigrad"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+    )
+    assert "fixture 'backend' not found" in left_out.stdout
