@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..backend import Backend
+    from multigrad.backend import Backend
 
 OPTION = "--multigrad-backends"
 
@@ -59,8 +59,8 @@ def assert_gradients(request: pytest.FixtureRequest) -> Callable[..., pd.DataFra
 
     def assert_gradients(ops: Any, **options: Any) -> pd.DataFrame:
         __tracebackhide__ = True
-        from .. import matrix
-        from ..backend import Backend, backend
+        from multigrad import matrix
+        from multigrad.backend import Backend, backend
 
         asked = options.pop("backend", None)
         if asked is None:
@@ -88,8 +88,8 @@ def _is_ours(metafunc: pytest.Metafunc) -> bool:
 
 
 def _chosen(config: pytest.Config) -> list[Backend]:
-    from ..backend import backend, backends
-    from ..operation import BadInput
+    from multigrad.backend import backend, backends
+    from multigrad.operation import BadInput
 
     names = config.getoption(OPTION)
     try:

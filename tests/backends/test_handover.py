@@ -119,6 +119,7 @@ def test_that_checker_sees_a_planted_pullback(name):
 @pytest.mark.parametrize("names", SETS)
 def test_second_derivatives_are_those_of_the_pullback(name, names):
     rows = work("checked", name, operations=names, order=2)
+    assert [r["operation"] for r in rows] == list(names)
     assert not [r for r in rows if r["problem"]]
 
 
