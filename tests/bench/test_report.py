@@ -313,6 +313,16 @@ def test_a_picture_knows_its_data(folder: Path) -> None:
     assert other.digest != one.digest
 
 
+def test_a_picture_of_dots_has_its_letters() -> None:
+    def drawn(title: str) -> bytes:
+        axis = {"field": "x", "type": "quantitative", "title": title}
+        rows = {"values": [{"x": 1}]}
+        config = {"font": charts.FONT}
+        return charts.Picture("a", {"data": rows, "mark": "point", "encoding": {"x": axis}, "config": config}).png()
+
+    assert drawn("iiiiii") != drawn("WWWWWW")
+
+
 # In a browser
 
 
