@@ -472,19 +472,22 @@ class Picture:
 
     def svg(self) -> str:
         """Return it as SVG, readable on a light and on a dark page; the first line has the digest."""
-        import vl_convert
-
-        drawn: str = vl_convert.vegalite_to_svg(dict(self.specification))
-        drawn = drawn.replace(f'font-family="{FONT}"', f'font-family="{FONTS}"')
-        return f"<!-- multigrad report: {self.digest} -->\n{drawn}\n"
+        return f"<!-- multigrad report: {self.digest} -->\n{_drawn(self.specification)}\n"
 
     def png(self) -> bytes:
         """Return it as PNG, on white, at twice the size."""
         import vl_convert
 
-        on_white = {**self.specification, "background": "white"}
-        drawn: bytes = vl_convert.vegalite_to_png(on_white, scale=2)
+        drawn: bytes = vl_convert.svg_to_png(_drawn({**self.specification, "background": "white"}), scale=2)
         return drawn
+
+
+def _drawn(specification: Mapping[str, Any]) -> str:
+    """Return an SVG whose letters have fonts to fall back to; without, a PNG would have none of them."""
+    import vl_convert
+
+    drawn: str = vl_convert.vegalite_to_svg(dict(specification))
+    return drawn.replace(f'font-family="{FONT}"', f'font-family="{FONTS}"')
 
 
 def pictures(figures: Figures, wanted: Collection[str] = ()) -> Iterator[Picture]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -380,8 +381,7 @@ class Figures:
         asked = len({tuple(cell[name] for name in QUESTION) for cell in ours})
         ranked = [s for s in standings(ours) if s.questions]
         if not ranked:
-            only = ", ".join(dict.fromkeys(cell["where"] for cell in ours))
-            return f"No two places have a time that is free of flags for the same problem ({only}): nothing is fastest."
+            return self._why_nothing_is_fastest(ours)
         winners = sorted((s for s in ranked if s.wins), key=lambda s: -s.wins)
         said = ", ".join(f"{s.where} in {s.wins}" for s in winners) or "none in any"
         best = ranked[0]
@@ -391,6 +391,15 @@ class Figures:
             f"fastest on {said}, and {asked - clear} have no clear winner; over all of them {best.where} is nearest "
             f"to the best, at {best.mean:.2f} times its time (geometric mean of {best.questions})."
         )
+
+    def _why_nothing_is_fastest(self, ours: Sequence[Row]) -> str:
+        places = dict.fromkeys(cell["where"] for cell in ours)
+        if len(places) == 1:
+            return f"Only {next(iter(places))} was timed: there is nothing to compare it with."
+        flags = Counter(flag for cell in ours for flag in cell["flags"].split())
+        most = ", ".join(flag for flag, _ in flags.most_common(2))
+        often = f" (most often {most}; multigrad doctor says what disturbs a machine)" if most else ""
+        return f"No two places have a time that is free of flags for the same problem{often}: nothing is fastest."
 
     def _gain(self) -> str:
         pairs = self.speed_ups

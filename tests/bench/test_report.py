@@ -10,6 +10,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,17 @@ def test_the_answer_is_made_from_the_data(folder: Path) -> None:
     assert failed.startswith("1 of ")
     assert "operation_3 ∂f/∂x" in failed
     assert "cupy/cuda was not here" in failed
+
+
+def test_where_every_time_is_flagged_nothing_is_fastest_and_the_flags_are_named(folder: Path) -> None:
+    run = store.load_run(folder)
+    flagged = replace(run, summary=run.summary.assign(flags="preempted"))
+    fastest, gain, _ = Figures.of(flagged).answer
+    assert "(most often preempted; multigrad doctor says" in fastest
+    assert "nothing is fastest" in fastest
+    assert gain.startswith("All 64 comparisons with autodiff are flagged")
+    alone = replace(run, summary=run.summary[run.summary["backend"] == "numpy"])
+    assert Figures.of(alone).answer[0] == "Only numpy eager was timed: there is nothing to compare it with."
 
 
 def test_speed_up_is_autodiff_over_analytic_with_its_interval(folder: Path) -> None:
@@ -299,6 +311,16 @@ def test_a_picture_knows_its_data(folder: Path) -> None:
     assert one.svg().startswith(f"<!-- multigrad report: {one.digest} -->\n<svg")
     other = charts.Picture(one.name, {**one.specification, "width": 1})
     assert other.digest != one.digest
+
+
+def test_a_picture_of_dots_has_its_letters() -> None:
+    def drawn(title: str) -> bytes:
+        axis = {"field": "x", "type": "quantitative", "title": title}
+        rows = {"values": [{"x": 1}]}
+        config = {"font": charts.FONT}
+        return charts.Picture("a", {"data": rows, "mark": "point", "encoding": {"x": axis}, "config": config}).png()
+
+    assert drawn("iiiiii") != drawn("WWWWWW")
 
 
 # In a browser
