@@ -47,9 +47,9 @@ def kept(pullback: Callable[..., Any], values: tuple[jax.Array, ...]) -> Any:
 
     What a closure holds cannot leave the trace it was made in.
     """
-    cotangents = [jax.ShapeDtypeStruct(v.shape, v.dtype) for v in values]
+    cotangents = [jax.ShapeDtypeStruct(v.shape, v.dtype) for v in values]  # type: ignore[no-untyped-call]
     closed = jax.make_jaxpr(lambda *bars: several(pullback(*bars)))(*cotangents)
-    return jax.tree_util.Partial(functools.partial(jax.core.eval_jaxpr, closed.jaxpr), closed.consts)
+    return jax.tree_util.Partial(functools.partial(jax.core.eval_jaxpr, closed.jaxpr), closed.consts)  # type: ignore[no-untyped-call]
 
 
 @functools.cache

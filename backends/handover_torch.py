@@ -83,9 +83,9 @@ def handed_over(op: Operation, parameters: Mapping[str, Any]) -> Callable[..., A
     def call(*inputs: Array) -> Any:
         return op(known[str(inputs[0].device)], *inputs, **parameters)
 
-    @torch.compiler.disable(reason=UNCOMPILED)  # type: ignore[untyped-decorator]
+    @torch.compiler.disable(reason=UNCOMPILED)  # type: ignore[no-untyped-call,untyped-decorator]
     def uncompiled(*inputs: Array) -> Any:
-        return Recomputing.apply(call, op, *inputs)
+        return Recomputing.apply(call, op, *inputs)  # type: ignore[no-untyped-call]
 
     def handwritten(*inputs: Array) -> Any:
         # Function.apply asks the same question, in the same words.
@@ -94,11 +94,11 @@ def handed_over(op: Operation, parameters: Mapping[str, Any]) -> Callable[..., A
             if transformed:
                 warn_of_uncompiled()
                 return uncompiled(*inputs)
-            return Recomputing.apply(call, op, *inputs)
+            return Recomputing.apply(call, op, *inputs)  # type: ignore[no-untyped-call]
         wanted_arrays(op, inputs, torch.Tensor, "torch.Tensor")
         if str(inputs[0].device) not in known:
             raise BadInput(f"{op.inputs[0]} is on {inputs[0].device}; wanted one of {', '.join(known)}")
-        return (Recomputing if transformed else Keeping).apply(call, op, *inputs)
+        return (Recomputing if transformed else Keeping).apply(call, op, *inputs)  # type: ignore[no-untyped-call]
 
     handwritten.__name__, handwritten.__doc__ = op.name, op.doc
     return handwritten

@@ -296,7 +296,9 @@ def torch_edges(arguments):
         gc.collect()
         gc.disable()
         leaf = x.clone().requires_grad_()
-        value = to_torch("softmax")(leaf[None, :])
+        softmax = to_torch("softmax")
+        abandoned = weakref.ref(softmax(leaf[None, :]))
+        value = softmax(leaf[None, :])
         seen = weakref.ref(value)
         loss = value.sum()
         kept = [t for t in value.grad_fn.saved_tensors if hasattr(t, "pullback")]
@@ -307,7 +309,7 @@ def torch_edges(arguments):
         gone = pullback() is None
         del value, loss
         gc.enable()
-        return [alive, gone, seen() is None]
+        return [alive, gone, seen() is None, abandoned() is None]
 
     def no_array():
         return f(X)

@@ -127,7 +127,7 @@ EDGES = {
     "gradient_of_views": [0.0, 0.0],
     "only_one_wanted": [True, True, True],
     "expanded_cotangent": [7.0] * 4,
-    "freed": [True, True, True],
+    "freed": [True, True, True, True],
     "settings": True,
 }
 RAISED = {
