@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from multigrad.bench import statistics
@@ -178,3 +181,25 @@ def test_a_block_is_lost_that_others_kept_waiting_or_else_one_that_lost_its_proc
     waited = np.array([0.2, 0.05, nobody_says, nobody_says, nobody_says])
     cpu, switches = np.array([1.0, 0.5, 0.8, 0.8, 1.0]), np.array([0, 3, 1, 0, 1])
     assert statistics.kept_waiting(np.ones(5), waited, cpu, switches).tolist() == [True, False, True, False, False]
+
+
+@pytest.mark.parametrize("rounds", [6, 8, 11, 15])
+def test_of_six_rounds_or_more_the_interval_is_what_the_signed_rank_test_leaves(rounds):
+    quotients = np.random.default_rng(rounds).normal(0.1, 0.05, rounds)
+    ones = dict.fromkeys(range(rounds), np.ones(1))
+    found = statistics.paired_ratio({r: np.exp(q) * np.ones(1) for r, q in enumerate(quotients)}, ones)
+    for end, outward in ((found.low, -1), (found.high, 1)):
+        inside, outside = (quotients - math.log(end) - outward * shift for shift in (-1e-9, 1e-9))
+        assert scipy.stats.wilcoxon(inside).pvalue > 0.05 >= scipy.stats.wilcoxon(outside).pvalue
+    assert found.low < found.estimate < found.high
+
+
+def test_a_wild_round_does_not_move_the_ratio_far():
+    quotients = [0.09, 0.1, 0.11, 0.1, 0.09, 0.1, 0.11, 0.1]
+    ones = dict.fromkeys(range(8), np.ones(1))
+    tame, wild = (
+        statistics.paired_ratio({r: np.exp(q) * np.ones(1) for r, q in enumerate([*quotients[:7], last])}, ones)
+        for last in (0.1, 5.0)
+    )
+    assert wild.estimate == pytest.approx(tame.estimate, rel=0.01)
+    assert wild.low == pytest.approx(tame.low, rel=0.02)
