@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 QUIET = ("dtype", "threads", "precision", "device")
 """Columns that are said once, above the table, where they are the same in every row."""
 
+MARK, MARKED = " !", "one of the times was not steady"
+
 
 def write_answer(path: Path, study: Study, run: Run) -> None:
     """Write the answer that a run gives to a study's question.
@@ -33,7 +35,8 @@ def markdown(study: Study, run: Run) -> str:
     """Return the question, the answer in a sentence, and its table."""
     frame, sentence = answer(study, run)
     said = {c: frame[c].iloc[0] for c in QUIET if c in frame and frame[c].nunique() == 1}
-    parts = [f"**{escape(study.question)}** {escape(sentence)}", _setting(run, said)]
+    asked = f"`multigrad bench --study {study.name}`"
+    parts = [f"**{escape(study.question)}** {escape(sentence)}", f"{asked}: {_setting(run, said)}"]
     parts.append(_table(frame.drop(columns=list(said))))
     if study.answer.get("kind") == "best":
         parts += _each_beside_its_own(study.answer, run)
@@ -45,14 +48,12 @@ def _setting(run: Run, said: Mapping[str, Any]) -> str:
     threads = f"{said['threads']} threads" if "threads" in said else ""
     facts = [host.get("cpu", ""), threads, *(str(v) for c, v in said.items() if c not in ("threads", "device"))]
     floor = "" if run.noise_floor is None else f"noise floor {100 * run.noise_floor:.1f} %"
-    command = run.info.get("command") or []
-    ran = " ".join(command) if isinstance(command, list) else command
-    return f"{escape(', '.join(fact for fact in (*facts, floor) if fact))}; `{ran}`"
+    rounds = f"{run.info['protocol']['rounds']} rounds" if "protocol" in run.info else ""
+    return escape(", ".join(fact for fact in (*facts, rounds, floor) if fact)) + f". {MARK.strip()}: {MARKED}."
 
 
 def _table(frame: pd.DataFrame) -> str:
-    columns = [column for column in frame.columns if not column.endswith(("_low", "_high"))]
-    shown = [column for column in columns if not (column.startswith("flags") and not frame[column].any())]
+    shown = [c for c in frame.columns if not (c.endswith(("_low", "_high")) or c.startswith("flags"))]
     rows = ([_cell(row, column) for column in shown] for row in frame.to_dict("records"))
     return table([_title(column) for column in shown], rows)
 
@@ -67,13 +68,14 @@ def _cell(row: Mapping[Any, Any], column: str) -> str:
         return seconds(value)
     if f"{column.removesuffix('_ratio')}_low" in row:
         stem = column.removesuffix("_ratio")
-        return ratio(value, row[f"{stem}_low"], row[f"{stem}_high"])
+        flags = row.get(f"flags_{stem}", row.get("flags", ""))
+        return ratio(value, row[f"{stem}_low"], row[f"{stem}_high"], flags)
     return figure(value) if isinstance(value, float) else str(value)
 
 
-def ratio(value: float, low: float, high: float) -> str:
-    """Write a quotient with its interval; a dash for none."""
-    return "–" if math.isnan(value) else f"{value:.2f} ({low:.2f} to {high:.2f})"
+def ratio(value: float, low: float, high: float, flags: str) -> str:
+    """Write a quotient with its interval and whether it is doubtful; a dash for none."""
+    return "–" if math.isnan(value) else f"{value:.2f} ({low:.2f} to {high:.2f}){MARK if flags else ''}"
 
 
 def _each_beside_its_own(wanted: Mapping[str, Any], run: Run) -> Iterator[str]:
@@ -90,7 +92,9 @@ def _each_beside_its_own(wanted: Mapping[str, Any], run: Run) -> Iterator[str]:
         for (name, sizes), group in frame.groupby(["operation", "sizes"], sort=False):
             found = {f"{r['backend']} {r['mode']}": r for r in group.to_dict("records")}
             cells = [
-                ratio(found[p]["ratio"], found[p]["ratio_low"], found[p]["ratio_high"]) if p in found else ""
+                ratio(found[p]["ratio"], found[p]["ratio_low"], found[p]["ratio_high"], found[p]["flags"])
+                if p in found
+                else ""
                 for p in places
             ]
             rows.append([name, sizes, *cells])
