@@ -11,6 +11,7 @@ import io
 import json
 import math
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -210,9 +211,29 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV, compressed if the name ends in ``.gz``, complete or not at all."""
     path = Path(path)
     with _aside(path) as temporary:
-        data = frame.to_csv(index=False, lineterminator="\n").encode()
+        data = _guarded(frame).to_csv(index=False, lineterminator="\n").encode(errors="backslashreplace")
         # No time and no name in the compressed file: the same table is the same bytes.
         temporary.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+
+
+_FORMULA, _GUARDED = re.compile(r"'*[=+\-@\t\r]"), re.compile(r"'+[=+\-@\t\r]")
+"""A text that a spreadsheet would take for a formula, apostrophes before it or not; and one that was guarded."""
+
+
+def _guarded(frame: pd.DataFrame) -> pd.DataFrame:
+    """Put an apostrophe before every text that a spreadsheet would take for a formula; :func:`read_rows` takes it away.
+
+    Source: OWASP, "CSV Injection".
+    """
+    import pandas as pd
+
+    def guard(value: Any) -> Any:
+        return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+
+    texts = [name for name, column in frame.items() if column.dtype.kind == "O"]
+    wanted = [name for name in texts if any(guard(value) is not value for value in frame[name].unique())]
+    changed = {str(name): pd.Series([*map(guard, frame[name])], frame.index, dtype=object) for name in wanted}
+    return frame.assign(**changed)
 
 
 def to_frame(rows: Sequence[Any], row_class: type) -> pd.DataFrame:
@@ -280,7 +301,7 @@ def read_rows(path: Path, row_class: type) -> pd.DataFrame:
 
 def _value(path: Path, row: int, column: str, text: str, kind: type, needed: bool) -> Any:
     if kind is str:
-        return text
+        return text[1:] if _GUARDED.match(text) else text
     if text in ("", "nan", "NaN"):
         if needed:
             raise BadInput(f"{path}: row {row}: column {column!r} is {text or 'empty'}; wanted a number")
@@ -482,7 +503,8 @@ def columns_markdown() -> str:
 _PREFACE = """
 Written by the tool, one folder for each machine and run: `results/<machine>/<run>/`. This page is generated from the
 row classes in the source. Numbers are in SI units, which stand in the column names. A number is empty where its row has
-no right result (see `verdict`), or where its column says so.
+no right result (see `verdict`), or where its column says so. A text that a spreadsheet would take for a formula, for it
+begins with `=`, `+`, `-` or `@`, has an apostrophe before it.
 
 `run.json` holds the schema version, the command, the seed, the state of the source, the host and its devices, versions,
 threads and precision as the libraries reported them, the environment variables that matter, the noise floor of the A/A

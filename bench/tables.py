@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +18,8 @@ from multigrad.matrix import sentence
 from multigrad.operation import operations
 from multigrad.truth import derivative_name
 from multigrad.verdict import FAIL, GAP, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
+
+from .plain import shown, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +38,24 @@ SYMBOLS = {
 
 HALF = ("bfloat16", "float16")
 
-_console = Console(highlight=False, soft_wrap=False)
+
+class Terminal(Console):
+    """A console where text is text: no markup, no emoji codes, nothing that moves the cursor or turns the letters."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, stderr=stderr)
+
+    def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render as rich does, and write out whatever a terminal would obey."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(_shown_lines(segment.text), segment.style)
+
+
+def _shown_lines(text: str) -> str:
+    return "\n".join(shown(line) for line in text.split("\n"))
+
+
+_console = Terminal()
 
 
 def say(text: str) -> None:
@@ -221,18 +241,18 @@ def _show_reasons(frame: pd.DataFrame) -> None:
         # One line for each place, the worst of its dtypes and regimes; the rest stands in the rows.
         row = rows.sort_values("ratio", ascending=False).iloc[0].to_dict()
         more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-        _console.print(Text(sentence(row) + more, SYMBOLS[FAIL][1]), soft_wrap=True)
+        _console.print(Text(visible(sentence(row)) + more, SYMBOLS[FAIL][1]), soft_wrap=True)
     for verdict in (INCONCLUSIVE, NOTE):
         worded = frame[frame["verdict"] == verdict]
         for row in worded.head(5).to_dict("records"):
-            _console.print(Text(sentence(row), SYMBOLS[verdict][1]), soft_wrap=True)
+            _console.print(Text(visible(sentence(row)), SYMBOLS[verdict][1]), soft_wrap=True)
         if len(worded) > 5:
             say(f"… and {len(worded) - 5} more {verdict} rows (--csv FILE has them all)")
     quiet = frame[frame["verdict"].isin([UNAVAILABLE, GAP])]
     for (name, device, word, reason), rows in quiet.groupby(["backend", "device", "verdict", "reason"], sort=False):
         which = ", ".join(dict.fromkeys(rows["operation"]))
         what = "" if rows["operation"].nunique() == frame["operation"].nunique() else f" ({which})"
-        _console.print(Text(f"{word} {name}/{device}: {reason}{what}", "dim"), soft_wrap=True)
+        _console.print(Text(visible(f"{word} {name}/{device}: {reason}{what}"), "dim"), soft_wrap=True)
 
 
 def figure(x: float) -> str:
@@ -306,7 +326,7 @@ def _show_untimed(frame: pd.DataFrame) -> None:
     for (name, device, verdict, reason), rows in known.groupby(["backend", "device", "verdict", "reason"], sort=False):
         which = ", ".join(dict.fromkeys(rows["operation"]))
         line = f"{verdict} {name}/{device}: {reason} ({which}; {len(rows)} cells)"
-        _console.print(Text(line, SYMBOLS[str(verdict)][1]), soft_wrap=True)
+        _console.print(Text(visible(line), SYMBOLS[str(verdict)][1]), soft_wrap=True)
 
 
 def _against_autodiff(row: Mapping[Any, Any], rows: pd.DataFrame) -> str:
@@ -339,7 +359,7 @@ def show_frame(title: str, frame: pd.DataFrame) -> None:
 def _shown(value: Any) -> str:
     if value is None:
         return ""
-    return figure(value) if isinstance(value, float) else str(value)
+    return figure(value) if isinstance(value, float) else visible(str(value))
 
 
 WORD_STYLES = {
