@@ -211,7 +211,11 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV, compressed if the name ends in ``.gz``, complete or not at all."""
     path = Path(path)
     with _aside(path) as temporary:
-        data = _guarded(frame).to_csv(index=False, lineterminator="\n").encode(errors="backslashreplace")
+        # The csv module of Python 3.11 leaves a lone carriage return without the quotes that its reader wants.
+        returns = any("\r" in text for texts in _texts(frame).values() for text in texts)
+        quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+        text = _guarded(frame).to_csv(index=False, lineterminator="\n", quoting=quoting)
+        data = text.encode(errors="backslashreplace")
         # No time and no name in the compressed file: the same table is the same bytes.
         temporary.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
 
@@ -230,10 +234,15 @@ def _guarded(frame: pd.DataFrame) -> pd.DataFrame:
     def guard(value: Any) -> Any:
         return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
-    texts = [name for name, column in frame.items() if column.dtype.kind == "O"]
-    wanted = [name for name in texts if any(guard(value) is not value for value in frame[name].unique())]
-    changed = {str(name): pd.Series([*map(guard, frame[name])], frame.index, dtype=object) for name in wanted}
+    wanted = [name for name, texts in _texts(frame).items() if any(map(_FORMULA.match, texts))]
+    changed = {name: pd.Series([*map(guard, frame[name])], frame.index, dtype=object) for name in wanted}
     return frame.assign(**changed)
+
+
+def _texts(frame: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the different texts of every column that may hold some."""
+    columns = {str(name): column.unique() for name, column in frame.items() if column.dtype.kind == "O"}
+    return {name: [value for value in values if isinstance(value, str)] for name, values in columns.items()}
 
 
 def to_frame(rows: Sequence[Any], row_class: type) -> pd.DataFrame:

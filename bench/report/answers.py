@@ -58,7 +58,7 @@ def _table(frame: pd.DataFrame) -> str:
 
 
 def _title(column: str) -> str:
-    return escape(column.removesuffix("_s").replace("_ratio", " ÷ ours").replace("_", " "))
+    return column.removesuffix("_s").replace("_ratio", " ÷ ours").replace("_", " ")
 
 
 def _cell(row: Mapping[Any, Any], column: str) -> str:
@@ -95,4 +95,4 @@ def _each_beside_its_own(wanted: Mapping[str, Any], run: Run) -> Iterator[str]:
             ]
             rows.append([name, sizes, *cells])
         yield f"Each backend by itself: {escape(other)} ÷ {escape(wanted['after'])}."
-        yield table(["operation", "sizes", *map(escape, places)], rows)
+        yield table(["operation", "sizes", *places], rows)

@@ -55,7 +55,7 @@ def junit(frame: pd.DataFrame) -> str:
 
 def _add_case(suite: ET.Element, key: Mapping[str, Any], rows: pd.DataFrame) -> None:
     place = f"{key['backend']}/{key['device']}"
-    name = " ".join(_text(key[column]) for column in CASE[2:] if key[column] != "*")
+    name = " ".join(_text(key[column]) for column in CASE[3:] if key[column] != "*") or "*"
     case = ET.SubElement(suite, "testcase", classname=f"{_text(key['operation'])}.{_text(place)}", name=name)
     verdict = worst(rows["verdict"])
     told = rows[(rows["verdict"] == verdict) & (verdict in TAGS)]

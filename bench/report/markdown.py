@@ -27,8 +27,8 @@ def markdown(run: Run | Figures) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a Markdown table; the cells are escaped."""
-    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    """Return a Markdown table; names of columns and cells are escaped."""
+    lines = ["| " + " | ".join(map(escape, columns)) + " |", "|" + " --- |" * len(columns)]
     lines += ["| " + " | ".join(escape(cell) for cell in row) + " |" for row in rows]
     return "\n".join(lines)
 
