@@ -114,7 +114,7 @@ def _table(
     title: str, columns: Iterable[str], right: Iterable[str] = (), *, wraps: Collection[str] = WRAPPING
 ) -> Table:
     # A title of the table's own would be folded to the table's width.
-    _console.print(Text(title, "bold"), soft_wrap=True)
+    _console.print(Text(shown(title), "bold"), soft_wrap=True)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     right = set(right)
     for column in columns:
@@ -151,6 +151,12 @@ def worst(verdicts: Iterable[str]) -> str:
     return next((v for v in SYMBOLS if v in present), UNAVAILABLE)
 
 
+def telling(rows: pd.DataFrame) -> dict[Any, Any]:
+    """Return the row to quote of several: what holds everywhere before what was asked on a kink, the worst first."""
+    asked = rows.assign(kink=rows["regime"] == "kink")
+    return rows.loc[asked.sort_values(["kink", "ratio"], ascending=[True, False], kind="stable").index[0]].to_dict()
+
+
 def show_matrix(frame: pd.DataFrame, *, verbose: bool = False) -> None:
     """Print the correctness matrix: a compact grid, then everything that is not a plain PASS, then the count."""
     _show_formulas(frame)
@@ -176,7 +182,7 @@ def _show_formulas(frame: pd.DataFrame) -> None:
         telling = rows[rows["verdict"] == verdict].sort_values("regime", key=lambda r: r == "kink", kind="stable")
         first = telling[telling["regime"] == telling["regime"].iloc[0]]
         outputs = " ".join(dict.fromkeys(derivative_name(o) for o in first["output"]))
-        table.add_row(str(name), Text(f"{symbol} {verdict}", style), outputs, Text(first["reason"].iloc[0]))
+        table.add_row(visible(str(name)), Text(f"{symbol} {verdict}", style), outputs, Text(first["reason"].iloc[0]))
     _console.print(table)
 
 
@@ -192,10 +198,10 @@ def _show_grid(frame: pd.DataFrame) -> None:
         full, low = of_operation[~half], of_operation[half]
         # Eight or eleven bits see less: their verdicts stand apart, so that they do not hide the others.
         for variant, rows in sorted(full.groupby("variant"), key=lambda g: g[0] != "analytic"):
-            label = Text(str(name)) if variant == "analytic" else Text(f"  {variant}", "dim")
+            label = Text(visible(str(name))) if variant == "analytic" else Text(f"  {variant}", "dim")
             table.add_row(label, *(_cell(rows[rows["column"] == column]) for column in columns))
         if len(low):
-            label = Text("  half precision", "dim") if len(full) else Text(f"{name} (half precision)")
+            label = Text("  half precision", "dim") if len(full) else Text(visible(f"{name} (half precision)"))
             table.add_row(label, *(_cell(low[low["column"] == column]) for column in columns))
     _console.print(table)
     legend = "  ".join(f"{symbol} {verdict}" for verdict, (symbol, _) in SYMBOLS.items())
@@ -206,7 +212,7 @@ def _show_grid(frame: pd.DataFrame) -> None:
 def _place(row: Mapping[Any, Any], between: str = " ") -> str:
     """Say where a row was computed; the CPU goes without saying."""
     device = "" if row["device"] == "cpu" else f"/{row['device']}"
-    return f"{row['backend']}{device}{between}{row['mode']}"
+    return f"{visible(row['backend'])}{device}{between}{row['mode']}"
 
 
 def _cell(rows: pd.DataFrame) -> Text:

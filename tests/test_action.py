@@ -78,5 +78,5 @@ def test_bash_can_read_every_script(script: str) -> None:
 def test_the_readme_shows_the_inputs_that_there_are() -> None:
     section = (ROOT / "README.md").read_text(encoding="utf-8").partition("### In CI\n")[2].partition("\n### ")[0]
     (block,) = re.findall(r"^```yaml\n(.*?)^```$", section, flags=re.DOTALL | re.MULTILINE)
-    (step,) = [step for step in yaml.safe_load(block) if "with" in step]
+    (step,) = [step for step in yaml.safe_load(block)["steps"] if "with" in step]
     assert set(step["with"]) <= set(ACTION["inputs"])

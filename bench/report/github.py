@@ -18,6 +18,7 @@ from multigrad.operation import BadInput, Operation
 from multigrad.verdict import FAIL, INCONCLUSIVE
 
 from ..plain import shown, visible
+from ..tables import telling
 from .markdown import matrix
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def annotations(frame: pd.DataFrame, ops: Iterable[Operation]) -> list[str]:
 
 def _first(rows: pd.DataFrame) -> str:
     more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-    return visible(sentence(rows.iloc[0].to_dict())) + more
+    return visible(sentence(telling(rows))) + more
 
 
 def source(op: Operation) -> dict[str, str | int]:

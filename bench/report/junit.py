@@ -12,7 +12,7 @@ from multigrad.verdict import FAIL, GAP, INCONCLUSIVE, UNAVAILABLE
 
 from ..plain import visible
 from ..store import write_text
-from ..tables import worst
+from ..tables import telling, worst
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +68,7 @@ def _add_case(suite: ET.Element, key: Mapping[str, Any], rows: pd.DataFrame) -> 
 
 
 def _say(case: ET.Element, tag: str, rows: pd.DataFrame) -> None:
-    first = rows.iloc[0]
+    first = telling(rows)
     more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
     message = _text(f"{first['verdict']}: {first['reason']}{more}")
     ET.SubElement(case, tag, type=_text(first["verdict"]), message=message).text = _sentences(rows)
