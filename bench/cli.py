@@ -178,7 +178,7 @@ def _tell_github(frame: pd.DataFrame, ops: list[str] | None, summary: Path, verb
     github.write_summary(frame, summary)
     with github.commands_stopped(sys.stdout):
         tables.show_matrix(frame, verbose=verbose)
-    for line in github.annotations(frame, load_operations(ops or ())):
+    for line in github.annotated(frame, load_operations(ops or ())):
         print(line)  # noqa: T201 - the runner reads the output
 
 

@@ -20,7 +20,7 @@ import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from multigrad.columns import doc
 from multigrad.operation import BadInput
@@ -213,7 +213,7 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
     with _aside(path) as temporary:
         # The csv module of Python 3.11 leaves a lone carriage return without the quotes that its reader wants.
         returns = any("\r" in text for texts in _texts(frame).values() for text in texts)
-        quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+        quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
         text = _guarded(frame).to_csv(index=False, lineterminator="\n", quoting=quoting)
         data = text.encode(errors="backslashreplace")
         # No time and no name in the compressed file: the same table is the same bytes.

@@ -154,7 +154,9 @@ def worst(verdicts: Iterable[str]) -> str:
 def telling(rows: pd.DataFrame) -> dict[Any, Any]:
     """Return the row to quote of several: what holds everywhere before what was asked on a kink, the worst first."""
     asked = rows.assign(kink=rows["regime"] == "kink")
-    return rows.loc[asked.sort_values(["kink", "ratio"], ascending=[True, False], kind="stable").index[0]].to_dict()
+    first: Any = asked.sort_values(["kink", "ratio"], ascending=[True, False], kind="stable").index[0]
+    row: dict[Any, Any] = rows.loc[first].to_dict()
+    return row
 
 
 def show_matrix(frame: pd.DataFrame, *, verbose: bool = False) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..compare import within
+from ..plain import escape
 from ..store import Run, write_text
 from ..study import Study, answer
 from ..tables import figure, seconds
-from .markdown import escape, table
+from .markdown import table
 
 if TYPE_CHECKING:
     import pandas as pd

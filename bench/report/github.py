@@ -70,7 +70,7 @@ def _cut(text: str, room: int) -> str:
     return kept[: kept.rfind(b"\n") + 1].decode() + end
 
 
-def annotations(frame: pd.DataFrame, ops: Iterable[Operation]) -> list[str]:
+def annotated(frame: pd.DataFrame, ops: Iterable[Operation]) -> list[str]:
     """Return a workflow command for each operation that is wrong, and for each that nothing could be said of.
 
     One command holds all the outputs of an operation, for GitHub shows ten errors and ten warnings of a step.

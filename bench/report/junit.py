@@ -50,7 +50,8 @@ def junit(frame: pd.DataFrame) -> str:
         _count(suite, suite.findall("testcase"))
     _count(root, root.findall("testsuite/testcase"))
     ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True).decode() + "\n"
+    data: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return data.decode() + "\n"
 
 
 def _add_case(suite: ET.Element, key: Mapping[str, Any], rows: pd.DataFrame) -> None:

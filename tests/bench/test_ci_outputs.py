@@ -125,7 +125,7 @@ def test_annotations_stand_at_the_operation_s_own_line(monkeypatch: pytest.Monke
     monkeypatch.setenv("GITHUB_WORKSPACE", str(ROOT))
     ops = load_operations([str(BROKEN / "factor_dropped.py")])
     rows = frame(row("FAIL", "lost", operation="factor_dropped"), row("INCONCLUSIVE", "wide", operation="elsewhere"))
-    error, warning = github.annotations(rows, ops)
+    error, warning = github.annotated(rows, ops)
     found = re.match(r"::error file=examples/broken/factor_dropped\.py,line=(\d+),title=([^:]*)::FAIL .*lost$", error)
     assert found is not None
     source = (BROKEN / "factor_dropped.py").read_text().splitlines()
@@ -140,7 +140,7 @@ def test_a_source_outside_of_the_workspace_is_not_named(tmp_path: Path, monkeypa
 
 
 def test_malicious_text_is_one_line_and_no_command_of_github() -> None:
-    lines = github.annotations(EVILS, [])
+    lines = github.annotated(EVILS, [])
     assert len(lines) == 2 * len(EVIL)
     for line in lines:
         assert line.splitlines() == [line]
