@@ -12,6 +12,7 @@ from typing import Any
 
 import junitparser
 import numpy as np
+import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 from multigrad.bench import cli, store, tables
@@ -106,6 +107,16 @@ def test_the_cases_of_junit_are_the_places_of_the_matrix() -> None:
     assert len(cases(junit(EVERY))) == len(EVERY[keys].drop_duplicates())
 
 
+def test_what_holds_everywhere_is_quoted_before_what_was_asked_on_a_kink() -> None:
+    rows = frame(
+        row("FAIL", "beside a kink", regime="kink", ratio=9.0), row("FAIL", "lost a 2"), row("FAIL", "worst", ratio=8.0)
+    )
+    (failure,) = cases(junit(rows))["f.numpy/cpu eager analytic float64"].result
+    assert failure.message == "FAIL: worst (and 2 more)"
+    (line,) = github.annotated(rows, [])
+    assert line.endswith(": worst (and 2 more)")
+
+
 def test_malicious_text_stays_text_in_junit() -> None:
     text = junit(EVILS)
     suites = junitparser.JUnitXml.fromstring(text.encode())
@@ -179,7 +190,7 @@ def test_malicious_text_stays_text_in_markdown() -> None:
     assert not re.findall(r"<(?!/?(?:h[1-6]|p|ul|li|table|thead|tbody|tr|th|td)\b)", page)
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in rows}) == 1
-    assert not re.search(r"@\w|#\d", text)
+    assert not re.search(r"@\w|#\d|[<>]", text)
 
 
 def test_a_text_that_is_shown_is_the_text_where_nothing_is_hidden() -> None:
@@ -214,12 +225,14 @@ def test_malicious_text_moves_no_cursor_in_the_terminal(
 ) -> None:
     tables.show_matrix(EVILS, verbose=True)
     tables.show_frame("\x1b[2Jtitle", EVILS)
+    tables.show_findings(pd.DataFrame([{"good": True, "what": ":smile: [b]", "found": EVIL[7], "advice": EVIL[8]}]))
     tables.say("\x1b[2J[bold]said[/bold]\nsecond line")
     said = capsys.readouterr().out
     assert not CONTROLS.search(said)
     assert "[bold]said[/bold]\nsecond line" in said
     assert "[bold red]markup[/bold red] :smile: [/]" in said
     assert "FAIL [bold red]markup" in said
+    assert ":smile: [b]" in said
     assert not [line for line in said.splitlines() if line.startswith("::error")]
 
 
