@@ -14,6 +14,8 @@ import typer
 
 from multigrad.operation import BadInput
 
+from .plain import visible
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -101,6 +103,10 @@ def check(
     precision: PrecisionOption = "strict",
     as_json: AsJson = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write the whole matrix to this file.")] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", help="Also write JUnit XML for a CI system.")] = None,
+    github: Annotated[
+        bool, typer.Option("--github", help="In GitHub Actions: write the step's summary and annotate the source.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every row, not only what is amiss.")] = False,
     certificate: Annotated[
         Path | None, typer.Option("--certificate", help="Prove the formulas and write what was proven to this file.")
@@ -118,6 +124,7 @@ def check(
 
     from . import tables
 
+    summary = _github_summary(as_json) if github else None
     if kinks:
         _check_kinks(as_json)
     if mutants:
@@ -141,11 +148,38 @@ def check(
         )
     if csv is not None:
         _write_csv(frame, csv)
+    if junit is not None:
+        from .report.junit import write_junit
+
+        write_junit(frame, junit)
     if as_json:
         _print_json(frame)
+    elif summary is not None:
+        _tell_github(frame, _split(ops), summary, verbose)
     else:
         tables.show_matrix(frame, verbose=verbose)
     raise typer.Exit(WRONG if tables.is_wrong(frame) else GOOD)
+
+
+def _github_summary(as_json: bool) -> Path:
+    from .report.github import summary_file
+
+    if as_json:
+        raise BadInput("--github and --json both print for a program; wanted one of them (--csv FILE has every row)")
+    return summary_file()
+
+
+def _tell_github(frame: pd.DataFrame, ops: list[str] | None, summary: Path, verbose: bool) -> None:
+    from multigrad.operation import load_operations
+
+    from . import tables
+    from .report import github
+
+    github.write_summary(frame, summary)
+    with github.commands_stopped(sys.stdout):
+        tables.show_matrix(frame, verbose=verbose)
+    for line in github.annotated(frame, load_operations(ops or ())):
+        print(line)  # noqa: T201 - the runner reads the output
 
 
 def _check_kinks(as_json: bool) -> None:
@@ -484,11 +518,13 @@ def progress(title: str) -> Iterator[Callable[[int, int, str], None] | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from .tables import Terminal
+
     columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.fields[now]}"), console=Console(stderr=True), transient=True) as bar:
+    now = TextColumn("{task.fields[now]}", markup=False)
+    with Progress(*columns, now, console=Terminal(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None, now="")
 
         def tick(done: int, total: int, now: str) -> None:
@@ -535,7 +571,7 @@ def main() -> None:
 
 
 def _refuse(message: str) -> int:
-    print(f"multigrad: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    print(f"multigrad: {visible(message)}", file=sys.stderr)  # noqa: T201
     return UNUSABLE
 
 

@@ -16,6 +16,7 @@ from multigrad.operation import BadInput
 
 from . import statistics
 from .assemble import NOT_OF_PAIRS
+from .plain import escape
 from .protocol import FULL
 from .store import KEY, RUN, Run, load_run, read_info, to_frame
 
@@ -255,10 +256,10 @@ def markdown(frame: pd.DataFrame, *, title: str = "Benchmark") -> str:
     """Return a comparison as Markdown for a pull request: what wants attention in a table, the rest folded away."""
     counts = frame["word"].value_counts()
     said = ", ".join(f"{counts[word]} {word}" for word in WORDS if word in counts)
-    parts = [f"### {_escaped(title)}", f"{len(frame)} cells: {said or 'none'}."]
+    parts = [f"### {escape(title)}", f"{len(frame)} cells: {said or 'none'}."]
     noted = frame.attrs.get("noted", [])
     if noted:
-        parts.append(f"Noted: {_escaped('; '.join(noted))}.")
+        parts.append(f"Noted: {escape('; '.join(noted))}.")
     order = {word: i for i, word in enumerate(WORDS)}
     rows = sorted(frame.to_dict("records"), key=lambda row: order[row["word"]])
     quiet = ("same", "unclear", "not comparable")
@@ -274,7 +275,7 @@ def markdown(frame: pd.DataFrame, *, title: str = "Benchmark") -> str:
     for mean in means.to_dict("records"):
         name = "all" if mean["backend"] == "all" else f"{mean['backend']} {mean['mode']}"
         figure = "–" if math.isnan(mean["geometric_mean"]) else f"{mean['geometric_mean']:.3f}"
-        lines.append(f"| {_escaped(name)} | {figure} | {mean['cells']} | {mean['excluded']} |")
+        lines.append(f"| {escape(name)} | {figure} | {mean['cells']} | {mean['excluded']} |")
     parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
 
@@ -290,8 +291,8 @@ def _markdown_table(rows: Sequence[Mapping[Any, Any]]) -> str:
         why = [f"**{row['word']}**" if row["word"] in REGRESSIONS else row["word"]]
         why += [f"({_text(row['flags'])})"] if _text(row["flags"]) else []
         why += [_text(row["reason"])] if _text(row["reason"]) else []
-        told = (" ".join(map(_escaped, names)), _time(row["before_s"]), _time(row["after_s"]), ratio)
-        lines.append(f"| {' | '.join(told)} | {why[0]} {_escaped(' '.join(why[1:]))} |")
+        told = (" ".join(map(escape, names)), _time(row["before_s"]), _time(row["after_s"]), ratio)
+        lines.append(f"| {' | '.join(told)} | {why[0]} {escape(' '.join(why[1:]))} |")
     return "\n".join(lines)
 
 
@@ -300,15 +301,6 @@ def _time(seconds: float) -> str:
         return "–"
     scale, unit = next(((s, u) for s, u in ((1, "s"), (1e-3, "ms"), (1e-6, "µs")) if seconds >= s), (1e-9, "ns"))
     return f"{seconds / scale:.3g} {unit}"
-
-
-def _escaped(text: str) -> str:
-    """Return a text that Markdown shows as it is, in a table too."""
-    text = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for sign in "\\`*_[]|#@":
-        # A name after @ would call somebody; #12 would link.
-        text = text.replace(sign, f"\\{sign}" if sign not in "@#" else f"{sign}\u2060")
-    return text
 
 
 Key = tuple[Any, ...]

@@ -11,6 +11,7 @@ import io
 import json
 import math
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -19,7 +20,7 @@ import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from multigrad.columns import doc
 from multigrad.operation import BadInput
@@ -210,9 +211,38 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV, compressed if the name ends in ``.gz``, complete or not at all."""
     path = Path(path)
     with _aside(path) as temporary:
-        data = frame.to_csv(index=False, lineterminator="\n").encode()
+        # The csv module of Python 3.11 leaves a lone carriage return without the quotes that its reader wants.
+        returns = any("\r" in text for texts in _texts(frame).values() for text in texts)
+        quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+        text = _guarded(frame).to_csv(index=False, lineterminator="\n", quoting=quoting)
+        data = text.encode(errors="backslashreplace")
         # No time and no name in the compressed file: the same table is the same bytes.
         temporary.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+
+
+_FORMULA, _GUARDED = re.compile(r"'*[=+\-@\t\r]"), re.compile(r"'+[=+\-@\t\r]")
+"""A text that a spreadsheet would take for a formula, apostrophes before it or not; and one that was guarded."""
+
+
+def _guarded(frame: pd.DataFrame) -> pd.DataFrame:
+    """Put an apostrophe before every text that a spreadsheet would take for a formula; :func:`read_rows` takes it away.
+
+    Source: OWASP, "CSV Injection".
+    """
+    import pandas as pd
+
+    def guard(value: Any) -> Any:
+        return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+
+    wanted = [name for name, texts in _texts(frame).items() if any(map(_FORMULA.match, texts))]
+    changed = {name: pd.Series([*map(guard, frame[name])], frame.index, dtype=object) for name in wanted}
+    return frame.assign(**changed)
+
+
+def _texts(frame: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the different texts of every column that may hold some."""
+    columns = {str(name): column.unique() for name, column in frame.items() if column.dtype.kind == "O"}
+    return {name: [value for value in values if isinstance(value, str)] for name, values in columns.items()}
 
 
 def to_frame(rows: Sequence[Any], row_class: type) -> pd.DataFrame:
@@ -280,7 +310,7 @@ def read_rows(path: Path, row_class: type) -> pd.DataFrame:
 
 def _value(path: Path, row: int, column: str, text: str, kind: type, needed: bool) -> Any:
     if kind is str:
-        return text
+        return text[1:] if _GUARDED.match(text) else text
     if text in ("", "nan", "NaN"):
         if needed:
             raise BadInput(f"{path}: row {row}: column {column!r} is {text or 'empty'}; wanted a number")
@@ -482,7 +512,8 @@ def columns_markdown() -> str:
 _PREFACE = """
 Written by the tool, one folder for each machine and run: `results/<machine>/<run>/`. This page is generated from the
 row classes in the source. Numbers are in SI units, which stand in the column names. A number is empty where its row has
-no right result (see `verdict`), or where its column says so.
+no right result (see `verdict`), or where its column says so. A text that a spreadsheet would take for a formula, for it
+begins with `=`, `+`, `-` or `@`, has an apostrophe before it.
 
 `run.json` holds the schema version, the command, the seed, the state of the source, the host and its devices, versions,
 threads and precision as the libraries reported them, the environment variables that matter, the noise floor of the A/A

@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +18,8 @@ from multigrad.matrix import sentence
 from multigrad.operation import operations
 from multigrad.truth import derivative_name
 from multigrad.verdict import FAIL, GAP, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
+
+from .plain import shown, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +38,24 @@ SYMBOLS = {
 
 HALF = ("bfloat16", "float16")
 
-_console = Console(highlight=False, soft_wrap=False)
+
+class Terminal(Console):
+    """A console where text is text: no markup, no emoji codes, nothing that moves the cursor or turns the letters."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, stderr=stderr)
+
+    def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render as rich does, and write out whatever a terminal would obey."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(_shown_lines(segment.text), segment.style)
+
+
+def _shown_lines(text: str) -> str:
+    return "\n".join(shown(line) for line in text.split("\n"))
+
+
+_console = Terminal()
 
 
 def say(text: str) -> None:
@@ -94,7 +114,7 @@ def _table(
     title: str, columns: Iterable[str], right: Iterable[str] = (), *, wraps: Collection[str] = WRAPPING
 ) -> Table:
     # A title of the table's own would be folded to the table's width.
-    _console.print(Text(title, "bold"), soft_wrap=True)
+    _console.print(Text(shown(title), "bold"), soft_wrap=True)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     right = set(right)
     for column in columns:
@@ -131,6 +151,14 @@ def worst(verdicts: Iterable[str]) -> str:
     return next((v for v in SYMBOLS if v in present), UNAVAILABLE)
 
 
+def telling(rows: pd.DataFrame) -> dict[Any, Any]:
+    """Return the row to quote of several: what holds everywhere before what was asked on a kink, the worst first."""
+    asked = rows.assign(kink=rows["regime"] == "kink")
+    first: Any = asked.sort_values(["kink", "ratio"], ascending=[True, False], kind="stable").index[0]
+    row: dict[Any, Any] = rows.loc[first].to_dict()
+    return row
+
+
 def show_matrix(frame: pd.DataFrame, *, verbose: bool = False) -> None:
     """Print the correctness matrix: a compact grid, then everything that is not a plain PASS, then the count."""
     _show_formulas(frame)
@@ -156,7 +184,7 @@ def _show_formulas(frame: pd.DataFrame) -> None:
         telling = rows[rows["verdict"] == verdict].sort_values("regime", key=lambda r: r == "kink", kind="stable")
         first = telling[telling["regime"] == telling["regime"].iloc[0]]
         outputs = " ".join(dict.fromkeys(derivative_name(o) for o in first["output"]))
-        table.add_row(str(name), Text(f"{symbol} {verdict}", style), outputs, Text(first["reason"].iloc[0]))
+        table.add_row(visible(str(name)), Text(f"{symbol} {verdict}", style), outputs, Text(first["reason"].iloc[0]))
     _console.print(table)
 
 
@@ -172,10 +200,10 @@ def _show_grid(frame: pd.DataFrame) -> None:
         full, low = of_operation[~half], of_operation[half]
         # Eight or eleven bits see less: their verdicts stand apart, so that they do not hide the others.
         for variant, rows in sorted(full.groupby("variant"), key=lambda g: g[0] != "analytic"):
-            label = Text(str(name)) if variant == "analytic" else Text(f"  {variant}", "dim")
+            label = Text(visible(str(name))) if variant == "analytic" else Text(f"  {variant}", "dim")
             table.add_row(label, *(_cell(rows[rows["column"] == column]) for column in columns))
         if len(low):
-            label = Text("  half precision", "dim") if len(full) else Text(f"{name} (half precision)")
+            label = Text("  half precision", "dim") if len(full) else Text(visible(f"{name} (half precision)"))
             table.add_row(label, *(_cell(low[low["column"] == column]) for column in columns))
     _console.print(table)
     legend = "  ".join(f"{symbol} {verdict}" for verdict, (symbol, _) in SYMBOLS.items())
@@ -186,7 +214,7 @@ def _show_grid(frame: pd.DataFrame) -> None:
 def _place(row: Mapping[Any, Any], between: str = " ") -> str:
     """Say where a row was computed; the CPU goes without saying."""
     device = "" if row["device"] == "cpu" else f"/{row['device']}"
-    return f"{row['backend']}{device}{between}{row['mode']}"
+    return f"{visible(row['backend'])}{device}{between}{row['mode']}"
 
 
 def _cell(rows: pd.DataFrame) -> Text:
@@ -221,18 +249,18 @@ def _show_reasons(frame: pd.DataFrame) -> None:
         # One line for each place, the worst of its dtypes and regimes; the rest stands in the rows.
         row = rows.sort_values("ratio", ascending=False).iloc[0].to_dict()
         more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-        _console.print(Text(sentence(row) + more, SYMBOLS[FAIL][1]), soft_wrap=True)
+        _console.print(Text(visible(sentence(row)) + more, SYMBOLS[FAIL][1]), soft_wrap=True)
     for verdict in (INCONCLUSIVE, NOTE):
         worded = frame[frame["verdict"] == verdict]
         for row in worded.head(5).to_dict("records"):
-            _console.print(Text(sentence(row), SYMBOLS[verdict][1]), soft_wrap=True)
+            _console.print(Text(visible(sentence(row)), SYMBOLS[verdict][1]), soft_wrap=True)
         if len(worded) > 5:
             say(f"… and {len(worded) - 5} more {verdict} rows (--csv FILE has them all)")
     quiet = frame[frame["verdict"].isin([UNAVAILABLE, GAP])]
     for (name, device, word, reason), rows in quiet.groupby(["backend", "device", "verdict", "reason"], sort=False):
         which = ", ".join(dict.fromkeys(rows["operation"]))
         what = "" if rows["operation"].nunique() == frame["operation"].nunique() else f" ({which})"
-        _console.print(Text(f"{word} {name}/{device}: {reason}{what}", "dim"), soft_wrap=True)
+        _console.print(Text(visible(f"{word} {name}/{device}: {reason}{what}"), "dim"), soft_wrap=True)
 
 
 def figure(x: float) -> str:
@@ -306,7 +334,7 @@ def _show_untimed(frame: pd.DataFrame) -> None:
     for (name, device, verdict, reason), rows in known.groupby(["backend", "device", "verdict", "reason"], sort=False):
         which = ", ".join(dict.fromkeys(rows["operation"]))
         line = f"{verdict} {name}/{device}: {reason} ({which}; {len(rows)} cells)"
-        _console.print(Text(line, SYMBOLS[str(verdict)][1]), soft_wrap=True)
+        _console.print(Text(visible(line), SYMBOLS[str(verdict)][1]), soft_wrap=True)
 
 
 def _against_autodiff(row: Mapping[Any, Any], rows: pd.DataFrame) -> str:
@@ -339,7 +367,7 @@ def show_frame(title: str, frame: pd.DataFrame) -> None:
 def _shown(value: Any) -> str:
     if value is None:
         return ""
-    return figure(value) if isinstance(value, float) else str(value)
+    return figure(value) if isinstance(value, float) else visible(str(value))
 
 
 WORD_STYLES = {

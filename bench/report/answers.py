@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..compare import within
+from ..plain import escape
 from ..store import Run, write_text
 from ..study import Study, answer
 from ..tables import figure, seconds
-from .markdown import escape, table
+from .markdown import table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +60,7 @@ def _table(frame: pd.DataFrame) -> str:
 
 
 def _title(column: str) -> str:
-    return escape(column.removesuffix("_s").replace("_ratio", " ÷ ours").replace("_", " "))
+    return column.removesuffix("_s").replace("_ratio", " ÷ ours").replace("_", " ")
 
 
 def _cell(row: Mapping[Any, Any], column: str) -> str:
@@ -99,4 +100,4 @@ def _each_beside_its_own(wanted: Mapping[str, Any], run: Run) -> Iterator[str]:
             ]
             rows.append([name, sizes, *cells])
         yield f"Each backend by itself: {escape(other)} ÷ {escape(wanted['after'])}."
-        yield table(["operation", "sizes", *map(escape, places)], rows)
+        yield table(["operation", "sizes", *places], rows)

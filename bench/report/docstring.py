@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from multigrad.operation import Operation
 
+from ..plain import escape
 from . import formula
-from .markdown import escape
 
 LIKE_A_KINK = re.compile(
     r"\bkinks?\b|taken to be|= \S+ is taken|is taken for|subdifferential|subgradient|convention|\bties?\b|"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from multigrad.verdict import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
 
 from .. import statistics
 from ..compare import within
+from ..plain import visible
 from ..plan import parse_size
 from ..protocol import FULL
 from ..scaling import sweep
@@ -28,15 +28,6 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 """Values that JSON can hold; NaN is None."""
-
-_HARMFUL = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Unicode's categories of what controls a text and is not seen: directions, joiners, half a surrogate pair."""
-
-
-def visible(text: str) -> str:
-    """Return a text in one line, in which what would turn or hide its letters is written out as ``⟨U+202E⟩``."""
-    line = " ".join(text.split())
-    return "".join(f"⟨U+{ord(ch):04X}⟩" if unicodedata.category(ch) in _HARMFUL else ch for ch in line)
 
 
 def cleaned(value: Any) -> Any:

@@ -9,6 +9,7 @@ from multigrad.matrix import sentence
 from multigrad.truth import derivative_name
 from multigrad.verdict import FAIL, INCONCLUSIVE, NOTE, UNAVAILABLE, VERDICTS
 
+from ..plain import escape
 from ..store import Run
 from ..tables import SYMBOLS, figure, seconds, worst
 from .figures import Figures
@@ -21,21 +22,13 @@ def markdown(run: Run | Figures) -> str:
     """Return the whole report."""
     figures = Figures.of(run)
     run, answer = figures.run, [escape(said) for said in figures.answer]
-    parts = ["# multigrad report", *answer, *_setting(run), *_matrix(run.matrix), *_timings(run.summary), *_again(run)]
+    parts = ["# multigrad report", *answer, *_setting(run), *matrix(run.matrix), *_timings(run.summary), *_again(run)]
     return "\n\n".join(parts) + "\n"
 
 
-def escape(text: Any) -> str:
-    """Make any text harmless in a Markdown table: no markup, no new line, no end of cell."""
-    plain = " ".join(str(text).split())
-    for sign in "\\`*_[]|#":
-        plain = plain.replace(sign, "\\" + sign)
-    return plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a Markdown table; the cells are escaped."""
-    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    """Return a Markdown table; names of columns and cells are escaped."""
+    lines = ["| " + " | ".join(map(escape, columns)) + " |", "|" + " --- |" * len(columns)]
     lines += ["| " + " | ".join(escape(cell) for cell in row) + " |" for row in rows]
     return "\n".join(lines)
 
@@ -53,7 +46,8 @@ def _setting(run: Run) -> list[str]:
     return [table(["what", "value"], facts.items())]
 
 
-def _matrix(frame: pd.DataFrame | None) -> list[str]:
+def matrix(frame: pd.DataFrame | None) -> list[str]:
+    """Return the correctness matrix as paragraphs: what is amiss, the grid, its legend, the notes, what is not here."""
     if frame is None or frame.empty:
         return ["## Is it right?", "This run has no correctness matrix: it was timed only."]
     parts = ["## Is it right?"]

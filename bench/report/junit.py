@@ -1,0 +1,90 @@
+"""The correctness matrix as JUnit XML, which CI systems read: a test case for each place where an operation ran."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multigrad.matrix import sentence
+from multigrad.verdict import FAIL, GAP, INCONCLUSIVE, UNAVAILABLE
+
+from ..plain import visible
+from ..store import write_text
+from ..tables import telling, worst
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CASE = ["operation", "backend", "device", "mode", "variant", "dtype"]
+"""The columns that make a test case; its rows are its outputs, regimes and sizes."""
+
+TAGS = {FAIL: "failure", INCONCLUSIVE: "skipped", GAP: "skipped", UNAVAILABLE: "skipped"}
+"""What a verdict is in JUnit's words, where it is no pass."""
+
+NOT_XML = str.maketrans({0xFFFE: "⟨U+FFFE⟩", 0xFFFF: "⟨U+FFFF⟩"})
+"""What XML 1.0 cannot hold and Unicode does not call a control: section 2.2, Characters."""
+
+
+def write_junit(frame: pd.DataFrame, path: Path) -> None:
+    """Write a correctness matrix as JUnit XML, complete or not at all.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    write_text(path, junit(frame))
+
+
+def junit(frame: pd.DataFrame) -> str:
+    """Return a correctness matrix, with the columns of :class:`multigrad.matrix.MatrixRow`, as JUnit XML.
+
+    A FAIL is a failure whose message is the diagnosis; what gave no answer (GAP, UNAVAILABLE, INCONCLUSIVE) is skipped,
+    with the reason; whatever else has a reason is said in ``system-out``.
+    """
+    root = ET.Element("testsuites", name="multigrad check")
+    for name, rows in frame.groupby("operation", sort=False):
+        suite = ET.SubElement(root, "testsuite", name=_text(name))
+        for key, of_case in rows.groupby(CASE, sort=False):
+            _add_case(suite, dict(zip(CASE, key, strict=True)), of_case)
+        _count(suite, suite.findall("testcase"))
+    _count(root, root.findall("testsuite/testcase"))
+    ET.indent(root)
+    data: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return data.decode() + "\n"
+
+
+def _add_case(suite: ET.Element, key: Mapping[str, Any], rows: pd.DataFrame) -> None:
+    place = f"{key['backend']}/{key['device']}"
+    name = " ".join(_text(key[column]) for column in CASE[3:] if key[column] != "*") or "*"
+    case = ET.SubElement(suite, "testcase", classname=f"{_text(key['operation'])}.{_text(place)}", name=name)
+    verdict = worst(rows["verdict"])
+    told = rows[(rows["verdict"] == verdict) & (verdict in TAGS)]
+    if len(told):
+        _say(case, TAGS[verdict], told)
+    rest = rows.drop(told.index)
+    rest = rest[rest["reason"] != ""]
+    if len(rest):
+        ET.SubElement(case, "system-out").text = _sentences(rest)
+
+
+def _say(case: ET.Element, tag: str, rows: pd.DataFrame) -> None:
+    first = telling(rows)
+    more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
+    message = _text(f"{first['verdict']}: {first['reason']}{more}")
+    ET.SubElement(case, tag, type=_text(first["verdict"]), message=message).text = _sentences(rows)
+
+
+def _sentences(rows: pd.DataFrame) -> str:
+    return "\n".join(_text(sentence(row)) for row in rows.to_dict("records"))
+
+
+def _count(element: ET.Element, cases: Iterable[ET.Element]) -> None:
+    cases = list(cases)
+    failures, skipped = (sum(case.find(tag) is not None for case in cases) for tag in ("failure", "skipped"))
+    for name, count in (("tests", len(cases)), ("failures", failures), ("errors", 0), ("skipped", skipped)):
+        element.set(name, str(count))
+
+
+def _text(value: object) -> str:
+    return visible(str(value)).translate(NOT_XML)
