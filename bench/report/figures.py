@@ -424,8 +424,8 @@ class Figures:
         failed = matrix[matrix["verdict"] == FAIL]
         compared = int(matrix["ratio"].notna().sum())
         doubtful = int((matrix["verdict"] == INCONCLUSIVE).sum())
-        missing = matrix[matrix["verdict"] == UNAVAILABLE]
-        absent = dict.fromkeys(f"{b}/{d}" for b, d in zip(missing["backend"], missing["device"], strict=True))
+        by_place = matrix.groupby(matrix["backend"] + "/" + matrix["device"], sort=False)["verdict"]
+        absent = [str(where) for where, verdicts in by_place if (verdicts == UNAVAILABLE).all()]
         more = [f"{doubtful} are inconclusive"] if doubtful else []
         more += [f"{', '.join(absent)} {'was' if len(absent) == 1 else 'were'} not here"] if absent else []
         tail = f"; {', and '.join(more)}" if more else ""
