@@ -133,12 +133,19 @@ def test_small_arrays_say_what_a_call_costs():
     assert frame["backend"].tolist() == ["numpy", "torch"]
 
 
-def test_the_best_of_one_side_is_laid_beside_the_best_of_the_others():
-    rows = [
+def two_backends():
+    """Return the rows of an operation on two backends, of which neither has both of the best times."""
+    return [
         summary_row("f", backend="a", variant="analytic", median_s=2e-3),
         summary_row("f", backend="b", variant="analytic", median_s=1e-3),
         summary_row("f", backend="a", variant="autodiff", median_s=3e-3),
         summary_row("f", backend="b", variant="autodiff", median_s=5e-3),
+    ]
+
+
+def test_the_best_of_one_side_is_laid_beside_the_best_of_the_others():
+    rows = [
+        *two_backends(),
         summary_row("g", backend="b", variant="analytic", median_s=1e-3),
         summary_row("h", backend="b", variant="autodiff", median_s=1e-3),
     ]
@@ -156,10 +163,7 @@ def test_the_best_of_one_side_is_laid_beside_the_best_of_the_others():
 
 def test_an_answer_is_written_as_a_page_for_people(tmp_path):
     rows = [
-        summary_row("f", backend="a", variant="analytic", median_s=2e-3),
-        summary_row("f", backend="b", variant="analytic", median_s=1e-3),
-        summary_row("f", backend="a", variant="autodiff", median_s=3e-3),
-        summary_row("f", backend="b", variant="autodiff", median_s=5e-3),
+        *two_backends(),
         summary_row("<b>", backend="b", variant="analytic", median_s=1e-3),
     ]
     run = run_of(rows, 5)
