@@ -19,6 +19,7 @@ from .assemble import NOT_OF_PAIRS
 from .plain import escape
 from .protocol import FULL
 from .store import KEY, RUN, Run, load_run, read_info, to_frame
+from .tables import seconds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -291,16 +292,9 @@ def _markdown_table(rows: Sequence[Mapping[Any, Any]]) -> str:
         why = [f"**{row['word']}**" if row["word"] in REGRESSIONS else row["word"]]
         why += [f"({_text(row['flags'])})"] if _text(row["flags"]) else []
         why += [_text(row["reason"])] if _text(row["reason"]) else []
-        told = (" ".join(map(escape, names)), _time(row["before_s"]), _time(row["after_s"]), ratio)
+        told = (" ".join(map(escape, names)), seconds(row["before_s"]), seconds(row["after_s"]), ratio)
         lines.append(f"| {' | '.join(told)} | {why[0]} {escape(' '.join(why[1:]))} |")
     return "\n".join(lines)
-
-
-def _time(seconds: float) -> str:
-    if math.isnan(seconds):
-        return "–"
-    scale, unit = next(((s, u) for s, u in ((1, "s"), (1e-3, "ms"), (1e-6, "µs")) if seconds >= s), (1e-9, "ns"))
-    return f"{seconds / scale:.3g} {unit}"
 
 
 Key = tuple[Any, ...]
