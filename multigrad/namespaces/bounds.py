@@ -872,6 +872,13 @@ def argsort(x: Any, /, *, axis: int = -1, descending: builtins.bool = False, sta
     return Choice(order, np.moveaxis(undecided, -1, axis))
 
 
+def searchsorted(x1: Any, x2: Any, /, *, side: str = "left", sorter: Any = None) -> Any:
+    """How many of the sorted numbers come before each; undecided where one of the comparisons is."""
+    x1 = x1 if sorter is None else take(x1, sorter, axis=0)
+    before = count_nonzero((less if side == "left" else less_equal)(x1, expand_dims(x2, axis=-1)), axis=-1)
+    return Choice(before.value.astype(np.int64), before.worst >= 0.5) if is_ours(before) else before
+
+
 def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Any:
     """Differences of neighbours."""
     pieces = [p for p in (prepend, x, append) if p is not None]

@@ -407,6 +407,11 @@ def test_an_undecided_argmax_may_pick_any_element():
         assert (where[:, None] == np.arange(2)[None, :]).undecided.tolist() == [[True, True], [False, False]]
         assert bounds.take(bounds.asarray(np.array([3.0, 7.0])), where).worst.tolist() == [4.0, 0.0]
         assert bounds.argsort(x, axis=-1).undecided.tolist() == [[True, True], [False, False]]
+        place = bounds.searchsorted(x[1, :], bounds.asarray(np.array([1.0, 1.5, 2.0])))
+        assert place.value.tolist() == [0, 1, 1]
+        assert place.undecided.tolist() == [True, False, True]
+        whole = bounds.searchsorted(np.array([1, 3, 5]), np.array([0, 3, 6]), side="right")
+        assert whole.tolist() == [0, 2, 3]
 
 
 def test_ties_of_exact_numbers_are_decided():
