@@ -51,6 +51,7 @@ from .bounds_model import (
 )
 from .bounds_rules import (
     accumulated,
+    added,
     as_array,
     bounded,
     count_reduced,
@@ -259,8 +260,7 @@ def add(a: Any, b: Any, /) -> Any:
     if _plain(a, b):
         return np.add(a, b)
     A, B = as_array(a), as_array(b)
-    value = A.value + B.value
-    return elementwise([A, B], value, plus, ulps=0.5, exact=True, infinite=_endless(A, B), signed=not _both(A, B))
+    return added(A, B, A.value + B.value, infinite=_endless(A, B), signed=not _both(A, B))
 
 
 def subtract(a: Any, b: Any, /) -> Any:
@@ -268,7 +268,7 @@ def subtract(a: Any, b: Any, /) -> Any:
     if _plain(a, b):
         return np.subtract(a, b)
     A, B = as_array(a), as_array(b)
-    return elementwise([A, B], A.value - B.value, plus, ulps=0.5, exact=True, infinite=_endless(A, B))
+    return added(A, B, A.value - B.value, infinite=_endless(A, B))
 
 
 def multiply(a: Any, b: Any, /) -> Any:
