@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import figures
@@ -60,19 +60,19 @@ def products_of(op: Any, size: Any) -> list[tuple[tuple[int, ...], tuple[int, ..
     return shapes if shapes and bound else []
 
 
-def duration(call: Callable[[], Any]) -> float:
+def duration(session: Any, call: Callable[..., Any], arguments: Sequence[Any]) -> float:
     start = time.perf_counter()
-    call()
+    session.wait(call(*arguments))
     return time.perf_counter() - start
 
 
 def measure(name: str, repetitions: int) -> None:
     """Print a line for each operation on one backend."""
     import numpy as np
+    from multigrad.bench.plan import largest_size
 
     from multigrad import truth
     from multigrad.backend import backends
-    from multigrad.bench.plan import largest_size
     from multigrad.operation import operations
 
     threads = len(os.sched_getaffinity(0))
@@ -99,12 +99,12 @@ def measure(name: str, repetitions: int) -> None:
 
         products = session.compile(alone) if MODES[name] == "compiled" else alone
         factors = [factor for pair in pairs for factor in pair]
-        calls = [lambda: session.wait(function(*given)), lambda: session.wait(products(*factors))]
-        for call in calls * 2:
-            call()
+        both = [(function, given), (products, factors)]
+        for call, arguments in both * 2:
+            session.wait(call(*arguments))
         ratios = []
         for _ in range(repetitions):
-            whole, part = map(duration, calls)
+            whole, part = (duration(session, *one) for one in both)
             ratios.append(part / whole)
         shares.append(statistics.median(ratios))
         what = f"{name}: {op.name}, {len(shapes)} products"
