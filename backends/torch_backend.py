@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from multigrad.backend import (
     Array,
     Backend,
+    Inaccuracy,
     Precision,
     Session,
     Unavailable,
@@ -32,6 +33,9 @@ from multigrad.operation import Operation
 
 if TYPE_CHECKING:
     import numpy as np
+
+CANCELS = "GradBench's ‖x‖² + ‖c‖² − 2⟨x, c⟩ cancels where a point is near its centroid."
+THROUGH_THE_LARGEST = "By the largest number it finds 1 − Σ softmax(x), which is 0 but for a rounding of 1, and adds it."
 
 NUMBER_FIRST = ("copysign", "equal", "greater", "greater_equal", "less", "less_equal", "not_equal")
 """Functions in which torch takes a Python number in the second place only; the standard allows either."""
@@ -379,6 +383,11 @@ class TorchBackend(Backend):
     devices = ("cpu", "cuda")
     modes = ("eager", "compiled")
     variants = ("forward", "analytic", "autodiff", "native")
+    inaccuracies = (
+        Inaccuracy("kmeans", "native", "k1000", 1e4, CANCELS),
+        Inaccuracy("kmeans_direction", "native", "k1000", 1e4, CANCELS),
+        Inaccuracy("lse", "autodiff", "medium", 1e4, THROUGH_THE_LARGEST),
+    )
 
     def open(self, device: str = "cpu", *, threads: int | None = None, precision: Precision = "strict") -> Session:
         if reason := self.missing(device):

@@ -52,8 +52,9 @@ def lse(xp: Any, x: Any) -> Any:
     x = xp.reshape(x, (rows, n // rows))
     largest = xp.max(x, axis=1, keepdims=True)
     top = xp.max(largest)
-    a = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
-    largest = xp.where(xp.isfinite(largest), largest, a)
+    # As infinite numbers they would be subtracted from themselves.
+    most = float(xp.finfo(x.dtype).max)
+    a, largest = xp.clip(top, -most, most), xp.clip(largest, -most, most)
     shares = xp.exp(x - largest)
     scale = xp.exp(largest - a)
     total = xp.sum(scale * xp.sum(shares, axis=1, keepdims=True))

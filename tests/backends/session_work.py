@@ -6,8 +6,10 @@ import types
 
 import numpy as np
 
+from multigrad import truth
 from multigrad.backend import Unavailable, backend
 from multigrad.operation import operation, operations
+from multigrad.verdict import judge
 
 BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 
@@ -379,3 +381,21 @@ def _stand_in():
     pool = types.SimpleNamespace(used_bytes=lambda: 4096, free_all_blocks=lambda: log["calls"].append("free"))
     cupy.get_default_memory_pool = lambda: pool
     return cupy, log
+
+
+def inaccuracies(arguments):
+    """Every known inaccuracy of a backend at the size that it names: the worst judgement of its outputs."""
+    one = backend(arguments["backend"])
+    session = one.open("cpu", threads=1)
+    for known in one.inaccuracies:
+        op = operations()[known.operation]
+        size = op.size(known.size)
+        _, parameters = op.split(size)
+        arrays = truth.dtype_arrays(op, size, 0, "gaussian", "float64")
+        references = truth.bounded(op, arrays, parameters, "float64", hull=False)
+        function = session.function(op, parameters, known.variant, "eager")
+        outputs = function(*(session.to_device(a, "float64") for a in arrays))
+        hosts = [session.to_numpy(a) for a in outputs]
+        judged = [judge(a, r, "float64") for a, r in zip(hosts, references, strict=True)]
+        worst = known.worded(max(judged, key=lambda j: j.ratio))
+        yield {"operation": op.name, "verdict": worst.verdict, "reason": worst.reason}
