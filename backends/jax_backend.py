@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 CANCELS = "GradBench's ‖x‖² + ‖c‖² − 2⟨x, c⟩ cancels where a point is near its centroid."
-THROUGH_THE_LARGEST = "By the largest number it finds 1 − Σ softmax(x), which is 0 but for a rounding of 1, and adds it."
+THROUGH_THE_LARGEST = (
+    "The derivative by the largest number, 1 − Σ softmax(x), is 0 but for a rounding of 1, and is added."
+)
 
 CUDA_PLUGINS = ("jax_cuda13_plugin", "jax_cuda12_plugin")
 
@@ -88,10 +90,26 @@ class Triangular:
 def array_namespace(jax: Any, device: str) -> Any:
     """Return jax.numpy with what recurrences, eliminations and scatters ask for; ``device`` is as JAX calls it."""
     numpy = importlib.import_module("jax.numpy")
-    # What is traced knows no device (jax-ml/jax issue 26000), and to ask for it raises; None is the default device.
-    jax.core.Tracer.device = property(lambda tracer: None)
+    place_tracers(jax)
     own = _scatters(numpy, device)
     return namespace(numpy, scan=jax.lax.scan, eliminated=Eliminated, triangular=Triangular, **own)
+
+
+def place_tracers(jax: Any) -> None:
+    """Let what is traced be on the default device, None, where to ask for its device raises.
+
+    That is so in jax 0.10.2 (jax-ml/jax issue 26000, open): the standard's ``zeros(n, device=x.device)`` cannot be
+    compiled. array-api-compat has the same answer, for those who ask it instead of the array. The class is found by
+    tracing, so that nothing is touched once JAX answers itself, and no name of its interior has to last.
+    """
+
+    def told(x: Any) -> Any:
+        if not hasattr(x, "device"):
+            tracer: Any = next(c for c in type(x).__mro__ if c.__name__ == "Tracer")
+            tracer.device = property(lambda traced: None)
+        return x
+
+    jax.eval_shape(told, jax.ShapeDtypeStruct((), "float32"))
 
 
 class JaxSession(Session):

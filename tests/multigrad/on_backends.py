@@ -28,9 +28,7 @@ def evaluated(backend: str, tasks: Sequence[tuple[str, Arrays, Arrays]], **param
     return evaluated_as(backend, full)
 
 
-def evaluated_as(
-    backend: str, tasks: Sequence[tuple[str, Arrays, Mapping[str, Any], str, str]]
-) -> list[Found]:
+def evaluated_as(backend: str, tasks: Sequence[tuple[str, Arrays, Mapping[str, Any], str, str]]) -> list[Found]:
     """Return what is found for each (operation, inputs and cotangents, parameters, dtype, mode), in one process.
 
     Arrays of whole numbers and of truth values stay what they are where the operation has no gradient for them.
