@@ -45,7 +45,7 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class Gap:
-    """Something that a backend cannot do, known and worded. Strict: where it works after all, a check that runs it fails."""
+    """Something that a backend cannot do, known and worded. Strict: a check that runs it, and works, fails."""
 
     operation: str
     """Name of the operation, or ``*`` for all."""
