@@ -343,8 +343,9 @@ class Measurement:
             host = [self.session.to_numpy(array) for array in outputs]
             durations.append(time.perf_counter() - start)
         kinds = [self.session.dtype_name(array) for array in outputs]
-        found = self.gate.passes(self.operation, self.cell.variant, host, kinds, self.reference, self.cell.dtype)
-        return *found, statistics.median(durations)
+        operation, variant = self.operation, self.cell.variant
+        passed, digest = self.gate.passes(operation, variant, host, kinds, self.reference, self.cell.dtype)
+        return self.session.backend.worded(passed, operation.name, variant), digest, statistics.median(durations)
 
 
 def _one_line(error: BaseException) -> str:

@@ -11,9 +11,9 @@ import pkgutil
 import types
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from .operation import BadInput, Mode, Operation, Variant
 
@@ -45,7 +45,7 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class Gap:
-    """Something that a backend cannot do, known and worded. Strict: where it works after all, the check fails."""
+    """Something that a backend cannot do, known and worded. Strict: a check that runs it, and works, fails."""
 
     operation: str
     """Name of the operation, or ``*`` for all."""
@@ -66,6 +66,40 @@ class Gap:
         mine = (self.operation, self.dtype, self.mode, self.variant, self.device)
         cell = (operation, dtype, mode, variant, device)
         return all(a in ("*", b) for a, b in zip(mine, cell, strict=True))
+
+
+Judged = TypeVar("Judged", bound=Any)
+"""A dataclass with a verdict, a ratio and a reason."""
+
+
+@dataclass(frozen=True)
+class Inaccuracy:
+    """A form of an operation that is not ours and loses more digits than the bound allows, known and worded.
+
+    The bound is a theorem about the hand-derived formula; another formula of the same function may cancel. Where it is
+    beyond the bound it has no time; where it is not, it is judged as every other. Strict: it names a size at which it
+    is always beyond the bound, and where it no longer is, a test fails.
+    """
+
+    operation: str
+    """Name of the operation."""
+    variant: Literal["autodiff", "native"]
+    """The hand-derived form cannot be excused."""
+    size: str
+    """Name of a size at which it is beyond the bound in float64."""
+    most: float
+    """How many times the bound its error may be; beyond that it is as wrong as any other."""
+    reason: str
+    """One sentence for a person."""
+
+    def worded(self, judged: Judged) -> Judged:
+        """Return what was judged, with a FAIL within ``most`` times the bound worded as a GAP."""
+        from .verdict import FAIL, GAP  # with which comes NumPy
+
+        # Written so that a NaN is not within.
+        if judged.verdict != FAIL or not judged.ratio <= self.most:
+            return judged
+        return replace(judged, verdict=GAP, reason=f"inaccurate, {judged.ratio:.3g} × the bound: {self.reason}")
 
 
 class Session(ABC):
@@ -201,6 +235,8 @@ class Backend(ABC):
     """What it can compute; ``autodiff`` and ``native`` where the framework differentiates."""
     gaps: ClassVar[tuple[Gap, ...]] = ()
     """What it cannot do."""
+    inaccuracies: ClassVar[tuple[Inaccuracy, ...]] = ()
+    """What it does with too few digits."""
 
     @abstractmethod
     def open(self, device: str = "cpu", *, threads: int | None = None, precision: Precision = "strict") -> Session:
@@ -290,6 +326,13 @@ class Backend(ABC):
     def gap(self, operation: str, dtype: str, mode: str, variant: str, device: str) -> Gap | None:
         """Return the gap that speaks of that cell, or None."""
         return next((g for g in self.gaps if g.covers(operation, dtype, mode, variant, device)), None)
+
+    def worded(self, judged: Judged, operation: str, variant: str) -> Judged:
+        """Return what was judged of a form of an operation, as a GAP where it is a known inaccuracy."""
+        for known in self.inaccuracies:
+            if (known.operation, known.variant) == (operation, variant):
+                judged = known.worded(judged)
+        return judged
 
 
 def own_function(module: types.ModuleType, name: str) -> Callable[..., Any] | None:

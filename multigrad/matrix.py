@@ -678,6 +678,7 @@ class _Bench:
                 judgement = judge_entries(host, reference, case.dtype, why)
             else:
                 judgement = judge(host, reference, case.dtype)
+            judgement = self.session.backend.worded(judgement, op.name, cell.variant)
             kind = self.session.dtype_name(array)
             if kind != case.dtype and judgement.verdict != FAIL:
                 judgement = _worded_judgement(FAIL, f"has dtype {kind}, wanted {case.dtype}")

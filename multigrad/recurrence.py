@@ -30,6 +30,19 @@ def scan(xp: Any, step: Step, carry: Any, xs: Any, *, reverse: bool = False) -> 
     if own is not None:
         final: tuple[Any, Any] = own(step, carry, xs, reverse=reverse)
         return final
+    return loop(xp.stack, step, carry, xs, reverse=reverse)
+
+
+def loop(stack: Callable[..., Any], step: Step, carry: Any, xs: Any, *, reverse: bool = False) -> tuple[Any, Any]:
+    """Run a step along the first axis of xs, one after the other; see :func:`scan`.
+
+    Args:
+        stack: joins a list of arrays along a new first axis.
+        step: as for :func:`scan`, like the arguments that follow.
+        carry: what goes from step to step.
+        xs: what the steps are given.
+        reverse: go from the last to the first.
+    """
     several = isinstance(xs, tuple)
     count = (xs[0] if several else xs).shape[0]
     outputs = []
@@ -41,5 +54,5 @@ def scan(xp: Any, step: Step, carry: Any, xs: Any, *, reverse: bool = False) -> 
     if outputs[0] is None:
         return carry, None
     if isinstance(outputs[0], tuple):
-        return carry, tuple(xp.stack(part, axis=0) for part in zip(*outputs, strict=True))
-    return carry, xp.stack(outputs, axis=0)
+        return carry, tuple(stack(list(part)) for part in zip(*outputs, strict=True))
+    return carry, stack(outputs)

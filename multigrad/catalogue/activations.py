@@ -79,7 +79,7 @@ def elu(xp: Any, x: Any, *, alpha: float = 1.0) -> Any:
         x̄ = ȳ (α(e + 1 − [x > 0]) + [x > 0])
 
     At x = 0 the derivative is taken to be α; with α = 1 it is continuous. Far below 0 the gradient is right to a
-    rounding error of αȳ; x = −∞ gives NaN.
+    rounding error of αȳ. At x = −∞ the value is NaN, the gradient 0.
 
     Source: Clevert, Unterthiner & Hochreiter, Fast and accurate deep network learning by exponential linear units
     (2016), eq. 15.
@@ -168,7 +168,8 @@ def sigmoid(xp: Any, x: Any) -> Any:
 
         x̄ = ȳ y(1 − y)
 
-    Not ½(1 + tanh(x/2)), which has no digits left where y is small. Where e⁻ˣ overflows, y is 0. Smooth: no kink.
+    Not ½(1 + tanh(x/2)), which has no digits left where y is small. Where e⁻ˣ overflows, y is 0. Where x is large the
+    gradient is right to a rounding error of ȳ, and exactly 0 in the end. Smooth: no kink.
 
     Source: Rumelhart, Hinton & Williams, Learning representations by back-propagating errors (1986), eq. 2 and 5.
     """
@@ -208,7 +209,8 @@ def softplus(xp: Any, x: Any) -> Any:
 
         x̄ = ȳ max(e, [x ≥ 0])/(1 + e)
 
-    That is the logistic function of x: e ≤ 1. Smooth: there is no kink, since the value does not depend on h.
+    That is the logistic function of x: e ≤ 1. Smooth: there is no kink, since the value does not depend on h. x = +∞
+    gives NaN.
 
     Source: Dugas et al., Incorporating second-order functional knowledge for better option pricing (2001).
     """
@@ -237,7 +239,7 @@ def silu(xp: Any, x: Any) -> Any:
 
         x̄ = ȳ (y(1 − s) + s)
 
-    Smooth: there is no kink.
+    Smooth: there is no kink. x = −∞ gives NaN, x = +∞ a gradient of NaN.
 
     Source: Elfwing, Uchibe & Doya, Sigmoid-weighted linear units for neural network function approximation (2018).
     """
@@ -262,7 +264,7 @@ def gelu(xp: Any, x: Any) -> Any:
 
         x̄ = ȳ (y(1 − s)(6q + 2c) + s)
 
-    Smooth: there is no kink. Where the cube of x overflows, the gradient is NaN.
+    Smooth: there is no kink. Where the cube of x overflows, the gradient is NaN; x = −∞ gives NaN.
 
     Source: Hendrycks & Gimpel, Gaussian error linear units (2016), section 2.
     """

@@ -78,7 +78,8 @@ def softmax_cross_entropy(xp: Any, X: Any, t: Any) -> Any:
 
         X̄ᵢⱼ = ℓ̄ᵢ (exp(Xᵢⱼ − mᵢ)/sᵢ − [j = tᵢ])
 
-    No exponential overflows, whatever the logits. Smooth: which of two equal logits is the largest does not matter.
+    No exponential overflows, whatever the logits. Smooth: which of two equal logits is the largest does not matter. A
+    logit of −∞ rules a class out; a row with +∞, or of −∞ alone, is NaN.
 
     Source: Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.108 and 4.109.
     """
@@ -115,7 +116,8 @@ def binary_cross_entropy_with_logits(xp: Any, X: Any, Y: Any) -> Any:
         X̄ = ℓ̄ (max(E, [X ≥ 0])/(1 + E) − Y),   where the quotient is the sigmoid of X
 
     No exponential overflows, and log(1 + E) keeps its digits where E is small. The loss is smooth: at X = 0 the
-    derivative is ½ − Y, and that of M, whatever it is taken to be, cancels in that of the sum.
+    derivative is ½ − Y, and that of M, whatever it is taken to be, cancels in that of the sum. Logits are finite: the
+    loss of an infinite one is NaN, or +∞.
 
     Source: Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.90 and 4.91.
     """

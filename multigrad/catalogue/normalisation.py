@@ -1,6 +1,7 @@
 """Normalisations: what is left of rows, or of channels, when their place and size are taken out.
 
-A mean of products with a row vector is an inner product: one pass, and no product that has to be stored.
+A mean of products with a row vector is an inner product: one pass, and no product that has to be stored. A mean is that
+of the distances from the first number, to which it is added: numbers that are all the same are their own mean, exactly.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def layer_norm(xp: Any, X: Any, G: Any, B: Any, *, epsilon: float = 1e-5) -> Any
     n = X.shape[1]
 
     def value(X: Any) -> Any:
-        mean = xp.mean(X, axis=1, keepdims=True)
+        first = X[:, :1]
+        mean = first + xp.mean(X - first, axis=1, keepdims=True)
         D = X - mean
         rho = 1 / xp.sqrt(xp.vecdot(D, D)[:, None] / n + epsilon)
         return D * rho * G + B, mean, rho
@@ -72,7 +74,7 @@ def rms_norm(xp: Any, X: Any, G: Any, *, epsilon: float = 1e-5) -> Any:
         X̄ = ρ (H − X̂⟨H∘X̂⟩)   with H = G∘Ȳ
 
     ε is added to the mean square, 1e-5 unless given. So the function is smooth also at a row of zeros: there Y = 0 and
-    X̄ = H/√ε.
+    X̄ = H/√ε. Where the squares overflow Y = 0 and X̄ = 0.
 
     Source: Zhang & Sennrich, Root mean square layer normalization (2019), eq. 4.
     """
@@ -127,7 +129,8 @@ def batch_norm(xp: Any, X: Any, G: Any, B: Any, *, epsilon: float = 1e-5) -> Any
     count = b * places
 
     def value(X: Any, G: Any, B: Any) -> Any:
-        mean = xp.sum(X, axis=(0, 2), keepdims=True) / count
+        first = X[:1, :, :1]
+        mean = first + xp.sum(X - first, axis=(0, 2), keepdims=True) / count
         D = X - mean
         rho = 1 / xp.sqrt(xp.sum(D * D, axis=(0, 2), keepdims=True) / count + epsilon)
         return D * (rho * G) + B, mean, rho
@@ -159,7 +162,8 @@ def l2_normalise(xp: Any, X: Any, *, epsilon: float = 1e-12) -> Any:
         X̄ = ρ (Ȳ − [s > ε] ρ² X ΣⱼX∘Ȳ)
 
     A row shorter than √ε, with ε = 1e-12 unless given, is divided by √ε instead of its length: a row of zeros stays,
-    and its X̄ is Ȳ/√ε. At s = ε the derivative of max(s, ε) is taken to be 0.
+    and its X̄ is Ȳ/√ε. At s = ε the derivative of max(s, ε) is taken to be 0. Where the squares overflow Y = 0 and
+    X̄ = 0.
 
     Source: The Matrix Cookbook (2012), eq. 130, at a = 0.
     """

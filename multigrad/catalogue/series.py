@@ -51,8 +51,9 @@ def lse(xp: Any, x: Any) -> Any:
     # Sums of rows go side by side, and where each step is a pass by itself some rows at a time stay near the processor.
     rows = math.gcd(n, 2 ** max(1, (n // WIDTH).bit_length() - 1))
     x = xp.reshape(x, (rows, n // rows))
-    top = xp.max(x)
-    a = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+    # Infinite, it would be subtracted from itself.
+    most = float(xp.finfo(x.dtype).max)
+    a = xp.clip(xp.max(x), -most, most)
 
     def shared(x: Any) -> tuple[Any, Any]:
         shares = xp.exp(x - a)

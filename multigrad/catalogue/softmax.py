@@ -70,17 +70,20 @@ def logsumexp(xp: Any, x: Any) -> Any:
 
         x̄ = f̄ e/s
 
-    μ cancels, so there is no kink where two elements are equal. A row of −∞ alone gives −∞, one with +∞ gives +∞: there
-    μ is taken to be 0. Neither has a gradient, and NaN stands in its place.
+    μ cancels, so there is no kink where two elements are equal. An infinite μ is taken to be the largest number of its
+    sign: a row of −∞ alone gives −∞ and a gradient of 0, as in PyTorch; one with +∞ gives +∞, and a gradient of NaN to
+    that element.
 
     Source: Blanchard, Higham & Higham (2021), section 1: the gradient is the softmax.
     """
     largest = xp.max(x, axis=1, keepdims=True)
-    m = xp.where(xp.isfinite(largest), largest, 0)
+    most = float(xp.finfo(x.dtype).max)
+    m = xp.clip(largest, -most, most)
     e = xp.exp(x - m)
     s = xp.sum(e, axis=1, keepdims=True)
 
     def pullback(f_bar: Any) -> Any:
-        return e * (f_bar[:, None] / s)
+        # Where everything is −∞ there is nothing to share.
+        return e * (f_bar[:, None] / (s + xp.astype(s == 0, s.dtype)))
 
     return (m + xp.log(s))[:, 0], pullback

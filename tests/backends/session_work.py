@@ -6,8 +6,11 @@ import types
 
 import numpy as np
 
+from multigrad import truth
 from multigrad.backend import Unavailable, backend
 from multigrad.operation import operation, operations
+from multigrad.recurrence import scan
+from multigrad.verdict import judge
 
 BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 
@@ -379,3 +382,80 @@ def _stand_in():
     pool = types.SimpleNamespace(used_bytes=lambda: 4096, free_all_blocks=lambda: log["calls"].append("free"))
     cupy.get_default_memory_pool = lambda: pool
     return cupy, log
+
+
+def inaccuracies(arguments):
+    """Every known inaccuracy of a backend at the size that it names: the worst judgement of its outputs."""
+    one = backend(arguments["backend"])
+    session = one.open("cpu", threads=1)
+    for known in one.inaccuracies:
+        op = operations()[known.operation]
+        size = op.size(known.size)
+        _, parameters = op.split(size)
+        arrays = truth.dtype_arrays(op, size, 0, "gaussian", "float64")
+        references = truth.bounded(op, arrays, parameters, "float64", hull=False)
+        function = session.function(op, parameters, known.variant, "eager")
+        outputs = function(*(session.to_device(a, "float64") for a in arrays))
+        hosts = [session.to_numpy(a) for a in outputs]
+        judged = [judge(a, r, "float64") for a, r in zip(hosts, references, strict=True)]
+        worst = known.worded(max(judged, key=lambda j: j.ratio))
+        yield {"operation": op.name, "verdict": worst.verdict, "reason": worst.reason}
+
+
+@operation("(),(n,d)->(d)", sizes={"long": {"n": 100, "d": 3}})
+def relaxed(xp, w, X):
+    """y ← tanh(w y + x) for each row x of X."""
+
+    def step(y, x):
+        new = xp.tanh(w * y + x)
+        return new, (y, new)
+
+    y, (before, after) = scan(xp, step, xp.zeros_like(X[0, :]), X)
+
+    def pullback(y_bar):
+        def back(y_bar, kept):
+            z_bar = y_bar * (1 - kept[1] * kept[1])
+            return w * z_bar, (z_bar, xp.sum(z_bar * kept[0]))
+
+        _, (X_bar, w_bars) = scan(xp, back, y_bar, (before, after), reverse=True)
+        return xp.sum(w_bars), X_bar
+
+    return y, pullback
+
+
+def long_recurrence(arguments):
+    """A recurrence of a hundred steps on PyTorch: how many nodes its graph has, and what comes of it."""
+    import torch
+
+    session = backend("torch").open("cpu", threads=1)
+    nodes = []
+
+    def counted(graph, _):
+        nodes.append(len(graph.graph.nodes))
+        return graph.forward
+
+    compiler, torch.compile = torch.compile, lambda f, **how: compiler(f, backend=counted, **how)
+    w, X = relaxed.make_inputs(relaxed.size("long"), seed=0)
+    arrays = [session.to_device(a, "float64") for a in (0.5 * np.tanh(w), X, np.array([1.0, -2.0, 3.0]))]
+    expected = [session.to_numpy(a) for a in session.function(relaxed, {}, "autodiff", "eager")(*arrays)]
+    for variant in ("analytic", "autodiff"):
+        nodes.clear()
+        found = session.function(relaxed, {}, variant, "compiled")(*arrays)
+        pairs = zip(found, expected, strict=True)
+        error = max(float(np.max(np.abs(session.to_numpy(f) - e))) for f, e in pairs)
+        yield {"variant": variant, "nodes": sum(nodes), "error": error}
+
+
+def traced_devices(arguments):
+    """What is traced by JAX's transforms, once a session is open: its device, and what is made there."""
+    session = opened(arguments)
+    jax, xp, x = session.jax, session.xp, session.to_device(np.ones(3))
+    found = {}
+    for name, transform in {"jit": jax.jit, "vmap": jax.vmap, "grad": jax.grad, "linearize": jax.linearize}.items():
+
+        def f(x, name=name):
+            found[name] = x.device
+            return xp.sum(x * xp.ones(x.shape, dtype=x.dtype, device=x.device))
+
+        transform(f, x) if name == "linearize" else transform(f)(x)
+    yield {"found": {name: device is None for name, device in found.items()}, "concrete": x.device is not None}

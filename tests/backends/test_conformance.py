@@ -51,6 +51,21 @@ def test_gaps_speak_of_cells_that_exist(one):
         assert gap.raises, gap
 
 
+@ALL
+def test_a_known_inaccuracy_is_still_there(one):
+    for known in one.inaccuracies:
+        assert known.size in operations()[known.operation].sizes, known
+        assert known.variant in one.variants, known
+        assert known.reason.endswith("."), known
+    if not one.inaccuracies or one.missing("cpu"):
+        return
+    answers = worker("inaccuracies", backend=one.name)
+    assert len(answers) == len(one.inaccuracies)
+    for answer in answers:
+        # Accurate after all? Then it is none: take it out of the backend's file.
+        assert answer["verdict"] == "GAP", answer
+
+
 def test_no_file_is_named_like_a_framework():
     names = {path.stem for path in FOLDER.glob("*.py")}
     assert not names & {b.module for b in backends().values()}

@@ -80,3 +80,16 @@ def test_native_convolutions_are_the_sum_and_its_adjoint(backend, device):
         assert row["direct"] < 1e-12, row
         assert row["adjoint"] < 1e-11, row
         assert row.get("shape", True), row
+
+
+@pytest.mark.parametrize("backend", [b.name for b, d in HERE if (b.name, d) == ("torch", "cpu")])
+def test_torch_compile_sees_the_step_of_a_long_recurrence_once_unless_autograd_follows_it(backend):
+    rows = {row["variant"]: row for row in work("long_recurrence", backend, "cpu")}
+    assert rows["analytic"]["nodes"] < 100 < rows["autodiff"]["nodes"]
+    assert max(row["error"] for row in rows.values()) < 1e-13
+
+
+@pytest.mark.parametrize(("backend", "device"), [(b.name, d) for b, d in HERE if b.name == "jax"])
+def test_what_jax_traces_is_on_the_default_device_and_what_is_there_knows_where(backend, device):
+    (row,) = work("traced_devices", backend, device)
+    assert row == {"found": dict.fromkeys(["jit", "vmap", "grad", "linearize"], True), "concrete": True}

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from multigrad.backends.numpy_backend import NumPyBackend, NumPySession
 
+from multigrad.backend import Inaccuracy
+
 CALL_S = 1e-3
 """What a call takes on the fake devices, in seconds."""
 
@@ -210,6 +212,14 @@ class WrongSession(NumPySession):
         return lambda *arrays: tuple(np.asarray(1.01 * a, a.dtype) for a in inner(*arrays))
 
 
+class Coarse(WrongSession):
+    """It has a native form, whose gradients are one percent too large; all else is right."""
+
+    def function(self, operation, parameters, variant, mode):
+        inner = super() if variant == "native" else super(WrongSession, self)
+        return inner.function(operation, parameters, "analytic" if variant == "native" else variant, mode)
+
+
 class Fake(NumPyBackend):
     variants = ("forward", "analytic")
 
@@ -220,6 +230,16 @@ class Fake(NumPyBackend):
 
     def open(self, device="cpu", *, threads=None, precision="strict"):
         return self.session(self)
+
+
+class Excused(Fake):
+    """Its native form of `square` is known to be that far off."""
+
+    variants = ("forward", "analytic", "native")
+
+    def __init__(self, name, most):
+        super().__init__(name, Coarse)
+        self.inaccuracies = (Inaccuracy("square", "native", "only", most, "One percent is added."),)
 
 
 class BrokenImport(Fake):
@@ -246,6 +266,7 @@ FORGETFUL = Fake("forgetful", ForgetfulSession)
 BUSY = Fake("busy", BusySession)
 GREEDY = Fake("greedy", GreedySession)
 WRONG = Fake("wrong", WrongSession)
+EXCUSED, TOO_WRONG = Excused("excused", 1e16), Excused("too_wrong", 2.0)
 KILLED = Fake("killed", FaultySession, _killed)
 HUNG = Fake("hung", FaultySession, _hung)
 LEFT = Fake("left", FaultySession, _left)

@@ -75,6 +75,15 @@ def test_every_block_of_every_process_is_kept(square):
     assert kept["calls"].nunique() == 1
 
 
+def test_a_known_inaccuracy_is_a_worded_gap_and_has_no_time(square):
+    run = measure(square, backend=["fake_backends:EXCUSED", "fake_backends:TOO_WRONG"], variant="native", **ONE)
+    (excused,), (wrong,) = (cells(run, backend=name) for name in ("excused", "too_wrong"))
+    assert (excused["verdict"], wrong["verdict"]) == ("GAP", "FAIL")
+    assert excused["reason"].endswith("× the bound: One percent is added.")
+    assert np.isnan(excused["median_s"])
+    assert np.isnan(wrong["median_s"])
+
+
 def test_a_wrong_result_has_no_time(square):
     (row,) = cells(measure(square, backend="fake_backends:WRONG", variant="analytic", **ONE))
     assert row["verdict"] == "FAIL"

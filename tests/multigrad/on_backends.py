@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,21 +15,29 @@ from multigrad.operation import load_operations
 HERE = [b.name for b in backends().values() if b.missing("cpu") is None]
 
 Arrays = Sequence[Any]
+Found = list[np.ndarray] | str
+"""Values and gradients in float64, or the name of what was raised."""
 
 
-def evaluated(
-    backend: str, tasks: Sequence[tuple[str, Arrays, Arrays]], **parameters: Any
-) -> list[list[np.ndarray] | str]:
-    """Return values and gradients in float64 for each (operation, inputs, cotangents), or the name of what it raised.
+def evaluated(backend: str, tasks: Sequence[tuple[str, Arrays, Arrays]], **parameters: Any) -> list[Found]:
+    """Return what is found for each (operation, inputs, cotangents), in float64 and eagerly.
 
     Keywords are parameters of operations: ``spectral_projector={"k": 2}``.
     """
-    named = [[name, [np.asarray(a).tolist() for a in (*inputs, *bars)]] for name, inputs, bars in tasks]
-    arguments = {"backend": backend, "tasks": named, "parameters": parameters}
-    answers = list(worker.run(f"{__name__}:at_work", arguments))
+    full = [(name, [*inputs, *bars], parameters.get(name, {}), "float64", "eager") for name, inputs, bars in tasks]
+    return evaluated_as(backend, full)
+
+
+def evaluated_as(backend: str, tasks: Sequence[tuple[str, Arrays, Mapping[str, Any], str, str]]) -> list[Found]:
+    """Return what is found for each (operation, inputs and cotangents, parameters, dtype, mode), in one process.
+
+    Arrays of whole numbers and of truth values stay what they are where the operation has no gradient for them.
+    """
+    plain = [[name, [np.asarray(a).tolist() for a in arrays], *how] for name, arrays, *how in tasks]
+    answers = list(worker.run(f"{__name__}:at_work", {"backend": backend, "tasks": plain}))
     assert not [a.reason for a in answers if isinstance(a, worker.Death)]
     assert len(answers) == len(tasks)
-    found: list[list[np.ndarray] | str] = []
+    found: list[Found] = []
     for answer in answers:
         assert isinstance(answer, Mapping)
         found.append(answer.get("raised") or [np.asarray(a, dtype=np.float64) for a in answer["outputs"]])
@@ -38,12 +47,14 @@ def evaluated(
 def at_work(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The worker's side."""
     session = backends()[arguments["backend"]].open("cpu", threads=1)
-    for name, arrays in arguments["tasks"]:
+    for name, lists, parameters, dtype, mode in arguments["tasks"]:
         (op,) = load_operations([name])
-        function = session.function(op, arguments["parameters"].get(name, {}), "analytic", "eager")
+        continuous = itertools.chain(op.differentiable, itertools.repeat(True))
+        arrays = [np.asarray(a, dtype=np.float64 if c else None) for a, c in zip(lists, continuous, strict=False)]
         try:
             with np.errstate(all="ignore"):
-                outputs = function(*(session.to_device(np.asarray(a, dtype=np.float64), "float64") for a in arrays))
+                function = session.function(op, parameters, "analytic", mode)
+                outputs = function(*(session.to_device(a, dtype if a.dtype.kind == "f" else None) for a in arrays))
                 yield {"outputs": [session.to_numpy(a).tolist() for a in outputs]}
         except Exception as error:  # noqa: BLE001 - what is raised is what is asked for
             yield {"raised": type(error).__name__}

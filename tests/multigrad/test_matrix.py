@@ -10,9 +10,9 @@ from multigrad.backends.numpy_backend import NumPyBackend, NumPySession
 
 import multigrad
 from multigrad import BadInput, GradientError, assert_gradients, check, matrix, operation
-from multigrad.backend import Unavailable
+from multigrad.backend import Inaccuracy, Unavailable
 from multigrad.operation import REGIMES
-from multigrad.verdict import FAIL, NOTE, PASS, UNAVAILABLE
+from multigrad.verdict import FAIL, GAP, NOTE, PASS, UNAVAILABLE
 
 LAYER = """
     from multigrad import operation
@@ -269,6 +269,49 @@ def test_a_missing_framework_is_a_worded_row(monkeypatch):
     missing = rows(frame, backend="absent")
     assert set(missing["verdict"]) == {UNAVAILABLE}
     assert "pip install" in missing["reason"].iloc[0]
+
+
+class NativeSession(NumPySession):
+    """A native form whose results have lost a third of their digits."""
+
+    def native(self, name):
+        return None if name != "doubled" else lambda x: 2 * x
+
+    def differentiate(self, forward, wanted):
+        return lambda x, y_bar: (2 * x * (1 + 1e-10), 2 * y_bar)
+
+
+class Native(NumPyBackend):
+    name = "with_native"
+    variants = ("analytic", "native")
+
+    def __init__(self, most=None, operation="doubled"):
+        known = Inaccuracy(operation, "native", "tiny", most or 0.0, "It cancels.")
+        self.inaccuracies = () if most is None else (known,)
+
+    def open(self, device="cpu", *, threads=None, precision="strict"):
+        return NativeSession(self, np)
+
+
+@pytest.mark.parametrize(
+    ("made", "verdict"),
+    [(Native(), FAIL), (Native(1e8), GAP), (Native(2.0), FAIL), (Native(1e8, "another"), FAIL)],
+    ids=["unknown", "known", "worse than known", "another operation"],
+)
+def test_a_known_inaccuracy_of_a_form_that_is_not_ours_is_a_worded_gap(monkeypatch, made, verdict):
+    put_in(monkeypatch, made)
+
+    @operation("(n)->(n)", sizes={"tiny": {"n": 3}})
+    def doubled(xp, x):
+        return x + x, lambda y_bar: y_bar + y_bar
+
+    frame = check(doubled, backend=made.name, dtype="float64", regime="gaussian")
+    judged = rows(frame, backend=made.name)
+    value = rows(judged, variant="native", output="value")
+    assert set(value["verdict"]) == {verdict}
+    assert value["reason"].str.endswith("× the bound: It cancels.").all() == (verdict == GAP)
+    assert set(rows(judged, variant="native", output="x_bar")["verdict"]) == {PASS}
+    assert set(rows(judged, variant="analytic")["verdict"]) == {PASS}
 
 
 class Rounding(np.ndarray):
