@@ -170,7 +170,7 @@ def _github_summary(as_json: bool) -> Path:
 
 
 def _tell_github(frame: pd.DataFrame, ops: list[str] | None, summary: Path, verbose: bool) -> None:
-    from multigrad.operation import load_operations
+    from multigrad.operation import given_operations
 
     from . import tables
     from .report import github
@@ -178,7 +178,7 @@ def _tell_github(frame: pd.DataFrame, ops: list[str] | None, summary: Path, verb
     github.write_summary(frame, summary)
     with github.commands_stopped(sys.stdout):
         tables.show_matrix(frame, verbose=verbose)
-    for line in github.annotated(frame, load_operations(ops or ())):
+    for line in github.annotated(frame, given_operations(ops)):
         print(line)  # noqa: T201 - the runner reads the output
 
 

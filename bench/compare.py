@@ -100,6 +100,19 @@ def _unequal(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _namesakes(before: Run, after: Run) -> list[str]:
+    """Name the operations that are the catalogue's in one run and somebody's own, of the same name, in the other."""
+    # The file of one's own may have moved; a run from before this was written down is believed.
+    old, new = (run.info.get("own_operations") for run in (before, after))
+    if old is None or new is None:
+        return []
+    both = {*before.summary["operation"]} & {*after.summary["operation"]} & (old.keys() ^ new.keys())
+    return [
+        f"{name}: of {old.get(name, 'the catalogue')} before, of {new.get(name, 'the catalogue')} after"
+        for name in sorted(both)
+    ]
+
+
 def _circumstances(info: Mapping[str, Any]) -> dict[str, Any]:
     host = info["host"]
     protocol = info.get("protocol", {})
@@ -119,10 +132,12 @@ def compare(before: Path | Run, after: Path | Run, *, force: bool = False) -> pd
         force: compare also where the fingerprints (processor, threads, precision …) differ; every row is then marked.
 
     Raises:
-        BadInput: a run cannot be read, or the fingerprints differ and ``force`` is not set.
+        BadInput: a run cannot be read, or the fingerprints differ (or an operation is the catalogue's in one and
+            another of its name in the other) and ``force`` is not set.
     """
     old, new = (run if isinstance(run, Run) else load_run(run) for run in (before, after))
     refused, noted = differences(old.info, new.info)
+    refused += _namesakes(old, new)
     if refused and not force:
         raise BadInput(f"the runs are not of a kind ({'; '.join(refused)}); --force compares and marks them")
     floor = max(old.noise_floor or 0.0, new.noise_floor or 0.0)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from multigrad.backend import Precision, cuda_device_count
 from multigrad.matrix import check
+from multigrad.operation import Operations, given_operations
 
 from . import machine as machines
 from . import store
-from .measure import measure, operations
+from .measure import measure
 from .report.writing import write_reports
-
-if TYPE_CHECKING:
-    from multigrad.operation import Operation
 
 QUICK_CHECK_DTYPES = ("float32",)
 """A quick run checks what it times, and leaves the other types to `multigrad check`."""
@@ -24,7 +21,7 @@ QUICK_OPERATIONS = ("relu_regression", "linear_map")
 
 
 def run_job(
-    ops: Operation | str | Sequence[Operation | str] | None = None,
+    ops: Operations = None,
     *,
     backend: str | Sequence[str] | None = None,
     device: str | Sequence[str] | None = None,
@@ -48,7 +45,7 @@ def run_job(
     Raises:
         BadInput: an unknown name, or a folder that cannot be written to: before any work.
     """
-    chosen = operations(QUICK_OPERATIONS if quick and ops is None else ops)
+    chosen = given_operations(QUICK_OPERATIONS if quick and ops is None else ops)
     name = machine or machines.machine_name(machines.describe(), cuda_device_count() > 0)
     folder = store.new_run(Path(out), machines.slug(name))
     matrix = check(

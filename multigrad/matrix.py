@@ -24,7 +24,7 @@ from .backend import Backend, Precision, Session, Unavailable, backend, backends
 from .columns import doc
 from .diagnosis import Evidence, diagnose, observed_conditions
 from .formats import FORMATS
-from .operation import DTYPES, REGIMES, BadInput, Operation, load_operations
+from .operation import DTYPES, REGIMES, BadInput, Operation, Operations, given_operations, load_operations
 from .reach import reaching_sizes
 from .relations import Structure, relations, structure
 from .roundoff import Roundoff, probe
@@ -44,8 +44,6 @@ from .verdict import (
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    Operations = Operation | str | Sequence[Operation | str] | None
 
 Progress = Callable[[int, int, str], None]
 """Called with cells done, cells in all, and what is running."""
@@ -140,7 +138,7 @@ def check(
     import pandas as pd
 
     plan = Plan.make(
-        _operations(ops),
+        given_operations(ops),
         backends=_names(backend),
         devices=_names(device),
         dtypes=_names(dtype),
@@ -179,17 +177,6 @@ def sentence(row: Mapping[Any, Any]) -> str:
     variant = "" if row["variant"] == "analytic" else f" {row['variant']}"
     what = row["operation"] if row["output"] == "*" else f"{row['operation']} {derivative_name(row['output'])}"
     return f"{row['verdict']} {what}{variant} on {where} {row['dtype']} {row['regime']}: {row['reason']}"
-
-
-def _operations(ops: Operations) -> list[Operation]:
-    if ops is None:
-        return load_operations()
-    found: list[Operation] = []
-    for op in [ops] if isinstance(ops, Operation | str) else ops:
-        found.extend([op] if isinstance(op, Operation) else load_operations([op]))
-    if not found:
-        raise BadInput("no operation to check")
-    return found
 
 
 def _names(names: str | Sequence[str] | None) -> list[str] | None:
@@ -605,7 +592,7 @@ class _Bench:
         """Compute and judge one cell, and try the relations where it is the one for them."""
         yield from self._cell(cell, case, op)
         name, device = self.session.backend.name, self.session.device
-        gap = self.session.backend.gap(op.name, case.dtype, cell.mode, cell.variant, device)
+        gap = self.session.backend.gap(op, case.dtype, cell.mode, cell.variant, device)
         if cell.relations and gap is None and case.dtype in self.session.dtypes:
             for words, judgement in self._relations(case, op):
                 here = replace(case, regime=f"relation: {words}")
@@ -613,9 +600,9 @@ class _Bench:
 
     def _cell(self, cell: Cell, case: Case, op: Operation) -> Iterator[dict[str, Any]]:
         session, name, device = self.session, self.session.backend.name, self.session.device
-        if cell.variant == "native" and session.native(op.name) is None:
+        if cell.variant == "native" and session.native_form(op) is None:
             return  # nothing is missing: there is no other way to write it
-        gap = session.backend.gap(op.name, case.dtype, cell.mode, cell.variant, device)
+        gap = session.backend.gap(op, case.dtype, cell.mode, cell.variant, device)
         try:
             known = self._truth(case, cell)
             outputs = self._compute(cell, case, op, known)

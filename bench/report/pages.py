@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from multigrad.certificate import Certified, read_certificate
 from multigrad.matrix import MatrixRow, sentence
-from multigrad.operation import BadInput, Operation, load_operations, operations
+from multigrad.operation import BadInput, Operation, given_operations, operations
 from multigrad.truth import derivative_name, sizes_text, small_sizes
 from multigrad.verdict import FAIL, GAP, INCONCLUSIVE, NOTE, UNAVAILABLE
 
@@ -49,9 +49,10 @@ class Results:
 
     certified: tuple[Certified, ...]
     matrix: pd.DataFrame
-    """The columns of :class:`multigrad.matrix.MatrixRow`, and ``where``."""
+    """The columns of :class:`multigrad.matrix.MatrixRow`, ``where``, and ``own``: whether the operation is not
+    the catalogue's, None where the run does not tell."""
     summary: pd.DataFrame
-    """The columns of :class:`multigrad.bench.store.SummaryRow`, and ``where``."""
+    """The columns of :class:`multigrad.bench.store.SummaryRow`, and the same two."""
     settings: tuple[str, ...]
     """What was measured on, a sentence for each run."""
 
@@ -78,6 +79,7 @@ class Results:
                 path = next((folder / name for name in names if (folder / name).exists()), None)
                 if path is not None:
                     frame = store.read_rows(path, row_class)
+                    frame = frame.assign(own=_own(frame, folder))
                     several = row_class is store.SummaryRow and timed > 1
                     tables[row_class].append(frame.assign(where=_places(frame, f" ({folder.name})" if several else "")))
             if (folder / store.RUN).exists():
@@ -87,6 +89,16 @@ class Results:
             for row_class, frames in tables.items()
         )
         return cls(tuple(certified), matrix, summary, tuple(settings))
+
+    def rows(self, frame: pd.DataFrame, op: Operation) -> pd.DataFrame:
+        """Return the rows of that very operation: what is the catalogue's is not another's of its name."""
+        return frame[(frame["operation"] == op.name) & (frame["own"] != op.catalogued)]
+
+
+def _own(frame: pd.DataFrame, folder: Path) -> Any:
+    info = store.read_info(folder) if (folder / store.RUN).exists() else {}
+    names = info.get("own_operations")
+    return None if names is None else frame["operation"].isin(names)
 
 
 def _resolved(one: Certified, folder: Path) -> Certified:
@@ -101,7 +113,7 @@ def _places(frame: pd.DataFrame, suffix: str) -> list[str]:
 
 
 def _places_of_none(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(where=_places(frame, ""))
+    return frame.assign(where=_places(frame, ""), own=None)
 
 
 def _setting(info: Mapping[str, Any], name: str) -> str:
@@ -164,7 +176,7 @@ def docs(
     import pandas as pd
 
     folder = Path(out)
-    found = load_operations(ops or ())
+    found = given_operations(ops or None)
     results = Results.read(sorted(Path().glob(RESULTS)) if runs is None else map(Path, runs))
     rows = []
     wanted = list(pages(found, results, folder, index=not ops))
@@ -366,7 +378,7 @@ def _chance(group: Sequence[Certified]) -> str:
 
 
 def _matrix(op: Operation, results: Results) -> str:
-    frame = results.matrix[results.matrix["operation"] == op.name]
+    frame = results.rows(results.matrix, op)
     if frame.empty:
         return f"Not checked yet: run `multigrad check {op.name}`."
     parts = []
@@ -457,7 +469,7 @@ def _known_first(values: Iterable[str], order: Sequence[str]) -> list[str]:
 
 
 def _timings(op: Operation, results: Results, drawn: bool) -> str:
-    frame = results.summary[results.summary["operation"] == op.name]
+    frame = results.rows(results.summary, op)
     timed = frame[frame["median_s"].notna()]
     if timed.empty:
         said = "\n\n".join(_untimed(frame))
@@ -542,8 +554,8 @@ def _untimed(frame: pd.DataFrame) -> list[str]:
 
 def _figures(op: Operation, results: Results) -> tuple[Figure, ...]:
     """Return what the picture shows: one number of threads and one precision, those of most cells."""
-    frame = results.summary
-    mine = frame[(frame["operation"] == op.name) & frame["median_s"].notna() & frame["variant"].isin(VARIANTS)]
+    frame = results.rows(results.summary, op)
+    mine = frame[frame["median_s"].notna() & frame["variant"].isin(VARIANTS)]
     if mine.empty:
         return ()
     counts = mine.groupby(["threads", "precision"]).size()
@@ -594,7 +606,8 @@ def _certified(op: Operation, results: Results) -> str:
 
 
 def _worst(op: Operation, results: Results) -> str:
-    frame = results.matrix[(results.matrix["operation"] == op.name) & (results.matrix["backend"] != "exact")]
+    frame = results.rows(results.matrix, op)
+    frame = frame[frame["backend"] != "exact"]
     here = frame[frame["verdict"] != UNAVAILABLE]
     if here.empty:
         return "not checked yet"
@@ -605,7 +618,8 @@ def _worst(op: Operation, results: Results) -> str:
 
 
 def _gain(op: Operation, results: Results) -> str:
-    frame = results.summary[(results.summary["operation"] == op.name) & results.summary["median_s"].notna()]
+    frame = results.rows(results.summary, op)
+    frame = frame[frame["median_s"].notna()]
     steady = frame[frame["flags"] == ""]
     keys = ["where", "dtype", "sizes", "threads", "precision"]
     ours = steady[steady["variant"] == "analytic"].set_index(keys)["median_s"]
