@@ -19,7 +19,7 @@ from .assemble import NOT_OF_PAIRS
 from .plain import escape
 from .protocol import FULL
 from .store import KEY, RUN, Run, load_run, read_info, to_frame
-from .tables import seconds
+from .tables import place, seconds, text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -255,17 +255,13 @@ def geometric_means(frame: pd.DataFrame, by: Sequence[str] = ("backend", "mode")
     import pandas as pd
 
     def row(names: Sequence[Any], rows: pd.DataFrame) -> dict[str, Any]:
-        used = rows[rows["ratio"].notna() & (rows["flags"].map(_text) == "")]
+        used = rows[rows["ratio"].notna() & (rows["flags"].map(text) == "")]
         mean = float(np.exp(np.log(used["ratio"]).mean())) if len(used) else math.nan
         figures = {"geometric_mean": mean, "cells": len(used), "excluded": len(rows) - len(used)}
         return {**dict(zip(by, names, strict=True)), **figures}
 
     found = [row(names, rows) for names, rows in frame.groupby(list(by), sort=False)]
     return pd.DataFrame([*found, row(["all"] * len(by), frame)])
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def markdown(frame: pd.DataFrame, *, title: str = "Benchmark") -> str:
@@ -299,14 +295,13 @@ def markdown(frame: pd.DataFrame, *, title: str = "Benchmark") -> str:
 def _markdown_table(rows: Sequence[Mapping[Any, Any]]) -> str:
     lines = ["| cell | before | after | after ÷ before [95 %] | |", "|---|--:|--:|--:|---|"]
     for row in rows:
-        where = row["backend"] if row["device"] == "cpu" else f"{row['backend']}/{row['device']}"
-        names = (row["operation"], row["variant"], row["mode"], where, row["dtype"], row["sizes"])
+        names = (row["operation"], row["variant"], place(row), row["dtype"], row["sizes"])
         ratio = (
             "–" if math.isnan(row["ratio"]) else f"{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]"
         )
         why = [f"**{row['word']}**" if row["word"] in REGRESSIONS else row["word"]]
-        why += [f"({_text(row['flags'])})"] if _text(row["flags"]) else []
-        why += [_text(row["reason"])] if _text(row["reason"]) else []
+        why += [f"({text(row['flags'])})"] if text(row["flags"]) else []
+        why += [text(row["reason"])] if text(row["reason"]) else []
         told = (" ".join(map(escape, names)), seconds(row["before_s"]), seconds(row["after_s"]), ratio)
         lines.append(f"| {' | '.join(told)} | {why[0]} {escape(' '.join(why[1:]))} |")
     return "\n".join(lines)

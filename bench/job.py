@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from multigrad.backend import Precision, cuda_device_count
-from multigrad.matrix import check
+from multigrad.matrix import Progress, check
 from multigrad.operation import Operations, given_operations
 
 from . import machine as machines
@@ -32,7 +32,7 @@ def run_job(
     seed: int = 0,
     out: Path = Path("results"),
     machine: str | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> store.Run:
     """Check operations, time those that are right, and write tables and reports into ``out/<machine>/<run>/``.
 
@@ -55,7 +55,7 @@ def run_job(
         dtype=dtype or (QUICK_CHECK_DTYPES if quick else None),
         seed=seed,
         precision=precision,
-        progress=progress,
+        progress=_saying("checking", progress),
     )
     store.write_frame(matrix, folder / store.MATRIX)
     measure(
@@ -68,7 +68,12 @@ def run_job(
         quick=quick,
         seed=seed,
         folder=folder,
-        progress=progress,
+        progress=_saying("timing", progress),
     )
     write_reports(folder)
     return store.load_run(folder)
+
+
+def _saying(what: str, progress: Progress | None) -> Progress | None:
+    """Let the progress say which of the two it is."""
+    return None if progress is None else lambda done, total, text: progress(done, total, f"{what} {text}")

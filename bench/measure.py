@@ -32,7 +32,7 @@ from .timing import headline
 from .turns import in_turns
 
 Progress = Callable[[int, int, str], None]
-"""Called with measurements done, measurements in all, and what is running."""
+"""Called with measurements done, measurements in all, and what is running: as one begins, and as it ends."""
 
 Event = dict[str, Any]
 
@@ -420,6 +420,8 @@ class Conductor:
                     del pending[lost]
                     for i in users[lost]:
                         self._fail(i, 0, 0, "INCONCLUSIVE", f"no reference: {message.reason}")
+                elif "begin" in message:
+                    self._tick(f"the truth of {self.plan.cells[users[order[message['begin']]][0]].operation}")
                 elif "end" in message:
                     del pending[order[message["end"]]]
 
@@ -533,10 +535,12 @@ class Conductor:
         elif "peaks" in message:
             place = {"backend": item.backend, "device": item.device, "threads": item.threads}
             self._note({"event": "peaks", **where, **place, "precision": item.precision, **message["peaks"]})
+        elif "begin" in message:
+            self._tick(f"{self.plan.cells[message['begin']].text}, round {item.round + 1}")
         elif "end" in message:
             answer = {k: v for k, v in message.items() if k != "end"}
             self._note({"event": "cell", "cell": message["end"], **where, "group": group, **answer})
-            self._tick(self.plan.cells[message["end"]].text)
+            self._tick(f"{self.plan.cells[message['end']].text}, round {item.round + 1}")
 
     def _tick(self, text: str) -> None:
         if self.progress:

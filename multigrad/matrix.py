@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Progress = Callable[[int, int, str], None]
-"""Called with cells done, cells in all, and what is running."""
+"""Called with cells done, cells in all, and what is running: as one begins, and as it ends."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def check(
         inputs: an .npz file with one array per input, by name, instead of drawn ones.
         seed: seed of everything that is drawn.
         precision: what float32 products may be computed in.
-        progress: told about every finished cell.
+        progress: told about every cell, as it begins and as it ends.
 
     Raises:
         BadInput: an unknown name, or a file that does not fit.
@@ -155,6 +155,9 @@ def check(
         raise BadInput(f"nothing was compared: {_why_nothing(rows)}")
     frame = pd.DataFrame(rows)
     frame["bitwise_equal_to_numpy"] = _equal_to_numpy(frame)
+    # Which worker was first is chance; the order of the operations is not.
+    place = {op.name: i for i, op in enumerate(plan.ops.values())}
+    frame = frame.sort_values("operation", key=lambda names: names.map(place), kind="stable")
     return frame[list(COLUMNS)].reset_index(drop=True)
 
 
@@ -259,11 +262,13 @@ class Plan:
     def run(self, progress: Progress | None = None) -> Iterator[list[dict[str, Any]]]:
         """Find the truth, then let every backend work; yield the rows as they come."""
         total = len(self.cases) + sum(map(len, self.work.values()))
-        count = itertools.count(1)
+        done: list[str] = []
 
-        def tick(text: str) -> None:
+        def tick(text: str, *, ended: bool) -> None:
+            if ended:
+                done.append(text)
             if progress:
-                progress(next(count), total, text)
+                progress(len(done), total, text)
 
         yield self.known
         with tempfile.TemporaryDirectory(prefix="multigrad-") as folder:
@@ -287,7 +292,7 @@ class Plan:
         }
         return functions[target](arguments, self.ops)
 
-    def _find_truth(self, folder: str, part: int, parts: int, tick: Callable[[str], None]) -> list[dict[str, Any]]:
+    def _find_truth(self, folder: str, part: int, parts: int, tick: Callable[..., None]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         mine = [*self.ops][part::parts]
         cases = [i for i, case in enumerate(self.cases) if case.reference in mine]
@@ -301,10 +306,12 @@ class Plan:
                     truth.write_unknown(folder, lost, message.reason)
                     rows.append(_failed_case(self.cases[lost], message.reason))
                     pending.remove(lost)
+                elif "begin" in message:
+                    tick(f"{self.cases[message['begin']].operation}: the truth", ended=False)
                 elif "case" in message:
                     rows.extend(message["rows"])
                     pending.remove(message["case"])
-                    tick(f"{self.cases[message['case']].operation}: the truth")
+                    tick(f"{self.cases[message['case']].operation}: the truth", ended=True)
         return rows
 
     def _share(self, cells: list[Cell], part: int, parts: int) -> list[int]:
@@ -321,7 +328,7 @@ class Plan:
         return numbers
 
     def _run_backend(
-        self, name: str, device: str, part: int, parts: int, folder: str, tick: Callable[[str], None]
+        self, name: str, device: str, part: int, parts: int, folder: str, tick: Callable[..., None]
     ) -> list[dict[str, Any]]:
         cells = self.work[name, device]
         one = backend(name)
@@ -351,12 +358,17 @@ class Plan:
                     if part == 0:
                         rows += [_worded(o, name, device, UNAVAILABLE, reason, self.cases[0].seed) for o in operations]
                     pending = []
+                elif "begin" in message:
+                    tick(self._text(cells[message["begin"]], name, device), ended=False)
                 elif "cell" in message:
                     rows.extend(message["rows"])
                     pending.remove(message["cell"])
-                    case = self.cases[cells[message["cell"]].case]
-                    tick(f"{case.operation}: {name}/{device} {cells[message['cell']].mode} {case.dtype}")
+                    tick(self._text(cells[message["cell"]], name, device), ended=True)
         return rows
+
+    def _text(self, cell: Cell, name: str, device: str) -> str:
+        case = self.cases[cell.case]
+        return f"{case.operation} {cell.variant} {cell.mode} on {name}/{device} {case.dtype}"
 
 
 _KINK = "kink"

@@ -20,7 +20,7 @@ from ..plan import parse_size
 from ..protocol import FULL
 from ..scaling import sweep
 from ..store import KEY, SCALING, Run, read_rows
-from ..tables import figure
+from ..tables import figure, place
 from .drawing import VARIANTS
 
 if TYPE_CHECKING:
@@ -46,12 +46,6 @@ def _cleaned_frame(frame: pd.DataFrame) -> pd.DataFrame:
         if column.dtype == object
     }
     return frame.assign(**texts)
-
-
-def place(row: Mapping[Any, Any]) -> str:
-    """Say where a row was computed; the CPU goes without saying."""
-    device = "" if row["device"] == "cpu" else f"/{row['device']}"
-    return f"{row['backend']}{device} {row['mode']}"
 
 
 def _setting(row: Mapping[Any, Any]) -> str:
@@ -257,7 +251,7 @@ class Figures:
             rows.append(
                 {
                     **dict(zip(kept, key, strict=True)),
-                    "where": place({**eager, "mode": ""}).strip(),
+                    "where": place({**eager, "mode": ""}),
                     "eager_first_s": eager["first_call_s"],
                     "compiled_first_s": compiled["first_call_s"],
                     "eager_s": eager["median_s"],

@@ -26,7 +26,7 @@ from multigrad.truth import derivative_name, sizes_text, small_sizes
 from multigrad.verdict import FAIL, GAP, INCONCLUSIVE, NOTE, UNAVAILABLE
 
 from .. import store
-from ..tables import SYMBOLS, figure, interval, worst
+from ..tables import SYMBOLS, figure, interval, place, worst
 from .docstring import code, described, fenced, grid, plain, prose
 from .drawing import VARIANTS, Figure, is_fresh, stamped
 
@@ -108,8 +108,7 @@ def _resolved(one: Certified, folder: Path) -> Certified:
 
 
 def _places(frame: pd.DataFrame, suffix: str) -> list[str]:
-    keys = zip(frame["backend"], frame["device"], frame["mode"], strict=True)
-    return [f"{b}{'' if d == 'cpu' else f'/{d}'} {m}{suffix}" for b, d, m in keys]
+    return [place(row) + suffix for row in frame[["backend", "device", "mode"]].to_dict("records")]
 
 
 def _places_of_none(frame: pd.DataFrame) -> pd.DataFrame:
@@ -411,12 +410,12 @@ def _proof_lines(proofs: pd.DataFrame) -> Iterator[str]:
 def _verdicts(frame: pd.DataFrame) -> str:
     dtypes = [d for d in ("float64", "float32", "bfloat16", "float16") if (frame["dtype"] == d).any()]
     rows = []
-    for place in _ordered(frame["where"]):
+    for where in _ordered(frame["where"]):
         for variant in _known_first(frame["variant"], VARIANTS):
-            here = frame[(frame["where"] == place) & frame["variant"].isin([variant, "*"])]
+            here = frame[(frame["where"] == where) & frame["variant"].isin([variant, "*"])]
             if (here["variant"] == variant).any():
                 cells = [_verdict(here[here["dtype"].isin([dtype, "*"])]) for dtype in dtypes]
-                rows.append([plain(place), plain(variant), *cells])
+                rows.append([plain(where), plain(variant), *cells])
     return grid(["where", "", *dtypes], rows)
 
 
@@ -440,9 +439,9 @@ def _worded(frame: pd.DataFrame) -> list[str]:
             row = alike.sort_values("ratio", ascending=False, kind="stable").iloc[0].to_dict()
             more = f" (and {len(alike) - 1} more)" if len(alike) > 1 else ""
             lines.append(f"- {plain(sentence(row) + more)}")
-    for (place, reason), rows in frame[frame["verdict"] == GAP].groupby(["where", "reason"], sort=False):
+    for (where, reason), rows in frame[frame["verdict"] == GAP].groupby(["where", "reason"], sort=False):
         dtypes = ", ".join(d for d in dict.fromkeys(rows["dtype"]) if d != "*")
-        where = str(place).removesuffix(" *")
+        where = str(where).removesuffix(" *")
         lines.append(f"- GAP {plain(f'{where} {dtypes}'.strip())}: {plain(str(reason))}")
     return ["\n".join(dict.fromkeys(lines))] * bool(lines) + _not_here(frame[frame["verdict"] == UNAVAILABLE])
 
@@ -496,8 +495,8 @@ def _by_size(op: Operation, timed: pd.DataFrame) -> pd.DataFrame:
     names = list(op.sizes)
     rank = [(names.index(s) if s in names else len(names)) for s in timed["size"]]
     dtype = [("float64", "float32", "bfloat16", "float16").index(d) for d in timed["dtype"]]
-    place = [_ordered(timed["where"]).index(w) for w in timed["where"]]
-    ranked = timed.assign(_size=rank, _dtype=dtype, _place=place)
+    order = [_ordered(timed["where"]).index(w) for w in timed["where"]]
+    ranked = timed.assign(_size=rank, _dtype=dtype, _place=order)
     return ranked.sort_values(["_dtype", "_size", "sizes", "_place", "variant"], kind="stable")
 
 
@@ -506,9 +505,9 @@ def _times(rows: pd.DataFrame) -> str:
     ratios = [v for v in ("autodiff", "native") if v in variants and "analytic" in variants]
     has_memory = bool(rows["peak_bytes"].notna().any())
     body = []
-    for place in dict.fromkeys(rows["where"]):
-        here = {row["variant"]: row for row in rows[rows["where"] == place].to_dict("records")}
-        cells = [plain(str(place)), *(_time(here.get(v)) for v in variants)]
+    for where in dict.fromkeys(rows["where"]):
+        here = {row["variant"]: row for row in rows[rows["where"] == where].to_dict("records")}
+        cells = [plain(str(where)), *(_time(here.get(v)) for v in variants)]
         cells += [_ratio(here.get("analytic"), here.get(v)) for v in ratios]
         if has_memory:
             cells.append(" / ".join(_bytes(here.get(v)) for v in ("analytic", "autodiff")))
@@ -543,8 +542,8 @@ def _bytes(row: Mapping[Any, Any] | None) -> str:
 def _untimed(frame: pd.DataFrame) -> list[str]:
     rows = frame[frame["median_s"].isna()]
     lines = [
-        f"- {verdict} {plain(f'{place} {variant}')}: {plain(str(reason))}"
-        for place, variant, verdict, reason in zip(
+        f"- {verdict} {plain(f'{where} {variant}')}: {plain(str(reason))}"
+        for where, variant, verdict, reason in zip(
             rows["where"], rows["variant"], rows["verdict"], rows["reason"], strict=True
         )
         if verdict != UNAVAILABLE
