@@ -143,8 +143,12 @@ def compare(before: Path | Run, after: Path | Run, *, force: bool = False) -> pd
     floor = max(old.noise_floor or 0.0, new.noise_floor or 0.0)
     columns = _matched(old, new) if refused else KEY
     mark = f"forced: {'; '.join(refused)}" if refused else ""
-    sides = (Side.of(old, columns, _name(old, "before")), Side.of(new, columns, _name(new, "after")))
-    frame = _compared(sides, floor, mark, paired=_beside(old, new) or _beside(new, old))
+    paired = _beside(old, new) or _beside(new, old)
+    sides = (
+        Side.of(old, columns, _name(old, "before"), in_turns=paired),
+        Side.of(new, columns, _name(new, "after"), in_turns=paired),
+    )
+    frame = _compared(sides, floor, mark, paired=paired)
     frame.attrs["noted"] = noted
     return frame
 
@@ -199,7 +203,8 @@ def within(run: Path | Run, column: str, before: Any, after: Any) -> pd.DataFram
             raise BadInput(f"no cell has {column} {value!r}; there are {there}")
         samples = run.samples[run.samples[column].astype(str) == str(value)]
         side = Run(run.folder, run.info, mine, samples)
-        sides.append(Side.of(side, tuple(name for name in KEY if name != column), str(value)))
+        columns = tuple(name for name in KEY if name != column)
+        sides.append(Side.of(side, columns, str(value), in_turns=_took_turns(run)))
     return _compared((sides[0], sides[1]), run.noise_floor or 0.0, "", paired=_took_turns(run))
 
 
@@ -321,33 +326,39 @@ class Side:
     blocks: Mapping[Key, list[np.ndarray]]
     """Seconds per call of the headline's blocks, one array for each process."""
     turns: Mapping[Key, dict[int, np.ndarray]]
-    """By round, the medians of these for each turn, without the blocks that others kept waiting."""
+    """By round, the medians of these for each turn, without the blocks that others kept waiting; if asked for."""
 
     @classmethod
-    def of(cls, run: Run, columns: tuple[str, ...], name: str) -> Side:
-        """Take a run's cells, matched by some columns."""
+    def of(cls, run: Run, columns: tuple[str, ...], name: str, *, in_turns: bool = False) -> Side:
+        """Take a run's cells, matched by some columns; their turns too, if somebody asks for them."""
         rows = {tuple(row[k] for k in columns): row for row in run.summary.to_dict("records")}
         samples = run.samples[run.samples["twin"] == 0]
+        per_call = (samples["block_s"] / samples["calls"]).to_numpy()
+        lost, turn, kind = _lost(samples), samples["turn"].to_numpy(), samples["kind"].to_numpy()
         blocks: dict[Key, list[np.ndarray]] = {}
         turns: dict[Key, dict[int, np.ndarray]] = {}
-        for group, frame in samples.groupby([*columns, "round"], sort=True):
+        # Numbers of rows: a frame for each of thousands of processes would take seconds.
+        for group, numbers in samples.reset_index(drop=True).groupby([*columns, "round"], sort=True).indices.items():
             names: Key = tuple(group)
-            key, number = names[:-1], names[-1]
-            mine = frame[frame["kind"] == rows[key]["headline"]] if key in rows else frame[:0]
+            key, number = names[:-1], int(names[-1])
+            if key not in rows:
+                continue
+            mine = numbers[kind[numbers] == rows[key]["headline"]]
             if len(mine):
-                per_call = (mine["block_s"] / mine["calls"]).to_numpy()
-                blocks.setdefault(key, []).append(per_call)
-                turns.setdefault(key, {})[number] = _turn_medians(mine, per_call)
+                blocks.setdefault(key, []).append(per_call[mine])
+                if in_turns:
+                    medians = statistics.turn_medians(per_call[mine], turn[mine], lost[mine])
+                    turns.setdefault(key, {})[number] = medians
         return cls(name, columns, rows, blocks, turns)
 
 
-def _turn_medians(blocks: pd.DataFrame, per_call: np.ndarray) -> np.ndarray:
+def _lost(blocks: pd.DataFrame) -> np.ndarray:
+    """Tell of each block whether others kept it waiting."""
     block_s, waited_s, cpu_s, switches = (
         blocks[name].to_numpy(dtype=float) for name in ("block_s", "waited_s", "cpu_s", "involuntary_switches")
     )
-    on_cpu = (blocks["device"] == "cpu").to_numpy()
-    lost = statistics.kept_waiting(block_s, waited_s, cpu_s, switches) & on_cpu
-    return statistics.turn_medians(per_call, blocks["turn"].to_numpy(), lost)
+    on_cpu: np.ndarray = (blocks["device"] == "cpu").to_numpy()
+    return statistics.kept_waiting(block_s, waited_s, cpu_s, switches) & on_cpu
 
 
 def _compared(sides: tuple[Side, Side], floor: float, mark: str, *, paired: bool) -> pd.DataFrame:

@@ -40,12 +40,13 @@ def cleaned(value: Any) -> Any:
 
 
 def _cleaned_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    texts: dict[str, Any] = {
-        str(name): column.map({text: visible(text) if isinstance(text, str) else text for text in column.unique()})
-        for name, column in frame.items()
-        if column.dtype == object
-    }
-    return frame.assign(**texts)
+    made: dict[str, Any] = {}
+    for name, column in frame.items():
+        if column.dtype == object:
+            texts = {text: visible(text) for text in column.unique() if isinstance(text, str)}
+            if any(text != shown for text, shown in texts.items()):
+                made[str(name)] = column.map(lambda text, texts=texts: texts.get(text, text)).astype(object)
+    return frame.assign(**made)
 
 
 def _setting(row: Mapping[Any, Any]) -> str:
