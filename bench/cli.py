@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,6 +50,7 @@ Sizes = Annotated[list[str] | None, typer.Option("--size", help="A named size, a
 Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
 PrecisionOption = Annotated[str, typer.Option("--precision", help="strict, or tf32 for float32 products.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a row, instead of a table.")]
+AsCsv = Annotated[Path | None, typer.Option("--csv", help="Also write every row to this file, as CSV.")]
 Threads = Annotated[int | None, typer.Option("--threads", "-t", help="Threads of each worker. Default: all cores.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder that holds <machine>/<run>/.")]
 FailOn = Annotated[
@@ -102,7 +101,7 @@ def check(
     seed: Seed = 0,
     precision: PrecisionOption = "strict",
     as_json: AsJson = False,
-    csv: Annotated[Path | None, typer.Option("--csv", help="Also write the whole matrix to this file.")] = None,
+    csv: AsCsv = None,
     junit: Annotated[Path | None, typer.Option("--junit", help="Also write JUnit XML for a CI system.")] = None,
     github: Annotated[
         bool, typer.Option("--github", help="In GitHub Actions: write the step's summary and annotate the source.")
@@ -123,6 +122,7 @@ def check(
     from multigrad.matrix import check as run_check
 
     from . import tables
+    from .terminal import progress
 
     summary = _github_summary(as_json) if github else None
     if kinks:
@@ -146,8 +146,7 @@ def check(
             precision=_precision(precision),
             progress=tick,
         )
-    if csv is not None:
-        _write_csv(frame, csv)
+    _write_csv(frame, csv)
     if junit is not None:
         from .report.junit import write_junit
 
@@ -170,7 +169,7 @@ def _github_summary(as_json: bool) -> Path:
 
 
 def _tell_github(frame: pd.DataFrame, ops: list[str] | None, summary: Path, verbose: bool) -> None:
-    from multigrad.operation import load_operations
+    from multigrad.operation import given_operations
 
     from . import tables
     from .report import github
@@ -178,7 +177,7 @@ def _tell_github(frame: pd.DataFrame, ops: list[str] | None, summary: Path, verb
     github.write_summary(frame, summary)
     with github.commands_stopped(sys.stdout):
         tables.show_matrix(frame, verbose=verbose)
-    for line in github.annotated(frame, load_operations(ops or ())):
+    for line in github.annotated(frame, given_operations(ops)):
         print(line)  # noqa: T201 - the runner reads the output
 
 
@@ -200,6 +199,7 @@ def _check_mutants(ops: list[str] | None, backends: list[str] | None, out: Path,
 
     from . import tables
     from .store import write_frame, write_text
+    from .terminal import progress, say
 
     with progress("mutants") as tick:
         frame = kill_matrix(ops, backends=backends, progress=tick)
@@ -212,7 +212,7 @@ def _check_mutants(ops: list[str] | None, backends: list[str] | None, out: Path,
         tables.show_frame("Who notices a wrong gradient", kill_shares(frame))
         if len(left):
             tables.show_frame("Wrong gradients that multigrad did not notice", left)
-        tables.say(f"Written: {out / 'kill_matrix.csv'}, {out / 'kill_matrix.md'}")
+        say(f"Written: {out / 'kill_matrix.csv'}, {out / 'kill_matrix.md'}")
     raise typer.Exit(WRONG if len(left) else GOOD)
 
 
@@ -220,10 +220,11 @@ def _certify(ops: list[str] | None, seed: int, path: Path) -> None:
     from multigrad.certificate import write_certificate
 
     from . import tables
+    from .terminal import say
 
     frame = write_certificate(path, ops, seed=seed)
     passed = int(frame["passed"].sum())
-    tables.say(f"Certificate: {passed} of {len(frame)} gradients certified, written to {path}")
+    say(f"Certificate: {passed} of {len(frame)} gradients certified, written to {path}")
     if passed < len(frame):
         tables.show_frame("Not certified", frame[~frame["passed"]][["operation", "output", "size", "regime"]])
         raise typer.Exit(WRONG)
@@ -281,14 +282,16 @@ def bench(
     out: Out = Path("results"),
     machine: Machine = None,
     as_json: AsJson = False,
+    csv: AsCsv = None,
 ) -> None:
     """Print timing tables; a wrong result has no time."""
     from . import compare as comparing
     from . import tables
     from .measure import measure
+    from .terminal import progress, say
 
     if study is not None:
-        _bench_study(study, _split(backend), quick, seed, out, machine, markdown, as_json)
+        _bench_study(study, _split(backend), quick, seed, out, machine, markdown, as_json, csv)
     if markdown is not None:
         raise BadInput("--markdown writes the answer of a study; wanted --study too")
     older = None if against is None else comparing.find_run(against, out)
@@ -314,21 +317,21 @@ def bench(
             progress=tick,
         )
     _export(run, export)
-    code = WRONG if tables.is_wrong(run.summary) else GOOD
+    _write_csv(run.summary, csv)
+    before = older if older is not None else run.before
+    frame = None if before is None else comparing.compare(before, run)
     if as_json:
-        _print_json(run.summary)
+        _print_json(run.summary if frame is None else {"summary": run.summary, "comparison": frame})
     else:
         tables.show_summary(run.summary)
         tables.show_scaling(run)
-        tables.say(f"Results: {run.folder}")
-    before = older if older is not None else run.before
-    if before is not None:
-        frame = comparing.compare(before, run)
-        if not as_json:
+        say(f"Results: {run.folder}")
+        if frame is not None:
             tables.show_comparison(frame, comparing.geometric_means(frame))
-        if code == GOOD and len(comparing.failing(frame, _fail_words(fail_on))):
-            code = SLOWER
-    raise typer.Exit(code)
+    if tables.is_wrong(run.summary):
+        raise typer.Exit(WRONG)
+    slower = frame is not None and len(comparing.failing(frame, _fail_words(fail_on)))
+    raise typer.Exit(SLOWER if slower else GOOD)
 
 
 def _fail_words(text: str | None) -> tuple[str, ...]:
@@ -356,9 +359,11 @@ def _bench_study(
     machine: str | None,
     markdown: Path | None,
     as_json: bool,
+    csv: Path | None,
 ) -> None:
     from . import study as studying
     from . import tables
+    from .terminal import progress, say
 
     chosen = studying.study(name)
     with progress(chosen.name) as tick:
@@ -370,12 +375,13 @@ def _bench_study(
         from .report.answers import write_answer
 
         write_answer(markdown, chosen, run)
+    _write_csv(frame, csv)
     if as_json:
         _print_json(frame)
     else:
         tables.show_summary(run.summary)
         tables.show_frame(chosen.question, frame)
-        tables.say(f"{sentence}\nResults: {run.folder}")
+        say(f"{sentence}\nResults: {run.folder}")
     raise typer.Exit(WRONG if tables.is_wrong(run.summary) else GOOD)
 
 
@@ -389,11 +395,11 @@ def report(
     ] = None,
 ) -> None:
     """Write report.md and report.html into the folder of a run and print where they lie."""
-    from . import tables
     from .report.writing import write_reports
+    from .terminal import say
 
     for line in write_reports(run, svg=svg, png=png, wanted=_split(chart) or ()):
-        tables.say(line)
+        say(line)
 
 
 @app.command(epilog="Example: multigrad docs --check")
@@ -407,8 +413,8 @@ def docs(
     as_json: AsJson = False,
 ) -> None:
     """Write a page for each operation from its docstring, its source and the results."""
-    from . import tables
     from .report.pages import docs as run_docs
+    from .terminal import progress, say
 
     with progress("pages") as tick:
         frame = run_docs(_split(ops), out=out, runs=run, check=check, progress=tick)
@@ -417,9 +423,9 @@ def docs(
         _print_json(frame)
     else:
         for state, rows in changed.groupby("state", sort=False):
-            tables.say(f"{state}: {', '.join(rows['file'])}")
+            say(f"{state}: {', '.join(rows['file'])}")
         said = "; multigrad docs writes what is not" if check and len(changed) else ""
-        tables.say(f"{len(frame)} files, {len(frame) - len(changed)} fresh{said}")
+        say(f"{len(frame)} files, {len(frame) - len(changed)} fresh{said}")
     raise typer.Exit(WRONG if check and len(changed) else GOOD)
 
 
@@ -433,6 +439,7 @@ def compare(
     fail_on: FailOn = None,
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Also write a table for a pull request.")] = None,
     as_json: AsJson = False,
+    csv: AsCsv = None,
 ) -> None:
     """Say cell by cell: faster, slower, same or unclear; exit 2 on a regression."""
     from . import compare as comparing
@@ -442,6 +449,7 @@ def compare(
     frame = comparing.compare(comparing.find_run(before), comparing.find_run(after), force=force)
     if markdown is not None:
         write_text(markdown, comparing.markdown(frame))
+    _write_csv(frame, csv)
     if as_json:
         _print_json(frame)
     else:
@@ -466,13 +474,15 @@ def run(
     seed: Seed = 0,
     out: Out = Path("results"),
     machine: Machine = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check, time and report: the main job."""
     from . import tables
     from .job import run_job
     from .report.writing import written
+    from .terminal import progress, say
 
-    with progress("checking, then timing") as tick:
+    with progress("run") as tick:
         job = run_job(
             _split(ops),
             backend=_split(backend),
@@ -488,11 +498,14 @@ def run(
         )
     assert job.matrix is not None
     assert job.folder is not None
-    tables.show_matrix(job.matrix)
-    tables.show_summary(job.summary)
-    tables.say(f"Results: {job.folder}")
-    for line in written(job.folder):
-        tables.say(line)
+    if as_json:
+        _print_json({"folder": str(job.folder), "matrix": job.matrix, "summary": job.summary})
+    else:
+        tables.show_matrix(job.matrix)
+        tables.show_summary(job.summary)
+        say(f"Results: {job.folder}")
+        for line in written(job.folder):
+            say(line)
     raise typer.Exit(WRONG if tables.is_wrong(job.matrix) or tables.is_wrong(job.summary) else GOOD)
 
 
@@ -512,27 +525,6 @@ def doctor(
         tables.show_findings(findings)
 
 
-@contextlib.contextmanager
-def progress(title: str) -> Iterator[Callable[[int, int, str], None] | None]:
-    """Show a bar on standard error while a person waits; nothing where nobody looks."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from .tables import Terminal
-
-    columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
-    now = TextColumn("{task.fields[now]}", markup=False)
-    with Progress(*columns, now, console=Terminal(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None, now="")
-
-        def tick(done: int, total: int, now: str) -> None:
-            bar.update(task, completed=done, total=total, now=now)
-
-        yield tick
-
-
 def _print_json(value: Any) -> None:
     print(json.dumps(_plain(value), indent=1, ensure_ascii=False))  # noqa: T201 - this is the command's output
 
@@ -540,14 +532,17 @@ def _print_json(value: Any) -> None:
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(v) for key, v in value.items()}
-    # pandas writes NaN and infinity as null, which is what JSON can hold.
-    return json.loads(value.to_json(orient="records"))
+    if isinstance(value, str):
+        return value
+    # pandas writes NaN and infinity as null, which is what JSON can hold; of a microsecond ten decimals are not enough.
+    return json.loads(value.to_json(orient="records", double_precision=15))
 
 
-def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+def _write_csv(frame: pd.DataFrame, path: Path | None) -> None:
     from .store import write_frame
 
-    write_frame(frame, path)
+    if path is not None:
+        write_frame(frame, path)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from .assemble import NOT_OF_PAIRS
 from .plain import escape
 from .protocol import FULL
 from .store import KEY, RUN, Run, load_run, read_info, to_frame
-from .tables import seconds
+from .tables import place, seconds, text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,6 +100,19 @@ def _unequal(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _namesakes(before: Run, after: Run) -> list[str]:
+    """Name the operations that are the catalogue's in one run and somebody's own, of the same name, in the other."""
+    # The file of one's own may have moved; a run from before this was written down is believed.
+    old, new = (run.info.get("own_operations") for run in (before, after))
+    if old is None or new is None:
+        return []
+    both = {*before.summary["operation"]} & {*after.summary["operation"]} & (old.keys() ^ new.keys())
+    return [
+        f"{name}: of {old.get(name, 'the catalogue')} before, of {new.get(name, 'the catalogue')} after"
+        for name in sorted(both)
+    ]
+
+
 def _circumstances(info: Mapping[str, Any]) -> dict[str, Any]:
     host = info["host"]
     protocol = info.get("protocol", {})
@@ -119,17 +132,23 @@ def compare(before: Path | Run, after: Path | Run, *, force: bool = False) -> pd
         force: compare also where the fingerprints (processor, threads, precision …) differ; every row is then marked.
 
     Raises:
-        BadInput: a run cannot be read, or the fingerprints differ and ``force`` is not set.
+        BadInput: a run cannot be read, or the fingerprints differ (or an operation is the catalogue's in one and
+            another of its name in the other) and ``force`` is not set.
     """
     old, new = (run if isinstance(run, Run) else load_run(run) for run in (before, after))
     refused, noted = differences(old.info, new.info)
+    refused += _namesakes(old, new)
     if refused and not force:
         raise BadInput(f"the runs are not of a kind ({'; '.join(refused)}); --force compares and marks them")
     floor = max(old.noise_floor or 0.0, new.noise_floor or 0.0)
     columns = _matched(old, new) if refused else KEY
     mark = f"forced: {'; '.join(refused)}" if refused else ""
-    sides = (Side.of(old, columns, _name(old, "before")), Side.of(new, columns, _name(new, "after")))
-    frame = _compared(sides, floor, mark, paired=_beside(old, new) or _beside(new, old))
+    paired = _beside(old, new) or _beside(new, old)
+    sides = (
+        Side.of(old, columns, _name(old, "before"), in_turns=paired),
+        Side.of(new, columns, _name(new, "after"), in_turns=paired),
+    )
+    frame = _compared(sides, floor, mark, paired=paired)
     frame.attrs["noted"] = noted
     return frame
 
@@ -184,7 +203,8 @@ def within(run: Path | Run, column: str, before: Any, after: Any) -> pd.DataFram
             raise BadInput(f"no cell has {column} {value!r}; there are {there}")
         samples = run.samples[run.samples[column].astype(str) == str(value)]
         side = Run(run.folder, run.info, mine, samples)
-        sides.append(Side.of(side, tuple(name for name in KEY if name != column), str(value)))
+        columns = tuple(name for name in KEY if name != column)
+        sides.append(Side.of(side, columns, str(value), in_turns=_took_turns(run)))
     return _compared((sides[0], sides[1]), run.noise_floor or 0.0, "", paired=_took_turns(run))
 
 
@@ -240,17 +260,13 @@ def geometric_means(frame: pd.DataFrame, by: Sequence[str] = ("backend", "mode")
     import pandas as pd
 
     def row(names: Sequence[Any], rows: pd.DataFrame) -> dict[str, Any]:
-        used = rows[rows["ratio"].notna() & (rows["flags"].map(_text) == "")]
+        used = rows[rows["ratio"].notna() & (rows["flags"].map(text) == "")]
         mean = float(np.exp(np.log(used["ratio"]).mean())) if len(used) else math.nan
         figures = {"geometric_mean": mean, "cells": len(used), "excluded": len(rows) - len(used)}
         return {**dict(zip(by, names, strict=True)), **figures}
 
     found = [row(names, rows) for names, rows in frame.groupby(list(by), sort=False)]
     return pd.DataFrame([*found, row(["all"] * len(by), frame)])
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def markdown(frame: pd.DataFrame, *, title: str = "Benchmark") -> str:
@@ -284,14 +300,13 @@ def markdown(frame: pd.DataFrame, *, title: str = "Benchmark") -> str:
 def _markdown_table(rows: Sequence[Mapping[Any, Any]]) -> str:
     lines = ["| cell | before | after | after ÷ before [95 %] | |", "|---|--:|--:|--:|---|"]
     for row in rows:
-        where = row["backend"] if row["device"] == "cpu" else f"{row['backend']}/{row['device']}"
-        names = (row["operation"], row["variant"], row["mode"], where, row["dtype"], row["sizes"])
+        names = (row["operation"], row["variant"], place(row), row["dtype"], row["sizes"])
         ratio = (
             "–" if math.isnan(row["ratio"]) else f"{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]"
         )
         why = [f"**{row['word']}**" if row["word"] in REGRESSIONS else row["word"]]
-        why += [f"({_text(row['flags'])})"] if _text(row["flags"]) else []
-        why += [_text(row["reason"])] if _text(row["reason"]) else []
+        why += [f"({text(row['flags'])})"] if text(row["flags"]) else []
+        why += [text(row["reason"])] if text(row["reason"]) else []
         told = (" ".join(map(escape, names)), seconds(row["before_s"]), seconds(row["after_s"]), ratio)
         lines.append(f"| {' | '.join(told)} | {why[0]} {escape(' '.join(why[1:]))} |")
     return "\n".join(lines)
@@ -311,33 +326,39 @@ class Side:
     blocks: Mapping[Key, list[np.ndarray]]
     """Seconds per call of the headline's blocks, one array for each process."""
     turns: Mapping[Key, dict[int, np.ndarray]]
-    """By round, the medians of these for each turn, without the blocks that others kept waiting."""
+    """By round, the medians of these for each turn, without the blocks that others kept waiting; if asked for."""
 
     @classmethod
-    def of(cls, run: Run, columns: tuple[str, ...], name: str) -> Side:
-        """Take a run's cells, matched by some columns."""
+    def of(cls, run: Run, columns: tuple[str, ...], name: str, *, in_turns: bool = False) -> Side:
+        """Take a run's cells, matched by some columns; their turns too, if somebody asks for them."""
         rows = {tuple(row[k] for k in columns): row for row in run.summary.to_dict("records")}
         samples = run.samples[run.samples["twin"] == 0]
+        per_call = (samples["block_s"] / samples["calls"]).to_numpy()
+        lost, turn, kind = _lost(samples), samples["turn"].to_numpy(), samples["kind"].to_numpy()
         blocks: dict[Key, list[np.ndarray]] = {}
         turns: dict[Key, dict[int, np.ndarray]] = {}
-        for group, frame in samples.groupby([*columns, "round"], sort=True):
+        # Numbers of rows: a frame for each of thousands of processes would take seconds.
+        for group, numbers in samples.reset_index(drop=True).groupby([*columns, "round"], sort=True).indices.items():
             names: Key = tuple(group)
-            key, number = names[:-1], names[-1]
-            mine = frame[frame["kind"] == rows[key]["headline"]] if key in rows else frame[:0]
+            key, number = names[:-1], int(names[-1])
+            if key not in rows:
+                continue
+            mine = numbers[kind[numbers] == rows[key]["headline"]]
             if len(mine):
-                per_call = (mine["block_s"] / mine["calls"]).to_numpy()
-                blocks.setdefault(key, []).append(per_call)
-                turns.setdefault(key, {})[number] = _turn_medians(mine, per_call)
+                blocks.setdefault(key, []).append(per_call[mine])
+                if in_turns:
+                    medians = statistics.turn_medians(per_call[mine], turn[mine], lost[mine])
+                    turns.setdefault(key, {})[number] = medians
         return cls(name, columns, rows, blocks, turns)
 
 
-def _turn_medians(blocks: pd.DataFrame, per_call: np.ndarray) -> np.ndarray:
+def _lost(blocks: pd.DataFrame) -> np.ndarray:
+    """Tell of each block whether others kept it waiting."""
     block_s, waited_s, cpu_s, switches = (
         blocks[name].to_numpy(dtype=float) for name in ("block_s", "waited_s", "cpu_s", "involuntary_switches")
     )
-    on_cpu = (blocks["device"] == "cpu").to_numpy()
-    lost = statistics.kept_waiting(block_s, waited_s, cpu_s, switches) & on_cpu
-    return statistics.turn_medians(per_call, blocks["turn"].to_numpy(), lost)
+    on_cpu: np.ndarray = (blocks["device"] == "cpu").to_numpy()
+    return statistics.kept_waiting(block_s, waited_s, cpu_s, switches) & on_cpu
 
 
 def _compared(sides: tuple[Side, Side], floor: float, mark: str, *, paired: bool) -> pd.DataFrame:

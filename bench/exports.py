@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from multigrad.operation import BadInput
 
 from .store import KEY, Run, load_run, write_text
+from .tables import text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +48,7 @@ def github_action_benchmark(run: Run) -> list[dict[str, Any]]:
 
 
 def _extra(run: Run, row: Mapping[Any, Any]) -> str:
-    flags = row["flags"] if isinstance(row["flags"], str) else ""
+    flags = text(row["flags"])
     lines = [f"{row['processes']} processes, {row['blocks']} blocks", f"verdict: {row['verdict']}"]
     lines += [f"flags: {flags}"] if flags else []
     lines += [f"noise floor: {run.noise_floor:.3f}"] if run.noise_floor is not None else []

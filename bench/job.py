@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from multigrad.backend import Precision, cuda_device_count
-from multigrad.matrix import check
+from multigrad.matrix import Progress, check
+from multigrad.operation import Operations, given_operations
 
 from . import machine as machines
 from . import store
-from .measure import measure, operations
+from .measure import measure
 from .report.writing import write_reports
-
-if TYPE_CHECKING:
-    from multigrad.operation import Operation
 
 QUICK_CHECK_DTYPES = ("float32",)
 """A quick run checks what it times, and leaves the other types to `multigrad check`."""
@@ -24,7 +21,7 @@ QUICK_OPERATIONS = ("relu_regression", "linear_map")
 
 
 def run_job(
-    ops: Operation | str | Sequence[Operation | str] | None = None,
+    ops: Operations = None,
     *,
     backend: str | Sequence[str] | None = None,
     device: str | Sequence[str] | None = None,
@@ -35,7 +32,7 @@ def run_job(
     seed: int = 0,
     out: Path = Path("results"),
     machine: str | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> store.Run:
     """Check operations, time those that are right, and write tables and reports into ``out/<machine>/<run>/``.
 
@@ -48,7 +45,7 @@ def run_job(
     Raises:
         BadInput: an unknown name, or a folder that cannot be written to: before any work.
     """
-    chosen = operations(QUICK_OPERATIONS if quick and ops is None else ops)
+    chosen = given_operations(QUICK_OPERATIONS if quick and ops is None else ops)
     name = machine or machines.machine_name(machines.describe(), cuda_device_count() > 0)
     folder = store.new_run(Path(out), machines.slug(name))
     matrix = check(
@@ -58,7 +55,7 @@ def run_job(
         dtype=dtype or (QUICK_CHECK_DTYPES if quick else None),
         seed=seed,
         precision=precision,
-        progress=progress,
+        progress=_saying("checking", progress),
     )
     store.write_frame(matrix, folder / store.MATRIX)
     measure(
@@ -71,7 +68,12 @@ def run_job(
         quick=quick,
         seed=seed,
         folder=folder,
-        progress=progress,
+        progress=_saying("timing", progress),
     )
     write_reports(folder)
     return store.load_run(folder)
+
+
+def _saying(what: str, progress: Progress | None) -> Progress | None:
+    """Let the progress say which of the two it is."""
+    return None if progress is None else lambda done, total, text: progress(done, total, f"{what} {text}")

@@ -21,7 +21,7 @@ from typing import Any
 from multigrad import worker
 from multigrad.backend import Precision
 from multigrad.backend import backend as find_backend
-from multigrad.operation import DTYPES, BadInput, Operation, load_operations
+from multigrad.operation import DTYPES, BadInput, Operation, Operations, given_operations
 
 from . import machine, memory, store, worktree
 from . import plan as planning
@@ -32,13 +32,13 @@ from .timing import headline
 from .turns import in_turns
 
 Progress = Callable[[int, int, str], None]
-"""Called with measurements done, measurements in all, and what is running."""
+"""Called with measurements done, measurements in all, and what is running: as one begins, and as it ends."""
 
 Event = dict[str, Any]
 
 
 def measure(
-    ops: Operation | str | Sequence[Operation | str] | None = None,
+    ops: Operations = None,
     *,
     backend: str | Sequence[str] | None = None,
     device: str | Sequence[str] | None = None,
@@ -108,9 +108,10 @@ def measure(
             raise BadInput(f"rounds is {rounds}; wanted at least 1")
         chosen = Protocol(**{**asdict(chosen), "rounds": rounds})
     if older is not None:
-        found = operations(ops)
+        found = given_operations(ops)
         sources = _list(backend)
-        plan = planning.again(older.summary, found, sources, seed=older.info["seed"], twins=chosen.twins)
+        own = older.info.get("own_operations")
+        plan = planning.again(older.summary, found, sources, seed=older.info["seed"], twins=chosen.twins, own=own)
     else:
         wanted: Event = {"backend": backend, "device": device, "dtype": dtype, "mode": mode, "variant": variant}
         wanted |= {"size": size, "threads": threads, "precision": precision}
@@ -125,7 +126,7 @@ def measure(
 
 
 def cells_of(
-    ops: Operation | str | Sequence[Operation | str] | None = None,
+    ops: Operations = None,
     *,
     backend: str | Sequence[str] | None = None,
     device: str | Sequence[str] | None = None,
@@ -139,7 +140,7 @@ def cells_of(
 ) -> dict[planning.Cell, planning.Refusal | None]:
     """Return the cells that :func:`measure` would measure for these arguments, each with why it is refused, or None."""
     return planning.cells(
-        operations(ops),
+        given_operations(ops),
         backends=_list(backend),
         devices=_list(device),
         dtypes=_dtypes(_list(dtype)),
@@ -185,16 +186,6 @@ def _list(values: Any) -> list[Any] | None:
     return [values] if isinstance(values, str | int | Operation | Mapping) else list(values)
 
 
-def operations(ops: Operation | str | Sequence[Operation | str] | None) -> list[Operation]:
-    """Return operations given as such, by name or by file; None is the whole catalogue."""
-    if ops is None:
-        return load_operations()
-    found: list[Operation] = []
-    for op in _list(ops) or []:
-        found.extend([op] if isinstance(op, Operation) else load_operations([op]))
-    return list({id(op): op for op in found}.values())
-
-
 def _dtypes(names: list[str] | None) -> Sequence[str]:
     for name in names or ():
         if name not in DTYPES:
@@ -222,6 +213,10 @@ def _info(plan: Plan) -> Event:
         "git": machine.git_state(),
         "host": machine.describe(),
         "versions": machine.versions(distributions),
+        # Their files, for another run may have the catalogue's of the same name.
+        "own_operations": {
+            c.operation: Path(c.reference.partition("::")[0]).name for c in plan.cells if c.reference != c.operation
+        },
         "environment": machine.environment_that_matters(os.environ),
     }
 
@@ -425,6 +420,8 @@ class Conductor:
                     del pending[lost]
                     for i in users[lost]:
                         self._fail(i, 0, 0, "INCONCLUSIVE", f"no reference: {message.reason}")
+                elif "begin" in message:
+                    self._tick(f"the truth of {self.plan.cells[users[order[message['begin']]][0]].operation}")
                 elif "end" in message:
                     del pending[order[message["end"]]]
 
@@ -539,10 +536,12 @@ class Conductor:
         elif "peaks" in message:
             place = {"backend": item.backend, "device": item.device, "threads": item.threads}
             self._note({"event": "peaks", **where, **place, "precision": item.precision, **message["peaks"]})
+        elif "begin" in message:
+            self._tick(f"{self.plan.cells[message['begin']].text}, round {item.round + 1}")
         elif "end" in message:
             answer = {k: v for k, v in message.items() if k != "end"}
             self._note({"event": "cell", "cell": message["end"], **where, "group": group, **answer})
-            self._tick(self.plan.cells[message["end"]].text)
+            self._tick(f"{self.plan.cells[message['end']].text}, round {item.round + 1}")
 
     def _tick(self, text: str) -> None:
         if self.progress:

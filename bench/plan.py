@@ -200,7 +200,13 @@ def cells(
 
 
 def again(
-    summary: pd.DataFrame, operations: Sequence[Operation], backends: Sequence[str] | None, *, seed: int, twins: int
+    summary: pd.DataFrame,
+    operations: Sequence[Operation],
+    backends: Sequence[str] | None,
+    *,
+    seed: int,
+    twins: int,
+    own: Mapping[str, str] | None = None,
 ) -> Plan:
     """Plan the cells that have a time in another run's summary once more.
 
@@ -210,9 +216,10 @@ def again(
         backends: names or ``module:ATTRIBUTE``, to find the backends by; None is every one there is.
         seed: of inputs and orders.
         twins: A/A pairs for each worker.
+        own: the file of each operation that was not the catalogue's; None if the other run does not tell.
 
     Raises:
-        BadInput: an operation or a backend of the summary is not here.
+        BadInput: an operation or a backend of the summary is not here, or is another operation of that name.
     """
     ops = {op.name: op for op in operations}
     sources = {one.name: (source, one) for source, one in _sources(backends)}
@@ -227,6 +234,9 @@ def again(
                     f"no {kind} named {name!r} here, which the other run measured; there are {', '.join(known)}"
                 )
         op, (source, one) = ops[row["operation"]], sources[row["backend"]]
+        if own is not None and op.catalogued == (op.name in own):
+            measured = f"that of {own[op.name]}" if op.name in own else "the catalogue's"
+            raise BadInput(f"the {op.name} that the other run measured is {measured}, which was not given here")
         size = tuple(parse_size(row["sizes"]).items())
         names = {name: str(row[name]) for name in ("operation", "variant", "mode", "backend", "device", "dtype")}
         where = {"threads": int(row["threads"]), "precision": str(row["precision"])}
@@ -321,7 +331,7 @@ def refusal(one: Backend, op: Operation, cell: Cell) -> Refusal | None:
         return Refusal("UNAVAILABLE", f"{one.name} has no compiler")
     if cell.variant not in one.variants:
         return Refusal("UNAVAILABLE", f"{one.name} has no {cell.variant} variant")
-    gap: Gap | None = one.gap(op.name, cell.dtype, cell.mode, cell.variant, cell.device)
+    gap: Gap | None = one.gap(op, cell.dtype, cell.mode, cell.variant, cell.device)
     return Refusal("GAP", f"{gap.kind}: {gap.reason}") if gap is not None else None
 
 

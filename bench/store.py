@@ -8,6 +8,7 @@ import errno
 import fcntl
 import gzip
 import io
+import itertools
 import json
 import math
 import os
@@ -278,53 +279,91 @@ def read_rows(path: Path, row_class: type) -> pd.DataFrame:
         BadInput: the file is not there or damaged; the message names file, row (a line of the file) and column.
     """
     path = Path(path)
+    header, columns = _columns(path)
+    names = [f.name for f in fields(row_class)]
+    missing = [name for name in names if name not in header]
+    if missing:
+        raise BadInput(f"{path}: row 1: column {missing[0]!r} is missing; wanted {', '.join(names)}")
+    verdicts = columns[header.index("verdict")] if "verdict" in header else None
+    import pandas as pd
+
+    found = {}
+    for name in names:
+        texts = columns[header.index(name)]
+        kind, optional = _type(row_class, name)
+        # The same text has the same value: most columns of a hundred thousand rows hold a few.
+        numbers, known = pd.factorize(pd.Series(texts, dtype=object))
+        values = []
+        try:
+            for text in known:
+                values.append(_value(text, kind))
+        except _Unreadable as error:
+            raise BadInput(
+                f"{path}: row {texts.index(text) + 2}: column {name!r} is {text!r}; wanted {error}"
+            ) from None
+        if None in values and not optional:
+            row = _needed(texts, verdicts)
+            if row is not None:
+                raise BadInput(f"{path}: row {row + 2}: column {name!r} is {texts[row] or 'empty'}; wanted a number")
+        found[name] = _typed(values, kind, optional or None in values).take(numbers).reset_index(drop=True)
+    return pd.DataFrame(found)
+
+
+def _columns(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Return the header of a table and its columns as texts."""
+    header: list[str] = []
+    columns: list[list[str]] = []
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
-        header, *lines = list(csv.reader(io.StringIO(text), strict=True)) or [[]]
+        reader = csv.reader(io.StringIO(text), strict=True)
+        header = next(reader, [])
+        columns = [[] for _ in header]
+        # In parts: the collector of garbage would look again and again at a hundred thousand rows.
+        while lines := list(itertools.islice(reader, 1000)):
+            for line in lines:
+                if len(line) != len(header):
+                    row = len(columns[0]) + lines.index(line) + 2
+                    raise BadInput(f"{path}: row {row}: found {len(line)} values, wanted {len(header)}")
+            for column, texts in zip(columns, zip(*lines, strict=True), strict=True):
+                column.extend(texts)
     except FileNotFoundError as error:
         raise BadInput(
             f"no file {path}; it is written when a run ends (--resume goes on with an unfinished one)"
         ) from error
     except (OSError, EOFError, ValueError, csv.Error) as error:
         raise BadInput(f"{path} cannot be read: {error}") from error
-    names = [f.name for f in fields(row_class)]
-    missing = [name for name in names if name not in header]
-    if missing:
-        raise BadInput(f"{path}: row 1: column {missing[0]!r} is missing; wanted {', '.join(names)}")
-    for number, line in enumerate(lines, 2):
-        if len(line) != len(header):
-            raise BadInput(f"{path}: row {number}: found {len(line)} values, wanted {len(header)}")
-    verdicts = [line[header.index("verdict")] for line in lines] if "verdict" in header else None
-    needed = [verdicts is None or verdicts[i] in ("PASS", "NOTE") for i in range(len(lines))]
-    import pandas as pd
-
-    columns = {}
-    for name in names:
-        at = header.index(name)
-        kind, optional = _type(row_class, name)
-        values = [_value(path, i + 2, name, line[at], kind, not optional and needed[i]) for i, line in enumerate(lines)]
-        columns[name] = _typed(values, kind, optional or None in values)
-    return pd.DataFrame(columns)
+    return header, columns
 
 
-def _value(path: Path, row: int, column: str, text: str, kind: type, needed: bool) -> Any:
+_NONE = ("", "nan", "NaN")
+
+
+class _Unreadable(Exception):
+    """A text is no value of its column; the message is what was wanted."""
+
+
+def _needed(texts: Sequence[str], verdicts: Sequence[str] | None) -> int | None:
+    """Return the first row that lacks a number although it passed, or None."""
+    passed = [True] * len(texts) if verdicts is None else [verdict in ("PASS", "NOTE") for verdict in verdicts]
+    return next((i for i, text in enumerate(texts) if text in _NONE and passed[i]), None)
+
+
+def _value(text: str, kind: type) -> Any:
     if kind is str:
         return text[1:] if _GUARDED.match(text) else text
-    if text in ("", "nan", "NaN"):
-        if needed:
-            raise BadInput(f"{path}: row {row}: column {column!r} is {text or 'empty'}; wanted a number")
+    if text in _NONE:
         return None
     if kind is bool:
         if text not in ("True", "False"):
-            raise BadInput(f"{path}: row {row}: column {column!r} is {text!r}; wanted True or False")
+            raise _Unreadable("True or False")
         return text == "True"
     try:
         value = float(text)
     except ValueError:
-        raise BadInput(f"{path}: row {row}: column {column!r} is {text!r}; wanted a number") from None
-    if kind is int and value != int(value):
-        raise BadInput(f"{path}: row {row}: column {column!r} is {text}; wanted a whole number")
+        raise _Unreadable("a number") from None
+    if kind is int and not value.is_integer():
+        raise _Unreadable("a whole number")
     return int(value) if kind is int else value
 
 

@@ -40,6 +40,7 @@ from .compare import Side, geometric_means, within
 from .measure import Progress, cells_of, measure_plan
 from .protocol import FULL, QUICK, Protocol
 from .scaling import scaling
+from .tables import place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -275,7 +276,7 @@ def _best(wanted: Mapping[str, Any], run: store.Run) -> Answer:
         ours = fastest[str(after)]
         found: dict[str, Any] = {
             **dict(zip(names, known, strict=True)),
-            "by": _where(ours),
+            "by": place(ours),
             "median_s": ours["median_s"],
         }
         for other in others:
@@ -285,7 +286,7 @@ def _best(wanted: Mapping[str, Any], run: store.Run) -> Answer:
                 keys = [tuple(one[name] for name in store.KEY) for one in (theirs, ours)]
                 ratio = statistics.ratio(side.blocks[keys[0]], side.blocks[keys[1]])
             found |= {
-                f"{other}_by": "" if theirs is None else _where(theirs),
+                f"{other}_by": "" if theirs is None else place(theirs),
                 f"{other}_s": math.nan if theirs is None else theirs["median_s"],
                 f"{other}_ratio": math.nan if ratio is None else ratio.estimate,
                 f"{other}_low": math.nan if ratio is None else ratio.low,
@@ -305,11 +306,6 @@ def _best(wanted: Mapping[str, Any], run: store.Run) -> Answer:
                 f"{mean:.2f} times as long with the best {other} (geometric mean of {len(ratios)}, least {least:.2f})"
             )
     return frame, f"Beside the best {after}, it takes {' and '.join(parts) or 'nobody knows how long with the others'}."
-
-
-def _where(row: Mapping[Any, Any]) -> str:
-    device = "" if row["device"] == "cpu" else f"/{row['device']}"
-    return f"{row['backend']}{device} {row['mode']}"
 
 
 def _break_even(wanted: Mapping[str, Any], run: store.Run) -> Answer:

@@ -7,9 +7,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.console import Console, ConsoleOptions
-from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +16,8 @@ from multigrad.operation import operations
 from multigrad.truth import derivative_name
 from multigrad.verdict import FAIL, GAP, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
 
-from .plain import shown, visible
+from .plain import visible
+from .terminal import least_width, say, show, table, width
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,30 +35,6 @@ SYMBOLS = {
 """Each verdict's sign and style, worst first."""
 
 HALF = ("bfloat16", "float16")
-
-
-class Terminal(Console):
-    """A console where text is text: no markup, no emoji codes, nothing that moves the cursor or turns the letters."""
-
-    def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(highlight=False, markup=False, emoji=False, stderr=stderr)
-
-    def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render as rich does, and write out whatever a terminal would obey."""
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(_shown_lines(segment.text), segment.style)
-
-
-def _shown_lines(text: str) -> str:
-    return "\n".join(shown(line) for line in text.split("\n"))
-
-
-_console = Terminal()
-
-
-def say(text: str) -> None:
-    """Print a line that is never folded, so that paths can be copied."""
-    _console.print(Text(text), soft_wrap=True)
 
 
 def operations_frame() -> pd.DataFrame:
@@ -97,10 +71,6 @@ def backends_frame() -> pd.DataFrame:
     )
 
 
-WRAPPING = ("what it is", "how", "found", "what to do", "state", "flags", "signature", "sizes")
-"""Columns of prose, which fold where the others must not."""
-
-
 def studies_frame() -> pd.DataFrame:
     """Return the studies with the question each one answers."""
     import pandas as pd
@@ -110,34 +80,21 @@ def studies_frame() -> pd.DataFrame:
     return pd.DataFrame({"study": name, "question": one.question} for name, one in studies().items())
 
 
-def _table(
-    title: str, columns: Iterable[str], right: Iterable[str] = (), *, wraps: Collection[str] = WRAPPING
-) -> Table:
-    # A title of the table's own would be folded to the table's width.
-    _console.print(Text(shown(title), "bold"), soft_wrap=True)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    right = set(right)
-    for column in columns:
-        justify: Any = "right" if column in right else "left"
-        table.add_column(column, justify=justify, overflow="fold", no_wrap=column not in wraps)
-    return table
-
-
 def show_operations() -> None:
     """Print the catalogue."""
-    table = _table("Operations", ["operation", "signature", "sizes", "what it is"])
+    made = table(["operation", "signature", "sizes", "what it is"])
     for row in operations_frame().to_dict("records"):
-        table.add_row(row["operation"], Text(row["signature"]), row["sizes"], Text(row["title"]))
-    _console.print(table)
+        made.add_row(row["operation"], Text(row["signature"]), row["sizes"], Text(row["title"]))
+    show(made, "Operations")
 
 
 def show_backends() -> None:
     """Print the backends, and what is missing."""
-    table = _table("Backends", ["backend", "device", "version", "modes", "state"])
+    made = table(["backend", "device", "version", "modes", "state"])
     for row in backends_frame().to_dict("records"):
         state = Text(row["missing"], "yellow") if row["missing"] else Text("here", "green")
-        table.add_row(row["backend"], row["device"], row["version"], row["modes"], state)
-    _console.print(table)
+        made.add_row(row["backend"], row["device"], row["version"], row["modes"], state)
+    show(made, "Backends")
 
 
 def is_wrong(frame: pd.DataFrame) -> bool:
@@ -159,10 +116,27 @@ def telling(rows: pd.DataFrame) -> dict[Any, Any]:
     return row
 
 
+FEW = 12
+"""How many operations may have several rows each, with figures; of more, each has one row of signs."""
+
+
 def show_matrix(frame: pd.DataFrame, *, verbose: bool = False) -> None:
-    """Print the correctness matrix: a compact grid, then everything that is not a plain PASS, then the count."""
-    _show_formulas(frame)
-    _show_grid(frame[frame["backend"] != "exact"])
+    """Print the correctness matrix, then everything that is not a plain PASS, then the count.
+
+    Few operations have their figures, where there is room for them; else a sign says every verdict.
+    """
+    numbers = frame[(frame["backend"] != "exact") & (frame["verdict"] != UNAVAILABLE)]
+    figures = _figures(numbers)
+    if frame["operation"].nunique() <= FEW and least_width(figures) <= width():
+        _show_formulas(frame[frame["backend"] == "exact"])
+        if len(numbers):
+            show(figures, "Are the numbers right?  (largest error ÷ its bound)")
+    else:
+        show(_signs(frame[(frame["verdict"] != UNAVAILABLE) & (frame["operation"] != "*")]),
+             "Is the formula right, and are the numbers?")  # fmt: skip
+        say(f"In each place, in this order: {', '.join(_in_order(_positions(numbers)))} (- there is none)", "dim")
+    if len(numbers):
+        say("  ".join(f"{symbol} {verdict}" for verdict, (symbol, _) in SYMBOLS.items()) + "\n", "dim")
     if verbose or (frame["operation"].nunique() == 1 and len(frame) <= 40):
         _show_rows(frame)
     _show_reasons(frame)
@@ -172,11 +146,10 @@ def show_matrix(frame: pd.DataFrame, *, verbose: bool = False) -> None:
     say(f"{len(frame)} rows, {compared} outputs compared: {summary}")
 
 
-def _show_formulas(frame: pd.DataFrame) -> None:
-    proofs = frame[frame["backend"] == "exact"]
+def _show_formulas(proofs: pd.DataFrame) -> None:
     if proofs.empty:
         return
-    table = _table("Is the formula right?  (certified ball arithmetic)", ["operation", "verdict", "gradients", "how"])
+    made = table(["operation", "verdict", "gradients", "how"])
     for name, rows in proofs.groupby("operation", sort=False):
         verdict = worst(rows["verdict"])
         symbol, style = SYMBOLS[verdict]
@@ -184,37 +157,76 @@ def _show_formulas(frame: pd.DataFrame) -> None:
         telling = rows[rows["verdict"] == verdict].sort_values("regime", key=lambda r: r == "kink", kind="stable")
         first = telling[telling["regime"] == telling["regime"].iloc[0]]
         outputs = " ".join(dict.fromkeys(derivative_name(o) for o in first["output"]))
-        table.add_row(visible(str(name)), Text(f"{symbol} {verdict}", style), outputs, Text(first["reason"].iloc[0]))
-    _console.print(table)
+        made.add_row(visible(str(name)), Text(f"{symbol} {verdict}", style), outputs, Text(first["reason"].iloc[0]))
+    show(made, "Is the formula right?  (certified ball arithmetic)")
 
 
-def _show_grid(frame: pd.DataFrame) -> None:
-    here = frame[frame["verdict"] != UNAVAILABLE]
-    if here.empty:
-        return
-    here = here.assign(column=[_place(row, "\n") for row in here.to_dict("records")])
-    columns = sorted(dict.fromkeys(here["column"]), key=lambda c: (not c.startswith("numpy"), c))
-    table = _table("Are the numbers right?  (largest error ÷ its bound)", ["operation", *columns], columns)
-    for name, of_operation in here.groupby("operation", sort=False):
+def _numpy_first(columns: Iterable[str]) -> list[str]:
+    return sorted(dict.fromkeys(columns), key=lambda c: (not c.startswith("numpy"), c))
+
+
+def _figures(numbers: pd.DataFrame) -> Table:
+    """Return a table with a row for each operation and variant, and one for half precision; a column for each place."""
+    numbers = numbers.assign(column=[visible(place(row)) for row in numbers.to_dict("records")])
+    columns = _numpy_first(numbers["column"])
+    heads = ["\n".join(column.rsplit(" ", 1)) for column in columns]
+    made = table(["operation", *heads], heads)
+    for name, of_operation in numbers.groupby("operation", sort=False):
         half = of_operation["dtype"].isin(HALF)
         full, low = of_operation[~half], of_operation[half]
         # Eight or eleven bits see less: their verdicts stand apart, so that they do not hide the others.
         for variant, rows in sorted(full.groupby("variant"), key=lambda g: g[0] != "analytic"):
             label = Text(visible(str(name))) if variant == "analytic" else Text(f"  {variant}", "dim")
-            table.add_row(label, *(_cell(rows[rows["column"] == column]) for column in columns))
+            made.add_row(label, *(_cell(rows[rows["column"] == column]) for column in columns))
         if len(low):
             label = Text("  half precision", "dim") if len(full) else Text(visible(f"{name} (half precision)"))
-            table.add_row(label, *(_cell(low[low["column"] == column]) for column in columns))
-    _console.print(table)
-    legend = "  ".join(f"{symbol} {verdict}" for verdict, (symbol, _) in SYMBOLS.items())
-    _console.print(Text(legend, "dim"))
-    _console.print()
+            made.add_row(label, *(_cell(low[low["column"] == column]) for column in columns))
+    return made
 
 
-def _place(row: Mapping[Any, Any], between: str = " ") -> str:
-    """Say where a row was computed; the CPU goes without saying."""
+HALF_PRECISION = "half precision"
+
+
+def _positions(numbers: pd.DataFrame) -> list[str]:
+    """Return for each row which of the signs of its place it has a part in."""
+    of_variant = numbers["variant"] + " " + numbers["mode"]
+    return list(of_variant.where(~numbers["dtype"].isin(HALF), HALF_PRECISION))
+
+
+def _in_order(positions: Iterable[str]) -> list[str]:
+    return sorted(dict.fromkeys(positions), key=lambda p: (p == HALF_PRECISION, p.split()[0], p.endswith("compiled")))
+
+
+def _signs(frame: pd.DataFrame) -> Table:
+    """Return a table with one row for each operation, the wrong ones first, and a sign for each verdict."""
+    numbers = frame[frame["backend"] != "exact"]
+    numbers = numbers.assign(
+        column=[visible(place({**row, "mode": ""})) for row in numbers.to_dict("records")],
+        position=_positions(numbers),
+    )
+    columns, positions = _numpy_first(numbers["column"]), _in_order(numbers["position"])
+    heads = [column.replace("/", "\n/") for column in columns]
+    made = table(["operation", "proof", *heads, "error ÷\nbound"], ["error ÷\nbound"])
+    names = sorted(
+        frame.groupby("operation", sort=False), key=lambda g: worst(g[1]["verdict"]) not in (FAIL, INCONCLUSIVE)
+    )
+    for name, rows in names:
+        mine = numbers[numbers["operation"] == name]
+        by_place: dict[Any, list[str]] = {key: list(v) for key, v in mine.groupby(["column", "position"])["verdict"]}
+        cells = [Text.assemble(*(_sign(by_place.get((c, p), ())) for p in positions)) for c in columns]
+        formula = _sign(rows[rows["backend"] == "exact"]["verdict"])
+        made.add_row(visible(str(name)), Text.assemble(formula), *cells, figure(mine["ratio"].max()))
+    return made
+
+
+def _sign(verdicts: Collection[str]) -> tuple[str, str]:
+    return SYMBOLS[worst(verdicts)] if len(verdicts) else ("-", "dim")
+
+
+def place(row: Mapping[Any, Any]) -> str:
+    """Say where a row was computed, as it is written in the row; the CPU goes without saying."""
     device = "" if row["device"] == "cpu" else f"/{row['device']}"
-    return f"{visible(row['backend'])}{device}{between}{row['mode']}"
+    return f"{row['backend']}{device} {row['mode']}".strip()
 
 
 def _cell(rows: pd.DataFrame) -> Text:
@@ -232,14 +244,14 @@ def _show_rows(frame: pd.DataFrame) -> None:
     for (name, sizes), of_size in frame.groupby(["operation", "sizes"], sort=False):
         outputs = list(dict.fromkeys(of_size["output"]))
         names = [derivative_name(o) for o in outputs]
-        table = _table(f"{name}  {sizes}", ["where", "dtype", "inputs", *names], names)
+        made = table(["where", "dtype", "inputs", *names], names)
         keys = ["backend", "device", "mode", "variant", "dtype", "regime"]
         for key, rows in of_size.groupby(keys, sort=False):
             row = dict(zip(keys, map(str, key), strict=True))
             variant = "" if row["variant"] == "analytic" else f" {row['variant']}"
             cells = [_cell(rows[rows["output"] == output]) for output in outputs]
-            table.add_row(f"{_place(row)}{variant}", row["dtype"], row["regime"], *cells)
-        _console.print(table)
+            made.add_row(f"{visible(place(row))}{variant}", row["dtype"], row["regime"], *cells)
+        show(made, f"{name}  {sizes}")
 
 
 def _show_reasons(frame: pd.DataFrame) -> None:
@@ -249,18 +261,23 @@ def _show_reasons(frame: pd.DataFrame) -> None:
         # One line for each place, the worst of its dtypes and regimes; the rest stands in the rows.
         row = rows.sort_values("ratio", ascending=False).iloc[0].to_dict()
         more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-        _console.print(Text(visible(sentence(row)) + more, SYMBOLS[FAIL][1]), soft_wrap=True)
+        say(visible(sentence(row)) + more, SYMBOLS[FAIL][1])
     for verdict in (INCONCLUSIVE, NOTE):
         worded = frame[frame["verdict"] == verdict]
         for row in worded.head(5).to_dict("records"):
-            _console.print(Text(visible(sentence(row)), SYMBOLS[verdict][1]), soft_wrap=True)
+            say(visible(sentence(row)), SYMBOLS[verdict][1])
         if len(worded) > 5:
             say(f"… and {len(worded) - 5} more {verdict} rows (--csv FILE has them all)")
     quiet = frame[frame["verdict"].isin([UNAVAILABLE, GAP])]
     for (name, device, word, reason), rows in quiet.groupby(["backend", "device", "verdict", "reason"], sort=False):
-        which = ", ".join(dict.fromkeys(rows["operation"]))
-        what = "" if rows["operation"].nunique() == frame["operation"].nunique() else f" ({which})"
-        _console.print(Text(visible(f"{word} {name}/{device}: {reason}{what}"), "dim"), soft_wrap=True)
+        what = "" if rows["operation"].nunique() == frame["operation"].nunique() else f" ({_listed(rows['operation'])})"
+        say(visible(f"{word} {name}/{device}: {reason}{what}"), "dim")
+
+
+def _listed(names: Iterable[str], most: int = 8) -> str:
+    found = list(dict.fromkeys(names))
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + more
 
 
 def figure(x: float) -> str:
@@ -298,43 +315,43 @@ def show_summary(frame: pd.DataFrame) -> None:
         name, dtype, sizes, threads, precision = group
         title = f"{name}  {dtype}  {sizes}  ({threads} thread{'s' if threads != 1 else ''}, {precision})"
         columns = ["where", "variant", "time [95 %]", "1st call", "roof", "÷ auto"]
-        table = _table(title, columns, columns[2:])
+        made = table(columns, columns[2:])
         for row in rows.to_dict("records"):
             roof = row["roof_percent"]
-            table.add_row(
-                _place(row),
+            made.add_row(
+                visible(place(row)),
                 row["variant"],
                 _marked(row),
                 seconds(row["first_call_s"]),
                 "" if math.isnan(roof) else f"{roof:.0f} %",
                 _against_autodiff(row, rows),
             )
-        _console.print(table)
-    flags = Counter(flag for flags in timed["flags"].map(_text) for flag in flags.split())
+        show(made, title)
+    flags = Counter(flag for flags in timed["flags"].map(text) for flag in flags.split())
     if flags:
         said = ", ".join(f"{flag} {count}" for flag, count in flags.most_common())
-        _console.print(Text(f"! no winner, for it is doubtful: {said} (the column `flags`)", "yellow"), soft_wrap=True)
+        say(f"! no winner, for it is doubtful: {said} (the column `flags`)", "yellow")
     _show_untimed(frame[frame["median_s"].isna()])
 
 
 def _marked(row: Mapping[Any, Any]) -> Text:
     time = interval(row["median_s"], row["ci_low_s"], row["ci_high_s"])
-    return Text.assemble(("! ", "bold yellow"), time) if _text(row["flags"]) else Text(time)
+    return Text.assemble(("! ", "bold yellow"), time) if text(row["flags"]) else Text(time)
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """Return a text of a row; nothing where pandas has none."""
     return value if isinstance(value, str) else ""
 
 
 def _show_untimed(frame: pd.DataFrame) -> None:
-    known = frame.assign(reason=frame["reason"].map(_text))
+    known = frame.assign(reason=frame["reason"].map(text))
     # What a framework has not by its nature is in the table of backends; here it would only hide what is amiss.
     nature = [f"{b} has no" for b in known["backend"]]
     known = known[[not r.startswith(n) for r, n in zip(known["reason"], nature, strict=True)]]
     for (name, device, verdict, reason), rows in known.groupby(["backend", "device", "verdict", "reason"], sort=False):
-        which = ", ".join(dict.fromkeys(rows["operation"]))
-        line = f"{verdict} {name}/{device}: {reason} ({which}; {len(rows)} cells)"
-        _console.print(Text(visible(line), SYMBOLS[str(verdict)][1]), soft_wrap=True)
+        line = f"{verdict} {name}/{device}: {reason} ({_listed(rows['operation'])}; {len(rows)} cells)"
+        say(visible(line), SYMBOLS[str(verdict)][1])
 
 
 def _against_autodiff(row: Mapping[Any, Any], rows: pd.DataFrame) -> str:
@@ -347,21 +364,21 @@ def _against_autodiff(row: Mapping[Any, Any], rows: pd.DataFrame) -> str:
 
 def show_findings(findings: pd.DataFrame) -> None:
     """Print the doctor's findings with what to do."""
-    table = _table("What would spoil a measurement here", ["", "what", "found", "what to do"])
+    made = table(["", "what", "found", "what to do"])
     for row in findings.to_dict("records"):
         mark = Text("✓", "green") if row["good"] else Text("!", "bold yellow")
-        table.add_row(mark, row["what"], Text(row["found"]), Text(row["advice"]))
-    _console.print(table)
+        made.add_row(mark, row["what"], Text(row["found"]), Text(row["advice"]))
+    show(made, "What would spoil a measurement here")
 
 
 def show_frame(title: str, frame: pd.DataFrame) -> None:
     """Print any table as it is."""
     columns = [str(c) for c in frame.columns]
     right = [c for c in columns if frame[c].dtype.kind in "fiu"]
-    table = _table(title, columns, right, wraps=columns)
+    made = table(columns, right, folds=columns)
     for row in frame.to_dict("records"):
-        table.add_row(*(Text(_shown(row[c])) for c in columns))
-    _console.print(table)
+        made.add_row(*(Text(_shown(row[c])) for c in columns))
+    show(made, title)
 
 
 def _shown(value: Any) -> str:
@@ -397,30 +414,31 @@ def show_scaling(run: Run) -> None:
         "until n",
         "memory p",
     ]
-    table = _table("How time grows: a + b nᵖ, n the geometric mean of the dimensions that change", columns, columns[5:])
+    made = table(columns, columns[5:])
     for row in frame.to_dict("records"):
         low, high = figure(row["exponent_low"]), figure(row["exponent_high"])
         exponent = f"{figure(row['exponent'])} [{low}, {high}]"
         sizes = f"{row['swept']} {row['n_low']:.0f}…{row['n_high']:.0f}"
-        where = (row["operation"], row["variant"], _place(row), row["dtype"], sizes)
+        where = (row["operation"], row["variant"], visible(place(row)), row["dtype"], sizes)
         rest = (exponent, seconds(row["constant_s"]), figure(row["overhead_until_n"]), figure(row["memory_exponent"]))
-        table.add_row(*where, *rest)
-    _console.print(table)
+        made.add_row(*where, *rest)
+    show(made, "How time grows: a + b nᵖ, n the geometric mean of the dimensions that change")
 
 
 def show_comparison(frame: pd.DataFrame, means: pd.DataFrame) -> None:
     """Print a comparison: every cell that is not the same, the count of words, the geometric means."""
     columns = ["operation", "variant", "where", "dtype", "sizes", "after ÷ before [95 %]", "word"]
-    table = _table("Cell by cell (what is the same is left out)", columns, columns[5:6])
+    made = table(columns, columns[5:6])
     for row in frame[frame["word"] != "same"].to_dict("records"):
         word = Text(str(row["word"]), WORD_STYLES.get(str(row["word"]), ""))
         ratio = (
             "" if math.isnan(row["ratio"]) else f"{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]"
         )
-        table.add_row(row["operation"], row["variant"], _place(row), row["dtype"], row["sizes"], ratio, word)
-    _console.print(table)
+        where = (row["operation"], row["variant"], visible(place(row)), row["dtype"], row["sizes"])
+        made.add_row(*where, ratio, word)
+    show(made, "Cell by cell (what is the same is left out)")
     counts = frame["word"].value_counts()
     say(" · ".join(f"{count} {word}" for word, count in counts.items()))
     for noted in frame.attrs.get("noted", ()):
-        _console.print(Text(f"noted: {noted}", "yellow"), soft_wrap=True)
+        say(f"noted: {noted}", "yellow")
     show_frame("Geometric means of after ÷ before, flagged cells left out", means)

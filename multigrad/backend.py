@@ -48,7 +48,7 @@ class Gap:
     """Something that a backend cannot do, known and worded. Strict: a check that runs it, and works, fails."""
 
     operation: str
-    """Name of the operation, or ``*`` for all."""
+    """Name of an operation of the catalogue, or ``*`` for all operations there are."""
     dtype: str
     """``float32`` …, or ``*`` for all."""
     kind: Literal["notimpl", "notyet", "never"]
@@ -61,11 +61,12 @@ class Gap:
     variant: str = "*"
     device: str = "*"
 
-    def covers(self, operation: str, dtype: str, mode: str, variant: str, device: str) -> bool:
-        """Tell whether this gap speaks of that cell."""
-        mine = (self.operation, self.dtype, self.mode, self.variant, self.device)
-        cell = (operation, dtype, mode, variant, device)
-        return all(a in ("*", b) for a, b in zip(mine, cell, strict=True))
+    def covers(self, operation: Operation, dtype: str, mode: str, variant: str, device: str) -> bool:
+        """Tell whether this gap speaks of that cell; of somebody's own operation only where it speaks of all."""
+        if self.operation != "*" and not (operation.catalogued and operation.name == self.operation):
+            return False
+        mine = (self.dtype, self.mode, self.variant, self.device)
+        return all(a in ("*", b) for a, b in zip(mine, (dtype, mode, variant, device), strict=True))
 
 
 Judged = TypeVar("Judged", bound=Any)
@@ -166,8 +167,17 @@ class Session(ABC):
         raise Unavailable(f"{self.backend.name} has no autodiff")
 
     def native(self, name: str) -> Callable[..., Any] | None:
-        """Return ``f(*inputs, **parameters)`` as a user of this framework would write that operation, or None."""
+        """Return ``f(*inputs, **parameters)`` as a user of this framework would write an operation, or None.
+
+        Args:
+            name: of an operation of the catalogue. :meth:`native_form` asks for no other: somebody's own operation may
+                have the name and compute something else.
+        """
         return None
+
+    def native_form(self, operation: Operation) -> Callable[..., Any] | None:
+        """Return the native form that was written for this very operation, or None."""
+        return self.native(operation.name) if operation.catalogued else None
 
     def reset_peak_memory(self) -> None:  # noqa: B027 - only a device with an allocator of its own has a peak to reset
         """Start counting the peak of the device's memory anew."""
@@ -200,7 +210,7 @@ class Session(ABC):
         if variant == "analytic":
             function = operation.analytic(self.xp, parameters)
         elif variant == "native":
-            native = self.native(operation.name)
+            native = self.native_form(operation)
             if native is None:
                 raise Unavailable(f"{self.backend.name} has no native form of {operation.name}")
 
@@ -323,14 +333,14 @@ class Backend(ABC):
             return "no CUDA device"
         return None
 
-    def gap(self, operation: str, dtype: str, mode: str, variant: str, device: str) -> Gap | None:
+    def gap(self, operation: Operation, dtype: str, mode: str, variant: str, device: str) -> Gap | None:
         """Return the gap that speaks of that cell, or None."""
         return next((g for g in self.gaps if g.covers(operation, dtype, mode, variant, device)), None)
 
-    def worded(self, judged: Judged, operation: str, variant: str) -> Judged:
+    def worded(self, judged: Judged, operation: Operation, variant: str) -> Judged:
         """Return what was judged of a form of an operation, as a GAP where it is a known inaccuracy."""
         for known in self.inaccuracies:
-            if (known.operation, known.variant) == (operation, variant):
+            if operation.catalogued and (known.operation, known.variant) == (operation.name, variant):
                 judged = known.worded(judged)
         return judged
 

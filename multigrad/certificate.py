@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .operation import BadInput, Operation, load_operations
+from .operation import BadInput, Operation, Operations, given_operations, load_operations
 from .verdict import FAIL, PASS
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Certified:
 
 def write_certificate(
     path: str | os.PathLike[str],
-    ops: Operation | str | Sequence[Operation | str] | None = None,
+    ops: Operations = None,
     *,
     seed: int = 0,
     regimes: Sequence[str] = ("gaussian",),
@@ -100,10 +100,9 @@ def write_certificate(
 
     from .truth import small_sizes
 
-    given = [ops] if isinstance(ops, Operation | str) else ops
     found: list[Certified] = []
     folder = Path(path).resolve().parent
-    for op in _operations(given):
+    for op in given_operations(ops):
         if not op.reference:
             raise BadInput(f"{op.name} is defined inside a function; a certificate needs one that can be found again")
         for name in small_sizes(op):
@@ -124,14 +123,6 @@ def write_certificate(
     aside.write_text(text + "\n", encoding="utf-8")
     aside.replace(path)
     return pd.DataFrame([asdict(c) for c in found])
-
-
-def _operations(ops: Sequence[Operation | str] | None) -> Iterator[Operation]:
-    if ops is None:
-        yield from load_operations()
-        return
-    for op in ops:
-        yield from [op] if isinstance(op, Operation) else load_operations([op])
 
 
 def _try(op: Operation, size: Mapping[str, Any], seed: int, regime: str, points: int) -> Proof:

@@ -22,7 +22,7 @@ from . import truth, worker
 from .backend import Session, Unavailable, backend, backends
 from .columns import doc
 from .mutation import Mutant, mutants
-from .operation import BadInput, Operation, load_operations
+from .operation import BadInput, Operation, Operations, given_operations, load_operations
 from .reach import reaching_sizes, scaled_sizes
 from .truth import Case, derivative_name, sizes_text
 from .verdict import FAIL, judge
@@ -81,7 +81,7 @@ class Work:
 
 
 def kill_matrix(
-    ops: Operation | str | Sequence[Operation | str] | None = None,
+    ops: Operations = None,
     *,
     backends: Sequence[str] | None = None,  # the public word for it
     rivals: bool = True,
@@ -135,11 +135,8 @@ def kill_matrix(
     )
 
 
-def _operations(ops: Any) -> list[Operation]:
-    given = [ops] if isinstance(ops, Operation | str) else ops
-    if given is None:
-        return load_operations()
-    found = [op for g in given for op in ([g] if isinstance(g, Operation) else load_operations([g]))]
+def _operations(ops: Operations) -> list[Operation]:
+    found = given_operations(ops)
     for op in found:
         if not op.reference:
             raise BadInput(

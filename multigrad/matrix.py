@@ -24,7 +24,7 @@ from .backend import Backend, Precision, Session, Unavailable, backend, backends
 from .columns import doc
 from .diagnosis import Evidence, diagnose, observed_conditions
 from .formats import FORMATS
-from .operation import DTYPES, REGIMES, BadInput, Operation, load_operations
+from .operation import DTYPES, REGIMES, BadInput, Operation, Operations, given_operations, load_operations
 from .reach import reaching_sizes
 from .relations import Structure, relations, structure
 from .roundoff import Roundoff, probe
@@ -45,10 +45,8 @@ from .verdict import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    Operations = Operation | str | Sequence[Operation | str] | None
-
 Progress = Callable[[int, int, str], None]
-"""Called with cells done, cells in all, and what is running."""
+"""Called with cells done, cells in all, and what is running: as one begins, and as it ends."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ def check(
         inputs: an .npz file with one array per input, by name, instead of drawn ones.
         seed: seed of everything that is drawn.
         precision: what float32 products may be computed in.
-        progress: told about every finished cell.
+        progress: told about every cell, as it begins and as it ends.
 
     Raises:
         BadInput: an unknown name, or a file that does not fit.
@@ -140,7 +138,7 @@ def check(
     import pandas as pd
 
     plan = Plan.make(
-        _operations(ops),
+        given_operations(ops),
         backends=_names(backend),
         devices=_names(device),
         dtypes=_names(dtype),
@@ -157,6 +155,9 @@ def check(
         raise BadInput(f"nothing was compared: {_why_nothing(rows)}")
     frame = pd.DataFrame(rows)
     frame["bitwise_equal_to_numpy"] = _equal_to_numpy(frame)
+    # Which worker was first is chance; the order of the operations is not.
+    place = {op.name: i for i, op in enumerate(plan.ops.values())}
+    frame = frame.sort_values("operation", key=lambda names: names.map(place), kind="stable")
     return frame[list(COLUMNS)].reset_index(drop=True)
 
 
@@ -179,17 +180,6 @@ def sentence(row: Mapping[Any, Any]) -> str:
     variant = "" if row["variant"] == "analytic" else f" {row['variant']}"
     what = row["operation"] if row["output"] == "*" else f"{row['operation']} {derivative_name(row['output'])}"
     return f"{row['verdict']} {what}{variant} on {where} {row['dtype']} {row['regime']}: {row['reason']}"
-
-
-def _operations(ops: Operations) -> list[Operation]:
-    if ops is None:
-        return load_operations()
-    found: list[Operation] = []
-    for op in [ops] if isinstance(ops, Operation | str) else ops:
-        found.extend([op] if isinstance(op, Operation) else load_operations([op]))
-    if not found:
-        raise BadInput("no operation to check")
-    return found
 
 
 def _names(names: str | Sequence[str] | None) -> list[str] | None:
@@ -272,11 +262,13 @@ class Plan:
     def run(self, progress: Progress | None = None) -> Iterator[list[dict[str, Any]]]:
         """Find the truth, then let every backend work; yield the rows as they come."""
         total = len(self.cases) + sum(map(len, self.work.values()))
-        count = itertools.count(1)
+        done: list[str] = []
 
-        def tick(text: str) -> None:
+        def tick(text: str, *, ended: bool) -> None:
+            if ended:
+                done.append(text)
             if progress:
-                progress(next(count), total, text)
+                progress(len(done), total, text)
 
         yield self.known
         with tempfile.TemporaryDirectory(prefix="multigrad-") as folder:
@@ -300,7 +292,7 @@ class Plan:
         }
         return functions[target](arguments, self.ops)
 
-    def _find_truth(self, folder: str, part: int, parts: int, tick: Callable[[str], None]) -> list[dict[str, Any]]:
+    def _find_truth(self, folder: str, part: int, parts: int, tick: Callable[..., None]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         mine = [*self.ops][part::parts]
         cases = [i for i, case in enumerate(self.cases) if case.reference in mine]
@@ -314,10 +306,12 @@ class Plan:
                     truth.write_unknown(folder, lost, message.reason)
                     rows.append(_failed_case(self.cases[lost], message.reason))
                     pending.remove(lost)
+                elif "begin" in message:
+                    tick(f"{self.cases[message['begin']].operation}: the truth", ended=False)
                 elif "case" in message:
                     rows.extend(message["rows"])
                     pending.remove(message["case"])
-                    tick(f"{self.cases[message['case']].operation}: the truth")
+                    tick(f"{self.cases[message['case']].operation}: the truth", ended=True)
         return rows
 
     def _share(self, cells: list[Cell], part: int, parts: int) -> list[int]:
@@ -334,7 +328,7 @@ class Plan:
         return numbers
 
     def _run_backend(
-        self, name: str, device: str, part: int, parts: int, folder: str, tick: Callable[[str], None]
+        self, name: str, device: str, part: int, parts: int, folder: str, tick: Callable[..., None]
     ) -> list[dict[str, Any]]:
         cells = self.work[name, device]
         one = backend(name)
@@ -364,12 +358,17 @@ class Plan:
                     if part == 0:
                         rows += [_worded(o, name, device, UNAVAILABLE, reason, self.cases[0].seed) for o in operations]
                     pending = []
+                elif "begin" in message:
+                    tick(self._text(cells[message["begin"]], name, device), ended=False)
                 elif "cell" in message:
                     rows.extend(message["rows"])
                     pending.remove(message["cell"])
-                    case = self.cases[cells[message["cell"]].case]
-                    tick(f"{case.operation}: {name}/{device} {cells[message['cell']].mode} {case.dtype}")
+                    tick(self._text(cells[message["cell"]], name, device), ended=True)
         return rows
+
+    def _text(self, cell: Cell, name: str, device: str) -> str:
+        case = self.cases[cell.case]
+        return f"{case.operation} {cell.variant} {cell.mode} on {name}/{device} {case.dtype}"
 
 
 _KINK = "kink"
@@ -605,7 +604,7 @@ class _Bench:
         """Compute and judge one cell, and try the relations where it is the one for them."""
         yield from self._cell(cell, case, op)
         name, device = self.session.backend.name, self.session.device
-        gap = self.session.backend.gap(op.name, case.dtype, cell.mode, cell.variant, device)
+        gap = self.session.backend.gap(op, case.dtype, cell.mode, cell.variant, device)
         if cell.relations and gap is None and case.dtype in self.session.dtypes:
             for words, judgement in self._relations(case, op):
                 here = replace(case, regime=f"relation: {words}")
@@ -613,9 +612,9 @@ class _Bench:
 
     def _cell(self, cell: Cell, case: Case, op: Operation) -> Iterator[dict[str, Any]]:
         session, name, device = self.session, self.session.backend.name, self.session.device
-        if cell.variant == "native" and session.native(op.name) is None:
+        if cell.variant == "native" and session.native_form(op) is None:
             return  # nothing is missing: there is no other way to write it
-        gap = session.backend.gap(op.name, case.dtype, cell.mode, cell.variant, device)
+        gap = session.backend.gap(op, case.dtype, cell.mode, cell.variant, device)
         try:
             known = self._truth(case, cell)
             outputs = self._compute(cell, case, op, known)
@@ -678,7 +677,7 @@ class _Bench:
                 judgement = judge_entries(host, reference, case.dtype, why)
             else:
                 judgement = judge(host, reference, case.dtype)
-            judgement = self.session.backend.worded(judgement, op.name, cell.variant)
+            judgement = self.session.backend.worded(judgement, op, cell.variant)
             kind = self.session.dtype_name(array)
             if kind != case.dtype and judgement.verdict != FAIL:
                 judgement = _worded_judgement(FAIL, f"has dtype {kind}, wanted {case.dtype}")

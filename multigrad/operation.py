@@ -212,6 +212,11 @@ class Operation:
         values = ("value",) if count == 1 else tuple(f"value{i}" for i in range(count))
         return (*values, *(f"{name}_bar" for name in self.gradients))
 
+    @property
+    def catalogued(self) -> bool:
+        """Whether it is the catalogue's own, of which alone something may be known by name."""
+        return self.reference == self.name
+
     def size(self, name: str) -> dict[str, Any]:
         """Return a named size.
 
@@ -409,6 +414,38 @@ def load_operations(references: Iterable[str] = ()) -> list[Operation]:
         for op in _load(reference):
             found[id(op)] = op
     return list(found.values())
+
+
+Operations = Operation | str | Iterable[Operation | str] | None
+"""Operations given as such, by catalogue name or by file."""
+
+
+def given_operations(ops: Operations) -> list[Operation]:
+    """Return operations given as such, by name or by file, each once; None is the whole catalogue.
+
+    Raises:
+        BadInput: none at all, one that :func:`load_operations` does not find, or two of one name.
+    """
+    if ops is None:
+        return load_operations()
+    found: dict[str, Operation] = {}
+    for given in [ops] if isinstance(ops, Operation | str) else ops:
+        for op in [given] if isinstance(given, Operation) else load_operations([given]):
+            known = found.setdefault(op.name, op)
+            if known is not op and (not op.reference or op.reference != known.reference):
+                raise BadInput(
+                    f"two operations are named {op.name}: {_origin(known)} and {_origin(op)}; results go by name, so "
+                    "rename one of them or take one at a time"
+                )
+    if not found:
+        raise BadInput("no operation was given; None is the whole catalogue")
+    return list(found.values())
+
+
+def _origin(op: Operation) -> str:
+    if op.catalogued:
+        return "the catalogue's"
+    return f"that of {op.reference.partition('::')[0]}" if op.reference else "one that lies in no file"
 
 
 def _load(reference: str) -> list[Operation]:

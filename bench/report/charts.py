@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -58,9 +60,12 @@ class Chart:
     chosen_by: tuple[str, ...] = ()
     """Columns of which one value is shown at a time; the page has a selector for each."""
 
-    def specification(self, rows: Sequence[Row] | None = None) -> dict[str, Any]:
-        """Return the Vega-Lite specification, without the data; what is drawn in an order is ordered by the rows."""
-        made: dict[str, Any] = _dressed(self.make(self.rows if rows is None else rows)).to_dict()
+    def specification(self, rows: Sequence[Row] | None = None, *, validate: bool = False) -> dict[str, Any]:
+        """Return the Vega-Lite specification, without the data; what is drawn in an order is ordered by the rows.
+
+        Whether it is one, by the schema, takes longer than to make it: the tests ask, a report does not.
+        """
+        made: dict[str, Any] = _dressed(self.make(self.rows if rows is None else rows)).to_dict(validate=validate)
         # The address of a schema is the only one there would be in the page.
         return {name: value for name, value in made.items() if name != "$schema"}
 
@@ -538,9 +543,18 @@ def write_pictures(figures: Figures, folder: Path, suffix: str, wanted: Collecti
 
 
 @cache
+def bundling() -> subprocess.Popen[str]:
+    """Begin to bundle the page's script, in a process of its own: it takes as long as all the rest of a report."""
+    code = "import sys, vl_convert; sys.stdout.write(vl_convert.javascript_bundle('window.vegaEmbed = vegaEmbed;'))"
+    # -P: a file in the working directory is not imported for a package.
+    return subprocess.Popen([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, text=True, encoding="utf-8")
+
+
+@cache
 def javascript() -> str:
     """Return Vega, Vega-Lite and Vega-Embed as one script for a page, which loads nothing."""
-    import vl_convert
-
-    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    process = bundling()
+    bundle, _ = process.communicate()
+    if process.returncode:
+        raise RuntimeError("vl-convert did not bundle Vega; its message stands above")
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")

@@ -20,7 +20,7 @@ from ..plan import parse_size
 from ..protocol import FULL
 from ..scaling import sweep
 from ..store import KEY, SCALING, Run, read_rows
-from ..tables import figure
+from ..tables import figure, place
 from .drawing import VARIANTS
 
 if TYPE_CHECKING:
@@ -40,18 +40,13 @@ def cleaned(value: Any) -> Any:
 
 
 def _cleaned_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    texts: dict[str, Any] = {
-        str(name): column.map({text: visible(text) if isinstance(text, str) else text for text in column.unique()})
-        for name, column in frame.items()
-        if column.dtype == object
-    }
-    return frame.assign(**texts)
-
-
-def place(row: Mapping[Any, Any]) -> str:
-    """Say where a row was computed; the CPU goes without saying."""
-    device = "" if row["device"] == "cpu" else f"/{row['device']}"
-    return f"{row['backend']}{device} {row['mode']}"
+    made: dict[str, Any] = {}
+    for name, column in frame.items():
+        if column.dtype == object:
+            texts = {text: visible(text) for text in column.unique() if isinstance(text, str)}
+            if any(text != shown for text, shown in texts.items()):
+                made[str(name)] = column.map(lambda text, texts=texts: texts.get(text, text)).astype(object)
+    return frame.assign(**made)
 
 
 def _setting(row: Mapping[Any, Any]) -> str:
@@ -257,7 +252,7 @@ class Figures:
             rows.append(
                 {
                     **dict(zip(kept, key, strict=True)),
-                    "where": place({**eager, "mode": ""}).strip(),
+                    "where": place({**eager, "mode": ""}),
                     "eager_first_s": eager["first_call_s"],
                     "compiled_first_s": compiled["first_call_s"],
                     "eager_s": eager["median_s"],

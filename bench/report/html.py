@@ -17,9 +17,9 @@ from multigrad.verdict import FAIL, GAP, INCONCLUSIVE, NOTE, UNAVAILABLE, VERDIC
 
 from ..assemble import FLAGS
 from ..store import Run
-from ..tables import HALF, SYMBOLS, interval, worst
+from ..tables import HALF, SYMBOLS, interval, place, worst
 from . import charts as drawn
-from .figures import Figures, Row, duration, geometric_mean, number, place, size_of
+from .figures import Figures, Row, duration, geometric_mean, number, size_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 from multigrad.certificate import Certified, read_certificate
 from multigrad.matrix import MatrixRow, sentence
-from multigrad.operation import BadInput, Operation, load_operations, operations
+from multigrad.operation import BadInput, Operation, given_operations, operations
 from multigrad.truth import derivative_name, sizes_text, small_sizes
 from multigrad.verdict import FAIL, GAP, INCONCLUSIVE, NOTE, UNAVAILABLE
 
 from .. import store
-from ..tables import SYMBOLS, figure, interval, worst
+from ..tables import SYMBOLS, figure, interval, place, worst
 from .docstring import code, described, fenced, grid, plain, prose
 from .drawing import VARIANTS, Figure, is_fresh, stamped
 
@@ -49,9 +49,10 @@ class Results:
 
     certified: tuple[Certified, ...]
     matrix: pd.DataFrame
-    """The columns of :class:`multigrad.matrix.MatrixRow`, and ``where``."""
+    """The columns of :class:`multigrad.matrix.MatrixRow`, ``where``, and ``own``: whether the operation is not
+    the catalogue's, None where the run does not tell."""
     summary: pd.DataFrame
-    """The columns of :class:`multigrad.bench.store.SummaryRow`, and ``where``."""
+    """The columns of :class:`multigrad.bench.store.SummaryRow`, and the same two."""
     settings: tuple[str, ...]
     """What was measured on, a sentence for each run."""
 
@@ -78,6 +79,7 @@ class Results:
                 path = next((folder / name for name in names if (folder / name).exists()), None)
                 if path is not None:
                     frame = store.read_rows(path, row_class)
+                    frame = frame.assign(own=_own(frame, folder))
                     several = row_class is store.SummaryRow and timed > 1
                     tables[row_class].append(frame.assign(where=_places(frame, f" ({folder.name})" if several else "")))
             if (folder / store.RUN).exists():
@@ -88,6 +90,16 @@ class Results:
         )
         return cls(tuple(certified), matrix, summary, tuple(settings))
 
+    def rows(self, frame: pd.DataFrame, op: Operation) -> pd.DataFrame:
+        """Return the rows of that very operation: what is the catalogue's is not another's of its name."""
+        return frame[(frame["operation"] == op.name) & (frame["own"] != op.catalogued)]
+
+
+def _own(frame: pd.DataFrame, folder: Path) -> Any:
+    info = store.read_info(folder) if (folder / store.RUN).exists() else {}
+    names = info.get("own_operations")
+    return None if names is None else frame["operation"].isin(names)
+
 
 def _resolved(one: Certified, folder: Path) -> Certified:
     """Return what was certified with the reference as an operation has it; the file's is seen from its own folder."""
@@ -96,12 +108,11 @@ def _resolved(one: Certified, folder: Path) -> Certified:
 
 
 def _places(frame: pd.DataFrame, suffix: str) -> list[str]:
-    keys = zip(frame["backend"], frame["device"], frame["mode"], strict=True)
-    return [f"{b}{'' if d == 'cpu' else f'/{d}'} {m}{suffix}" for b, d, m in keys]
+    return [place(row) + suffix for row in frame[["backend", "device", "mode"]].to_dict("records")]
 
 
 def _places_of_none(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(where=_places(frame, ""))
+    return frame.assign(where=_places(frame, ""), own=None)
 
 
 def _setting(info: Mapping[str, Any], name: str) -> str:
@@ -164,7 +175,7 @@ def docs(
     import pandas as pd
 
     folder = Path(out)
-    found = load_operations(ops or ())
+    found = given_operations(ops or None)
     results = Results.read(sorted(Path().glob(RESULTS)) if runs is None else map(Path, runs))
     rows = []
     wanted = list(pages(found, results, folder, index=not ops))
@@ -366,7 +377,7 @@ def _chance(group: Sequence[Certified]) -> str:
 
 
 def _matrix(op: Operation, results: Results) -> str:
-    frame = results.matrix[results.matrix["operation"] == op.name]
+    frame = results.rows(results.matrix, op)
     if frame.empty:
         return f"Not checked yet: run `multigrad check {op.name}`."
     parts = []
@@ -399,12 +410,12 @@ def _proof_lines(proofs: pd.DataFrame) -> Iterator[str]:
 def _verdicts(frame: pd.DataFrame) -> str:
     dtypes = [d for d in ("float64", "float32", "bfloat16", "float16") if (frame["dtype"] == d).any()]
     rows = []
-    for place in _ordered(frame["where"]):
+    for where in _ordered(frame["where"]):
         for variant in _known_first(frame["variant"], VARIANTS):
-            here = frame[(frame["where"] == place) & frame["variant"].isin([variant, "*"])]
+            here = frame[(frame["where"] == where) & frame["variant"].isin([variant, "*"])]
             if (here["variant"] == variant).any():
                 cells = [_verdict(here[here["dtype"].isin([dtype, "*"])]) for dtype in dtypes]
-                rows.append([plain(place), plain(variant), *cells])
+                rows.append([plain(where), plain(variant), *cells])
     return grid(["where", "", *dtypes], rows)
 
 
@@ -428,9 +439,9 @@ def _worded(frame: pd.DataFrame) -> list[str]:
             row = alike.sort_values("ratio", ascending=False, kind="stable").iloc[0].to_dict()
             more = f" (and {len(alike) - 1} more)" if len(alike) > 1 else ""
             lines.append(f"- {plain(sentence(row) + more)}")
-    for (place, reason), rows in frame[frame["verdict"] == GAP].groupby(["where", "reason"], sort=False):
+    for (where, reason), rows in frame[frame["verdict"] == GAP].groupby(["where", "reason"], sort=False):
         dtypes = ", ".join(d for d in dict.fromkeys(rows["dtype"]) if d != "*")
-        where = str(place).removesuffix(" *")
+        where = str(where).removesuffix(" *")
         lines.append(f"- GAP {plain(f'{where} {dtypes}'.strip())}: {plain(str(reason))}")
     return ["\n".join(dict.fromkeys(lines))] * bool(lines) + _not_here(frame[frame["verdict"] == UNAVAILABLE])
 
@@ -457,7 +468,7 @@ def _known_first(values: Iterable[str], order: Sequence[str]) -> list[str]:
 
 
 def _timings(op: Operation, results: Results, drawn: bool) -> str:
-    frame = results.summary[results.summary["operation"] == op.name]
+    frame = results.rows(results.summary, op)
     timed = frame[frame["median_s"].notna()]
     if timed.empty:
         said = "\n\n".join(_untimed(frame))
@@ -484,8 +495,8 @@ def _by_size(op: Operation, timed: pd.DataFrame) -> pd.DataFrame:
     names = list(op.sizes)
     rank = [(names.index(s) if s in names else len(names)) for s in timed["size"]]
     dtype = [("float64", "float32", "bfloat16", "float16").index(d) for d in timed["dtype"]]
-    place = [_ordered(timed["where"]).index(w) for w in timed["where"]]
-    ranked = timed.assign(_size=rank, _dtype=dtype, _place=place)
+    order = [_ordered(timed["where"]).index(w) for w in timed["where"]]
+    ranked = timed.assign(_size=rank, _dtype=dtype, _place=order)
     return ranked.sort_values(["_dtype", "_size", "sizes", "_place", "variant"], kind="stable")
 
 
@@ -494,9 +505,9 @@ def _times(rows: pd.DataFrame) -> str:
     ratios = [v for v in ("autodiff", "native") if v in variants and "analytic" in variants]
     has_memory = bool(rows["peak_bytes"].notna().any())
     body = []
-    for place in dict.fromkeys(rows["where"]):
-        here = {row["variant"]: row for row in rows[rows["where"] == place].to_dict("records")}
-        cells = [plain(str(place)), *(_time(here.get(v)) for v in variants)]
+    for where in dict.fromkeys(rows["where"]):
+        here = {row["variant"]: row for row in rows[rows["where"] == where].to_dict("records")}
+        cells = [plain(str(where)), *(_time(here.get(v)) for v in variants)]
         cells += [_ratio(here.get("analytic"), here.get(v)) for v in ratios]
         if has_memory:
             cells.append(" / ".join(_bytes(here.get(v)) for v in ("analytic", "autodiff")))
@@ -531,8 +542,8 @@ def _bytes(row: Mapping[Any, Any] | None) -> str:
 def _untimed(frame: pd.DataFrame) -> list[str]:
     rows = frame[frame["median_s"].isna()]
     lines = [
-        f"- {verdict} {plain(f'{place} {variant}')}: {plain(str(reason))}"
-        for place, variant, verdict, reason in zip(
+        f"- {verdict} {plain(f'{where} {variant}')}: {plain(str(reason))}"
+        for where, variant, verdict, reason in zip(
             rows["where"], rows["variant"], rows["verdict"], rows["reason"], strict=True
         )
         if verdict != UNAVAILABLE
@@ -542,8 +553,8 @@ def _untimed(frame: pd.DataFrame) -> list[str]:
 
 def _figures(op: Operation, results: Results) -> tuple[Figure, ...]:
     """Return what the picture shows: one number of threads and one precision, those of most cells."""
-    frame = results.summary
-    mine = frame[(frame["operation"] == op.name) & frame["median_s"].notna() & frame["variant"].isin(VARIANTS)]
+    frame = results.rows(results.summary, op)
+    mine = frame[frame["median_s"].notna() & frame["variant"].isin(VARIANTS)]
     if mine.empty:
         return ()
     counts = mine.groupby(["threads", "precision"]).size()
@@ -594,7 +605,8 @@ def _certified(op: Operation, results: Results) -> str:
 
 
 def _worst(op: Operation, results: Results) -> str:
-    frame = results.matrix[(results.matrix["operation"] == op.name) & (results.matrix["backend"] != "exact")]
+    frame = results.rows(results.matrix, op)
+    frame = frame[frame["backend"] != "exact"]
     here = frame[frame["verdict"] != UNAVAILABLE]
     if here.empty:
         return "not checked yet"
@@ -605,7 +617,8 @@ def _worst(op: Operation, results: Results) -> str:
 
 
 def _gain(op: Operation, results: Results) -> str:
-    frame = results.summary[(results.summary["operation"] == op.name) & results.summary["median_s"].notna()]
+    frame = results.rows(results.summary, op)
+    frame = frame[frame["median_s"].notna()]
     steady = frame[frame["flags"] == ""]
     keys = ["where", "dtype", "sizes", "threads", "precision"]
     ours = steady[steady["variant"] == "analytic"].set_index(keys)["median_s"]

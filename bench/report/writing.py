@@ -39,6 +39,8 @@ def write_reports(
     if lost and (svg is not None or png is not None):
         raise BadInput(lost)
     figures = Figures.of(load_run(folder))
+    if not lost:
+        charts.bundling()
     write_text(folder / MARKDOWN, markdown(figures))
     if not lost:
         write_text(folder / PAGE, html(figures))

@@ -2,9 +2,11 @@
 
 import importlib.metadata
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from multigrad.backends.numpy_backend import NumPySession
 
 import multigrad.backend
 from multigrad.backend import (
@@ -206,10 +208,39 @@ def test_an_unknown_name_gets_the_nearest():
 
 
 def test_a_gap_covers_its_own_cells_only():
+    conv2d = operations()["conv2d"]
     gap = Gap("conv2d", "float16", "notimpl", "RuntimeError", "It is not there.", mode="eager")
-    assert gap.covers("conv2d", "float16", "eager", "analytic", "cpu")
-    assert not gap.covers("conv2d", "float16", "compiled", "analytic", "cpu")
-    assert not gap.covers("conv2d", "float32", "eager", "analytic", "cpu")
+    assert gap.covers(conv2d, "float16", "eager", "analytic", "cpu")
+    assert not gap.covers(operations()["relu"], "float16", "eager", "analytic", "cpu")
+    assert not gap.covers(conv2d, "float16", "compiled", "analytic", "cpu")
+    assert not gap.covers(conv2d, "float32", "eager", "analytic", "cpu")
+
+
+def test_a_gap_of_a_name_is_not_one_of_somebodys_own_operation_of_that_name():
+    own = replace(operations()["conv2d"], reference="/somewhere/mine.py::conv2d")
+    named = Gap("conv2d", "*", "notimpl", "RuntimeError", "It is not there.")
+    every = Gap("*", "*", "never", "RuntimeError", "Nothing is there.")
+    assert not named.covers(own, "float16", "eager", "analytic", "cpu")
+    assert every.covers(own, "float16", "eager", "analytic", "cpu")
+
+
+@pytest.mark.parametrize("name", ["gaussian_nll", "relu"])
+def test_the_native_form_is_the_catalogues_alone(name):
+    catalogue = operations()[name]
+    session = NativeSession(backends()["numpy"], None)
+    assert session.native_form(catalogue)() == name
+    for reference in ("", f"/somewhere/mine.py::{name}"):
+        own = replace(catalogue, reference=reference)
+        assert session.native_form(own) is None
+        with pytest.raises(Unavailable, match=f"numpy has no native form of {name}"):
+            session.function(own, {}, "native", "eager")
+
+
+class NativeSession(NumPySession):
+    """One that knows a native form of everything, by name."""
+
+    def native(self, name):
+        return lambda *inputs: name
 
 
 def test_a_namespace_of_ones_own_leaves_the_original_alone():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 from fast_protocol import FAST
@@ -83,6 +84,20 @@ def test_the_cells_of_an_older_run_are_measured_again(square, cube, tmp_path):
     assert compare(older, newer)["ratio"].notna().all()
     with pytest.raises(BadInput, match="no operation named 'square' here, which the other run measured"):
         measure(cube, against=tmp_path / "old")
+
+
+def test_the_catalogues_operation_is_not_measured_again_for_anothers_of_its_name(tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text((Path(__file__).parent / "fake_operations.py").read_text().replace("def square", "def relu"))
+    folder = tmp_path / "old"
+    older = measure(f"{own}::relu", folder=folder, size={"n": 33}, **ONE)
+    assert older.info["own_operations"] == {"relu": "own.py"}
+    with pytest.raises(BadInput, match=r"the relu that the other run measured is that of own\.py, which was not given"):
+        measure("relu", against=folder)
+    older = measure("relu", folder=tmp_path / "catalogue", size="tiny", **ONE)
+    assert older.info["own_operations"] == {}
+    with pytest.raises(BadInput, match="the relu that the other run measured is the catalogue's, which was not given"):
+        measure(f"{own}::relu", against=tmp_path / "catalogue")
 
 
 def test_a_size_comes_back_from_its_text():

@@ -119,6 +119,16 @@ def test_a_right_gradient_exits_0_and_a_missing_framework_is_worded(multigrad, t
     assert "UNAVAILABLE cupy/cuda: " in said.out
 
 
+def test_ones_own_gradient_is_not_held_against_a_native_form_of_its_name(multigrad) -> None:  # type: ignore[no-untyped-def]
+    said = multigrad(
+        "check", ROOT / "examples" / "my_gradient.py", "--backend", "torch", "--dtype", "float64", "--json"
+    )
+    assert said.code == 0
+    rows = json.loads(said.out)
+    assert {row["operation"] for row in rows} == {"gaussian_nll"}
+    assert {"analytic", "autodiff"} == {row["variant"] for row in rows if row["backend"] == "torch"} - {"*"}
+
+
 @pytest.mark.parametrize("options", [["--variant", "autodiff"], ["--dtype", "bfloat16"], ["--mode", "compiled"]])
 def test_a_check_that_compared_nothing_is_an_error(multigrad, options: list[str]) -> None:  # type: ignore[no-untyped-def]
     said = multigrad("check", "linear_map", "--backend", "numpy", *options)

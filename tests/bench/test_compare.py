@@ -60,6 +60,20 @@ def words(before, after, **options):
     return dict(zip(frame["operation"], frame["word"], strict=True))
 
 
+def test_the_catalogues_operation_is_not_compared_with_anothers_of_its_name():
+    rows = [summary_row("relu"), summary_row("mine")]
+    before, after = run_of(rows, 1), run_of(rows, 2)
+    own = {"mine": "mine.py", "elsewhere": "elsewhere.py"}
+    before.info["own_operations"], after.info["own_operations"] = {**own, "relu": "mine.py"}, own
+    with pytest.raises(BadInput, match=r"not of a kind \(relu: of mine.py before, of the catalogue after\)"):
+        compare(before, after)
+    assert compare(before, after, force=True)["reason"].str.startswith("forced: relu").all()
+    after.info["own_operations"] = {"relu": "moved.py", "mine": "mine.py"}
+    assert len(compare(before, after)) == 2
+    del after.info["own_operations"]  # a run of yesterday
+    assert len(compare(before, after)) == 2
+
+
 def test_every_word_is_said_where_it_belongs():
     lost = {"verdict": "FAIL", "median_s": None, "reason": "wrong"}
     before = run_of(

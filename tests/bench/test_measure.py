@@ -178,9 +178,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tes
 from fast_protocol import FAST
 from multigrad.bench.measure import measure
 
+ended = {0}
+
 def progress(done, total, text):
     array_libraries = {"numpy", "pandas", "torch", "jax"} & set(sys.modules)
-    print(done, total, sorted(array_libraries), flush=True)
+    if done not in ended:  # a line for each that has ended, none for one that begins
+        print(done, total, sorted(array_libraries), flush=True)
+    ended.add(done)
 
 measure(sys.argv[3:], backend=sys.argv[2], dtype="float64", threads=1, mode="eager", protocol=FAST,
         folder=Path(sys.argv[1]), progress=progress)

@@ -238,6 +238,16 @@ def test_a_page_shows_verdicts_and_times_of_the_results(ours: str, results: Path
     assert (tmp_path / "out" / "ours.svg").exists()
 
 
+def test_a_page_shows_nothing_of_another_operation_of_its_name(ours: str, results: Path, tmp_path: Path) -> None:
+    info = store.read_info(results)
+    (results / store.RUN).write_text(json.dumps({**info, "own_operations": {"ours": "ours.py"}}), encoding="utf-8")
+    assert "| torch eager | 1 ms" in page(ours, tmp_path / "out", results)
+    (results / store.RUN).write_text(json.dumps({**info, "own_operations": {}}), encoding="utf-8")
+    text = page(ours, tmp_path / "out", results)
+    assert "Not measured yet" in text
+    assert "Not checked yet" in text
+
+
 def test_a_doubtful_time_is_marked_and_its_ratio_stands_in_brackets(ours: str, results: Path, tmp_path: Path) -> None:
     rows = [timed("analytic", 1e-3, flags="preempted"), timed("autodiff", 3e-3)]
     store.write_frame(store.to_frame(rows, SummaryRow), results / store.SUMMARY)

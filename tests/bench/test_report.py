@@ -14,7 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import altair
 import pytest
+from altair.utils.schemapi import SchemaValidationError
 from made_up_run import made_up
 from multigrad.bench import cli, machine, store
 from multigrad.bench.report import charts
@@ -248,6 +250,14 @@ def test_every_chart_has_a_title_words_and_words_for_its_absence(folder: Path) -
         assert chart.title
         assert len(chart.description) > 80
         assert chart.absent.endswith(".")
+
+
+def test_every_specification_is_one_by_the_schema_of_vega_lite(folder: Path) -> None:
+    for chart in charts.charts(Figures.of(store.load_run(folder))):
+        assert chart.specification(validate=True) == chart.specification()
+    wrong = replace(chart, make=lambda _: altair.Chart(altair.Data(name="rows")).mark_point(size="large"))
+    with pytest.raises(SchemaValidationError):
+        wrong.specification(validate=True)
 
 
 def test_a_thousand_cells_and_a_hundred_thousand_samples_are_under_ten_megabytes(tmp_path: Path) -> None:

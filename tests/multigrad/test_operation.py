@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multigrad import BadInput, load_operations, operation, operations
-from multigrad.operation import Draw, Signature
+from multigrad.operation import Draw, Signature, given_operations
 
 
 def square(xp: Any, x: Any) -> Any:
@@ -145,3 +146,32 @@ def test_a_file_that_is_not_there_and_a_name_that_is_not_in_it_are_told(tmp_path
         load_operations(["nowhere.py"])
     with pytest.raises(BadInput, match="has no operation 'cube'; it has square"):
         load_operations([write(tmp_path, GOOD) + "::cube"])
+
+
+def test_an_operation_of_the_catalogues_name_is_not_the_catalogues(tmp_path: Path) -> None:
+    (own,) = load_operations([write(tmp_path, GOOD.replace("square", "relu"))])
+    assert own.name == "relu"
+    assert not own.catalogued
+    assert all(op.catalogued for op in operations().values())
+
+
+def test_two_operations_of_one_name_are_refused(tmp_path: Path) -> None:
+    relu = write(tmp_path, GOOD.replace("square", "relu"))
+    with pytest.raises(BadInput, match=r"two operations are named relu: the catalogue's and that of .*\.py; .* rename"):
+        given_operations(["relu", relu])
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with pytest.raises(BadInput, match=r"two operations are named relu: that of .* and that of .*elsewhere"):
+        given_operations([relu, write(elsewhere, GOOD.replace("square", "relu"))])
+    with pytest.raises(BadInput, match="and one that lies in no file"):
+        given_operations(["relu", replace(operations()["relu"], reference="")])
+
+
+def test_an_operation_that_is_given_twice_counts_once(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    assert [op.name for op in given_operations(["relu", operations()["relu"], path, f"{path}::square"])] == [
+        "relu",
+        "square",
+    ]
+    with pytest.raises(BadInput, match="no operation was given"):
+        given_operations([])
