@@ -29,6 +29,10 @@ PAGES = {
 """Which files outside docs/ are pages, and under which name."""
 LANGUAGES = {".py": "python", ".toml": "toml", ".yml": "yaml"}
 FENCE_OR_LINK = re.compile(r"^(?P<fence>`{3,}).*?^(?P=fence)$|\]\((?P<link>[^)\s]+)\)", re.DOTALL | re.MULTILINE)
+BAR = re.compile("<mo>(&#x0007C;|&#x02016;|&#x027E8;|&#x027E9;)</mo>")
+"""Bars and angles, which a browser would stretch to the height of the whole line."""
+FUNCTION = re.compile("<m[io]>([a-zA-Z]{2,})</m[io]>")
+"""Names such as log, which a browser would set against what stands beside them."""
 WHEEL = tempfile.TemporaryDirectory()
 """Where the three folders are one package, as in the wheel, for what reads the docstrings."""
 
@@ -51,8 +55,10 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def mathml(source: str, *_: Any, **__: Any) -> str:
     """Return a formula as MathML."""
-    # The converter knows align* alone; inside $$ … $$ the two look the same.
-    return str(convert(source.replace("{aligned}", "{align*}"), display="block"))
+    # The converter knows align* alone, and the two look the same here.
+    text = str(convert(source.replace("{aligned}", "{align*}"), display="block"))
+    text = BAR.sub(r'<mo stretchy="false">\1</mo>', text)
+    return FUNCTION.sub(r'<mo lspace="0.17em" rspace="0.17em">\1</mo>', text)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -76,7 +82,8 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
         anchor = f"__codelineno-0-{line[1]}" if line else anchor
         return posixpath.relpath(name, here or ".") + (f"#{anchor}" if anchor else "")
 
-    return with_links(markdown, origin, moved)
+    # A title is taken from a heading only where nothing stands before it.
+    return with_links(re.sub(r"\A<!--.*?-->\s*", "", markdown), origin, moved)
 
 
 def on_page_content(html: str, page: Page, **_: Any) -> str:
@@ -125,4 +132,4 @@ def source_page(path: str) -> str:
     text = (ROOT / path).read_text(encoding="utf-8")
     fence = "`" * (1 + max(map(len, re.findall(r"`{2,}", text)), default=2))
     language = LANGUAGES.get(Path(path).suffix, "text")
-    return f"---\nsearch:\n  exclude: true\n---\n\n# {path}\n\n{fence}{language}\n{text}{fence}\n"
+    return f"---\nsearch:\n  exclude: true\n---\n\n# {path}\n\n{fence}{language} linenums='1'\n{text}{fence}\n"
