@@ -103,12 +103,12 @@ def command(line: str, printed: str, folder: Path) -> None:
 
 
 def shorter(words: list[str], printed: str) -> list[str]:
-    """Return what is added so that a test is quick: one backend, unless a matrix is printed, few rounds, few steps."""
+    """Return what is added so that a test is quick: one backend (a printed matrix: all, eager), few rounds and steps."""
     more = []
     if words[:2] in (["multigrad", "bench"], ["multigrad", "run"]) and "--quick" not in words:
         more += ["--quick"]
-    if words[0] == "multigrad" and words[1] in ("check", "bench", "run") and not printed and "--backend" not in words:
-        more += ["--backend", "numpy"]
+    if words[0] == "multigrad" and words[1] in ("check", "bench", "run") and "--backend" not in words:
+        more += ["--mode", "eager"] if printed else ["--backend", "numpy"]
     if words[:2] == ["python", "examples/train.py"]:
         more += ["--steps", "12"]
     return more
