@@ -103,7 +103,7 @@ def command(line: str, printed: str, folder: Path) -> None:
 
 
 def shorter(words: list[str], printed: str) -> list[str]:
-    """Return what is added so that a test is quick: one backend (a printed matrix: all, eager), few rounds and steps."""
+    """Return what is added so that a test is quick: one backend (a printed matrix: all, eager), few rounds."""
     more = []
     if words[:2] in (["multigrad", "bench"], ["multigrad", "run"]) and "--quick" not in words:
         more += ["--quick"]
