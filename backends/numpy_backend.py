@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from multigrad.backend import Backend, Precision, Session, Unavailable, cpu_name, namespace, one_line
 from multigrad.blocks import run_in_blocks
+from multigrad.elimination import Standard
 from multigrad.operation import Operation
 
 if TYPE_CHECKING:
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 
 
 def array_namespace(numpy: Any) -> Any:
-    """Return array-api-compat's namespace, with what :mod:`multigrad.scatter` and :mod:`multigrad.blocks` ask for."""
+    """Return array-api-compat's namespace, with what eliminations, scatters and blocks ask for."""
     import array_api_compat.numpy as xp
 
     return namespace(
         xp,
+        eliminated=functools.partial(Eliminated, xp),
         scatter_add=functools.partial(scatter_add, numpy),
         in_blocks=functools.partial(run_in_blocks, lambda block, shape: numpy.empty(shape, dtype=block.dtype)),
     )
@@ -110,6 +112,15 @@ def scatter_add(numpy: Any, X: Any, t: Any, v: int) -> Any:
     for total, x in zip(sums, X.T, strict=True):
         numpy.add.at(total, t, x)
     return sums.T
+
+
+class Eliminated(Standard):
+    """What :func:`multigrad.elimination.eliminated` asks for."""
+
+    def adjugate(self) -> Any:
+        """Invert A, where no determinant is zero: NumPy has computed them and can be asked."""
+        det = self.det()
+        return det[..., None, None] * self.xp.linalg.inv(self.A) if det.all() else super().adjugate()
 
 
 class NumPyBackend(Backend):

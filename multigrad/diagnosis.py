@@ -129,12 +129,18 @@ def _equal(a: np.ndarray, b: np.ndarray) -> bool:
 
 def diagnose(evidence: Evidence) -> str:
     """Name the mistake in one sentence with its figure; where none is recognised, say how large the error is."""
-    tests = _SHAPES if evidence.found.shape != evidence.true.shape else _VALUES
+    tests = _SHAPES if evidence.found.shape != evidence.true.shape else () if _slight(evidence) else _VALUES
     for test in tests:
         sentence = test(evidence)
         if sentence:
             return f"{evidence.name} {sentence}"
     return f"{evidence.name} {_size_of_error(evidence)}"
+
+
+def _slight(evidence: Evidence) -> bool:
+    """Tell whether the error is that of a few roundings: beyond the bound, but like no mistake in a formula."""
+    error = np.abs(evidence.found - evidence.true)
+    return bool(np.all(error <= 8 * evidence.roundoff * np.max(np.abs(evidence.true), initial=0.0)))
 
 
 def _close(evidence: Evidence, candidate: np.ndarray, scale: float = 1.0) -> bool:

@@ -53,7 +53,7 @@ def eliminated(xp: Any, A: Any) -> Eliminated:
         A: the matrices, (…, n, n).
     """
     own = getattr(xp, "eliminated", None)
-    found: Eliminated = _Eliminated(xp, A) if own is None else own(A)
+    found: Eliminated = Standard(xp, A) if own is None else own(A)
     return found
 
 
@@ -86,13 +86,16 @@ def row_spans(n: int, block: int) -> list[Span]:
     return [(i, min(i + step, n)) for i in range(0, n, step)]
 
 
-class _Eliminated:
+class Standard:
+    """The :class:`Eliminated` of any namespace: nothing is kept of an elimination but its determinant."""
+
     def __init__(self, xp: Any, A: Any) -> None:
         self.xp = xp
         self.A = A
         self._det: Any = None
 
     def solve(self, B: Any, *, transposed: bool = False, regular: Any = None) -> Any:
+        """Solve with A or its transpose, eliminated anew."""
         xp, A = self.xp, self.A
         if regular is not None:
             # NumPy raises at a singular matrix, and so the other items of the batch would be lost.
@@ -100,14 +103,17 @@ class _Eliminated:
         return xp.linalg.solve(xp.matrix_transpose(A) if transposed else A, B)
 
     def log_abs_det(self) -> Any:
+        """Return what slogdet finds."""
         return self.xp.linalg.slogdet(self.A)[1]
 
     def det(self) -> Any:
+        """Return the determinant, found once."""
         if self._det is None:
             self._det = self.xp.linalg.det(self.A)
         return self._det
 
     def adjugate(self) -> Any:
+        """Invert A, moved along its diagonal where it is singular."""
         xp, A = self.xp, self.A
         n = A.shape[-1]
         size = xp.sum(xp.abs(A), axis=(-2, -1)) / n

@@ -53,6 +53,6 @@ def det(xp: Any, A: Any) -> Any:
     system = eliminated(xp, A)
 
     def pullback(f_bar: Any) -> Any:
-        return f_bar[:, None, None] * xp.matrix_transpose(system.adjugate())
+        return xp.matrix_transpose(f_bar[:, None, None] * system.adjugate())
 
     return system.det(), pullback

@@ -104,8 +104,7 @@ def hand_tracking(
     at, pulled_back = _skinned(xp, pose, positions, weights, corresponding)
 
     def pullback(r_bar: Any) -> Any:
-        at_bar = -columns(xp, r_bar)
-        return pulled_back(at_bar, xp.sum(at_bar, axis=1))
+        return pulled_back(-columns(xp, r_bar))
 
     return (points - theta[3:6]) - T(at), pullback
 
@@ -162,7 +161,7 @@ def hand_tracking_barycentric(
         e = -columns(xp, r_bar)
         at_bar = xp.concat([u[:, 0] * e, u[:, 1] * e, (1 - u[:, 0] - u[:, 1]) * e], axis=1)
         u_bar = xp.stack([dot(side, e) for side in sides])
-        return pulled_back(at_bar, xp.sum(e, axis=1)), T(u_bar)
+        return pulled_back(at_bar), T(u_bar)
 
     return (points - theta[3:6]) - T(last + u[:, 0] * sides[0] + u[:, 1] * sides[1]), pullback
 
@@ -233,8 +232,8 @@ class _Pose(NamedTuple):
         return xp.concat([omega_bar, translation_bar, xp.reshape(fingers, (4 * f,))])
 
 
-Skinned = tuple[Any, Callable[[Any, Any], Any]]
-"""Points of the skin, (3, q), and the pullback to θ of their cotangent and that of τ."""
+Skinned = tuple[Any, Callable[[Any], Any]]
+"""Points of the skin, (3, q), and the pullback to θ of their cotangent, which is also that of τ for each."""
 
 
 def _skinned(xp: Any, pose: _Pose, positions: Any, weights: Any, chosen: Any) -> Skinned:
@@ -249,11 +248,12 @@ def _skinned(xp: Any, pose: _Pose, positions: Any, weights: Any, chosen: Any) ->
     maps = xp.reshape(xp.permute_dims(R @ pose.maps, (1, 2, 0)), (12, k))
     P = dot(xp.permute_dims(xp.reshape(maps @ T(weights), (3, 4, v)), (1, 0, 2)), x)
 
-    def pullback(at_bar: Any, translation_bar: Any) -> Any:
+    def pullback(at_bar: Any) -> Any:
         P_bar = at_bar if few else columns(xp, scatter_add(xp, T(at_bar), chosen, v))
         S = P @ T(P_bar)
         torque = xp.stack([S[1, 2] - S[2, 1], S[2, 0] - S[0, 2], S[0, 1] - S[1, 0]])
         maps_bar = xp.reshape(xp.reshape(P_bar[:, None, :] * x, (12, v)) @ weights, (3, 4, k))
-        return pose.pulled_back(xp, T(R) @ xp.permute_dims(maps_bar, (2, 0, 1)), torque, translation_bar)
+        maps_bar = T(R) @ xp.permute_dims(maps_bar, (2, 0, 1))
+        return pose.pulled_back(xp, maps_bar, torque, xp.sum(P_bar, axis=1))
 
     return (P if few else xp.take(P, chosen, axis=1)), pullback

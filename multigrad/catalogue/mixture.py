@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from multigrad.blocks import in_blocks
 from multigrad.catalogue.gradbench_problems import SPECIAL, uniform
+from multigrad.elimination import row_spans
 from multigrad.operation import BadInput, Draw, operation
-from multigrad.recurrence import scan
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,8 +69,8 @@ def gmm(
         p = Σ_k [m Σ q_k − ½ γ² (‖exp q_k‖² + ‖l_k‖²)] + k [w d log(γ/√2) − log Γ_d(½w)],  w = d + m + 1
 
     where p is the logarithm of a Wishart prior of the precision matrices, Γ_d the multivariate gamma function. ADBench
-    has −p in place of p: ``prior=-1``. The gradients need y no more, only the moments of the responsibilities
-    r_ik = f̄ softmax_k(e_ik) about the means,
+    has −p in place of p: ``prior=-1``. With the responsibilities r_ik = f̄ softmax_k(e_ik) and their moments about the
+    means,
 
         s_k = Σᵢ r_ik,  t_k = Σᵢ r_ik (xᵢ − μ_k),  M_k = Σᵢ r_ik (xᵢ − μ_k)(xᵢ − μ_k)ᵀ,  Q̄_k = −Q_k M_k
 
@@ -77,9 +79,11 @@ def gmm(
         q̄_k = exp(q_k) ∘ diag(Q̄_k) + s_k + f̄ (m − γ² exp(2 q_k))
         l̄_k = what lies below the diagonal of Q̄_k, minus f̄ γ² l_k
 
-    (with −f̄ in the terms of p where ``prior=-1``). The moments are taken about the mean of all points first: rounding
-    in M_k is that of the spread of all points, squared, so where single components are narrower by a factor c, their
-    gradient loses 2 log₁₀ c digits. x is (n, d), α is (k), μ and q are (k, d), l is (k, d(d − 1)/2).
+    (with −f̄ in the terms of p where ``prior=-1``). Where there are fewer components than dimensions, these are
+    Q̄_k = −Σᵢ r_ik y_ik (xᵢ − μ_k)ᵀ and μ̄_k = Q_kᵀ Σᵢ r_ik y_ik, which is the same. The moments are taken about the
+    mean of all points first: rounding in M_k is that of the spread of all points, squared, so where single components
+    are narrower by a factor c, their gradient loses 2 log₁₀ c digits. x is (n, d), α is (k), μ and q are (k, d), l is
+    (k, d(d − 1)/2).
 
     Inputs are those of GradBench's generator: x, α, q and l are standard normal, μ is uniform.
 
@@ -91,21 +95,17 @@ def gmm(
     if min(n, d, k) < 1:
         raise BadInput(f"{n} points in {d} dimensions and {k} components; wanted one of each at least")
     T = xp.matrix_transpose
-    place = _places(xp, x)
-    Q = _filled(xp, xp.exp(q), l, place)
+    Q = _filled(xp, xp.exp(q), l)
     centre = xp.mean(x, axis=0)
     X, nu = x - centre, mu - centre
-    ones = xp.ones((1, n), dtype=x.dtype, device=x.device)
-    points = xp.concat([T(X), ones], axis=0)
-    shifted = xp.concat([Q, -(Q @ nu[:, :, None])], axis=2)
-    some = _divisor(k, BLOCK // (n * d))
+    points = xp.concat([xp.ones((1, n), dtype=x.dtype, device=x.device), T(X)], axis=0)
+    shifted = xp.concat([-(Q @ nu[:, :, None]), Q], axis=2)
 
-    def squared(carry: Any, rows: Any) -> Any:
-        y = xp.reshape(rows @ points, (some, d, n))
-        return carry, xp.sum(y * y, axis=1)
+    def distances(points: Any) -> tuple[Any]:
+        return (sum(xp.sum(y * y, axis=1) for y in _turned(xp, shifted, points)),)
 
-    _, squares = scan(xp, squared, (), xp.reshape(shifted, (k // some, some * d, d + 1)))
-    e = (alpha + xp.sum(q, axis=1))[:, None] - 0.5 * xp.reshape(squares, (k, n))
+    (squares,) = in_blocks(xp, distances, points, axis=1, elements=4 * d)
+    e = (alpha + xp.sum(q, axis=1))[:, None] - 0.5 * squares
     highest = xp.max(e, axis=0)
     apart = e - highest
     # A share below the smallest normal number adds nothing, and products with one take a hundred times as long.
@@ -121,63 +121,100 @@ def gmm(
     def pullback(f_bar: Any) -> Any:
         r = share * (f_bar / total)
         s = xp.sum(r, axis=1)
-        first = r @ X
-        t = first - s[:, None] * nu
-        M = _second_moments(xp, r, points[:d, :]) - t[:, :, None] * nu[:, None, :] - nu[:, :, None] * first[:, None, :]
-        below, diagonal = _taken(xp, -(Q @ M), place)
+        # By the moments all components share the products of coordinates; few components are sooner done one by one.
+        if k < d:
+            Q_bar, mu_bar = _by_points(xp, r, points, shifted, Q, nu)
+        else:
+            Q_bar, mu_bar = _by_moments(xp, r, s, X, Q, nu)
+        below, diagonal = _taken(xp, Q_bar)
         p_bar = prior * f_bar
-        mu_bar = T(Q) @ (Q @ t[:, :, None])
         q_bar = xp.exp(q) * diagonal + s[:, None] + p_bar * (m - (gamma * gamma) * xp.exp(2 * q))
-        return s - (n * f_bar / norm) * weight, mu_bar[:, :, 0], q_bar, below - (p_bar * (gamma * gamma)) * l
+        return s - (n * f_bar / norm) * weight, mu_bar, q_bar, below - (p_bar * (gamma * gamma)) * l
 
     return f, pullback
 
 
-BLOCK = 2**16
-"""So many numbers are computed before they are summed: half a mebibyte, which stay near the processor."""
+def _by_moments(xp: Any, r: Any, s: Any, X: Any, Q: Any, nu: Any) -> tuple[Any, Any]:
+    """Return Q̄ and μ̄ by t and M. Of Σᵢ r_ik xᵢxᵢᵀ some columns are multiplied by those before, and summed at once."""
+    T = xp.matrix_transpose
+    k, d = nu.shape
+    spans = row_spans(d, 16)
+
+    def moments(r: Any, X: Any) -> tuple[Any, ...]:
+        n = X.shape[0]
+        products = [xp.reshape(X[:, i:j, None] * X[:, None, :j], (n, (j - i) * j)) for i, j in spans]
+        return tuple(T(r) @ some for some in products)
+
+    found = in_blocks(xp, moments, T(r), X, sums=len(spans), elements=4 * d)
+    lower = _joined(xp, [xp.reshape(some, (k, j - i, j)) for (i, j), some in zip(spans, found, strict=True)], d)
+    first = r @ X
+    t = first - s[:, None] * nu
+    M = xp.tril(lower) + T(xp.tril(lower, k=-1)) - t[:, :, None] * nu[:, None, :] - nu[:, :, None] * first[:, None, :]
+    return -(Q @ M), (T(Q) @ (Q @ t[:, :, None]))[:, :, 0]
 
 
-def _divisor(number: int, most: int) -> int:
-    """The largest divisor of a number that is no larger than the other, 1 at least."""
-    return next(i for i in range(max(1, min(number, most)), 0, -1) if number % i == 0)
+def _turned(xp: Any, shifted: Any, points: Any) -> Iterator[Any]:
+    """Make y, (k, d, n), some rows at a time: to the right of the diagonal of Q there is nothing to multiply."""
+    k, d, _ = shifted.shape
+    for i, j in row_spans(d, 16):
+        y = xp.reshape(shifted[:, i:j, : j + 1], (k * (j - i), j + 1)) @ points[: j + 1, :]
+        yield xp.reshape(y, (k, j - i, points.shape[1]))
 
 
-def _second_moments(xp: Any, r: Any, points: Any) -> Any:
-    """Return Σᵢ r_ik xᵢxᵢᵀ, (k, d, d), of points (d, n): the products of some rows with all are summed by a product."""
-    (d, n), k = points.shape, r.shape[0]
-    some = _divisor(d, BLOCK // (n * d))
+def _by_points(xp: Any, r: Any, points: Any, shifted: Any, Q: Any, nu: Any) -> tuple[Any, Any]:
+    """Return Q̄ = −Σᵢ r_ik y_ik (xᵢ − μ_k)ᵀ and μ̄ = Qᵀ Σᵢ r_ik y_ik. A compiler sees that it has had y before."""
+    T = xp.matrix_transpose
+    k, d, _ = shifted.shape
+    spans = row_spans(d, 16)
 
-    def moments(carry: Any, rows: Any) -> Any:
-        products = xp.reshape(rows[:, None, :] * points[None, :, :], (some * d, n))
-        return carry, r @ xp.matrix_transpose(products)
+    def sums(r: Any, points: Any) -> tuple[Any, ...]:
+        n = r.shape[1]
+        turned = zip(_turned(xp, shifted, points), spans, strict=True)
+        return tuple(xp.reshape(r[:, None, :] * y, (-1, n)) @ T(points[: j + 1, :]) for y, (_, j) in turned)
 
-    _, found = scan(xp, moments, (), xp.reshape(points, (d // some, some, n)))
-    return xp.reshape(xp.permute_dims(found, (1, 0, 2)), (k, d, d))
-
-
-def _places(xp: Any, x: Any) -> Any:
-    """Say for each entry of a triangular matrix where it stands in l, then exp(q), then a zero: (d·d)."""
-    d = x.shape[1]
-    t = d * (d - 1) // 2
-    number = xp.arange(d, device=x.device)
-    row, column = number[:, None], number[None, :]
-    below = column * d - column * (column + 1) // 2 + row - column - 1
-    return xp.reshape(xp.where(row > column, below, xp.where(row == column, t + row, t + d)), (d * d,))
+    found = in_blocks(xp, sums, r, points, axis=1, sums=len(spans), elements=4 * d)
+    every = _joined(xp, [xp.reshape(some, (k, -1, j + 1)) for some, (_, j) in zip(found, spans, strict=True)], d + 1)
+    total = every[:, :, :1]
+    return total * nu[:, None, :] - every[:, :, 1:], (T(Q) @ total)[:, :, 0]
 
 
-def _filled(xp: Any, diagonal: Any, below: Any, place: Any) -> Any:
-    """Make triangular matrices (k, d, d) of their entries."""
+def _joined(xp: Any, rows: Sequence[Any], d: int) -> Any:
+    """Put rows (k, ., .) below each other, with zeros up to d columns."""
+
+    def filled(some: Any) -> Any:
+        k, w, j = some.shape
+        return xp.concat([some, xp.zeros((k, w, d - j), dtype=some.dtype, device=some.device)], axis=2)
+
+    return xp.concat([filled(some) for some in rows], axis=1)
+
+
+def _filled(xp: Any, diagonal: Any, below: Any) -> Any:
+    """Make lower triangular matrices (k, d, d) of their diagonals and of what lies below, column by column."""
     k, d = diagonal.shape
+    number = xp.arange(d, device=diagonal.device)
+    row, column = number[:, None], number[None, :]
+    t = below.shape[1]
+    place = _start(d, column) + row - column - 1
+    place = xp.where(row > column, place, xp.where(row == column, t + row, t + d))
     zero = xp.zeros((k, 1), dtype=diagonal.dtype, device=diagonal.device)
-    return xp.reshape(xp.take(xp.concat([below, diagonal, zero], axis=1), place, axis=1), (k, d, d))
+    entries = xp.concat([below, diagonal, zero], axis=1)
+    return xp.reshape(xp.take(entries, xp.reshape(place, (d * d,)), axis=1), (k, d, d))
 
 
-def _taken(xp: Any, Q_bar: Any, place: Any) -> tuple[Any, Any]:
+def _taken(xp: Any, Q_bar: Any) -> tuple[Any, Any]:
     """Return what lies below the diagonal of matrices (k, d, d), column by column, and what lies on it."""
     k, d, _ = Q_bar.shape
-    t = d * (d - 1) // 2
-    entries = xp.take(xp.reshape(Q_bar, (k, d * d)), xp.argsort(place)[: t + d], axis=1)
-    return entries[:, :t], entries[:, t:]
+    number, place = xp.arange(d, device=Q_bar.device), xp.arange(d * (d - 1) // 2, device=Q_bar.device)
+    starts = _start(d, number)
+    column = xp.searchsorted(starts[:-1], place, side="right") - 1
+    row = place - xp.take(starts, column) + column + 1
+    entries = xp.reshape(Q_bar, (k, d * d))
+    return xp.take(entries, row * d + column, axis=1), xp.take(entries, number * (d + 1), axis=1)
+
+
+def _start(d: int, column: Any) -> Any:
+    """Say where a column begins among the entries below the diagonal of a matrix of d rows."""
+    return column * d - column * (column + 1) // 2
 
 
 def _log_normalisation(d: int, gamma: float, m: int) -> float:

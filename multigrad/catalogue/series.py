@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from multigrad.blocks import in_blocks
 from multigrad.catalogue.gradbench_problems import uniform
 from multigrad.operation import BadInput, Draw, operation
 
@@ -31,9 +32,9 @@ def _numbers(draw: Draw, n: int) -> list[np.ndarray]:
 def lse(xp: Any, x: Any) -> Any:
     """Logarithm of a sum of exponentials, without overflow.
 
-    f = log Σ exp xᵢ.  The numbers are laid out in rows, each with its largest number a_r, and a is the largest of all:
+    f = log Σ exp xᵢ.  With the largest number a:
 
-        f = a + log Σ_r exp(a_r − a) Σᵢ exp(x_ri − a_r)
+        f = a + log Σ exp(xᵢ − a)
         x̄ = f̄ exp(x − f) = f̄ softmax(x)
 
     A number of −∞ adds nothing, and its gradient is 0; where all are −∞, f = −∞ and x̄ = 0, as in PyTorch. One of +∞
@@ -47,21 +48,21 @@ def lse(xp: Any, x: Any) -> Any:
     n = x.shape[0]
     if n < 1:
         raise BadInput("no numbers; wanted one at least")
-    # A row is short enough to stay near the processor, and there are rows for every one of its parts.
+    # Sums of rows go side by side, and where each step is a pass by itself some rows at a time stay near the processor.
     rows = math.gcd(n, 2 ** max(1, (n // WIDTH).bit_length() - 1))
     x = xp.reshape(x, (rows, n // rows))
-    largest = xp.max(x, axis=1, keepdims=True)
-    top = xp.max(largest)
+    top = xp.max(x)
     a = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
-    largest = xp.where(xp.isfinite(largest), largest, a)
-    shares = xp.exp(x - largest)
-    scale = xp.exp(largest - a)
-    total = xp.sum(scale * xp.sum(shares, axis=1, keepdims=True))
+
+    def shared(x: Any) -> tuple[Any, Any]:
+        shares = xp.exp(x - a)
+        return shares, xp.sum(xp.sum(shares, axis=1))
+
+    shares, total = in_blocks(xp, shared, x, sums=1)
 
     def pullback(f_bar: Any) -> Any:
         # Where everything is −∞ there is nothing to share.
-        found = total + xp.astype(total == 0, total.dtype)
-        return xp.reshape(shares * (scale * (f_bar / found)), (n,))
+        return xp.reshape(shares * (f_bar / xp.where(total == 0, 1, total)), (n,))
 
     return a + xp.log(total), pullback
 

@@ -51,6 +51,7 @@ from .bounds_model import (
 )
 from .bounds_rules import (
     accumulated,
+    added,
     as_array,
     bounded,
     count_reduced,
@@ -259,8 +260,7 @@ def add(a: Any, b: Any, /) -> Any:
     if _plain(a, b):
         return np.add(a, b)
     A, B = as_array(a), as_array(b)
-    value = A.value + B.value
-    return elementwise([A, B], value, plus, ulps=0.5, exact=True, infinite=_endless(A, B), signed=not _both(A, B))
+    return added(A, B, A.value + B.value, infinite=_endless(A, B), signed=not _both(A, B))
 
 
 def subtract(a: Any, b: Any, /) -> Any:
@@ -268,7 +268,7 @@ def subtract(a: Any, b: Any, /) -> Any:
     if _plain(a, b):
         return np.subtract(a, b)
     A, B = as_array(a), as_array(b)
-    return elementwise([A, B], A.value - B.value, plus, ulps=0.5, exact=True, infinite=_endless(A, B))
+    return added(A, B, A.value - B.value, infinite=_endless(A, B))
 
 
 def multiply(a: Any, b: Any, /) -> Any:
@@ -870,6 +870,13 @@ def argsort(x: Any, /, *, axis: int = -1, descending: builtins.bool = False, sta
     undecided[..., :-1] |= touching
     undecided[..., 1:] |= touching
     return Choice(order, np.moveaxis(undecided, -1, axis))
+
+
+def searchsorted(x1: Any, x2: Any, /, *, side: str = "left", sorter: Any = None) -> Any:
+    """How many of the sorted numbers come before each; undecided where one of the comparisons is."""
+    x1 = x1 if sorter is None else take(x1, sorter, axis=0)
+    before = count_nonzero((less if side == "left" else less_equal)(x1, expand_dims(x2, axis=-1)), axis=-1)
+    return Choice(before.value.astype(np.int64), before.worst >= 0.5) if is_ours(before) else before
 
 
 def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Any:

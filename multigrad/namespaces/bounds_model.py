@@ -339,7 +339,7 @@ class Array(Parts):
     All three parts are float64 and of one shape.
     """
 
-    __slots__ = ("integral", "nonnegative", "probable", "worst")
+    __slots__ = ("integral", "nonnegative", "probable", "terms", "worst")
 
     def __init__(
         self, value: Floats, worst: Floats, probable: Floats, *, integral: bool = False, nonnegative: bool = False
@@ -353,6 +353,8 @@ class Array(Parts):
         """Every element is an exact integer that every evaluation gets exactly; the errors are zero."""
         self.nonnegative = nonnegative
         """No honest evaluation gives a negative element, however large its error."""
+        self.terms = 0
+        """How many products an element is the sum of: what is added to it next may have been where the sum began."""
 
     @property
     def dtype(self) -> FloatType:
@@ -375,7 +377,9 @@ class Array(Parts):
         worst = still.get(id(self.worst))
         worst = function(self.worst) if worst is None else worst
         probable = worst if self.probable is self.worst else still.get(id(self.probable))
-        return self.rebuilt((value, worst, function(self.probable) if probable is None else probable))
+        moved = self.rebuilt((value, worst, function(self.probable) if probable is None else probable))
+        moved.terms = self.terms
+        return moved
 
     def rebuilt(self, parts: Sequence[Any], others: Sequence[Array] = ()) -> Array:  # noqa: D102
         value, worst, probable = (np.asarray(p) for p in parts)

@@ -265,7 +265,29 @@ def matmul(a: Any, b: Any, /) -> Any:
         error = plus(unit.product(k) * reach, moved, k * current().underflow)
         return within(reach, up(error, 2 * k))
 
-    return bounded([A, B], value, rule, rounds=True, differ=k > 1, nonnegative=nonnegative)
+    product = bounded([A, B], value, rule, rounds=True, differ=k > 1, nonnegative=nonnegative)
+    product.terms = k
+    return product
+
+
+def added(A: Array, B: Array, value: Any, *, signed: bool = True, infinite: Infinite | None = None) -> Array:
+    """Make a sum or a difference. Errors add up.
+
+    To add to a matrix product is one routine (BLAS's ``gemm``), which may begin with the other summand: every further
+    addition then rounds a number that holds it, so that a product of k terms adds γ_k times its size.
+    """
+
+    def rule(errors: Sequence[Error], unit: Unit) -> Any:
+        x, y = errors
+        begun = [
+            times(unit.steps(one.terms), plus(np.abs(other.value), times(2.0, error))) if one.terms else 0.0
+            for one, other, error in ((A, B, y), (B, A, x))
+        ]
+        return rounding(value, plus(x, y, *begun), 0.5)
+
+    if (A.terms or B.terms) and not (A.integral and B.integral):
+        return bounded([A, B], value, rule, rounds=True, differ=True, nonnegative=not signed, infinite=infinite)
+    return elementwise([A, B], value, plus, ulps=0.5, exact=True, infinite=infinite, signed=signed)
 
 
 def _whole(sizes: Any, left: Any, right: Any) -> bool:

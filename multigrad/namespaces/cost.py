@@ -467,6 +467,12 @@ cumulative_sum, cumulative_prod = _along("cumulative_sum"), _along("cumulative_p
 sort, argsort = _along("sort"), _along("argsort", "int64")
 
 
+def searchsorted(x1: Any, x2: Any, /, *, side: str = "left", sorter: Any = None) -> Array:
+    """Each entry is compared log₂ n times."""
+    given = (x1, x2) if sorter is None else (x1, x2, sorter)
+    return _computed(_shape(x2), "int64", given, math.log2(math.prod(_shape(x1)) + 1) * math.prod(_shape(x2)))
+
+
 def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Array:
     """Differences of neighbours."""
     pieces = [p for p in (prepend, x, append) if p is not None]

@@ -407,6 +407,26 @@ def test_an_undecided_argmax_may_pick_any_element():
         assert (where[:, None] == np.arange(2)[None, :]).undecided.tolist() == [[True, True], [False, False]]
         assert bounds.take(bounds.asarray(np.array([3.0, 7.0])), where).worst.tolist() == [4.0, 0.0]
         assert bounds.argsort(x, axis=-1).undecided.tolist() == [[True, True], [False, False]]
+        place = bounds.searchsorted(x[1, :], bounds.asarray(np.array([1.0, 1.5, 2.0])))
+        assert place.value.tolist() == [0, 1, 1]
+        assert place.undecided.tolist() == [True, False, True]
+        whole = bounds.searchsorted(np.array([1, 3, 5]), np.array([0, 3, 6]), side="right")
+        assert whole.tolist() == [0, 2, 3]
+
+
+def test_a_sum_may_begin_with_what_is_added_to_a_matrix_product():
+    # Every product is half the rounding unit of 1: whoever begins with 1, as BLAS's gemm may, loses them all.
+    x, w, c = np.full((1, 64), 2.0**-12), np.full((64, 1), 2.0**-13), np.full((1, 1), 1.0)
+    begun = np.float32(1)
+    for product in (x.ravel() * w.ravel()).astype(np.float32):
+        begun += product
+    lost = 1 + 64 * 2.0**-25 - float(begun)
+    assert lost == 2.0**-19
+    with bounds.context("float32"):
+        X, W, C = map(bounds.asarray, (x, w, c))
+        assert (C + (X + bounds.matrix_transpose(W))).worst.max() < lost
+        for found in (C + X @ W, X @ W + C, C - X @ W, bounds.matrix_transpose(X @ W) + C):
+            assert lost < found.worst.item() < 8 * lost
 
 
 def test_ties_of_exact_numbers_are_decided():

@@ -217,6 +217,7 @@ MOVES = {
     "tensordot": lambda xp, a: xp.tensordot(a, a, axes=([0, 2], [0, 2])),
     "vecdot": lambda xp, a: xp.vecdot(a, a[0], axis=-1),
     "diff": lambda xp, a: xp.diff(a, axis=1),
+    "searchsorted": lambda xp, a: a[0, 0, 0] * xp.searchsorted(a[0, 0], a[:, 0, 1]),
 }
 
 
