@@ -9,7 +9,6 @@ from __future__ import annotations
 import posixpath
 import re
 import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,17 +72,19 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Point the links of a page at where their targets lie in the site."""
-    origin = origin_of(page.file)
-    here = posixpath.dirname(page.file.src_uri)
+    origin, here = origin_of(page.file), posixpath.dirname(page.file.src_uri) or "."
 
-    def moved(path: str, anchor: str) -> str:
-        name = site_path(path)
+    def moved(found: re.Match[str]) -> str:
+        one = target(found["link"], origin)
+        if one is None:
+            return found[0]
+        path, anchor = one
         line = re.fullmatch(r"L(\d+)", anchor)
         anchor = f"__codelineno-0-{line[1]}" if line else anchor
-        return posixpath.relpath(name, here or ".") + (f"#{anchor}" if anchor else "")
+        return f"]({posixpath.relpath(site_path(path), here)}{'#' if anchor else ''}{anchor})"
 
     # A title is taken from a heading only where nothing stands before it.
-    return with_links(re.sub(r"\A<!--.*?-->\s*", "", markdown), origin, moved)
+    return FENCE_OR_LINK.sub(moved, re.sub(r"\A<!--.*?-->\s*", "", markdown))
 
 
 def on_page_content(html: str, page: Page, **_: Any) -> str:
@@ -107,24 +108,18 @@ def site_path(path: str) -> str:
     return f"source/{path}.md"
 
 
-def with_links(markdown: str, origin: str, moved: Callable[[str, str], str]) -> str:
-    """Return Markdown with every link to a file replaced: ``moved(path in the repository, anchor)``."""
-
-    def replace(found: re.Match[str]) -> str:
-        link = found["link"]
-        if link is None or "://" in link or link.startswith("#"):
-            return found[0]
-        path, _, anchor = link.partition("#")
-        return f"]({moved(posixpath.normpath(posixpath.join(posixpath.dirname(origin), path)), anchor)})"
-
-    return FENCE_OR_LINK.sub(replace, markdown)
+def target(link: str | None, origin: str) -> tuple[str, str] | None:
+    """Return the path in the repository and the anchor that a link of a page means; None if it leads elsewhere."""
+    if link is None or "://" in link or link.startswith("#"):
+        return None
+    path, _, anchor = link.partition("#")
+    return posixpath.normpath(posixpath.join(posixpath.dirname(origin), path)), anchor
 
 
-def links(markdown: str, origin: str) -> Iterator[str]:
+def links(markdown: str, origin: str) -> list[str]:
     """Return the paths in the repository that a page links to."""
-    found: list[str] = []
-    with_links(markdown, origin, lambda path, anchor: found.append(path) or "")
-    return iter(found)
+    found = (target(one["link"], origin) for one in FENCE_OR_LINK.finditer(markdown))
+    return [one[0] for one in found if one]
 
 
 def source_page(path: str) -> str:
