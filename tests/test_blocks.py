@@ -103,14 +103,17 @@ def command(line: str, printed: str, folder: Path) -> None:
 
 
 def shorter(words: list[str], printed: str) -> list[str]:
-    """Return what is added so that a test is quick: one backend (a printed matrix: all, eager), few rounds."""
+    """Return what is added so that a test is quick: one backend but for one's own gradient, no compiler, few rounds."""
+    if words[0] == "python":
+        return ["--steps", "12"] if words[1] == "examples/train.py" else []
     more = []
-    if words[:2] in (["multigrad", "bench"], ["multigrad", "run"]) and "--quick" not in words:
+    everywhere = bool(printed) and "examples/my_gradient.py" in words
+    if words[1] in ("bench", "run") and "--quick" not in words:
         more += ["--quick"]
-    if words[0] == "multigrad" and words[1] in ("check", "bench", "run") and "--backend" not in words:
-        more += ["--mode", "eager"] if printed else ["--backend", "numpy"]
-    if words[:2] == ["python", "examples/train.py"]:
-        more += ["--steps", "12"]
+    if words[1] in ("check", "bench", "run") and "--backend" not in words and not everywhere:
+        more += ["--backend", "numpy"]
+    if words[1] in ("check", "bench") and "--study" not in words:
+        more += ["--mode", "eager"]
     return more
 
 
