@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import shutil
 import time
@@ -32,6 +33,9 @@ NOISE_PROCESS_S = 0.5
 
 NOISE_SIDE = 192
 """Side of the product: 14 MFLOP, under a millisecond, in the second-level cache."""
+
+FRESH_TIMES = 3.0
+"""Above, the pages of a large result take longer than what computes it at the memory's bandwidth."""
 
 QUIET_FLOOR = 0.025
 """Above, twice the floor exceeds the 5 % that a comparison asks for: see :attr:`.protocol.Protocol.floor_factor`."""
@@ -65,6 +69,7 @@ def examine(*, frameworks: bool = True, noise: bool = False) -> pd.DataFrame:
         _threads_per_core,
         _quota,
         _clock,
+        _fresh_memory,
         _compiler,
         _gpus,
         _devices,
@@ -176,6 +181,21 @@ def _clock() -> Iterator[Finding]:
     step = min(steps)
     good = step < 1e-6
     yield Finding("clock resolution", f"{step * 1e9:.0f} ns", good, "" if good else "short blocks are measured badly")
+
+
+def _fresh_memory() -> Iterator[Finding]:
+    content, durations = b"\1" * 2**26, []
+    with mmap.mmap(-1, len(content)) as memory:
+        for _ in range(2):
+            memory.seek(0)
+            start = time.perf_counter()
+            memory.write(content)
+            durations.append(time.perf_counter() - start)
+    times = durations[0] / durations[1]
+    found = f"64 MiB take {times:.1f} × as long to write for the first time"
+    good = times < FRESH_TIMES
+    advice = "large results cost their pages; to see what remains without, set GLIBC_TUNABLES=glibc.malloc.hugetlb=1"
+    yield Finding("fresh memory", found, good, "" if good else advice)
 
 
 def _compiler() -> Iterator[Finding]:

@@ -32,7 +32,9 @@ UNSET_VARIABLES = (
 )
 """Taken away from workers: they would move threads, or bring compiled code from an earlier run."""
 
-_MATTERS = re.compile(r"(OMP|OPENBLAS|MKL|KMP|GOMP|BLIS|XLA|JAX|TORCH|PYTORCH|NVIDIA|CUDA|CUPY|MALLOC)_\w+|LD_PRELOAD")
+_MATTERS = re.compile(
+    r"(OMP|OPENBLAS|MKL|KMP|GOMP|BLIS|XLA|JAX|TORCH|PYTORCH|NVIDIA|CUDA|CUPY|MALLOC|GLIBC|NUMPY|THP)_\w+|LD_PRELOAD"
+)
 
 
 def environment_that_matters(environment: Mapping[str, str]) -> dict[str, str]:

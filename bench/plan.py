@@ -301,11 +301,12 @@ def _wanted_sizes(op: Operation, wanted: Sequence[SizeGiven] | None, quick: bool
         middle = names[len(names) // 2]
         if quick:
             return ["small" if "small" in names else middle]
-        return list(dict.fromkeys(["medium" if "medium" in names else middle, _largest(op)]))
-    return [_largest(op) if size == LARGEST else size for size in wanted]
+        return list(dict.fromkeys(["medium" if "medium" in names else middle, largest_size(op)]))
+    return [largest_size(op) if size == LARGEST else size for size in wanted]
 
 
-def _largest(op: Operation) -> str:
+def largest_size(op: Operation) -> str:
+    """Name an operation's largest size."""
     # Of sizes with names of their own the last: they are written in the order in which they grow.
     return "large" if "large" in op.sizes else list(op.sizes)[-1]
 

@@ -41,6 +41,8 @@ def markdown(study: Study, run: Run) -> str:
     parts.append(_table(frame.drop(columns=list(said))))
     if study.answer.get("kind") == "best":
         parts += _each_beside_its_own(study.answer, run)
+    if study.answer.get("kind") == "within" and study.answer.get("column") == "variant":
+        parts += _memory_and_roof(run, str(study.answer["before"]), str(study.answer["after"]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -101,3 +103,41 @@ def _each_beside_its_own(wanted: Mapping[str, Any], run: Run) -> Iterator[str]:
             rows.append([name, sizes, *cells])
         yield f"Each backend by itself: {escape(other)} ÷ {escape(wanted['after'])}."
         yield table(["operation", "sizes", *places], rows)
+
+
+def _memory_and_roof(run: Run, ours: str, theirs: str) -> Iterator[str]:
+    """Lay peak memory of two variants side by side, place by place, with how near the first comes to the roof."""
+    cells = run.summary[run.summary["median_s"].notna()]
+    known = ["operation", "sizes", "backend", "mode"]
+    both = cells[cells["variant"] == ours].merge(cells[cells["variant"] == theirs], on=known, suffixes=("", "_theirs"))
+    if both.empty:
+        return
+    # A peak below what is noise in it says that nothing was needed.
+    least = float(run.info.get("protocol", {}).get("memory_noise_bytes", 1))
+    peaks = [both[column].clip(lower=least) for column in ("peak_bytes_theirs", "peak_bytes")]
+    both = both.assign(memory=peaks[0] / peaks[1], place=both["backend"] + " " + both["mode"])
+    places = list(dict.fromkeys(both["place"]))
+    means = [f"{p} {_geometric_mean(both.loc[both['place'] == p, 'memory'])}" for p in places]
+    yield f"Peak memory of {escape(theirs)} ÷ {escape(ours)}, geometric mean: {escape('; '.join(means))}."
+    yield f"Peak memory of {escape(theirs)} ÷ {escape(ours)}, and how near {escape(ours)} comes to its roof."
+    rows = []
+    for (name, sizes), group in both.groupby(["operation", "sizes"], sort=False):
+        found = group.set_index("place")
+        bound = next((b for b in group["bound"] if isinstance(b, str) and b), "")
+        memory = [_written(found, p, "memory", "{:.2f}") for p in places]
+        roof = [_written(found, p, "roof_percent", "{:.0f} %") for p in places]
+        rows.append([name, sizes, *memory, bound, *roof])
+    titles = [f"{p} {what}" for what in ("memory", "roof") for p in places]
+    yield table(["operation", "sizes", *titles[: len(places)], "bound by", *titles[len(places) :]], rows)
+
+
+def _geometric_mean(values: pd.Series) -> str:
+    known = values[values.notna()]
+    return (
+        f"{math.exp(known.map(math.log).mean()):.2f} (of {len(known)}, least {known.min():.2f})" if len(known) else "–"
+    )
+
+
+def _written(found: pd.DataFrame, place: str, column: str, shape: str) -> str:
+    value: Any = found[column].get(place, math.nan)
+    return "–" if math.isnan(value) else shape.format(value)

@@ -81,28 +81,24 @@ def lstm(xp: Any, W: Any, V: Any, S: Any, X: Any) -> Any:
         # Made of an array, it is where the array is.
         return xp.broadcast_to(xp.zeros_like(V[0, :]), (*shape, b))
 
-    # Layer i is i characters behind the first one: in one step all layers move, each by a character of its own.
+    # Layer i is i characters behind the first one: in one step all layers move, each by a character of its own; and in
+    # the first steps, of which the layers above have not heard yet, those stay where they are.
     def step(state: Any, x: Any) -> tuple[Any, Any]:
-        h, k = state
+        (h, k), (x, moves) = state, x
         Q = xp.reshape(xp.concat([x, h[:-1, :], h], axis=0), (2, l, b))
         G = xp.tanh(half_w * Q + half_v)
         gates = 0.5 * G + 0.5
-        new = gates[0, 0, ...] * k + gates[0, 1, ...] * G[1, 1, ...]
+        new = xp.where(moves, gates[0, 0, ...] * k + gates[0, 1, ...] * G[1, 1, ...], k)
         T = xp.tanh(new)
-        h = gates[1, 0, ...] * T
+        h = xp.where(moves, gates[1, 0, ...] * T, h)
         return (h, new), (h, Q, G, k, T)
 
+    steps = c + l - 2
+    moving = xp.tril(xp.broadcast_to(xp.ones_like(V[:1, :1]), (steps, l)))[:, :, None]
     entering = xp.concat([X[:-1, :] * V[0, :], nothing(l - 1)], axis=0)[:, None, :]
-    start = state = (S[:, 0, :], S[:, 1, :])
-    begun = []
-    for s in range(l - 1):
-        moved, outputs = step(state, entering[s, ...])
-        # The layers above have not heard of a character yet.
-        state = tuple(xp.concat([m[: s + 1, :], a[s + 1 :, :]], axis=0) for m, a in zip(moved, start, strict=True))
-        begun.append(outputs)
-    _, outputs = scan(xp, step, state, entering[l - 1 :, ...])
+    _, outputs = scan(xp, step, (S[:, 0, :], S[:, 1, :]), (entering, moving > 0))
     # The outputs of the last layer are those of the steps that all layers take part in.
-    top = outputs[0][:, l - 1, :]
+    top = outputs[0][l - 1 :, l - 1, :]
     y = V[1, :] * top + V[2, :]
     highest = xp.maximum(xp.max(y, axis=1, keepdims=True), 0)
     e = xp.exp(y - highest)
@@ -113,12 +109,7 @@ def lstm(xp: Any, W: Any, V: Any, S: Any, X: Any) -> Any:
     def pullback(L_bar: Any) -> Any:
         y_bar = (L_bar / (b * (c - 1))) * (bits * (e / total) - wanted)
         V12_bar = xp.stack([xp.sum(y_bar * top, axis=0), xp.sum(y_bar, axis=0)])
-        _, Q, G, k, T = (
-            xp.concat([*(early[n][None, ...] for early in begun), late], axis=0) for n, late in enumerate(outputs)
-        )
-        steps = G.shape[0]
-        # Layer i moves from step i on.
-        moving = xp.tril(xp.broadcast_to(xp.ones_like(V[:1, :1]), (steps, l)))
+        _, Q, G, k, T = outputs
         slopes = xp.reshape(moving, (steps, 1, 1, l, 1)) * (1 - G * G)
         gates = 0.5 * G + 0.5
         # From k̂ (and, in the third, from h̄) to the four arguments of tanh.
@@ -147,7 +138,10 @@ def lstm(xp: Any, W: Any, V: Any, S: Any, X: Any) -> Any:
         S_bar = xp.stack([first[:, 0, :], *(cotangents[i - 1, :, i, :] for i in range(1, l))], axis=0)
         h_bar, k_hat = cotangents[:, 0, ...], cotangents[:, 1, ...] + P * cotangents[:, 0, ...]
         Z_bar = N * xp.reshape(xp.stack([k_hat, k_hat, h_bar, k_hat], axis=1), N.shape)
-        W_bar = xp.reshape(xp.stack([xp.sum(Z_bar * Q[:, None, ...], axis=0), xp.sum(Z_bar, axis=0)]), (2, 4, l, b))
+        # A product with ones: compilers are slower at sums over the first axis.
+        ones = xp.ones_like(moving[:, 0, 0])
+        sums = [ones @ xp.reshape(of, (steps, 4 * l * b)) for of in (Z_bar * Q[:, None, ...], Z_bar)]
+        W_bar = xp.reshape(xp.stack(sums), (2, 4, l, b))
         W_bar = xp.concat([0.5 * W_bar[:, :3, ...], W_bar[:, 3:, ...]], axis=1)
         from_x = Z_bar[: c - 1, :, 0, 0, :] * half_w[:, 0, 0, :]
         x_bar = from_x[:, 0, :] + from_x[:, 1, :]

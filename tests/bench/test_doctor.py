@@ -22,6 +22,8 @@ def test_every_finding_that_is_bad_says_what_to_do(findings):
 def test_the_machine_and_every_backend_are_looked_at(findings):
     whats = set(findings["what"])
     assert {"processor", "frequency governor", "load, one minute", "clock resolution", "C++ compiler"} <= whats
+    (fresh,) = findings[findings["what"] == "fresh memory"]["found"]
+    assert float(fresh.split()[3]) > 0.5
     assert {f"{one.name}/{device}" for one in backends().values() for device in one.devices} <= whats
 
 

@@ -176,3 +176,22 @@ def test_an_answer_is_written_as_a_page_for_people(tmp_path):
     assert quotients == pytest.approx([3, 1.5, 5], rel=0.05)
     assert not any("<b>" in line for line in lines)
     assert "–" in next(line for line in lines if "&lt;b&gt;" in line)
+
+
+def test_an_answer_lays_peak_memory_and_the_roof_beside_each_other(tmp_path):
+    rows = [
+        summary_row("f", variant="analytic", peak_bytes=2e6, roof_percent=61.0, bound="memory"),
+        summary_row("f", variant="autodiff", peak_bytes=5e6),
+        summary_row("g", variant="analytic", peak_bytes=0.0),
+        summary_row("g", variant="autodiff", peak_bytes=1.0),
+        summary_row("h", variant="analytic"),
+        summary_row("h", variant="autodiff", median_s=math.nan),
+    ]
+    write_answer(tmp_path / "page.md", study.study("catalogue"), run_of(rows, 5))
+    text = (tmp_path / "page.md").read_text()
+    assert "numpy eager 1.58 (of 2, least 1.00)" in text
+    lines = text[text.index("how near analytic comes") :].splitlines()
+    (f,), (g,) = ([line for line in lines if line.startswith(f"| {name} ")] for name in "fg")
+    assert [part.strip() for part in f.split("|")[3:6]] == ["2.50", "memory", "61 %"]
+    assert [part.strip() for part in g.split("|")[3:6]] == ["1.00", "", "–"]
+    assert not any(line.startswith("| h ") for line in lines)
