@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
-.PHONY: help run test lint format types wheel readme screenshots docs clean
+.PHONY: help run test lint format types wheel readme screenshots docs site clean
 .DELETE_ON_ERROR:
 
 help: ## list these targets
@@ -43,8 +43,12 @@ screenshots: $(VENV)/.installed-dev ## take the pictures of a report: make scree
 docs: $(VENV)/.installed-dev ## write the pages of docs/operations from docstrings, sources and results
 	$(BIN)/multigrad docs
 
+site: $(VENV)/.installed-dev ## build the documentation site into site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "open site/index.html"
+
 clean: ## remove the environment and everything built; results stay
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage
+	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage
 
 # A stamp is made last, so that an installation that was cut short is begun again.
 $(VENV)/.installed: pyproject.toml $(CONSTRAINTS) | $(BIN)/python

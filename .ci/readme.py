@@ -1,4 +1,4 @@
-"""Write into the README what its commands print today, wherever a console block has one command and its output."""
+"""Write into the README and the pages what their commands print today, wherever a console block has an output."""
 
 from __future__ import annotations
 
@@ -76,15 +76,15 @@ def picture_is_fresh(run: Path) -> bool:
 
 
 def main() -> None:
-    """Rewrite README.md."""
-    readme = ROOT / "README.md"
-    text, count = COMMAND_WITH_OUTPUT.subn(printed, readme.read_text(encoding="utf-8"))
-    if not count:
-        raise SystemExit("README.md has no console block with output")
+    """Rewrite them."""
+    texts = {path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))}
+    if not any(COMMAND_WITH_OUTPUT.search(text) for text in texts.values()):
+        raise SystemExit("neither README.md nor docs/ has a console block with output")
     run = committed_run()
     if run is not None and not picture_is_fresh(run):
         write_pictures(Figures.of(load_run(run)), ROOT / PICTURES, "svg", [CHART])
-    readme.write_text(with_chart(with_tables(text)), encoding="utf-8")
+    for path, text in texts.items():
+        path.write_text(with_chart(with_tables(COMMAND_WITH_OUTPUT.sub(printed, text))), encoding="utf-8")
 
 
 if __name__ == "__main__":

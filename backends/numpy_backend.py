@@ -54,7 +54,7 @@ class NumPySession(Session):
     def checkers(self) -> dict[str, Callable[..., str]]:
         """Return SciPy's gradient checker, where SciPy is: ``f(op, parameters, arrays)`` says why it rejects.
 
-        :func:`scipy.optimize.check_grad` returns the norm of the difference and leaves the verdict to its user. Ours:
+        ``scipy.optimize.check_grad`` returns the norm of the difference and leaves the verdict to its user. Ours:
         rejected above 1e-6 · max(1, norm of the gradient), some ten times what a forward difference with its step of
         √eps is off by where second derivatives are moderate.
         """

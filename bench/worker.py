@@ -345,7 +345,7 @@ class Measurement:
         kinds = [self.session.dtype_name(array) for array in outputs]
         operation, variant = self.operation, self.cell.variant
         passed, digest = self.gate.passes(operation, variant, host, kinds, self.reference, self.cell.dtype)
-        return self.session.backend.worded(passed, operation.name, variant), digest, statistics.median(durations)
+        return self.session.backend.worded(passed, operation, variant), digest, statistics.median(durations)
 
 
 def _one_line(error: BaseException) -> str:

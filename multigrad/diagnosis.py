@@ -397,6 +397,8 @@ def _rank_one(e: Evidence) -> str | None:
     difference = e.found - e.true
     if e.true.ndim != 2 or min(e.true.shape) < 3 or not np.all(np.isfinite(difference)):
         return None
+    if np.linalg.matrix_rank(e.true) < 2:  # an outer product itself: so is its difference from one with a wrong factor
+        return None
     u, s, vt = np.linalg.svd(difference, full_matrices=False)
     if _close(e, e.true + s[0] * np.outer(u[:, 0], vt[0])):
         return (

@@ -74,10 +74,3 @@ def test_the_extras_of_the_default_exist() -> None:
 def test_bash_can_read_every_script(script: str) -> None:
     done = subprocess.run([shutil.which("bash") or "bash", "-n"], input=script, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
-
-def test_the_readme_shows_the_inputs_that_there_are() -> None:
-    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("### In CI\n")[2].partition("\n### ")[0]
-    (block,) = re.findall(r"^```yaml\n(.*?)^```$", section, flags=re.DOTALL | re.MULTILINE)
-    (step,) = [step for step in yaml.safe_load(block)["steps"] if "with" in step]
-    assert set(step["with"]) <= set(ACTION["inputs"])

@@ -6,7 +6,6 @@ import importlib
 import importlib.util
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,11 @@ import pytest
 import typer
 
 ROOT = Path(__file__).parent.parent
-TEXTS = ("README.md", "CONTRIBUTING.md")
+TEXTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    *(path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("docs/*.md"))),
+]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FOLDERS = "multigrad|backends|bench|tests|examples|\\.ci|\\.github"  # results/ is not there before the first run
 
@@ -24,37 +27,13 @@ def blocks(language: str, text: str = README) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
 
 
-def console_lines() -> list[str]:
-    return [line[2:] for block in blocks("console") for line in block.splitlines() if line.startswith("$ ")]
-
-
-def command_line(line: str) -> list[str]:
-    return shlex.split(line, comments=True)
-
-
-MULTIGRAD_LINES = [line for line in console_lines() if line.startswith("multigrad ")]
-MAKE_LINES = [line for line in console_lines() if line.startswith("make ")]
-
-
-def test_there_is_something_to_check() -> None:
-    assert len(blocks("python")) >= 2
-    assert len(MULTIGRAD_LINES) >= 4
-    assert {"make run", "make test"} <= set(MAKE_LINES)
-
-
-@pytest.mark.parametrize("source", blocks("python"), ids=lambda source: source.strip().splitlines()[-1].strip())
-def test_every_python_block_runs(source: str, tmp_path: Path) -> None:
-    (tmp_path / "block.py").write_text(source, encoding="utf-8")
-    done = run([sys.executable, "-W", "error::DeprecationWarning:block", "block.py"], tmp_path)
-    assert done.returncode == 0, done.stderr
-
-
 def test_the_example_is_the_file_of_that_name() -> None:
     assert blocks("python")[0] in (ROOT / "examples" / "my_gradient.py").read_text(encoding="utf-8")
 
 
 def test_the_kill_matrix_is_the_one_that_was_measured() -> None:
-    (shown,) = re.findall(r"<!-- kill_matrix -->\n(.*?)\n<!-- /kill_matrix -->", README, flags=re.DOTALL)
+    page = (ROOT / "docs" / "checker.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"<!-- kill_matrix -->\n(.*?)\n<!-- /kill_matrix -->", page, flags=re.DOTALL)
     assert shown == (ROOT / "results" / "kill_matrix.md").read_text(encoding="utf-8").strip()
 
 
@@ -70,33 +49,14 @@ def test_the_chart_is_of_the_committed_run_and_fresh() -> None:
     assert run is None or readme.picture_is_fresh(run), "make readme draws it"
 
 
-@pytest.mark.parametrize("line", MULTIGRAD_LINES)
-def test_every_multigrad_command_can_be_parsed(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    # Typed loosely: which click typer brings is typer's business.
-    app = importlib.import_module("multigrad.bench.cli").app
-    group = typer.main.get_command(app)
-    arguments = command_line(line)[1:]
-    with group.make_context("multigrad", list(arguments)) as context:
-        name, command, rest = group.resolve_command(context, list(arguments))  # type: ignore[attr-defined]
-        with command.make_context(name, rest, parent=context) as inner:
-            assert inner.command is command
-
-
-@pytest.mark.parametrize("line", MAKE_LINES)
-def test_every_make_target_exists(line: str) -> None:
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-    assert {word for word in command_line(line)[1:] if "=" not in word} <= set(targets)
-
-
 @pytest.mark.parametrize("name", TEXTS)
 def test_every_file_that_is_mentioned_exists(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
     paths = re.findall(rf"(?<![\w/.-])((?:{FOLDERS})/[\w./-]*)(?![\w<*])", text)
-    assert paths or links
-    for path in {*links, *paths}:
-        assert (ROOT / path.rstrip(".")).exists(), f"{name} mentions {path}, which is not there"
+    folder = (ROOT / name).parent
+    for path in {*(folder / link for link in links), *(ROOT / path.rstrip(".") for path in paths)}:
+        assert path.exists(), f"{name} mentions {path}, which is not there"
 
 
 def test_every_extra_is_explained_and_every_explained_extra_exists() -> None:

@@ -345,7 +345,7 @@ class Figures:
 
     @cached_property
     def growth(self) -> pd.DataFrame | None:
-        """The fitted exponents of the run's sweeps, if it has any: the columns of :class:`..scaling.ScalingRow`."""
+        """The fitted exponents of its sweeps, if any: the columns of :class:`multigrad.bench.scaling.ScalingRow`."""
         from ..scaling import ScalingRow
 
         folder = self.run.folder

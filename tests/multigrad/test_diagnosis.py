@@ -61,6 +61,11 @@ def test_the_mistake_is_named(kind: str) -> None:
     assert words in say(wrong(TRUE))
 
 
+def test_of_two_outer_products_none_is_said_to_be_missing() -> None:
+    u, w = np.array([1.0, -2, 3, 0.5]), np.array([2.0, 1, -1, 4])
+    assert "a matrix of rank one" not in say(np.outer(u / (1 + u), w), np.outer(u / (1 + u * u), w))
+
+
 def test_a_transposed_shape_is_named() -> None:
     assert "is the transpose" in say(TALL.T, TALL)
 
