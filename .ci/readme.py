@@ -32,13 +32,18 @@ def printed(block: re.Match[str]) -> str:
     return "\n".join(["```console", f"$ multigrad {block['arguments']}", *lines, "```"])
 
 
+EACH = "Each backend by itself"
+"""Where the parts of an answer begin that are not its first table."""
+
+
 def with_tables(text: str) -> str:
     """Put the generated tables of ``results/`` between their marks."""
     for table in sorted((ROOT / "results").glob("*.md")):
-        marks = re.compile(rf"(<!-- {table.stem} -->\n).*?(<!-- /{table.stem} -->)", re.DOTALL)
-        text = marks.sub(
-            lambda found, t=table: found[1] + t.read_text(encoding="utf-8").strip() + "\n" + found[2], text
-        )
+        whole = table.read_text(encoding="utf-8").strip()
+        # Of an answer the README shows the first table; what each backend says by itself stands on a page.
+        for mark, shown in {table.stem: whole, f"{table.stem}_answer": whole.partition(EACH)[0].strip()}.items():
+            marks = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", re.DOTALL)
+            text = marks.sub(lambda found, shown=shown: f"{found[1]}{shown}\n{found[2]}", text)
     return text
 
 
@@ -48,8 +53,8 @@ NO_RUN = "There is no committed run to draw from: `multigrad run --quick` measur
 
 def committed_run() -> Path | None:
     """Return the folder of the run that the README shows, or None."""
-    found = [*ROOT.glob("results/catalogue*/summary.csv"), *ROOT.glob("results/*/reference/summary.csv")]
-    return min(found).parent if found else None
+    found = sorted(ROOT.glob("results/*/reference/summary.csv"))
+    return found[0].parent if found else None
 
 
 def chart(run: Path | None) -> str:
