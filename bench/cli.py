@@ -291,7 +291,12 @@ def bench(
     from .terminal import progress, say
 
     if study is not None:
-        _bench_study(study, _split(backend), quick, seed, out, machine, markdown, as_json, csv)
+        stray = {"operations": ops, "--device": device, "--dtype": dtype, "--mode": mode, "--variant": variant}
+        stray |= {"--size": size, "--threads": threads, "--resume": resume, "--against": against}
+        stray |= {"--against-commit": against_commit, "--export": export}
+        if found := [name for name, given in stray.items() if given]:
+            raise BadInput(f"a study says what is measured; found {found[0]} too: leave it out, or write a study of it")
+        _bench_study(study, _split(backend), quick, rounds, seed, out, machine, markdown, as_json, csv)
     if markdown is not None:
         raise BadInput("--markdown writes the answer of a study; wanted --study too")
     older = None if against is None else comparing.find_run(against, out)
@@ -354,6 +359,7 @@ def _bench_study(
     name: str,
     backend: list[str] | None,
     quick: bool,
+    rounds: int | None,
     seed: int,
     out: Path,
     machine: str | None,
@@ -368,7 +374,7 @@ def _bench_study(
     chosen = studying.study(name)
     with progress(chosen.name) as tick:
         run = studying.measure_study(
-            chosen, quick=quick, backend=backend, seed=seed, out=out, machine=machine, progress=tick
+            chosen, quick=quick, rounds=rounds, backend=backend, seed=seed, out=out, machine=machine, progress=tick
         )
     frame, sentence = studying.answer(chosen, run)
     if markdown is not None:

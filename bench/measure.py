@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +103,7 @@ def measure(
         return _resumed(Path(resume), progress)
     older = store.load_run(Path(against)) if against is not None else None
     chosen = protocol or (QUICK if quick else Protocol.of(older.info["protocol"]) if older else FULL)
-    if rounds is not None:
-        if rounds < 1:
-            raise BadInput(f"rounds is {rounds}; wanted at least 1")
-        chosen = Protocol(**{**asdict(chosen), "rounds": rounds})
+    chosen = with_rounds(chosen, rounds)
     if older is not None:
         found = given_operations(ops)
         sources = _list(backend)
@@ -123,6 +120,19 @@ def measure(
     if against_commit is not None:
         more["against_commit"] = worktree.commit(worktree.repository(c.reference for c in plan.cells), against_commit)
     return measure_plan(plan, chosen, more=more, out=out, folder=folder, machine=machine, progress=progress)
+
+
+def with_rounds(protocol: Protocol, rounds: int | None) -> Protocol:
+    """Return a protocol with another number of processes per cell; None leaves it.
+
+    Raises:
+        BadInput: fewer than one.
+    """
+    if rounds is None:
+        return protocol
+    if rounds < 1:
+        raise BadInput(f"rounds is {rounds}; wanted at least 1")
+    return replace(protocol, rounds=rounds)
 
 
 def cells_of(

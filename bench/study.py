@@ -37,7 +37,7 @@ from . import machine as machines
 from . import plan as planning
 from . import statistics, store
 from .compare import Side, geometric_means, within
-from .measure import Progress, cells_of, measure_plan
+from .measure import Progress, cells_of, measure_plan, with_rounds
 from .protocol import FULL, QUICK, Protocol
 from .scaling import scaling
 from .tables import place
@@ -158,6 +158,7 @@ def measure_study(
     *,
     quick: bool = False,
     protocol: Protocol | None = None,
+    rounds: int | None = None,
     backend: str | Sequence[str] | None = None,
     seed: int = 0,
     out: Path | None = None,
@@ -171,6 +172,7 @@ def measure_study(
         name: of a study, its file, or the study.
         quick: two rounds instead of five, and no memory.
         protocol: other constants than those of a full or quick run.
+        rounds: processes per cell; None is what the protocol says.
         backend: only these, instead of those of the study.
         seed: seed of inputs and orders.
         out: folder that holds ``<machine>/<run>/``; a new run is made in it.
@@ -182,7 +184,7 @@ def measure_study(
         BadInput: there is no such study, or nothing to measure.
     """
     chosen = name if isinstance(name, Study) else study(name)
-    constants = protocol or (QUICK if quick else FULL)
+    constants = with_rounds(protocol or (QUICK if quick else FULL), rounds)
     cells: dict[planning.Cell, planning.Refusal | None] = {}
     for table in chosen.cells:
         wanted = {("ops" if k == "operation" else k): v for k, v in table.items()}

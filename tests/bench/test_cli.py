@@ -56,6 +56,8 @@ def square(xp, x):
         (["check", "--nonsense"], "--nonsense"),
         (["check", "relu_regresion"], "did you mean 'relu_regression'"),
         (["check", "--backend", "nunpy"], "did you mean 'numpy'"),
+        (["bench", "--study", "gradbench", "--dtype", "float32"], "found --dtype too"),
+        (["bench", "--study", "gradbench", "--rounds", "0"], "wanted at least 1"),
         (["check", "--dtype", "float33"], "no dtype named 'float33'"),
         (["check", "--device", "tpu"], "no device named 'tpu'"),
         (["check", "--mode", "fast"], "no mode named 'fast'"),
