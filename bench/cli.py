@@ -291,7 +291,13 @@ def bench(
     from .terminal import progress, say
 
     if study is not None:
-        stray = {"operations": ops, "--device": device, "--dtype": dtype, "--mode": mode, "--variant": variant}
+        stray: dict[str, object] = {
+            "operations": ops,
+            "--device": device,
+            "--dtype": dtype,
+            "--mode": mode,
+            "--variant": variant,
+        }
         stray |= {"--size": size, "--threads": threads, "--resume": resume, "--against": against}
         stray |= {"--against-commit": against_commit, "--export": export}
         if found := [name for name, given in stray.items() if given]:

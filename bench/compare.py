@@ -339,7 +339,7 @@ class Side:
         turns: dict[Key, dict[int, np.ndarray]] = {}
         # Numbers of rows: a frame for each of thousands of processes would take seconds.
         for group, numbers in samples.reset_index(drop=True).groupby([*columns, "round"], sort=True).indices.items():
-            names: Key = tuple(group)
+            names: Key = tuple(group)  # type: ignore[arg-type]  # the key of several columns
             key, number = names[:-1], int(names[-1])
             if key not in rows:
                 continue
@@ -358,7 +358,8 @@ def _lost(blocks: pd.DataFrame) -> np.ndarray:
         blocks[name].to_numpy(dtype=float) for name in ("block_s", "waited_s", "cpu_s", "involuntary_switches")
     )
     on_cpu: np.ndarray = (blocks["device"] == "cpu").to_numpy()
-    return statistics.kept_waiting(block_s, waited_s, cpu_s, switches) & on_cpu
+    kept: np.ndarray = statistics.kept_waiting(block_s, waited_s, cpu_s, switches) & on_cpu
+    return kept
 
 
 def _compared(sides: tuple[Side, Side], floor: float, mark: str, *, paired: bool) -> pd.DataFrame:
