@@ -38,6 +38,7 @@ readme: $(VENV)/.installed-dev ## write into the README what its commands print 
 	$(BIN)/python .ci/readme.py
 
 screenshots: $(VENV)/.installed-dev ## take the pictures of a report: make screenshots RUN=results/<machine>/<run>
+	$(BIN)/multigrad report $(RUN)
 	$(BIN)/python .ci/screenshots.py $(RUN)
 
 docs: $(VENV)/.installed-dev ## write the pages of docs/operations from docstrings, sources and results
