@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from multigrad.bench.report.answers import EACH
 from multigrad.bench.report.charts import pictures, write_pictures
 from multigrad.bench.report.figures import Figures
 from multigrad.bench.report.markdown import escape
@@ -30,10 +31,6 @@ def printed(block: re.Match[str]) -> str:
         raise SystemExit(f"multigrad {block['arguments']} ended with {done.returncode}: {done.stderr.strip()}")
     lines = [line.rstrip() for line in done.stdout.strip("\n").splitlines()]
     return "\n".join(["```console", f"$ multigrad {block['arguments']}", *lines, "```"])
-
-
-EACH = "Each backend by itself"
-"""Where the parts of an answer begin that are not its first table."""
 
 
 def with_tables(text: str) -> str:

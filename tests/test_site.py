@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,7 +19,6 @@ import multigrad
 from multigrad import operations
 
 ROOT = Path(__file__).parent.parent
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 BUILD = """
 import logging
 import sys
@@ -134,19 +132,6 @@ def test_every_operation_has_its_page_and_every_public_name_its_reference(pages:
         assert {f"multigrad.{owner}.{name}" for name in own} <= anchors
     text = re.sub(r"<details.*?</details>", "", (site / "api" / "index.html").read_text("utf-8"), flags=re.DOTALL)
     assert not re.search(r":(?:func|class|meth|attr|data|mod):", text)  # but in the sources that it shows
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed (Debian: apt install chromium)")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install playwright)")
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--host-resolver-rules=MAP * ~NOTFOUND", "--disable-gpu", "--no-sandbox"]
-        )
-        yield opened
-        opened.close()
 
 
 def test_it_opens_from_a_folder_without_a_network_and_can_be_searched(browser: Any, site: Path) -> None:

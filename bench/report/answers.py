@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..compare import within
 from ..plain import escape
-from ..store import Run, write_text
+from ..store import KEY, Run, write_text
 from ..study import Study, answer
-from ..tables import figure, seconds
+from ..tables import figure, place, seconds
 from .markdown import table
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 QUIET = ("dtype", "threads", "precision", "device")
 """Columns that are said once, above the table, where they are the same in every row."""
+
+EACH = "Each backend by itself"
+"""Where the parts of an answer begin that are not its first table."""
 
 MARK, MARKED = " !", "one of the times was not steady"
 
@@ -101,32 +104,33 @@ def _each_beside_its_own(wanted: Mapping[str, Any], run: Run) -> Iterator[str]:
                 for p in places
             ]
             rows.append([name, sizes, *cells])
-        yield f"Each backend by itself: {escape(other)} ÷ {escape(wanted['after'])}."
+        yield f"{EACH}: {escape(other)} ÷ {escape(wanted['after'])}."
         yield table(["operation", "sizes", *places], rows)
 
 
 def _memory_and_roof(run: Run, ours: str, theirs: str) -> Iterator[str]:
     """Lay peak memory of two variants side by side, place by place, with how near the first comes to the roof."""
     cells = run.summary[run.summary["median_s"].notna()]
-    known = ["operation", "sizes", "backend", "mode"]
+    known = [column for column in KEY if column != "variant"]
     both = cells[cells["variant"] == ours].merge(cells[cells["variant"] == theirs], on=known, suffixes=("", "_theirs"))
     if both.empty:
         return
     # A peak below what is noise in it says that nothing was needed.
     least = float(run.info.get("protocol", {}).get("memory_noise_bytes", 1))
     peaks = [both[column].clip(lower=least) for column in ("peak_bytes_theirs", "peak_bytes")]
-    both = both.assign(memory=peaks[0] / peaks[1], place=both["backend"] + " " + both["mode"])
+    both = both.assign(memory=peaks[0] / peaks[1], place=[place(row) for row in both.to_dict("records")])
     places = list(dict.fromkeys(both["place"]))
     means = [f"{p} {_geometric_mean(both.loc[both['place'] == p, 'memory'])}" for p in places]
-    yield f"Peak memory of {escape(theirs)} ÷ {escape(ours)}, geometric mean: {escape('; '.join(means))}."
-    yield f"Peak memory of {escape(theirs)} ÷ {escape(ours)}, and how near {escape(ours)} comes to its roof."
+    what = f"Peak memory of {escape(theirs)} ÷ {escape(ours)}"
+    yield f"{what}, geometric mean: {escape('; '.join(means))}."
+    yield f"{what}, and how near {escape(ours)} comes to its roof."
     rows = []
-    for (name, sizes), group in both.groupby(["operation", "sizes"], sort=False):
+    for _, group in both.groupby([c for c in known if c not in ("backend", "device", "mode")], sort=False):
         found = group.set_index("place")
         bound = next((b for b in group["bound"] if isinstance(b, str) and b), "")
         memory = [_written(found, p, "memory", "{:.2f}") for p in places]
         roof = [_written(found, p, "roof_percent", "{:.0f} %") for p in places]
-        rows.append([name, sizes, *memory, bound, *roof])
+        rows.append([group["operation"].iloc[0], group["sizes"].iloc[0], *memory, bound, *roof])
     titles = [f"{p} {what}" for what in ("memory", "roof") for p in places]
     yield table(["operation", "sizes", *titles[: len(places)], "bound by", *titles[len(places) :]], rows)
 
@@ -138,6 +142,6 @@ def _geometric_mean(values: pd.Series) -> str:
     )
 
 
-def _written(found: pd.DataFrame, place: str, column: str, shape: str) -> str:
-    value: Any = found[column].get(place, math.nan)
+def _written(found: pd.DataFrame, where: str, column: str, shape: str) -> str:
+    value: Any = found[column].get(where, math.nan)
     return "–" if math.isnan(value) else shape.format(value)

@@ -25,8 +25,6 @@ from multigrad.bench.report.html import html
 from multigrad.bench.report.markdown import markdown
 from multigrad.bench.report.writing import write_reports
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-WITHOUT_BROWSER = "chromium is not installed (Debian: apt install chromium)"
 EVIL = "<script>alert(1)</script>"
 COMMENT = "a<!--b</SCRIPT  >\u202ecod\u2066.exe\u200f\nFAIL =cmd()"
 REASON = f"line one\nline two {EVIL} <img src=x onerror=alert(2)> \u202e"
@@ -334,20 +332,6 @@ def test_a_picture_of_dots_has_its_letters() -> None:
 
 
 # In a browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip(WITHOUT_BROWSER)
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install playwright)")
-    with sync_api.sync_playwright() as playwright:
-        # No name is found anywhere: networking is off.
-        opened = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--host-resolver-rules=MAP * ~NOTFOUND", "--disable-gpu", "--no-sandbox"]
-        )
-        yield opened
-        opened.close()
 
 
 class Opened:
