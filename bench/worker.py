@@ -280,16 +280,16 @@ class Measurement:
         return {"verdict": "PASS", "peak_bytes": grown, "reason": how}
 
     def _to_device(self) -> tuple[list[Any], float]:
-        session, cell = self.session, self.cell
+        session, cell, operation = self.session, self.cell, self.operation
         if cell.dtype not in session.dtypes:
             raise Unavailable(f"{session.backend.name} has no {cell.dtype} on {session.device}")
         given = gate.read_inputs(self.reference)
         if cell.variant == "forward":
-            given = given[: len(self.operation.inputs)]
+            given = given[: len(operation.inputs)]
         durations = []
         for _ in range(self.protocol.transfers):
             start = time.perf_counter()
-            arrays = [session.to_device(a, cell.dtype if a.dtype.kind == "f" else None) for a in given]
+            arrays = session.place(operation, given, cell.dtype)
             session.wait(arrays)
             durations.append(time.perf_counter() - start)
         return arrays, statistics.median(durations)
@@ -298,15 +298,15 @@ class Measurement:
         """Return a function that makes the arrays anew, each at an address of its own luck."""
         import numpy as np
 
-        session = self.session
-        given = [(session.to_numpy(a), session.dtype_name(a)) for a in arrays]
+        session, operation = self.session, self.operation
+        given = [session.to_numpy(a) for a in arrays]
         rng = random.Random(os.getpid())
         between: list[Any] = []
 
         def place() -> Sequence[Any]:
             # What lies between them shifts them, and what is allocated during a call too.
             between[:] = [np.empty(rng.randrange(1, 2**16), dtype=np.uint8) for _ in range(2 * len(given))]
-            moved = [session.to_device(np.array(a), kind if a.dtype.kind == "f" else None) for a, kind in given]
+            moved = session.place(operation, [np.array(a) for a in given], self.cell.dtype)
             session.wait(moved)
             return moved
 

@@ -124,6 +124,18 @@ class Session(ABC):
         an integer or boolean array as it is.
         """
 
+    def place(self, operation: Operation, arrays: Sequence[np.ndarray], dtype: str) -> list[Array]:
+        """Copy the arguments of an operation to where it shall run: its inputs, and cotangents if there are any.
+
+        Where there are several devices, they are split as :mod:`multigrad.placement` says.
+
+        Args:
+            operation: the operation.
+            arrays: on the host, in the order of its arguments.
+            dtype: one of :attr:`dtypes`, for those that are floating-point.
+        """
+        return [self.to_device(a, dtype if a.dtype.kind == "f" else None) for a in arrays]
+
     @abstractmethod
     def to_numpy(self, array: Array) -> np.ndarray:
         """Copy an array to the host, exactly; bfloat16 comes back as float32."""

@@ -387,7 +387,7 @@ def _numbers(session: Session, original: Operation, mutant: Operation) -> Iterat
 def _one_case(
     session: Session, mutant: Operation, dtype: str, parameters: Mapping[str, Any], known: truth.Truth
 ) -> Iterator[tuple[str, str]]:
-    arrays = [session.to_device(a, dtype if a.dtype.kind == "f" else None) for a in known.arrays]
+    arrays = session.place(mutant, known.arrays, dtype)
     count = len(mutant.inputs)
     _, pullback = mutant(session.xp, *arrays[:count], **parameters)
     gradients = _listed(pullback(*arrays[count:]))

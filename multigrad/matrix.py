@@ -653,8 +653,10 @@ class _Bench:
             self.functions.clear()
             session.release()
             self.functions[key] = session.function(op, parameters, cell.variant, cell.mode)  # type: ignore[arg-type]
-        put = _strided if case.regime == "strided" else _plainly
-        arrays = [put(session, a, case.dtype if a.dtype.kind == "f" else None) for a in known.arrays]
+        if case.regime == "strided":
+            arrays = [_strided(session, a, case.dtype if a.dtype.kind == "f" else None) for a in known.arrays]
+        else:
+            arrays = session.place(op, known.arrays, case.dtype)
         outputs: tuple[Any, ...] = self.functions[key](*arrays)
         session.wait(outputs)
         return outputs
@@ -740,10 +742,6 @@ class _Bench:
 
 BOUNDLESS = ("wide", "cancellation", "huge", "tiny", "nonfinite")
 """Regimes in which an entry may have no bound: it overflows, or it hears of a NaN."""
-
-
-def _plainly(session: Session, array: np.ndarray, dtype: str | None) -> Any:
-    return session.to_device(array, dtype)
 
 
 def _strided(session: Session, array: np.ndarray, dtype: str | None) -> Any:

@@ -166,7 +166,7 @@ class _Trial:
         self.values = len(self.shapes)
 
     def on_device(self, arrays: Sequence[np.ndarray]) -> list[Any]:
-        return [self.session.to_device(a, self.dtype if a.dtype.kind == "f" else None) for a in arrays]
+        return self.session.place(self.op, arrays, self.dtype)
 
     def run(self, inputs: Sequence[np.ndarray], cotangents: Sequence[np.ndarray]) -> list[np.ndarray]:
         function = self.op.analytic(self.session.xp, self.parameters)

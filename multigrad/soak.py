@@ -86,7 +86,7 @@ def serve(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield {"rows": [{**common, "output": "*", "verdict": INCONCLUSIVE, "reason": str(error)}]}
             continue
         _, parameters = op.split(case.size)
-        arrays = [session.to_device(a, case.dtype if a.dtype.kind == "f" else None) for a in known.arrays]
+        arrays = session.place(op, known.arrays, case.dtype)
         with np.errstate(all="ignore"):
             outputs = session.function(op, parameters, "analytic", "eager")(*arrays)
         session.wait(outputs)
