@@ -1,12 +1,16 @@
-"""JAX: eager and jax.jit, on the CPU and on CUDA, with jax.vjp."""
+"""JAX: eager and jax.jit, on the CPU, on CUDA and on meshes of such devices, with jax.vjp."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
+import re
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +22,14 @@ from multigrad.backend import (
     Session,
     Unavailable,
     cpu_name,
+    device_kind,
+    mesh_shape,
     namespace,
     one_line,
     own_function,
 )
 from multigrad.operation import Operation
+from multigrad.placement import split_axes, split_symbols, undivided
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +40,14 @@ THROUGH_THE_LARGEST = (
 )
 
 CUDA_PLUGINS = ("jax_cuda13_plugin", "jax_cuda12_plugin")
+
+CREATION = ("arange", "asarray", "empty", "eye", "full", "linspace", "ones", "zeros")
+"""What makes an array on a device of one's choice."""
+
+COLLECTIVE = re.compile(
+    r" ((?:ragged-)?all-(?:gather|reduce|to-all)|reduce-scatter|collective-(?:broadcast|permute))(?:-start)?\("
+)
+"""A collective operation in the text of a compiled program. One that is begun and awaited has one beginning."""
 
 
 class Eliminated:
@@ -112,8 +127,18 @@ def place_tracers(jax: Any) -> None:
     jax.eval_shape(told, jax.ShapeDtypeStruct((), "float32"))
 
 
+def made_whole(jax: Any, mesh: Any, create: Callable[..., Array]) -> Callable[..., Array]:
+    """Let what is made where a split array lies be whole on every device: its shape is another."""
+    whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+
+    def made(*arguments: Any, device: Any = None, **how: Any) -> Array:
+        return create(*arguments, device=None if device is None else whole, **how)
+
+    return made
+
+
 class JaxSession(Session):
-    """JAX on one device."""
+    """JAX on one device, or on a mesh of them."""
 
     dtypes = ("float64", "float32", "bfloat16", "float16")
 
@@ -123,17 +148,56 @@ class JaxSession(Session):
         self.jax = jax
         self.numpy = numpy
         self.device = device
-        self.on = jax.devices(device)[0]
-        self.device_name = self.on.device_kind if device == "cuda" else cpu_name()
-        self.xp = array_namespace(jax, device)
+        self.kind, shape = device_kind(device), mesh_shape(device)
+        self.devices = jax.devices(self.kind)[: prod(shape)]
+        if len(self.devices) < prod(shape):
+            raise Unavailable(f"{device} wants {prod(shape)} devices, and JAX has {len(self.devices)} in this process")
+        self.mesh = self._mesh(shape) if shape else None
+        self.device_name = self.devices[0].device_kind if self.kind == "cuda" else cpu_name()
+        self.xp = array_namespace(jax, self.kind)
+        if self.mesh is not None:
+            own = {name: made_whole(jax, self.mesh, getattr(numpy, name)) for name in CREATION}
+            self.xp = namespace(self.xp, **own)
         self._mark = 0
 
-    def to_device(self, array: np.ndarray, dtype: str | None = None) -> Any:
+    def _mesh(self, shape: tuple[int, ...]) -> Any:
         import numpy as np
 
-        wanted = None if dtype is None else self.numpy.dtype(dtype)
+        sharding = self.jax.sharding
+        names = tuple(f"axis{i}" for i in range(len(shape)))
+        # XLA finds out how results are split; explicit axes would ask the operation to say it.
+        types = (sharding.AxisType.Auto,) * len(shape)
+        return sharding.Mesh(np.array(self.devices).reshape(shape), names, axis_types=types)
+
+    def to_device(self, array: np.ndarray, dtype: str | None = None) -> Any:
+        return self._put(array, dtype, ())
+
+    def _put(self, array: np.ndarray, dtype: str | None, split: Sequence[str | None]) -> Any:
+        """Copy an array to the device; to a mesh, with the axis of the mesh along which each of its own is split."""
+        import numpy as np
+
+        jax, wanted = self.jax, None if dtype is None else self.numpy.dtype(dtype)
+        where = self.devices[0]
+        if self.mesh is not None:
+            where = jax.sharding.NamedSharding(self.mesh, jax.sharding.PartitionSpec(*split))
         # A copy of our own, which XLA may then use where it lies.
-        return self.jax.block_until_ready(self.jax.device_put(np.array(array, dtype=wanted, order="C"), self.on))
+        return jax.block_until_ready(jax.device_put(np.array(array, dtype=wanted, order="C"), where))
+
+    def place(self, operation: Operation, arrays: Sequence[np.ndarray], dtype: str) -> list[Array]:
+        if self.mesh is None:
+            return super().place(operation, arrays, dtype)
+        shapes, counts = [a.shape for a in arrays], self.mesh.devices.shape
+        inputs = shapes[: len(operation.inputs)]
+        symbols = () if undivided(operation, inputs, counts) else split_symbols(operation, inputs, len(counts))
+        axes = [split_axes(operation, shapes, symbol) for symbol in symbols]
+        placed = []
+        for i, array in enumerate(arrays):
+            split: list[str | None] = [None] * array.ndim
+            for name, of_arrays in zip(self.mesh.axis_names, axes, strict=False):
+                if (axis := of_arrays[i]) is not None:
+                    split[axis] = name
+            placed.append(self._put(array, dtype if array.dtype.kind == "f" else None, split))
+        return placed
 
     def to_numpy(self, array: Any) -> np.ndarray:
         import numpy as np
@@ -165,6 +229,13 @@ class JaxSession(Session):
         names = ("trace_s", "lower_s", "compile_s")
         # The compiled object is called through Python. The jitted function is called through C++ and finds it.
         return jitted, {name: b - a for name, a, b in zip(names, clock, clock[1:], strict=False)}
+
+    def collectives(self, function: Callable[..., Any], *arrays: Array) -> str:
+        if self.mesh is None:
+            return ""
+        compiled: Any = function
+        counts = Counter(COLLECTIVE.findall(compiled.lower(*arrays).compile().as_text()))
+        return ", ".join(f"{name} {counts[name]}" for name in sorted(counts)) or "none"
 
     def differentiate(self, forward: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
         jax, wanted = self.jax, tuple(wanted)
@@ -229,8 +300,10 @@ class JaxSession(Session):
         return peak if peak is not None and peak > self._mark else None
 
     def _peak(self) -> int | None:
-        statistics = self.on.memory_stats() or {}
-        return statistics.get("peak_bytes_in_use") if self.device == "cuda" else None
+        if self.kind != "cuda":
+            return None
+        peaks = [(on.memory_stats() or {}).get("peak_bytes_in_use") for on in self.devices]
+        return None if None in peaks else sum(peaks)
 
     def release(self) -> None:
         self.jax.clear_caches()
@@ -240,7 +313,7 @@ class JaxSession(Session):
             "threads": _xla_threads(),
             "matmul_precision": self.jax.config.jax_default_matmul_precision,
             "x64": self.jax.config.jax_enable_x64,
-            "platform_version": self.on.client.platform_version.splitlines()[0],
+            "platform_version": self.devices[0].client.platform_version.splitlines()[0],
         }
 
 
@@ -278,6 +351,7 @@ class JaxBackend(Backend):
     distributions = ("jax",)
     install = "pip install jax"
     devices = ("cpu", "cuda")
+    meshes = True
     modes = ("eager", "compiled")
     variants = ("forward", "analytic", "autodiff", "native")
     inaccuracies = (
@@ -293,6 +367,9 @@ class JaxBackend(Backend):
         os.environ.update(self.environment(device, threads, precision))
         jax = self.load()
         jax.config.update("jax_platforms", _platforms(device))
+        if count := _host_devices(device):
+            with contextlib.suppress(RuntimeError):  # it has begun: the session sees how many devices there are
+                jax.config.update("jax_num_cpu_devices", count)
         jax.config.update("jax_enable_x64", True)
         jax.config.update("jax_default_matmul_precision", "highest" if precision == "strict" else "tensorfloat32")
         try:
@@ -310,7 +387,7 @@ class JaxBackend(Backend):
 
     def missing(self, device: str) -> str | None:
         reason = super().missing(device)
-        if reason is None and device == "cuda" and not any(map(importlib.util.find_spec, CUDA_PLUGINS)):
+        if reason is None and device_kind(device) == "cuda" and not any(map(importlib.util.find_spec, CUDA_PLUGINS)):
             return "jax is installed without CUDA (pip install 'jax[cuda13]')"
         return reason
 
@@ -320,6 +397,8 @@ class JaxBackend(Backend):
         variables = super().environment(device, threads, precision, caches=caches)
         variables["JAX_ENABLE_X64"] = "1"
         variables["JAX_PLATFORMS"] = _platforms(device)
+        if count := _host_devices(device):
+            variables["JAX_NUM_CPU_DEVICES"] = str(count)
         variables["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
         if not caches:
             variables["JAX_ENABLE_COMPILATION_CACHE"] = "false"
@@ -327,7 +406,12 @@ class JaxBackend(Backend):
 
 
 def _platforms(device: str) -> str:
-    return "cpu" if device == "cpu" else "cuda,cpu"
+    return "cpu" if device_kind(device) == "cpu" else "cuda,cpu"
+
+
+def _host_devices(device: str) -> int | None:
+    """Return into how many devices a mesh divides the host's processors; None where it is one, as always."""
+    return prod(mesh_shape(device)) if device_kind(device) == "cpu" and mesh_shape(device) else None
 
 
 BACKEND = JaxBackend()

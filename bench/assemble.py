@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from multigrad.backend import device_kind
+
 from . import roofline, statistics, timing
 from .plan import OTHER, Cell, Plan
 from .protocol import Protocol
@@ -78,7 +80,7 @@ class Process:
             if b.kind == headline(cell.device)
         ]
         lost = statistics.kept_waiting(*np.array(found, dtype=float).T, idle_share=protocol.idle_share)
-        return lost & (cell.device == "cpu")
+        return lost & (device_kind(cell.device) == "cpu")
 
     def per_turn(self, cell: Cell, protocol: Protocol) -> np.ndarray:
         """Return the median seconds per call of each turn at the cell's headline, without the blocks that were lost."""
@@ -275,6 +277,7 @@ def _figures(cell: Cell, mine: Sequence[Process], peaks: Peaks, protocol: Protoc
         "latency_s": both[timing.LATENCY],
         "pipelined_s": both[timing.PIPELINED],
         "calls": mine[0].event["calls"][kind],
+        "collectives": mine[0].event.get("collectives", ""),
         "to_device_s": _median(p.event["to_device_s"] for p in mine),
         "to_host_s": _median(p.event["to_host_s"] for p in mine),
     }
@@ -305,7 +308,7 @@ def flags_of(cell: Cell, mine: Sequence[Process], protocol: Protocol) -> list[st
     blocks = [b for p in mine for b in p.blocks if b.kind == kind]
     medians = [float(np.median(s)) for s in series]
     empty = [e for p in mine if (e := p.facts.get("empty_s", {}).get(cell.mode)) is not None]
-    on_cpu = cell.device == "cpu"
+    on_cpu = device_kind(cell.device) == "cpu"
     lost = [p.lost(cell, protocol) for p in mine]
     first, spreads, of_turns = [], [], []
     for process, values, out in zip(mine, series, lost, strict=True):

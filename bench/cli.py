@@ -38,7 +38,19 @@ Backends = Annotated[
     list[str] | None,
     typer.Option("--backend", "-b", help="A backend, such as torch; may be repeated or separated by commas."),
 ]
-Devices = Annotated[list[str] | None, typer.Option("--device", help="cpu or cuda. Default: every one a backend knows.")]
+Devices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--device", help="cpu or cuda, or a mesh: cpu:8, cuda:2, cpu:4x2. Default: every one a backend knows."
+    ),
+]
+DeviceCount = Annotated[
+    int | None,
+    typer.Option("--devices", help="Split arrays among so many devices of each kind. 8 makes cpu into cpu:8."),
+]
+Mesh = Annotated[
+    str | None, typer.Option("--mesh", help="The same for a mesh of two axes. 4x2 makes cpu into cpu:4x2.")
+]
 Dtypes = Annotated[
     list[str] | None, typer.Option("--dtype", "-d", help="float64, float32, bfloat16 or float16; repeatable.")
 ]
@@ -61,6 +73,19 @@ Machine = Annotated[str | None, typer.Option("--machine", help="Name of this mac
 
 def _split(values: list[str] | None) -> list[str] | None:
     return [part for value in values for part in value.split(",") if part] if values else None
+
+
+def _devices(device: list[str] | None, count: int | None, mesh: str | None) -> list[str] | None:
+    """Return the devices that are asked for, each as the mesh that is asked for."""
+    if count is None and mesh is None:
+        return _split(device)
+    if count is not None and mesh is not None:
+        raise BadInput(f"--devices {count} and --mesh {mesh} both say how many devices there are; wanted one of them")
+    kinds = _split(device) or ["cpu"]
+    option = f"--mesh {mesh}" if count is None else f"--devices {count}"
+    if meshes := [name for name in kinds if ":" in name]:
+        raise BadInput(f"--device {meshes[0]} and {option} both say how many devices there are; wanted one of them")
+    return kinds if count == 1 else [f"{kind}:{mesh if count is None else count}" for kind in kinds]
 
 
 def _precision(value: str) -> Any:
@@ -88,6 +113,8 @@ def check(
     ops: Ops = None,
     backend: Backends = None,
     device: Devices = None,
+    devices: DeviceCount = None,
+    mesh: Mesh = None,
     dtype: Dtypes = None,
     mode: Modes = None,
     variant: Variants = None,
@@ -135,7 +162,7 @@ def check(
         frame = run_check(
             _split(ops),
             backend=_split(backend),
-            device=_split(device),
+            device=_devices(device, devices, mesh),
             dtype=_split(dtype),
             mode=_split(mode),
             variant=_split(variant),
@@ -253,6 +280,8 @@ def bench(
     ops: Ops = None,
     backend: Backends = None,
     device: Devices = None,
+    devices: DeviceCount = None,
+    mesh: Mesh = None,
     dtype: Dtypes = None,
     mode: Modes = None,
     variant: Variants = None,
@@ -294,6 +323,8 @@ def bench(
         stray: dict[str, object] = {
             "operations": ops,
             "--device": device,
+            "--devices": devices,
+            "--mesh": mesh,
             "--dtype": dtype,
             "--mode": mode,
             "--variant": variant,
@@ -310,7 +341,7 @@ def bench(
         run = measure(
             _split(ops),
             backend=_split(backend),
-            device=_split(device),
+            device=_devices(device, devices, mesh),
             dtype=_split(dtype),
             mode=_split(mode),
             variant=_split(variant),
@@ -474,6 +505,8 @@ def run(
     ops: Ops = None,
     backend: Backends = None,
     device: Devices = None,
+    devices: DeviceCount = None,
+    mesh: Mesh = None,
     dtype: Dtypes = None,
     threads: Threads = None,
     precision: PrecisionOption = "strict",
@@ -498,7 +531,7 @@ def run(
         job = run_job(
             _split(ops),
             backend=_split(backend),
-            device=_split(device),
+            device=_devices(device, devices, mesh),
             dtype=_split(dtype),
             threads=threads,
             precision=_precision(precision),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from multigrad.backend import device_kind
 from multigrad.columns import doc
 from multigrad.operation import BadInput
 
@@ -34,7 +35,7 @@ class ComparisonRow:
     variant: str = doc("`forward`, `analytic`, `autodiff` or `native`.")
     mode: str = doc("`eager` or `compiled`.")
     backend: str = doc("Name of the backend.")
-    device: str = doc("`cpu` or `cuda`.")
+    device: str = doc("`cpu` or `cuda`, or a mesh of such devices, as `cpu:8` or `cpu:4x2`.")
     dtype: str = doc("Floating-point type.")
     sizes: str = doc("Dimensions and parameters.")
     threads: int = doc("Threads every library was allowed.")
@@ -357,7 +358,7 @@ def _lost(blocks: pd.DataFrame) -> np.ndarray:
     block_s, waited_s, cpu_s, switches = (
         blocks[name].to_numpy(dtype=float) for name in ("block_s", "waited_s", "cpu_s", "involuntary_switches")
     )
-    on_cpu: np.ndarray = (blocks["device"] == "cpu").to_numpy()
+    on_cpu: np.ndarray = (blocks["device"].map(device_kind) == "cpu").to_numpy()
     kept: np.ndarray = statistics.kept_waiting(block_s, waited_s, cpu_s, switches) & on_cpu
     return kept
 

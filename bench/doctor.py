@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from multigrad import worker
-from multigrad.backend import Unavailable, backend, backends
+from multigrad.backend import Unavailable, backend, backends, device_kind
 
 from . import machine, statistics
 
@@ -285,7 +285,7 @@ def look_inside(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     except Unavailable as error:
         yield {"unavailable": str(error)}
         return
-    busy = busy_threads(session) if session.device == "cpu" else None
+    busy = busy_threads(session) if device_kind(session.device) == "cpu" else None
     yield {"settings": dict(session.settings()), "pools": thread_pools(), "busy": busy}
 
 

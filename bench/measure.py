@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from multigrad import worker
-from multigrad.backend import Precision
+from multigrad.backend import Precision, device_kind
 from multigrad.backend import backend as find_backend
 from multigrad.operation import DTYPES, BadInput, Operation, Operations, given_operations
 
@@ -69,7 +69,7 @@ def measure(
     Args:
         ops: operations, catalogue names or files; None is the whole catalogue.
         backend: names, or ``module:ATTRIBUTE``; None is every backend there is.
-        device: ``cpu``, ``cuda``; None is every one that is here.
+        device: ``cpu``, ``cuda``, or a mesh of several, such as ``cuda:2``; None is every single one that is here.
         dtype: names; None is float32.
         mode: ``eager``, ``compiled``; None is both.
         variant: ``forward``, ``analytic``, ``autodiff``, ``native``; None is all.
@@ -232,7 +232,7 @@ def _info(plan: Plan) -> Event:
 
 
 def _machine_name(plan: Plan, info: Event) -> str:
-    measured = {c.device for i, c in enumerate(plan.cells) if i not in plan.refused}
+    measured = {device_kind(c.device) for i, c in enumerate(plan.cells) if i not in plan.refused}
     return machine.machine_name(info["host"], "cuda" in measured)
 
 
@@ -560,7 +560,7 @@ class Conductor:
 
     def _measure_memory(self, indices: Sequence[int]) -> None:
         """Measure the memory of cells, as many side by side as there are cores: nothing is timed. A device is one."""
-        on_cpu = all(self.plan.cells[i].device == "cpu" for i in indices)
+        on_cpu = all(device_kind(self.plan.cells[i].device) == "cpu" for i in indices)
         with ThreadPoolExecutor(len(machine.physical_cpus()) if on_cpu else 1) as threads:
             try:
                 answers = [threads.submit(self._memory, i) for i in indices]

@@ -9,8 +9,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from multigrad.backend import Backend, Gap, backend, backends, cuda_device_count
+from multigrad.backend import Backend, Gap, backend, backends, cuda_device_count, mesh_shape
 from multigrad.operation import BadInput, Operation
+from multigrad.placement import input_shapes, undivided
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -331,6 +332,8 @@ def refusal(one: Backend, op: Operation, cell: Cell) -> Refusal | None:
         return Refusal("UNAVAILABLE", f"{one.name} has no compiler")
     if cell.variant not in one.variants:
         return Refusal("UNAVAILABLE", f"{one.name} has no {cell.variant} variant")
+    if (mesh := mesh_shape(cell.device)) and (reason := undivided(op, input_shapes(op, dict(cell.size)), mesh)):
+        return Refusal("UNAVAILABLE", reason)
     gap: Gap | None = one.gap(op, cell.dtype, cell.mode, cell.variant, cell.device)
     return Refusal("GAP", f"{gap.kind}: {gap.reason}") if gap is not None else None
 

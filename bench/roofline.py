@@ -9,6 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from multigrad.backend import device_kind, mesh_shape
+from multigrad.operation import operation
+
 from . import machine
 from .protocol import Protocol
 
@@ -16,6 +19,18 @@ if TYPE_CHECKING:
     import numpy as np
 
     from multigrad.backend import Session
+
+
+@operation("(m,k),(k,n)->(m,n)")
+def product(xp: Any, A: Any, B: Any) -> Any:
+    """A product of matrices, f = AB."""
+    return A @ B, lambda f_bar: (f_bar @ xp.matrix_transpose(B), xp.matrix_transpose(A) @ f_bar)
+
+
+@operation("(n),(n)->(n)")
+def total(xp: Any, a: Any, b: Any) -> Any:
+    """A sum of vectors, f = a + b."""
+    return a + b, lambda f_bar: (f_bar, f_bar)
 
 
 @dataclass(frozen=True)
@@ -61,22 +76,24 @@ def product_rate(session: Session, dtype: str, protocol: Protocol) -> float:
     """Return the best rate in FLOP/s at which a session multiplies large square matrices of a dtype."""
     import numpy as np
 
-    wanted = protocol.peak_product_flops if session.device == "cpu" else protocol.peak_product_device_flops
-    side = 8 * math.ceil((wanted / 2) ** (1 / 3) / 8)
+    on_cpu = device_kind(session.device) == "cpu"
+    wanted = protocol.peak_product_flops if on_cpu else protocol.peak_product_device_flops
+    step = math.lcm(8, *mesh_shape(session.device))  # a mesh divides it
+    side = step * math.ceil((wanted / 2) ** (1 / 3) / step)
 
     def rate(n: int, limit_s: float, least: int) -> float:
-        ones = session.to_device(np.ones((n, n)), dtype)
+        a, b = session.place(product, [np.ones((n, n))] * 2, dtype)
 
         def multiply() -> None:
-            session.wait((ones @ ones,))
+            session.wait((a @ b,))
 
         return 2 * n**3 / _best(multiply, limit_s, least)
 
-    if session.device != "cpu":
+    if not on_cpu:
         return rate(side, protocol.peak_s, 3)
     # A small one first: where there is no fast product (float16 in NumPy) the large one would take minutes. So small
     # that no library shares it out among threads: on a busy machine they wait for each other a thousand times as long.
-    small = min(48, side)
+    small = min(step * math.ceil(48 / step), side)
     best = rate(small, 0.0, 20)
     if 2 * side**3 / best > protocol.peak_patience_s:
         return max(best, rate(2 * small, 0.0, 3))
@@ -85,7 +102,8 @@ def product_rate(session: Session, dtype: str, protocol: Protocol) -> float:
 
 def bandwidth(session: Session, threads: int, protocol: Protocol) -> Bandwidth:
     """Return the best of reading, copying and a triad, in bytes that have to move per second, for a row of sizes."""
-    return _host_bandwidth(threads, protocol) if session.device == "cpu" else _device_bandwidth(session, protocol)
+    on_cpu = device_kind(session.device) == "cpu"
+    return _host_bandwidth(threads, protocol) if on_cpu else _device_bandwidth(session, protocol)
 
 
 def _host_bandwidth(threads: int, protocol: Protocol) -> Bandwidth:
@@ -159,18 +177,20 @@ def _host_rate(pool: ThreadPoolExecutor, arrays: Sequence[Sequence[np.ndarray]],
 
 def _device_bandwidth(session: Session, protocol: Protocol) -> Bandwidth:
     # 256 MiB: several times the last cache of any accelerator there is (H200: 50 MB).
+    devices = math.prod(mesh_shape(session.device))
     largest = 2**28
     by_size = []
     for array_bytes in _sizes(2**20, largest):
         limit_s = protocol.peak_s if array_bytes == largest else protocol.peak_s / 5
-        by_size.append((3 * array_bytes, _device_rate(session, array_bytes // 4, limit_s)))
+        # Of one device: those of a mesh have as many arrays of that size.
+        by_size.append((3 * array_bytes * devices, _device_rate(session, array_bytes // 4 * devices, limit_s)))
     return Bandwidth(by_size[-1][1], largest, False, tuple(by_size))
 
 
 def _device_rate(session: Session, count: int, limit_s: float) -> float:
     import numpy as np
 
-    a, b = (session.to_device(np.ones(count), "float32") for _ in range(2))
+    a, b = session.place(total, [np.ones(count)] * 2, "float32")
     # The queue is kept full, as in a pipelined block, so that the launch of a small one is not what is measured.
     repeats = max(1, 2**26 // count)
 

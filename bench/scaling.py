@@ -30,7 +30,7 @@ class ScalingRow:
     variant: str = doc("`forward`, `analytic`, `autodiff` or `native`.")
     mode: str = doc("`eager` or `compiled`.")
     backend: str = doc("Name of the backend.")
-    device: str = doc("`cpu` or `cuda`.")
+    device: str = doc("`cpu` or `cuda`, or a mesh of such devices, as `cpu:8` or `cpu:4x2`.")
     dtype: str = doc("Floating-point type.")
     threads: int = doc("Threads every library was allowed.")
     precision: str = doc("`strict` or `tf32`.")

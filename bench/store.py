@@ -19,7 +19,7 @@ import sys
 import time
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
@@ -50,7 +50,7 @@ class SummaryRow:
     variant: str = doc("`forward`, `analytic` (hand-derived), `autodiff` (the framework's own) or `native`.")
     mode: str = doc("`eager` or `compiled`.")
     backend: str = doc("Name of the backend.")
-    device: str = doc("`cpu` or `cuda`.")
+    device: str = doc("`cpu` or `cuda`, or a mesh of such devices, as `cpu:8` or `cpu:4x2`.")
     dtype: str = doc("Floating-point type of inputs and outputs.")
     sizes: str = doc("Dimensions and parameters, such as `m=512 k=256 n=256`.")
     threads: int = doc("Threads every library was allowed; the process was bound to as many physical cores.")
@@ -88,6 +88,9 @@ class SummaryRow:
     first_operation_s: float = doc("Seconds of the device's first transfer and addition, in the first round.")
     bound: str = doc("What binds under the roof, `compute` or `memory`; empty without a cost model.")
     ratio: float = doc("Largest error of the gate, over its bound.")
+    collectives: str = doc(
+        "On a mesh, the collective operations that the compiler put in, as `all-reduce 2`, or `none`; else empty.", ""
+    )
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class SampleRow:
     variant: str = doc("`forward`, `analytic`, `autodiff` or `native`.")
     mode: str = doc("`eager` or `compiled`.")
     backend: str = doc("Name of the backend.")
-    device: str = doc("`cpu` or `cuda`.")
+    device: str = doc("`cpu` or `cuda`, or a mesh of such devices, as `cpu:8` or `cpu:4x2`.")
     dtype: str = doc("Floating-point type of inputs and outputs.")
     sizes: str = doc("Dimensions and parameters, such as `m=512 k=256 n=256`.")
     threads: int = doc("Threads every library was allowed.")
@@ -281,7 +284,8 @@ def read_rows(path: Path, row_class: type) -> pd.DataFrame:
     path = Path(path)
     header, columns = _columns(path)
     names = [f.name for f in fields(row_class)]
-    missing = [name for name in names if name not in header]
+    later = {f.name: f.default for f in fields(row_class) if f.default is not MISSING}
+    missing = [name for name in names if name not in header and name not in later]
     if missing:
         raise BadInput(f"{path}: row 1: column {missing[0]!r} is missing; wanted {', '.join(names)}")
     verdicts = columns[header.index("verdict")] if "verdict" in header else None
@@ -289,6 +293,9 @@ def read_rows(path: Path, row_class: type) -> pd.DataFrame:
 
     found = {}
     for name in names:
+        if name not in header:
+            found[name] = pd.Series([later[name]] * len(columns[0]), dtype=object)
+            continue
         texts = columns[header.index(name)]
         kind, optional = _type(row_class, name)
         # The same text has the same value: most columns of a hundred thousand rows hold a few.

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from multigrad.backend import device_kind
+
 from .protocol import Protocol
 
 Call = Callable[..., Sequence[Any]]
@@ -31,7 +33,7 @@ def headline(device: str) -> str:
     On a CPU every call is waited for: waiting costs next to nothing there, and independent calls would otherwise share
     its cores. On an accelerator the queue is kept full, as a program keeps it.
     """
-    return LATENCY if device == "cpu" else PIPELINED
+    return LATENCY if device_kind(device) == "cpu" else PIPELINED
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from multigrad.backend import Backend, Session, Unavailable, backend
+from multigrad.backend import Backend, Session, Unavailable, backend, device_kind
 from multigrad.operation import BadInput, Operation, load_operations
 
 from . import gate, machine, memory, roofline, timing
@@ -104,7 +104,7 @@ def _open(arguments: Mapping[str, Any]) -> Opened:
 
 
 def _device_reader(device: str) -> Callable[[], tuple[float | None, int]]:
-    return machine.gpu_reader() if device == "cuda" else timing.Guards().device
+    return machine.gpu_reader() if device_kind(device) == "cuda" else timing.Guards().device
 
 
 def _facts(opened: Opened, arguments: Mapping[str, Any], empty: Mapping[str, float | None]) -> Message:
@@ -116,7 +116,7 @@ def _facts(opened: Opened, arguments: Mapping[str, Any], empty: Mapping[str, flo
         "settings": dict(session.settings()),
         "thread_pools": thread_pools(),
         "cpus": machine.allowed_cpus(),
-        "busy_threads": busy_threads(session) if session.device == "cpu" else None,
+        "busy_threads": busy_threads(session) if device_kind(session.device) == "cpu" else None,
         "empty_s": dict(empty),
         "timer_step_s": timing.timer_step(),
         "environment": machine.environment_that_matters(os.environ),
@@ -218,7 +218,9 @@ class Measurement:
         answer: Message = {**asdict(passed), "digest": digest}
         if passed.verdict not in ("PASS", "NOTE"):
             return answer
-        on_cpu = self.session.device == "cpu"
+        if self.cell.mode == "compiled":
+            answer["collectives"] = self.session.collectives(function, *arrays)
+        on_cpu = device_kind(self.session.device) == "cpu"
         output_bytes = sum(getattr(a, "nbytes", 0) for a in outputs)
         del outputs
         setup_s = time.perf_counter() - started + share_s
@@ -269,7 +271,7 @@ class Measurement:
         def call() -> None:
             session.wait(function(*arrays))
 
-        if session.device != "cpu":
+        if device_kind(session.device) != "cpu":
             call()
             after = session.peak_memory()
             if after is None:

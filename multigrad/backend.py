@@ -8,10 +8,12 @@ import importlib
 import importlib.metadata
 import importlib.util
 import pkgutil
+import re
 import types
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
@@ -39,6 +41,39 @@ THREAD_VARIABLES = (
 """Every variable by which a numerical library learns how many threads it may use."""
 
 
+def device_kind(device: str) -> str:
+    """Return what kind of device a name means: ``cpu`` of ``cpu`` and of the mesh ``cpu:4x2``.
+
+    Raises:
+        BadInput: it is no name of a device.
+    """
+    return _kind_and_shape(device)[0]
+
+
+def mesh_shape(device: str) -> tuple[int, ...]:
+    """Return how many devices lie along each axis of a mesh: ``(8,)`` of ``cpu:8``, ``(4, 2)`` of ``cpu:4x2``.
+
+    Returns:
+        Counts from 2; none of a single device.
+
+    Raises:
+        BadInput: it is no name of a device.
+    """
+    return _kind_and_shape(device)[1]
+
+
+def _kind_and_shape(device: str) -> tuple[str, tuple[int, ...]]:
+    kind, colon, counts = device.partition(":")
+    if not colon:
+        return kind, ()
+    shape = tuple(int(n) if re.fullmatch("[1-9][0-9]*", n) else 0 for n in counts.split("x"))
+    if not kind or min(shape) < 2 or len(shape) > 2:
+        raise BadInput(
+            f"no device named {device!r}; wanted cpu or cuda, or a mesh of two devices or more: cpu:8, or cpu:4x2"
+        )
+    return kind, shape
+
+
 class Unavailable(Exception):
     """Something is not to be had here: a framework, a device, a mode. The message is the worded result."""
 
@@ -60,13 +95,15 @@ class Gap:
     mode: str = "*"
     variant: str = "*"
     device: str = "*"
+    """Kind of device: of a mesh too."""
 
     def covers(self, operation: Operation, dtype: str, mode: str, variant: str, device: str) -> bool:
         """Tell whether this gap speaks of that cell; of somebody's own operation only where it speaks of all."""
         if self.operation != "*" and not (operation.catalogued and operation.name == self.operation):
             return False
         mine = (self.dtype, self.mode, self.variant, self.device)
-        return all(a in ("*", b) for a, b in zip(mine, (dtype, mode, variant, device), strict=True))
+        cell = (dtype, mode, variant, device_kind(device))
+        return all(a in ("*", b) for a, b in zip(mine, cell, strict=True))
 
 
 Judged = TypeVar("Judged", bound=Any)
@@ -108,7 +145,7 @@ class Session(ABC):
 
     backend: Backend
     device: str
-    """``cpu`` or ``cuda``."""
+    """``cpu`` or ``cuda``, or a mesh of them: ``cpu:8``."""
     device_name: str
     """What the device calls itself, such as ``NVIDIA H200``."""
     xp: Any
@@ -165,6 +202,15 @@ class Session(ABC):
             stage: ``trace_s``, ``lower_s``, ``compile_s``.
         """
         return None
+
+    def collectives(self, function: Callable[..., Any], *arrays: Array) -> str:
+        """Return the collective operations that the compiler put into a compiled function for these arrays.
+
+        Returns:
+            Each with its number, as in ``all-gather 1, all-reduce 2``; ``none`` on a mesh that needs none; empty on one
+            device, and where the framework does not tell.
+        """
+        return ""
 
     def differentiate(self, forward: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
         """Return ``f(*inputs, *cotangents) -> (*values, *gradients)`` by the framework's own autodiff.
@@ -250,7 +296,9 @@ class Backend(ABC):
     install: ClassVar[str]
     """The line that installs it."""
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
-    """The devices it knows: ``cpu``, ``cuda``."""
+    """The kinds of device it knows: ``cpu``, ``cuda``."""
+    meshes: ClassVar[bool] = False
+    """Whether it computes on several devices of a kind at once: on ``cpu:8``, ``cuda:2``, ``cpu:4x2``."""
     modes: ClassVar[tuple[Mode, ...]] = ("eager",)
     """``eager`` and, where it has a compiler, ``compiled``."""
     variants: ClassVar[tuple[Variant, ...]] = ("forward", "analytic")
@@ -265,7 +313,7 @@ class Backend(ABC):
         """Import the framework and open it on a device.
 
         Args:
-            device: one of :attr:`devices`.
+            device: one of :attr:`devices`, or a mesh of them.
             threads: how many threads the framework may use; None leaves its default.
             precision: what float32 products may be computed in.
 
@@ -293,14 +341,14 @@ class Backend(ABC):
         """Return the environment variables that have to be set before the process starts.
 
         Args:
-            device: one of :attr:`devices`.
+            device: one of :attr:`devices`, or a mesh of them.
             threads: how many threads every library may use; None leaves their defaults.
             precision: what float32 products may be computed in.
             caches: whether compiled code may come from a cache that outlives the process. Where the time to compile
                 is measured it may not.
         """
         variables = {} if threads is None else dict.fromkeys(THREAD_VARIABLES, str(threads))
-        if device == "cuda":
+        if device_kind(device) == "cuda":
             # The driver's tools count by bus; CUDA by speed unless told so, and device 0 must be one and the same.
             variables["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
             if precision == "strict":
@@ -337,12 +385,16 @@ class Backend(ABC):
 
     def missing(self, device: str) -> str | None:
         """Return why this backend cannot be opened on that device, as far as is known without importing it."""
-        if device not in self.devices:
-            return f"{self.name} has no device {device!r}"
+        kind, count = device_kind(device), prod(mesh_shape(device))
+        if kind not in self.devices:
+            return f"{self.name} has no device {kind!r}"
+        if count > 1 and not self.meshes:
+            return f"{self.name} has no mesh of devices"
         if self.version() is None:
             return f"not installed ({self.install})"
-        if device == "cuda" and cuda_device_count() == 0:
-            return "no CUDA device"
+        if kind == "cuda" and cuda_device_count() < count:
+            there = cuda_device_count()
+            return f"{device} wants {count} CUDA devices, found {there}" if there else "no CUDA device"
         return None
 
     def gap(self, operation: Operation, dtype: str, mode: str, variant: str, device: str) -> Gap | None:

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import truth, worker
-from .backend import Backend, Precision, Session, Unavailable, backend, backends
+from .backend import Backend, Precision, Session, Unavailable, backend, backends, device_kind, mesh_shape
 from .columns import doc
 from .diagnosis import Evidence, diagnose, observed_conditions
 from .formats import FORMATS
 from .operation import DTYPES, REGIMES, BadInput, Operation, Operations, given_operations, load_operations
+from .placement import rounded, undivided
 from .reach import reaching_sizes
 from .relations import Structure, relations, structure
 from .roundoff import Roundoff, probe
@@ -58,7 +59,7 @@ class MatrixRow:
         "`value`, or `X_bar` for the gradient with respect to X; `*` where the whole cell has one answer."
     )
     backend: str = doc("Name of the backend; `exact` for the verdict on the formula itself.")
-    device: str = doc("`cpu` or `cuda`.")
+    device: str = doc("`cpu` or `cuda`, or a mesh of such devices, as `cpu:8` or `cpu:4x2`.")
     mode: str = doc("`eager` or `compiled`.")
     variant: str = doc("`analytic` (hand-derived), `autodiff` (the framework's own) or `native` (its fused functions).")
     dtype: str = doc("Floating-point type of inputs and outputs; `arb` for ball arithmetic.")
@@ -73,6 +74,9 @@ class MatrixRow:
     )
     reason: str = doc("What is wrong, missing or worth knowing, with figures; empty for a plain PASS.")
     seed: int = doc("Seed of the inputs.")
+    collectives: str = doc(
+        "On a mesh, the collective operations that the compiler put in, as `all-reduce 2`, or `none`; else empty.", ""
+    )
 
 
 COLUMNS = tuple(f.name for f in fields(MatrixRow))
@@ -120,7 +124,9 @@ def check(
     Args:
         ops: operations, catalogue names or files; None is the whole catalogue.
         backend: names; None is every backend there is.
-        device: ``cpu``, ``cuda``; None is every device that a backend knows.
+        device: ``cpu``, ``cuda``, or a mesh of several, such as ``cpu:8`` or ``cpu:4x2``; None is every single device
+            that a backend knows. For a mesh the dimension that is split (:mod:`multigrad.placement`) is rounded up to a
+            multiple, on every backend.
         dtype: names; None is every one that operation and backend have.
         mode: ``eager``, ``compiled``; None is both.
         variant: ``analytic``, ``autodiff``, ``native``; None is all.
@@ -186,6 +192,14 @@ def _names(names: str | Sequence[str] | None) -> list[str] | None:
     return [names] if isinstance(names, str) else list(names) if names is not None else None
 
 
+KINDS = ("cpu", "cuda")
+
+
+def _devices(names: list[str] | None) -> list[str]:
+    _known("device", [device_kind(name) for name in names or ()], KINDS)
+    return [*KINDS] if names is None else names
+
+
 def _known(kind: str, names: list[str] | None, known: Iterable[str]) -> list[str]:
     known = list(known)
     for name in names or ():
@@ -234,9 +248,11 @@ class Plan:
         chosen_regimes = _regimes(regimes, inputs is not None)
         path = "" if inputs is None else str(Path(inputs).resolve())
         by_reference = {op.reference or f"#{i}": op for i, op in enumerate(ops)}
+        chosen_devices = _devices(devices)
+        meshes = [shape for name in chosen_devices if (shape := mesh_shape(name))]
         cases: list[Case] = []
         for reference, op in by_reference.items():
-            chosen = _chosen_sizes(op, size, path)
+            chosen = [each if path else rounded(op, each, meshes) for each in _chosen_sizes(op, size, path)]
             kinds = [r for r in chosen_regimes if r != RELATIONS]
             if not kinds:
                 kinds, chosen = ["gaussian"], chosen[:1]
@@ -247,8 +263,8 @@ class Plan:
         work: dict[tuple[str, str], list[Cell]] = {}
         known: list[dict[str, Any]] = []
         for one in _backends(backends):
-            for name in _known("device", devices, ("cpu", "cuda")):
-                if name not in one.devices:
+            for name in chosen_devices:
+                if device_kind(name) not in one.devices:
                     continue
                 reason = one.missing(name)
                 if reason:
@@ -598,6 +614,8 @@ class _Bench:
     precision: str
     probed: Mapping[str, Roundoff]
     functions: dict[tuple[str, ...], Callable[..., Any]] = field(default_factory=dict)
+    collectives: dict[tuple[str, ...], str] = field(default_factory=dict)
+    """What the compiler put into each compiled function."""
     structures: dict[str, Structure] = field(default_factory=dict)
 
     def check(self, cell: Cell, case: Case, op: Operation) -> Iterator[dict[str, Any]]:
@@ -648,7 +666,7 @@ class _Bench:
         if case.dtype not in session.dtypes:
             raise Unavailable(f"{session.backend.name} has no {case.dtype} on {session.device}")
         _, parameters = op.split(case.size)
-        key = (case.reference, case.sizes, cell.mode, cell.variant, case.dtype)
+        key = self._key(cell, case)
         if key not in self.functions:
             self.functions.clear()
             session.release()
@@ -659,7 +677,12 @@ class _Bench:
             arrays = session.place(op, known.arrays, case.dtype)
         outputs: tuple[Any, ...] = self.functions[key](*arrays)
         session.wait(outputs)
+        if cell.mode == "compiled" and key not in self.collectives:
+            self.collectives[key] = session.collectives(self.functions[key], *arrays)
         return outputs
+
+    def _key(self, cell: Cell, case: Case) -> tuple[str, ...]:
+        return case.reference, case.sizes, cell.mode, cell.variant, case.dtype
 
     def _judged(
         self, cell: Cell, case: Case, op: Operation, known: truth.Truth, outputs: Sequence[Any]
@@ -685,9 +708,14 @@ class _Bench:
                 judgement = _worded_judgement(FAIL, f"has dtype {kind}, wanted {case.dtype}")
             elif judgement.verdict in (FAIL, NOTE):
                 judgement = self._explained(judgement, case, op, known.arrays, references, i, host)
-            yield _row(
+            if not judgement.reason:
+                shapes = [a.shape for a in known.arrays[: len(op.inputs)]]
+                whole = undivided(op, shapes, mesh_shape(self.session.device))
+                judgement = replace(judgement, reason=f"every device has the whole: {whole}" if whole else "")
+            row = _row(
                 case, cell, self.session.backend.name, self.session.device, output, judgement, digest=_digest(host)
             )
+            yield {**row, "collectives": self.collectives.get(self._key(cell, case), "")}
 
     def _explained(
         self,

@@ -459,3 +459,46 @@ def traced_devices(arguments):
 
         transform(f, x) if name == "linearize" else transform(f)(x)
     yield {"found": {name: device is None for name, device in found.items()}, "concrete": x.device is not None}
+
+
+SPLIT = {
+    "relu_regression": {"m": 16, "k": 4, "n": 3},
+    "affine": {"m": 16, "k": 4, "n": 3},
+    "softplus": {"m": 16, "n": 3},
+    "whole": {"m": 12, "k": 4, "n": 3},
+    "forward": {"m": 16, "k": 4, "n": 3},
+}
+"""Sizes; ``whole`` is that of a relu_regression that eight devices do not divide, ``forward`` of its value alone."""
+
+
+def placed(arguments):
+    """How arguments lie on a mesh (different parts, and the shape of one), and what the compiler put in."""
+    session = opened(arguments)
+    for name, size in SPLIT.items():
+        op = operations()[name if name in operations() else "relu_regression"]
+        arrays = truth.dtype_arrays(op, size, 0, "gaussian", "float32")
+        variant = "forward" if name == "forward" else "analytic"
+        if variant == "forward":
+            arrays = arrays[: len(op.inputs)]
+        on_device = session.place(op, arrays, "float32")
+        function = session.function(op, {}, variant, "compiled")
+        session.wait(function(*on_device))
+        parts = []
+        for array in on_device:
+            indices = {str(shard.index) for shard in array.addressable_shards}
+            parts.append([len(indices), list(array.addressable_shards[0].data.shape)])
+        yield {
+            "operation": name,
+            "parts": parts,
+            "devices": len(on_device[0].devices()),
+            "collectives": session.collectives(function, *on_device),
+        }
+
+
+def too_late(arguments):
+    """A mesh that is asked for when the framework has begun with one device."""
+    opened(arguments)
+    try:
+        backend(arguments["backend"]).open("cpu:8", threads=1)
+    except Unavailable as error:
+        yield {"operation": "too late", "said": str(error)}

@@ -16,6 +16,8 @@ from multigrad.backend import (
     Unavailable,
     backend,
     backends,
+    device_kind,
+    mesh_shape,
     namespace,
 )
 from multigrad.operation import DTYPES, BadInput, operations
@@ -136,6 +138,38 @@ def test_a_missing_gpu_is_worded(one, monkeypatch):
     assert one.missing("cuda") == "no CUDA device"
     with pytest.raises(Unavailable, match="no CUDA device"):
         one.open("cuda")
+
+
+MISNAMED = ("cpu:", "cpu:1", "cpu:08", "cpu:8x1", "cpu:2x2x2", "cpu:-2", "cpu:8.0", "cpu:a", ":8", "cpu:8:8")
+
+
+@pytest.mark.parametrize("name", MISNAMED)
+def test_what_is_no_mesh_is_bad_input(name):
+    with pytest.raises(BadInput, match=f"no device named '{name}'; wanted cpu or cuda, or a mesh"):
+        device_kind(name)
+
+
+def test_a_device_or_a_mesh_has_a_kind_and_a_shape():
+    for name, kind, shape in (("cpu", "cpu", ()), ("cuda:2", "cuda", (2,)), ("cpu:4x2", "cpu", (4, 2))):
+        assert (device_kind(name), mesh_shape(name)) == (kind, shape)
+
+
+@ALL
+def test_a_mesh_is_computed_on_or_worded(one, monkeypatch):
+    kind = one.devices[0]
+    monkeypatch.setattr(multigrad.backend, "cuda_device_count", lambda: 2)
+    monkeypatch.setattr(type(one), "version", lambda self: "1.0")
+    assert one.missing(f"{kind}:2") == (None if one.meshes else f"{one.name} has no mesh of devices")
+    assert one.missing("abacus:2") == f"{one.name} has no device 'abacus'"
+    if one.meshes and "cuda" in one.devices:
+        assert one.missing("cuda:4") == "cuda:4 wants 4 CUDA devices, found 2"
+
+
+def test_a_gap_of_a_kind_of_device_is_one_of_its_meshes_too():
+    op = operations()["relu_regression"]
+    gap = Gap("relu_regression", "*", "never", "TypeError", "", device="cpu")
+    assert gap.covers(op, "float32", "eager", "analytic", "cpu:8")
+    assert not gap.covers(op, "float32", "eager", "analytic", "cuda:8")
 
 
 def test_a_framework_built_without_cuda_is_worded(monkeypatch):

@@ -103,8 +103,8 @@ def test_the_rate_of_a_product_is_not_that_of_a_small_one_which_waited():
         device = "cpu"
         calls = 0
 
-        def to_device(self, array, dtype):
-            return array
+        def place(self, operation, arrays, dtype):
+            return arrays
 
         def wait(self, arrays):
             # Every small product is cheap but the first ones, which wait for a processor.
@@ -131,3 +131,16 @@ def measure_cells(name, size):
     from multigrad.bench.measure import cells_of
 
     return cells_of(name, backend="numpy", variant="forward", dtype="float32", size=size)
+
+
+def test_a_mesh_is_refused_where_it_is_unknown_or_does_not_divide():
+    ops = load_operations(["relu_regression"])
+    sizes = [{"m": 16, "k": 4, "n": 3}, {"m": 12, "k": 4, "n": 3}]
+    options = {**OPTIONS, "dtypes": ["float32"], "variants": ["analytic"], "modes": ["eager"], "sizes": sizes}
+    plan = planning.make(ops, backends=["numpy", "jax"], **{**options, "devices": ["cpu:8"]})
+    told = {(c.backend, c.sizes): plan.refused[i].reason for i, c in enumerate(plan.cells) if i in plan.refused}
+    assert told == {
+        ("numpy", "m=16 k=4 n=3"): "numpy has no mesh of devices",
+        ("numpy", "m=12 k=4 n=3"): "numpy has no mesh of devices",
+        ("jax", "m=12 k=4 n=3"): "m = 12 is no multiple of 8, the devices it is split among",
+    }

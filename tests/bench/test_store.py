@@ -95,6 +95,16 @@ def test_a_missing_column_is_named(tmp_path):
         store.read_rows(path, store.SummaryRow)
 
 
+def test_a_column_that_came_later_may_be_missing(tmp_path):
+    path = summary(tmp_path / "summary.csv", filled(store.SummaryRow, verdict="PASS", collectives="all-reduce 2"))
+    assert set(store.read_rows(path, store.SummaryRow)["collectives"]) == {"all-reduce 2"}
+    older = pd.read_csv(path).drop(columns="collectives")
+    older.to_csv(path, index=False)
+    frame = store.read_rows(path, store.SummaryRow)
+    assert set(frame["collectives"]) == {""}
+    assert [*frame.columns] == [f.name for f in dataclasses.fields(store.SummaryRow)]
+
+
 def test_a_row_cut_short_is_named(tmp_path):
     path = summary(tmp_path / "summary.csv", plain(), plain())
     damaged(path, lambda lines: [*lines[:-1], lines[-1][:20]])

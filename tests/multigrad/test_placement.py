@@ -4,7 +4,7 @@ import pytest
 
 from multigrad import operations
 from multigrad.operation import BadInput, operation
-from multigrad.placement import split_axes, split_symbol
+from multigrad.placement import input_shapes, rounded, split_axes, split_symbol, split_symbols, undivided
 
 LARGE = {
     "relu_regression": ("m", {"m": 8192, "k": 1024, "n": 1024}, (0, None, 0)),
@@ -53,3 +53,58 @@ def test_nothing_to_split():
 def test_shapes_that_do_not_fit():
     with pytest.raises(BadInput, match="W has shape"):
         split_axes(operations()["relu_regression"], [(2, 3), (4, 5), (2, 5)])
+
+
+SECOND = {
+    "relu_regression": ({"m": 8192, "k": 1024, "n": 1024}, ("m", "k")),
+    "softmax_cross_entropy": ({"n": 1000, "k": 10}, ("n", "k")),
+    "layer_norm": ({"b": 1000, "n": 1000}, ("b", "n")),
+    "det": ({"b": 3, "n": 500}, ("b", "n")),
+}
+"""By operation: a size, and the dimensions for the axes of a mesh of two: the next that leads an input, or any."""
+
+
+@pytest.mark.parametrize("name", SECOND)
+def test_a_mesh_of_two_axes_splits_the_next_best_too(name):
+    size, symbols = SECOND[name]
+    op = operations()[name]
+    assert split_symbols(op, input_shapes(op, size), 2) == symbols
+
+
+def test_there_may_be_fewer_dimensions_than_axes():
+    op = operations()["lse"]
+    assert split_symbols(op, [(7,)], 2) == ("n",)
+    assert split_symbols(cube, [()], 2) == ()
+
+
+def test_what_does_not_divide_is_named():
+    op = operations()["relu_regression"]
+    assert undivided(op, [(8, 4), (4, 3), (8, 3)], (8,)) == ""
+    assert undivided(op, [(9, 4), (4, 3), (9, 3)], (8,)) == "m = 9 is no multiple of 8, the devices it is split among"
+    said = "m = 9 is no multiple of 4 and k = 5 is no multiple of 2, the devices it is split among"
+    assert undivided(op, [(9, 5), (5, 3), (9, 3)], (4, 2)) == said
+    assert undivided(cube, [()], (8,)) == ""
+
+
+def test_every_operation_has_sizes_that_a_mesh_divides():
+    for op in operations().values():
+        for name in op.sizes:
+            size = rounded(op, op.size(name), [(8,), (4, 2)])
+            shapes = [a.shape for a in op.make_inputs(size, 0)]
+            if op.name == "kmeans_direction" and name == "small":
+                assert size == op.size(name)  # as many points as centroids at least: its generator refuses more
+                continue
+            assert not undivided(op, shapes, (8,)), (op.name, name)
+            assert not undivided(op, shapes, (4, 2)), (op.name, name)
+            assert input_shapes(op, size) == shapes
+
+
+def test_a_size_is_only_rounded_where_it_must_be():
+    op = operations()["relu_regression"]
+    assert rounded(op, {"m": 5, "k": 4, "n": 3}, [(8,)]) == {"m": 8, "k": 4, "n": 3}
+    assert rounded(op, {"m": 5, "k": 4, "n": 3}, []) == {"m": 5, "k": 4, "n": 3}
+
+
+def test_a_size_that_lacks_a_dimension():
+    with pytest.raises(BadInput, match="the size of relu_regression lacks 'n'; it has m, k"):
+        input_shapes(operations()["relu_regression"], {"m": 5, "k": 4})
