@@ -302,8 +302,9 @@ class JaxSession(Session):
     def _peak(self) -> int | None:
         if self.kind != "cuda":
             return None
-        peaks = [(on.memory_stats() or {}).get("peak_bytes_in_use") for on in self.devices]
-        return None if None in peaks else sum(peaks)
+        told = [on.memory_stats() or {} for on in self.devices]
+        name = "peak_bytes_in_use"
+        return sum(one[name] for one in told) if all(name in one for one in told) else None
 
     def release(self) -> None:
         self.jax.clear_caches()

@@ -115,7 +115,7 @@ def standings(cells: Sequence[Mapping[str, Any]]) -> list[Standing]:
 CELL = (
     "operation", "variant", "mode", "backend", "device", "dtype", "sizes", "size", "threads", "precision", "median_s",
     "ci_low_s", "ci_high_s", "processes", "first_call_s", "dispatch_s", "flops", "bytes", "gflop_per_s", "roof_percent",
-    "bound", "peak_bytes", "flags",
+    "bound", "peak_bytes", "flags", "collectives",
 )  # fmt: skip
 
 

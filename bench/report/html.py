@@ -328,6 +328,9 @@ def _every_cell(figures: Figures) -> list[Table]:
         "roof",
         "flags",
     ]
+    if any(cell["collectives"] for cell in figures.cells):
+        columns.append("collectives")
+        rows = [[*row, cell["collectives"]] for row, cell in zip(rows, figures.cells, strict=True)]
     return [Table("cells", "Every cell that has a time", columns, rows, range(len(rows))), *_untimed(figures.run)]
 
 

@@ -119,6 +119,10 @@ def _timings(frame: pd.DataFrame | None) -> list[str]:
             ]
             for row in rows.sort_values("median_s").to_dict("records")
         ]
+        if (rows["collectives"] != "").any():
+            columns.append("collectives")
+            for cells, collectives in zip(body, rows.sort_values("median_s")["collectives"], strict=True):
+                cells.append(collectives)
         parts.append(table(columns, body))
     untimed = frame[frame["median_s"].isna()]
     if len(untimed):

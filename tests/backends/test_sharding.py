@@ -64,9 +64,10 @@ def test_a_process_that_began_with_fewer_devices_is_worded(backend):
 
 
 @EACH
-@pytest.mark.parametrize("device", ["cpu:8", "cpu:4x2"])
-def test_a_few_operations_are_right_on_a_mesh(backend, device):
-    names = ["relu_regression", "layer_norm", "softmax_cross_entropy", "cumulative_sum", "inverse"]
+@pytest.mark.parametrize(
+    ("device", "names"), [("cpu:8", ["relu_regression", "inverse"]), ("cpu:4x2", ["softmax_cross_entropy"])]
+)
+def test_a_few_operations_are_right_on_a_mesh(backend, device, names):
     frame = check(names, backend=backend, device=device, dtype="float32")
     assert_right(frame)
     ours = frame[(frame["backend"] == backend) & (frame["mode"] == "compiled")]
