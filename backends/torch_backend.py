@@ -25,6 +25,8 @@ from multigrad.backend import (
     Session,
     Unavailable,
     cpu_name,
+    device_kind,
+    mesh_shape,
     namespace,
     one_line,
     own_function,
@@ -462,6 +464,8 @@ class TorchBackend(Backend):
 
     def missing(self, device: str) -> str | None:
         reason = super().missing(device)
+        if device_kind(device) in self.devices and mesh_shape(device):
+            return "torch has no mesh of devices in one process: DTensor wants a process for each, all of one program"
         if reason is None and device == "cuda" and (self.version() or "").endswith("+cpu"):
             return f"torch {self.version()} is built without CUDA ({self.install})"
         return reason

@@ -12,21 +12,20 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Any
 
-SIZES: dict[str, dict[str, Any]] = {
-    "relu_regression": {"m": 8192, "k": 1024, "n": 1024},
-    "linear_map": {"m": 8192, "n": 8192},
-    "softmax_cross_entropy": {"n": 65536, "k": 256},
-    "layer_norm": {"b": 16384, "n": 1024},
-    "gmm": {"n": 10000, "d": 32, "k": 25, "t": 496},
+SIZES = {
+    "relu_regression": "large",
+    "linear_map": "large",
+    "softmax_cross_entropy": "vocabulary",
+    "layer_norm": "large",
+    "gmm": "d32k50",
 }
-QUICK = {"relu_regression": {"m": 1024, "k": 256, "n": 256}, "layer_norm": {"b": 1024, "n": 256}}
+QUICK = {"relu_regression": "medium", "layer_norm": "medium"}
 DEVICES = ["cpu", "cpu:2", "cpu:4", "cpu:8"]
 HEAD = ["operation", "size", "devices", "median", "95 % interval", "one device's over it", "collectives", "flags"]
 
 
-def rows(name: str, size: dict[str, Any], repetitions: int) -> list[list[str]]:
+def rows(name: str, size: str, repetitions: int) -> list[list[str]]:
     """Measure one operation on every count of devices and return its lines of the table."""
     from multigrad.bench.measure import measure
     from multigrad.bench.protocol import FULL, Protocol
@@ -35,8 +34,8 @@ def rows(name: str, size: dict[str, Any], repetitions: int) -> list[list[str]]:
     protocol = Protocol(
         **{**vars(FULL), "rounds": repetitions, "extra_rounds": 0, "memory": False, "twins": 0, "peak_rounds": 0}
     )
-    wanted = {"backend": "jax", "mode": "compiled", "variant": "analytic", "dtype": "float32"}
-    run = measure(name, device=DEVICES, size=size, protocol=protocol, **wanted)
+    wanted = {"backend": "jax", "mode": "compiled", "variant": "analytic", "dtype": "float32", "size": size}
+    run = measure(name, device=DEVICES, protocol=protocol, **wanted)
     found = []
     for row in run.summary.to_dict("records"):
         if row["median_s"] != row["median_s"]:
