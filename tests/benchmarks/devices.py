@@ -18,7 +18,7 @@ SIZES = {
     "linear_map": "large",
     "softmax_cross_entropy": "vocabulary",
     "layer_norm": "large",
-    "gmm": "d32k50",
+    "gmm": "d10k100",
 }
 QUICK = {"relu_regression": "medium", "layer_norm": "medium"}
 DEVICES = ["cpu", "cpu:2", "cpu:4", "cpu:8"]
