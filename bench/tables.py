@@ -348,7 +348,7 @@ def _show_untimed(frame: pd.DataFrame) -> None:
     known = frame.assign(reason=frame["reason"].map(text))
     # What a framework has not by its nature is in the table of backends; here it would only hide what is amiss.
     nature = [f"{b} has no" for b in known["backend"]]
-    known = known[[not r.startswith(n) for r, n in zip(known["reason"], nature, strict=True)]]
+    known = known.loc[[not r.startswith(n) for r, n in zip(known["reason"], nature, strict=True)]]
     for (name, device, verdict, reason), rows in known.groupby(["backend", "device", "verdict", "reason"], sort=False):
         line = f"{verdict} {name}/{device}: {reason} ({_listed(rows['operation'])}; {len(rows)} cells)"
         say(visible(line), SYMBOLS[str(verdict)][1])

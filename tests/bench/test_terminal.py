@@ -94,6 +94,12 @@ def test_timings_and_comparisons_fit_and_lose_nothing(
     assert all(any(median in line.split() for line in lines) for median in medians)
 
 
+def test_timings_without_a_gap_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    summary = store.load_run(made_up(tmp_path / "run", operations=1, sizes=1)).summary
+    tables.show_summary(summary[summary["median_s"].notna()])
+    assert "UNAVAILABLE" not in capsys.readouterr().out
+
+
 def test_what_is_piped_has_a_width_of_its_own(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
