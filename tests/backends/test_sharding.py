@@ -87,14 +87,19 @@ def test_what_the_mesh_does_not_divide_is_whole_on_every_device_and_the_row_says
 
 @pytest.mark.long
 @EACH
-def test_the_catalogue_is_right_on_a_mesh(backend):
+def test_the_catalogue_is_right_on_a_mesh_and_no_form_is_wrong_there_alone(backend):
     split = [op for op in operations().values() if split_symbol(op, shapes(op)) is not None]
-    frame = check(split, backend=backend, device="cpu:8", dtype=["float64", "float32"])
-    assert_right(frame)
-    ours = frame[frame["backend"] == backend]
+    frame = check(split, backend=backend, device=["cpu", "cpu:8"], dtype=["float64", "float32"])
+    assert_right(frame[frame["variant"] == "analytic"])
+    cell = ["operation", "output", "mode", "variant", "dtype", "regime", "sizes"]
+    wrong = {
+        device: set(rows.loc[rows["verdict"] == FAIL, cell].itertuples(index=False, name=None))
+        for device, rows in frame[frame["backend"] == backend].groupby("device")
+    }
+    assert wrong["cpu:8"] <= wrong["cpu"]
+    ours = frame[(frame["device"] == "cpu:8") & (frame["variant"] == "analytic")]
     assert set(ours["operation"]) == {op.name for op in split}
-    integers = ours[(ours["regime"] == "integers") & (ours["variant"] == "analytic")]
-    assert len(integers) > 500
+    assert (ours["regime"] == "integers").sum() > 1000
 
 
 def shapes(op):
