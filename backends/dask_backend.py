@@ -80,6 +80,7 @@ def array_namespace(array: Any) -> Any:
     return namespace(
         xp,
         linalg=namespace(xp.linalg, **linear),
+        reshape=functools.partial(reshape, xp),
         take_along_axis=functools.partial(take_along_axis, array),
         scatter_add=functools.partial(scatter_add, array),
     )
@@ -113,6 +114,14 @@ def matrices_of_chunk(name: str, options: Mapping[str, Any], *matrices: np.ndarr
     """Run a function of ``linalg`` on the matrices of a chunk."""
     linalg = importlib.import_module("array_api_compat.numpy.linalg")
     return getattr(linalg, name)(*matrices, **options)
+
+
+def reshape(xp: Any, x: Array, shape: Sequence[int], *, copy: bool | None = None) -> Array:
+    """Reshape; Dask merges dimensions or splits them, and what does both goes by way of a single one."""
+    try:
+        return xp.reshape(x, shape, copy=copy)
+    except NotImplementedError:
+        return xp.reshape(xp.reshape(x, (-1,)), shape, copy=copy)
 
 
 def take_along_axis(array: Any, X: Array, order: Array, *, axis: int = -1) -> Array:
@@ -313,7 +322,12 @@ def _local(distributed: Any, threads: int | None) -> Any:
     importlib.import_module("numpy")
     threadpool_limits(1)  # the threads are the cluster's: each has a chunk of its own
     cluster = distributed.LocalCluster(
-        n_workers=1, threads_per_worker=threads, processes=False, dashboard_address=None, silence_logs=False
+        n_workers=1,
+        threads_per_worker=threads,
+        processes=False,
+        dashboard_address="127.0.0.1:0",  # what answers there is not the dashboard; None would be port 8787
+        scheduler_kwargs={"dashboard": False},
+        silence_logs=False,
     )
     return distributed.Client(cluster)
 
@@ -349,8 +363,9 @@ def _fault(client: Any) -> str:
         where = client.run(importlib.util.find_spec, module, on_error="return")
         where["itself"] = client.run_on_scheduler(importlib.util.find_spec, module)
         if lacking := [place for place, spec in where.items() if spec is None or isinstance(spec, BaseException)]:
-            places = "lacks" if lacking == ["itself"] else f"has workers without ({', '.join(sorted(lacking))})"
-            return f"{places} {module}: install there what is installed here"
+            if lacking == ["itself"]:
+                return f"lacks {module}: install there what is installed here"
+            return f"has workers without {module} ({', '.join(sorted(lacking))}): install there what is installed here"
     found = client.get_versions(packages=NEEDED)
     here = found["client"]["packages"]
     for place, there in {"the scheduler": found["scheduler"], **found["workers"]}.items():

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import figures
-import numpy as np
 import pandas as pd
 from multigrad.backends import dask_backend
 from threadpoolctl import threadpool_limits
@@ -104,7 +103,10 @@ def main() -> None:
         import distributed
 
         cluster = distributed.LocalCluster(
-            n_workers=len(os.sched_getaffinity(0)), threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=len(os.sched_getaffinity(0)),
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address="127.0.0.1:0",
         )
         os.environ[VARIABLE] = cluster.scheduler_address
     kind = "processes" if chosen.processes else "threads"
