@@ -30,7 +30,7 @@ from . import numpy_backend
 if TYPE_CHECKING:
     import numpy as np
 
-CHUNK_BYTES = 2**24
+CHUNK_BYTES = 2**25
 """How large the largest chunk of an argument is at most: docs/dask.md has the table it was chosen by."""
 
 CONNECT_S = 5

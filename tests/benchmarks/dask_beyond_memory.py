@@ -316,14 +316,14 @@ def main() -> None:
     parser.add_argument("--operation", action="append", choices=PROBLEMS)
     parser.add_argument("--write", action="store_true")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="multigrad-dask-") as folder:
-        rows = [
-            measure(name, chosen.limit << 20, chosen.workers, chosen.times, folder)
-            for name in chosen.operation or PROBLEMS
-        ]
-    if chosen.write:
-        TABLE.parent.mkdir(exist_ok=True)
-        pd.DataFrame(rows).to_csv(TABLE, index=False, float_format="%.5g")
+    for name in chosen.operation or PROBLEMS:
+        with tempfile.TemporaryDirectory(prefix="multigrad-dask-") as folder:
+            row = measure(name, chosen.limit << 20, chosen.workers, chosen.times, folder)
+        if chosen.write:
+            TABLE.parent.mkdir(exist_ok=True)
+            older = pd.read_csv(TABLE) if TABLE.is_file() else pd.DataFrame({"operation": []})
+            frame = pd.concat([older[older["operation"] != name], pd.DataFrame([row])])
+            frame.to_csv(TABLE, index=False, float_format="%.5g")
 
 
 if __name__ == "__main__":

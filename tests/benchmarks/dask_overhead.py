@@ -76,7 +76,6 @@ def measure(name: str, repetitions: int, cluster: str) -> list[dict[str, Any]]:
                 "cluster": cluster,
                 "chunk_bytes": chunk_bytes,
                 "chunks": arrays[0].numblocks[0],
-                "default": chunk_bytes == default,
                 "numpy_s": statistics.median(times["numpy"]),
                 "dask_s": statistics.median(times["dask"]),
                 "ratio": ratio,
