@@ -232,7 +232,11 @@ class DaskSession(Session):
     def to_numpy(self, array: Any) -> np.ndarray:
         import numpy as np
 
-        return np.array(array.compute() if isinstance(array, self.array.Array) else array)
+        if not isinstance(array, self.array.Array):
+            return np.array(array)
+        self.wait([array])
+        joined, more = array.__dask_postcompute__()
+        return np.array(joined(self.client.gather(_looked_up(array.dask, array.__dask_keys__())), *more))
 
     def dtype_name(self, array: Any) -> str:
         return str(array.dtype)
@@ -244,14 +248,20 @@ class DaskSession(Session):
             Exception: whatever a chunk raised.
         """
         distributed = importlib.import_module("distributed")
-        lazy = [a for a in arrays if isinstance(a, self.array.Array)]
-        for array, computed in zip(lazy, self.client.persist(lazy), strict=True):
-            array.dask = computed.dask  # as assignment to a Dask array does it
-        futures = distributed.futures_of(lazy)
-        distributed.wait(futures)
+        given = [a for a in arrays if isinstance(a, self.array.Array)]
+        if lazy := [a for a in given if not self._is_persisted(a)]:
+            for array, persisted in zip(lazy, self.client.persist(lazy), strict=True):
+                array.dask = persisted.dask  # as assignment to a Dask array does it
+        futures = distributed.futures_of(given)
+        if pending := [f for f in futures if not f.done()]:
+            distributed.wait(pending)
         for future in futures:
             if future.status != "finished":
                 future.result()
+
+    def _is_persisted(self, array: Array) -> bool:
+        future = importlib.import_module("distributed").Future
+        return len(array.dask.layers) == 1 and all(isinstance(f, future) for f in array.dask.values())
 
     def function(
         self, operation: Operation, parameters: Mapping[str, Any], variant: Variant, mode: Mode
@@ -274,6 +284,10 @@ class DaskSession(Session):
             "scheduler": self.address or "of this process",
             "chunk_bytes": CHUNK_BYTES,
         }
+
+
+def _looked_up(graph: Mapping[Any, Any], keys: Any) -> Any:
+    return [_looked_up(graph, key) for key in keys] if isinstance(keys, list) else graph[keys]
 
 
 def _lengths(count: int, length: int) -> tuple[int, ...]:
