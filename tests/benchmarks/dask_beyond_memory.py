@@ -10,6 +10,7 @@ int64 in NumPy; other numbers within the bounds of float64. ``--write`` puts the
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import tempfile
 import threading
@@ -24,7 +25,6 @@ import dask.array as da
 import distributed
 import figures
 import numpy as np
-import pandas as pd
 import psutil
 
 from multigrad import parts, truth
@@ -35,7 +35,7 @@ from multigrad.scheduler import VARIABLE
 from multigrad.verdict import FAIL, INCONCLUSIVE, joined, judge
 
 DTYPE = "float64"
-CHUNK_BYTES = 2**21
+CHUNK_BYTES = 2**20
 TABLE = Path(__file__).resolve().parents[2] / "results" / "two-cores" / "dask_beyond_memory.csv"
 
 PROBLEMS: Mapping[str, tuple[str, Mapping[str, int]]] = {
@@ -109,13 +109,14 @@ class Watch:
         found = {name: psutil.Process(pid) for name, pid in self.processes.items()}
         while not self.ended.wait(0.05):
             for name, process in found.items():
-                self.peaks[name] = max(self.peaks.get(name, 0), process.memory_info().rss)
+                with contextlib.suppress(psutil.NoSuchProcess):  # Dask ended it, which the row says
+                    self.peaks[name] = max(self.peaks.get(name, 0), process.memory_info().rss)
 
     def __exit__(self, *_: object) -> None:
         self.ended.set()
         self.thread.join()
         for name, pid in self.processes.items():
-            if name != "scheduler":
+            if name != "scheduler" and psutil.pid_exists(pid):
                 self.peaks[name] = max(self.peaks[name], high_water(pid))
 
 
@@ -320,6 +321,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="multigrad-dask-") as folder:
             row = measure(name, chosen.limit << 20, chosen.workers, chosen.times, folder)
         if chosen.write:
+            import pandas as pd  # not above: every worker imports this file, and would have it in its memory
+
             TABLE.parent.mkdir(exist_ok=True)
             older = pd.read_csv(TABLE) if TABLE.is_file() else pd.DataFrame({"operation": []})
             frame = pd.concat([older[older["operation"] != name], pd.DataFrame([row])])
