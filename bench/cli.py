@@ -64,6 +64,9 @@ PrecisionOption = Annotated[str, typer.Option("--precision", help="strict, or tf
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a row, instead of a table.")]
 AsCsv = Annotated[Path | None, typer.Option("--csv", help="Also write every row to this file, as CSV.")]
 Threads = Annotated[int | None, typer.Option("--threads", "-t", help="Threads of each worker. Default: all cores.")]
+Scheduler = Annotated[
+    str | None, typer.Option("--scheduler", help="Run Dask on the scheduler at this address, tcp://host:port.")
+]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder that holds <machine>/<run>/.")]
 FailOn = Annotated[
     str | None, typer.Option("--fail-on", help="Words that make the exit code 2, such as slower,missing; or none.")
@@ -92,6 +95,13 @@ def _precision(value: str) -> Any:
     if value not in ("strict", "tf32"):
         raise BadInput(f"no precision named {value!r}; there are strict, tf32")
     return value
+
+
+def _use_scheduler(address: str | None, backends: list[str] | None) -> None:
+    if address is not None:
+        from multigrad.scheduler import use_scheduler
+
+        use_scheduler(address, _split(backends))
 
 
 @app.command("list", epilog="Example: multigrad list")
@@ -127,6 +137,7 @@ def check(
     ] = None,
     seed: Seed = 0,
     precision: PrecisionOption = "strict",
+    scheduler: Scheduler = None,
     as_json: AsJson = False,
     csv: AsCsv = None,
     junit: Annotated[Path | None, typer.Option("--junit", help="Also write JUnit XML for a CI system.")] = None,
@@ -151,6 +162,7 @@ def check(
     from . import tables
     from .terminal import progress
 
+    _use_scheduler(scheduler, backend)
     summary = _github_summary(as_json) if github else None
     if kinks:
         _check_kinks(as_json)
@@ -288,6 +300,7 @@ def bench(
     size: Sizes = None,
     threads: Threads = None,
     precision: PrecisionOption = "strict",
+    scheduler: Scheduler = None,
     rounds: Annotated[int | None, typer.Option("--rounds", help="Fresh processes for each backend.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few sizes and rounds: a first look in minutes.")] = False,
     resume: Annotated[Path | None, typer.Option("--resume", help="Go on with an unfinished run.")] = None,
@@ -319,6 +332,7 @@ def bench(
     from .measure import measure
     from .terminal import progress, say
 
+    _use_scheduler(scheduler, backend)
     if study is not None:
         stray: dict[str, object] = {
             "operations": ops,
@@ -510,6 +524,7 @@ def run(
     dtype: Dtypes = None,
     threads: Threads = None,
     precision: PrecisionOption = "strict",
+    scheduler: Scheduler = None,
     quick: Annotated[
         bool,
         typer.Option(
@@ -527,6 +542,7 @@ def run(
     from .report.writing import written
     from .terminal import progress, say
 
+    _use_scheduler(scheduler, backend)
     with progress("run") as tick:
         job = run_job(
             _split(ops),

@@ -15,6 +15,7 @@ import psutil
 
 from multigrad import worker
 from multigrad.backend import Unavailable, backend, backends, device_kind
+from multigrad.operation import BadInput
 
 from . import machine, statistics
 
@@ -282,7 +283,7 @@ def look_inside(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
     try:
         session = backend(arguments["backend"]).open(arguments["device"], threads=arguments["threads"])
-    except Unavailable as error:
+    except (Unavailable, BadInput) as error:
         yield {"unavailable": str(error)}
         return
     busy = busy_threads(session) if device_kind(session.device) == "cpu" else None

@@ -33,12 +33,13 @@ UNSET_VARIABLES = (
 """Taken away from workers: they would move threads, or bring compiled code from an earlier run."""
 
 _MATTERS = re.compile(
-    r"(OMP|OPENBLAS|MKL|KMP|GOMP|BLIS|XLA|JAX|TORCH|PYTORCH|NVIDIA|CUDA|CUPY|MALLOC|GLIBC|NUMPY|THP)_\w+|LD_PRELOAD"
+    r"(OMP|OPENBLAS|MKL|KMP|GOMP|BLIS|XLA|JAX|TORCH|PYTORCH|NVIDIA|CUDA|CUPY|MALLOC|GLIBC|NUMPY|THP|DASK)_\w+|LD_PRELOAD"
+    r"|MULTIGRAD_SCHEDULER"
 )
 
 
 def environment_that_matters(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that thread pools, compilers, allocators and devices read."""
+    """Return the variables that thread pools, compilers, allocators, devices and schedulers go by."""
     wanted = {*THREAD_VARIABLES, *UNSET_VARIABLES}
     return {k: v for k, v in sorted(environment.items()) if k in wanted or _MATTERS.fullmatch(k)}
 

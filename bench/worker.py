@@ -43,7 +43,7 @@ def measure(arguments: Mapping[str, Any]) -> Iterator[Message]:
     cells = {int(i): Cell.from_json(c) for i, c in arguments["cells"].items()}
     try:
         opened = _open(arguments)
-    except Unavailable as error:
+    except (Unavailable, BadInput) as error:
         yield {"unavailable": str(error)}
         return
     session = opened.session
@@ -83,7 +83,7 @@ def measure_memory(arguments: Mapping[str, Any]) -> Iterator[Message]:
     yield {"begin": int(key)}
     try:
         opened = _open(arguments)
-    except Unavailable as error:
+    except (Unavailable, BadInput) as error:
         yield {"end": int(key), "verdict": "UNAVAILABLE", "reason": str(error)}
         return
     judge = Gate(arguments["judged"])

@@ -307,6 +307,8 @@ class Backend(ABC):
     """What it cannot do."""
     inaccuracies: ClassVar[tuple[Inaccuracy, ...]] = ()
     """What it does with too few digits."""
+    scheduler: ClassVar[bool] = False
+    """Whether it runs on a scheduler that is there already, see :mod:`multigrad.scheduler`."""
 
     @abstractmethod
     def open(self, device: str = "cpu", *, threads: int | None = None, precision: Precision = "strict") -> Session:
@@ -319,6 +321,7 @@ class Backend(ABC):
 
         Raises:
             Unavailable: the framework or the device is not here; the message says what to do.
+            BadInput: it was given an address where nothing of use is.
         """
 
     def hand_over(self, operation: Operation, parameters: Mapping[str, Any]) -> Callable[..., Any]:

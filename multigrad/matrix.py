@@ -571,7 +571,7 @@ def backend_worker(
     name, device = arguments["backend"], arguments["device"]
     try:
         session = backend(name).open(device, threads=1 if ops is None else None, precision=arguments["precision"])
-    except Unavailable as error:
+    except (Unavailable, BadInput) as error:
         yield {"unavailable": str(error)}
         return
     dtypes = dict.fromkeys(arguments["cases"][str(c["case"])]["dtype"] for c in arguments["cells"].values())

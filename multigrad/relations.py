@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from . import truth
 from .formats import FORMATS
 from .operation import Operation, Size
-from .verdict import FAIL, INCONCLUSIVE, PASS, Judgement, Reference, judge
+from .verdict import FAIL, INCONCLUSIVE, PASS, Judgement, Reference, joined, judge
 
 if TYPE_CHECKING:
     from .backend import Session
@@ -141,7 +141,7 @@ def relations(
         if known.batch is not None:
             tests["batch"] = lambda: trial.batch(known.batch or "")
         if known.linear:
-            tests["transpose"] = lambda: _joined(trial.transpose(name) for name in known.linear)
+            tests["transpose"] = lambda: joined(trial.transpose(name) for name in known.linear)
     for name, test in tests.items():
         try:
             yield RELATIONS[name], test()
@@ -299,7 +299,7 @@ class _Trial:
             one = judge(np.asarray(output, dtype=np.float64), reference, self.dtype)
             named = f"{truth.derivative_name(name)}: {one.reason}"
             found.append(replace(one, reason=named if one.reason and one.verdict != PASS else ""))
-        return _joined(found)
+        return joined(found)
 
 
 def _small_integers(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -339,19 +339,6 @@ def _joined_bounds(items: Sequence[Reference], join: Callable[[Sequence[np.ndarr
 def _dot(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
     products = (np.asarray(a, dtype=np.float64) * b for a, b in pairs)
     return math.fsum(itertools.chain.from_iterable(p.flat for p in products))
-
-
-def _joined(judgements: Iterable[Judgement]) -> Judgement:
-    """Several judgements as one: the worst verdict, the largest figures, and what the worst of them says."""
-    found: list[Judgement] = list(judgements)
-    order = [FAIL, INCONCLUSIVE]
-    worst = min(found, key=lambda j: (order.index(j.verdict) if j.verdict in order else len(order), -j.ratio))
-    return replace(
-        worst,
-        max_abs_error=max(j.max_abs_error for j in found),
-        noticeable=max(j.noticeable for j in found),
-        compared=sum(j.compared for j in found),
-    )
 
 
 def _passed(compared: int) -> Judgement:

@@ -133,6 +133,19 @@ def judge_entries(computed: np.ndarray, reference: Reference, dtype: str, why: s
     return replace(found, reason=f"{found.reason}; {note}" if found.reason else note)
 
 
+def joined(judgements: Iterable[Judgement]) -> Judgement:
+    """Several judgements as one: the worst verdict, the largest figures, and what the worst of them says."""
+    found: list[Judgement] = list(judgements)
+    order = [FAIL, INCONCLUSIVE]
+    worst = min(found, key=lambda j: (order.index(j.verdict) if j.verdict in order else len(order), -j.ratio))
+    return replace(
+        worst,
+        max_abs_error=max(j.max_abs_error for j in found),
+        noticeable=max(j.noticeable for j in found),
+        compared=sum(j.compared for j in found),
+    )
+
+
 def _failed(reason: str, compared: int) -> Judgement:
     infinite = float("inf")
     return Judgement(FAIL, infinite, infinite, infinite, 0.0, compared, reason)

@@ -18,7 +18,7 @@ from multigrad.backend import Backend, backends
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {"multigrad": "multigrad", "backends": "multigrad.backends", "bench": "multigrad.bench"}
-FRAMEWORKS = {backend.module for backend in backends().values()} - {"numpy", "multigrad"} | {"dask", "jaxlib"}
+FRAMEWORKS = {backend.module for backend in backends().values()} - {"numpy", "multigrad"} | {"distributed", "jaxlib"}
 BANNED = {
     "multigrad": FRAMEWORKS | {"multigrad.backends", "multigrad.bench"},
     "backends": {"multigrad.bench"},

@@ -7,12 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 
 from multigrad import worker
 from multigrad.backend import backends
 from multigrad.operation import load_operations
 
 HERE = [b.name for b in backends().values() if b.missing("cpu") is None]
+
+EACH = [pytest.param(name, marks=pytest.mark.long) if name == "dask" else name for name in HERE]
+"""Every backend, for a test's parameters. A task of Dask takes a millisecond, whatever it computes."""
 
 Arrays = Sequence[Any]
 Found = list[np.ndarray] | str

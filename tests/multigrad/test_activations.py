@@ -9,7 +9,7 @@ import pytest
 
 from multigrad import operations
 from multigrad.kinks import prove_at_kink
-from tests.multigrad.on_backends import HERE, evaluated
+from tests.multigrad.on_backends import EACH, evaluated
 
 TABLE = {
     # The point, the slope taken there, the slopes on either side.
@@ -68,7 +68,7 @@ def test_a_smooth_one_has_no_kink_where_its_formula_changes_branch(name):
     assert proof.compared == 0
 
 
-@pytest.mark.parametrize("backend", HERE)
+@pytest.mark.parametrize("backend", EACH)
 def test_values_and_slopes_are_right_from_minus_a_thousand_to_a_thousand(backend):
     tasks = [(name, [POINTS], [np.ones_like(POINTS)]) for name in SMOOTH]
     with mpmath.workdps(1000):
@@ -83,7 +83,7 @@ def test_values_and_slopes_are_right_from_minus_a_thousand_to_a_thousand(backend
         np.testing.assert_allclose(found[1][0], slopes, rtol=4e-14, atol=1e-15, err_msg=name)
 
 
-@pytest.mark.parametrize("backend", HERE)
+@pytest.mark.parametrize("backend", EACH)
 def test_what_is_infinite_has_a_limit(backend):
     ends = np.array([[-np.inf, np.inf]])
     wanted = {

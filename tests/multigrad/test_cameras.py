@@ -19,10 +19,10 @@ from multigrad.catalogue.cameras import (
     jacobian_csr,
     rotations,
 )
+from tests.multigrad.on_backends import EACH
 
 from .complex_step import gradient, jacobian
 
-HERE = [b.name for b in backends().values() if b.missing("cpu") is None]
 RNG = np.random.default_rng(0)
 
 
@@ -105,7 +105,7 @@ def at_zero() -> list[Any]:
     return arrays
 
 
-@pytest.mark.parametrize("backend", HERE)
+@pytest.mark.parametrize("backend", EACH)
 def test_autodiff_of_the_forward_part_has_the_gradient_at_zero_too(backend: str) -> None:
     arrays = at_zero()
     values, pullback = bundle_adjustment(xp, *arrays)

@@ -9,7 +9,7 @@ import pytest
 from multigrad.catalogue import clustering
 from multigrad.catalogue.clustering import kmeans, kmeans_direction
 from multigrad.catalogue.gradbench_problems import gradbench_inputs
-from tests.multigrad.on_backends import HERE, evaluated
+from tests.multigrad.on_backends import EACH, evaluated
 
 
 def by_definition(x: np.ndarray, c: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
@@ -42,7 +42,7 @@ def test_the_direction_leads_to_the_means_of_the_clusters() -> None:
     np.testing.assert_array_equal(c - D, [[1.0, 0.0], [10.0, 4.0]])
 
 
-@pytest.mark.parametrize("backend", HERE)
+@pytest.mark.parametrize("backend", EACH)
 def test_the_first_of_equal_centroids_has_the_point_and_the_empty_one_stays(backend: str) -> None:
     x, c = [[0.0], [4.0]], [[1.0], [-1.0], [1.0], [100.0]]
     (f, c_bar), (_, D, both) = evaluated(

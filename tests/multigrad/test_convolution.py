@@ -17,6 +17,7 @@ from multigrad.backend import backends
 from multigrad.catalogue.convolution import conv2d, conv_transpose2d, unrolled
 from multigrad.catalogue.linear import linear_map
 from multigrad.operation import BadInput
+from tests.multigrad.on_backends import EACH
 
 OPERATIONS = {"conv2d": conv2d, "conv_transpose2d": conv_transpose2d}
 HERE = [b.name for b in backends().values() if b.missing("cpu") is None]
@@ -220,7 +221,7 @@ def check_on(backend: str, tasks: list[tuple[str, Case, str]]) -> None:
 CHECKED = ("tiny", "channels", "strided", "dilated", "grouped")
 
 
-@pytest.mark.parametrize("backend", HERE)
+@pytest.mark.parametrize("backend", EACH)
 def test_every_backend_has_the_same_integers_as_its_own_convolution(backend: str) -> None:
     eager = [(op.name, op.size(name), "eager") for op in OPERATIONS.values() for name in CHECKED]
     compiled = "compiled" in backends()[backend].modes

@@ -10,7 +10,7 @@ import pytest
 
 from multigrad.catalogue.determinant import det
 from multigrad.catalogue.gradbench_problems import gradbench_inputs
-from tests.multigrad.on_backends import HERE, evaluated
+from tests.multigrad.on_backends import EACH, evaluated
 
 
 def determinant(A: list[list[Fraction]]) -> Fraction:
@@ -37,7 +37,7 @@ def singular(rank: int) -> np.ndarray:
     return (rng.integers(-3, 4, (4, rank)) @ rng.integers(-3, 4, (rank, 4))).astype(float)
 
 
-@pytest.mark.parametrize("backend", HERE)
+@pytest.mark.parametrize("backend", EACH)
 def test_a_singular_matrix_has_the_gradient_of_its_cofactors_everywhere(backend: str) -> None:
     nearly = np.eye(4) + np.ones((4, 4))
     nearly[0] = nearly[1] + 2.0**-45 * np.arange(4)

@@ -388,7 +388,7 @@ def _determinants(of: Any, limits: Any) -> Iterator[Case]:
     yield Case("logdet_gram of a zero column", "logdet_gram", [column, [1.0]], [[-INF], NOT_FINITE], raises=_LAPACK)
 
 
-_LAPACK = tuple(name for name in HERE if name in ("numpy", "strict"))
+_LAPACK = tuple(name for name in HERE if name in ("numpy", "strict", "dask"))
 """They raise where LAPACK says that a matrix is singular, as NumPy does."""
 
 
@@ -518,8 +518,9 @@ TABLE = {dtype: list(cases(dtype)) for dtype in DTYPES}
 NAMES = [case.name for case in TABLE["float64"]]
 
 
-SLOW = {("torch", "compiled"), ("jax", "eager")}
-"""To compile takes PyTorch seconds for each function; eager JAX compiles every step of each by itself."""
+SLOW = {("torch", "compiled"), ("jax", "eager"), ("dask", "eager")}
+"""To compile takes PyTorch seconds for each function; eager JAX compiles every step of each by itself, and Dask makes
+tasks of them."""
 
 
 def ways() -> Iterator[Any]:

@@ -8,7 +8,7 @@ import pytest
 from scipy.linalg import hilbert, invhilbert
 
 from multigrad.catalogue.inverses import inverse, solve, trace_inverse, trace_resolvent
-from tests.multigrad.on_backends import HERE, evaluated
+from tests.multigrad.on_backends import EACH, evaluated
 
 RNG = np.random.default_rng(0)
 HARD = 8
@@ -69,7 +69,7 @@ RAISES = {
 """Who refuses a singular matrix; the others give what is not finite."""
 
 
-@pytest.mark.parametrize("backend", HERE)
+@pytest.mark.parametrize("backend", EACH)
 def test_a_singular_matrix_is_refused_or_gives_what_is_not_finite(backend: str) -> None:
     singular, ones = [[[1.0, 2.0], [2.0, 4.0]]], np.ones((1, 2, 2))
     names = ("inverse", "solve")

@@ -9,7 +9,7 @@ from scipy import special
 
 from multigrad import operations
 from multigrad.kinks import prove_at_kink
-from tests.multigrad.on_backends import HERE, evaluated
+from tests.multigrad.on_backends import EACH, evaluated
 
 INF = np.inf
 ROWS = {
@@ -25,7 +25,7 @@ X = np.array(list(ROWS.values()))
 BAR = np.random.default_rng(0).standard_normal(X.shape)
 
 
-@pytest.fixture(scope="module", params=HERE)
+@pytest.fixture(scope="module", params=EACH)
 def found(request: pytest.FixtureRequest) -> dict[str, list[np.ndarray]]:
     ends = np.array([[-INF, -INF], [INF, 0.0]])
     tasks = {

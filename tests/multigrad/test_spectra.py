@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import ortho_group
 
-from tests.multigrad.on_backends import HERE, evaluated
+from tests.multigrad.on_backends import EACH, evaluated
 
 RNG = np.random.default_rng(0)
 Q = ortho_group.rvs(4, random_state=1)
@@ -33,7 +33,7 @@ TASKS = {
 }
 
 
-@pytest.fixture(scope="module", params=HERE)
+@pytest.fixture(scope="module", params=EACH)
 def found(request: pytest.FixtureRequest) -> dict[str, list[np.ndarray]]:
     answers = evaluated(request.param, list(TASKS.values()), spectral_projector={"k": 2})
     return dict(zip(TASKS, answers, strict=True))

@@ -14,9 +14,9 @@ from multigrad import worker
 from multigrad.backend import backends
 from multigrad.catalogue.linear import linear_map
 from multigrad.catalogue.regression import relu_regression
+from tests.multigrad.on_backends import EACH
 
 EXAMPLE = Path(__file__).parents[1] / "data" / "relu_regression_example.npz"
-HERE = [b.name for b in backends().values() if b.missing("cpu") is None]
 OUTPUTS = ("f", "X_bar", "W_bar", "Y_bar")
 
 PRINTED = {
@@ -51,7 +51,7 @@ def on_backend(arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 yield {"mode": mode, "variant": variant, **numbers}
 
 
-@pytest.mark.parametrize("backend", HERE)
+@pytest.mark.parametrize("backend", EACH)
 def test_relu_regression_reproduces_the_printed_example(backend: str) -> None:
     recorded = example()
     answers = list(worker.run("tests.multigrad.test_starting_problems:on_backend", {"backend": backend}))
