@@ -19,7 +19,7 @@ import sys
 import time
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
@@ -88,6 +88,7 @@ class SummaryRow:
     first_operation_s: float = doc("Seconds of the device's first transfer and addition, in the first round.")
     bound: str = doc("What binds under the roof, `compute` or `memory`; empty without a cost model.")
     ratio: float = doc("Largest error of the gate, over its bound.")
+    machine: str = doc("Machine that it was measured on; empty in a run of one machine.", default="")
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,10 @@ class SampleRow:
         "of one number at one cell followed each other. Means nothing where `turns` in `run.json` is not true."
     )
     load: float = doc("Load of the machine over the last minute when the cell ended: processes that wanted to run.")
+    machine: str = doc("Machine that it was measured on; empty in a run of one machine.", default="")
 
 
-KEY = ("operation", "variant", "mode", "backend", "device", "dtype", "sizes", "threads", "precision")
+KEY = ("operation", "variant", "mode", "backend", "device", "dtype", "sizes", "threads", "precision", "machine")
 """The columns that make a row of the summary the same cell in another run."""
 
 
@@ -153,6 +155,16 @@ class Run:
         floor: float | None = self.info.get("noise_floor")
         return floor
 
+    @property
+    def machines(self) -> Mapping[str, Mapping[str, Any]]:
+        """What ``run.json`` says of each machine, by the name in the column ``machine``: empty where there is one."""
+        return machines_of(self.info)
+
+
+def machines_of(info: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """Return what a ``run.json`` says of each machine, by its name; of one that was never given a name, all."""
+    return info.get("machines") or {"": info}
+
 
 def new_run(root: Path, machine: str) -> Path:
     """Make the folder of a new run, ``root/machine/YYYYmmdd-HHMMSS-xxxx``, and return it.
@@ -168,6 +180,21 @@ def new_run(root: Path, machine: str) -> Path:
         raise BadInput(f"cannot make {folder}: {error.strerror}; choose another folder with --out") from error
     check_writable(folder)
     return folder
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a run of its own name.
+
+    Raises:
+        BadInput: it cannot be made or written to, or holds a run.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"cannot make {folder}: {error.strerror}; choose another folder with --out") from error
+    if any((folder / name).exists() for name in (JOURNAL, RUN)):
+        raise BadInput(f"{folder} already holds a run; choose another folder with --out")
+    check_writable(folder)
 
 
 def check_writable(folder: Path) -> None:
@@ -281,7 +308,8 @@ def read_rows(path: Path, row_class: type) -> pd.DataFrame:
     path = Path(path)
     header, columns = _columns(path)
     names = [f.name for f in fields(row_class)]
-    missing = [name for name in names if name not in header]
+    later = {f.name: f.default for f in fields(row_class) if f.default is not MISSING}
+    missing = [name for name in names if name not in header and name not in later]
     if missing:
         raise BadInput(f"{path}: row 1: column {missing[0]!r} is missing; wanted {', '.join(names)}")
     verdicts = columns[header.index("verdict")] if "verdict" in header else None
@@ -289,8 +317,11 @@ def read_rows(path: Path, row_class: type) -> pd.DataFrame:
 
     found = {}
     for name in names:
-        texts = columns[header.index(name)]
         kind, optional = _type(row_class, name)
+        if name not in header:
+            found[name] = _typed([later[name]], kind, optional).repeat(len(columns[0])).reset_index(drop=True)
+            continue
+        texts = columns[header.index(name)]
         # The same text has the same value: most columns of a hundred thousand rows hold a few.
         numbers, known = pd.factorize(pd.Series(texts, dtype=object))
         values = []
@@ -438,6 +469,8 @@ def write_run(run: Run) -> None:
         write_run(run.before)
     from .scaling import scaling
 
+    if run.matrix is not None:
+        write_frame(run.matrix, run.folder / MATRIX)
     write_frame(run.samples, run.folder / SAMPLES)
     sweeps = scaling(run)
     if len(sweeps):
@@ -557,7 +590,9 @@ begins with `=`, `+`, `-` or `@`, has an apostrophe before it.
 `run.json` holds the schema version, the command, the seed, the state of the source, the host and its devices, versions,
 threads and precision as the libraries reported them, the environment variables that matter, the noise floor of the A/A
 pairs, whether the workers of a round took turns (`turns`), and every constant of the protocol. An unfinished run also
-has `journal.jsonl`, from which `--resume` goes on.
+has `journal.jsonl`, from which `--resume` goes on. A run of several machines (made by `multigrad run --fleet` or by
+`multigrad merge`) says in `machines` of each, by its name in the column `machine`, what is said of one above, with the
+`fingerprint` that has to be the same for its times to be compared with another run's.
 `scaling.csv` is there when a run has three sizes or more of one operation; the folder `before/` when another commit was
 measured in the same rounds, and is itself a run.
 """

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import MISSING, field
 from typing import Any
 
 
-def doc(text: str) -> Any:
-    """Return a dataclass field with its sentence, from which the documentation of the columns is generated."""
-    return field(metadata={"doc": text})
+def doc(text: str, *, default: Any = MISSING) -> Any:
+    """Return a dataclass field with its sentence, from which the documentation of the columns is generated.
+
+    Args:
+        text: the sentence.
+        default: what rows have that were written before there was such a column; without, a file must have it.
+    """
+    return field(default=default, metadata={"doc": text})

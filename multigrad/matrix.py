@@ -73,6 +73,7 @@ class MatrixRow:
     )
     reason: str = doc("What is wrong, missing or worth knowing, with figures; empty for a plain PASS.")
     seed: int = doc("Seed of the inputs.")
+    machine: str = doc("Machine that it was computed on; empty in a run of one machine.", default="")
 
 
 COLUMNS = tuple(f.name for f in fields(MatrixRow))
@@ -178,6 +179,7 @@ def sentence(row: Mapping[Any, Any]) -> str:
     """Say one row in one line."""
     where = "the formula" if row["backend"] == "exact" else f"{row['backend']}/{row['device']} {row['mode']}"
     variant = "" if row["variant"] == "analytic" else f" {row['variant']}"
+    where += f" of {row['machine']}" if row.get("machine") else ""
     what = row["operation"] if row["output"] == "*" else f"{row['operation']} {derivative_name(row['output'])}"
     return f"{row['verdict']} {what}{variant} on {where} {row['dtype']} {row['regime']}: {row['reason']}"
 

@@ -261,7 +261,15 @@ class Stillborn(Fake):
         os._exit(9)
 
 
+class Absent(Fake):
+    """Where a variable says so, it is not installed."""
+
+    def missing(self, device):
+        return "not installed (pip install absent)" if os.environ.get("FAKE_ABSENT") else super().missing(device)
+
+
 QUEUE = Fake("queue", QueueSession)
+ABSENT = Absent("absent", BusySession)
 FORGETFUL = Fake("forgetful", ForgetfulSession)
 BUSY = Fake("busy", BusySession)
 GREEDY = Fake("greedy", GreedySession)
