@@ -174,8 +174,15 @@ def _both_named(*runs: Run) -> list[Run]:
 
 def _with_name(run: Run) -> Run:
     name = machine.host_name(run.info["host"])
-    tables = run.summary.assign(machine=name), run.samples.assign(machine=name)
+    tables = named(run.summary, name), named(run.samples, name)
     return Run(run.folder, {**run.info, "machines": {name: run.info}}, *tables)
+
+
+def named(frame: pd.DataFrame, machine: str) -> pd.DataFrame:
+    """Return a table of one machine's rows with the machine's name in them."""
+    import pandas as pd
+
+    return frame.assign(machine=pd.Series([machine] * len(frame), frame.index, dtype=object))
 
 
 def _beside(one: Run, other: Run) -> bool:

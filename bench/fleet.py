@@ -517,6 +517,10 @@ def _refused(
 # The machine's side
 
 
+class Unwanted(Exception):
+    """Whoever asked for a portion has given it up or is gone."""
+
+
 def measure_portion(
     given_portion: Mapping[str, Any], given_request: Mapping[str, Any], versions: Mapping[str, str]
 ) -> bytes:
@@ -528,7 +532,15 @@ def measure_portion(
     """
     from distributed import get_worker
 
-    worker = get_worker().address
+    here = get_worker()
+    worker, key = here.address, here.get_current_task()
+
+    def heed(done: int, total: int, text: str) -> None:
+        # Dask stops no task that runs: this one looks itself, whenever a cell begins or ends.
+        task = here.state.tasks.get(key)
+        if task is None or task.state == "cancelled":
+            raise Unwanted(f"nobody waits for {text} any more")
+
     try:
         _same(versions, facts(), f"the worker {worker}")
     except BadInput as error:
@@ -544,7 +556,9 @@ def measure_portion(
     except BadInput as error:
         return _packed({"nothing": f"{worker}: {error}"})
     with alone():
-        return _packed({"worker": worker, "matrix": _checked(portion, request), "events": _timed(cells, request)})
+        heed(0, 0, portion.operation)  # it may have waited for long
+        matrix = _checked(portion, request, heed)
+        return _packed({"worker": worker, "matrix": matrix, "events": _timed(cells, request, heed)})
 
 
 def _packed(answer: Event) -> bytes:
@@ -560,7 +574,7 @@ def alone() -> Iterator[None]:
         yield
 
 
-def _checked(portion: Portion, request: Request) -> list[dict[str, Any]]:
+def _checked(portion: Portion, request: Request, progress: Progress) -> list[dict[str, Any]]:
     """Return the rows of the matrix; none where nothing of it is here, which the cells say one by one."""
     try:
         frame = check(
@@ -572,6 +586,7 @@ def _checked(portion: Portion, request: Request) -> list[dict[str, Any]]:
             variant=None if request.variant is None else [v for v in request.variant if v != "forward"] or None,
             seed=request.seed,
             precision=request.precision,
+            progress=progress,
         )
     except BadInput:
         return []
@@ -581,9 +596,9 @@ def _checked(portion: Portion, request: Request) -> list[dict[str, Any]]:
     ]
 
 
-def _timed(cells: Mapping[planning.Cell, planning.Refusal | None], request: Request) -> list[Event]:
+def _timed(cells: Mapping[planning.Cell, planning.Refusal | None], request: Request, progress: Progress) -> list[Event]:
     try:
         plan = planning.of_cells(cells, twins=request.protocol["twins"], seed=request.seed, quick=request.quick)
     except BadInput:  # all of them are refused, each with its reason
         plan = planning.Plan(tuple(cells), {i: r for i, r in enumerate(cells.values()) if r}, (), request.seed)
-    return measure.events_of(plan, Protocol.of(request.protocol))
+    return measure.events_of(plan, Protocol.of(request.protocol), progress)

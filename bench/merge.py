@@ -17,7 +17,7 @@ from multigrad.operation import BadInput
 
 from . import machine, store
 from .assemble import Event, Peaks, assemble
-from .compare import HOST, fingerprint
+from .compare import HOST, fingerprint, named
 from .protocol import FULL
 from .store import KEY, Run, SampleRow, SummaryRow
 
@@ -107,7 +107,7 @@ class Part:
         if frame is None:
             return None
         mine = frame if self.rows is None else frame[frame["machine"] == self.rows]
-        return mine.assign(machine=self.name, part=number)
+        return named(mine, self.name).assign(part=number)
 
 
 def together(runs: Sequence[Run], folder: Path | None, info: Mapping[str, Any]) -> Run:
@@ -261,6 +261,8 @@ def _agreed(values: Sequence[Mapping[str, Any]]) -> Event:
 
 def _under_common_roofs(summary: pd.DataFrame, machines: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """Hold the cells of a machine that has several runs against the best peaks that any of these saw."""
+    import pandas as pd
+
     several = {name: entry for name, entry in machines.items() if len(entry["runs"]) > 1}
     peaks = {name: Peaks.best([entry["peaks"]]) for name, entry in several.items()}
     modelled = summary["median_s"].notna() & summary["flops"].notna() & summary["machine"].isin([*several])
@@ -273,4 +275,5 @@ def _under_common_roofs(summary: pd.DataFrame, machines: Mapping[str, Mapping[st
             flags = [flag for flag in str(row["flags"]).split() if flag != "above-roof" or above]
             for name, value in {**roof, "flags": " ".join(flags)}.items():
                 columns[name][i] = value
-    return summary.assign(**columns)
+    made = {name: pd.Series(values, summary.index, dtype=summary[name].dtype) for name, values in columns.items()}
+    return summary.assign(**made)

@@ -319,7 +319,7 @@ def read_rows(path: Path, row_class: type) -> pd.DataFrame:
     for name in names:
         kind, optional = _type(row_class, name)
         if name not in header:
-            found[name] = _typed([later[name]], kind, optional).repeat(len(columns[0])).reset_index(drop=True)
+            found[name] = _typed([later[name]] * len(columns[0]), kind, optional)
             continue
         texts = columns[header.index(name)]
         # The same text has the same value: most columns of a hundred thousand rows hold a few.

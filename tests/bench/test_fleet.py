@@ -204,6 +204,7 @@ def test_a_fleet_loses_a_machine_ten_times_and_no_portion(cluster, square, cube,
     for number in range(10):
         ops = [square, cube, "linear_map"]
         victim = kill_one_in_the_middle(cluster, workers, tmp_path / f"out{number}", ops, rng.randrange(2), rng)
+        print(f"run {number}: complete, all {len(ops)} portions once")
         workers.remove(victim)
         cluster.processes.remove(victim)
         workers += cluster.workers(1, *CPU)
@@ -236,6 +237,7 @@ def test_when_the_last_machine_is_lost_what_is_missing_is_recorded_and_a_resumed
     cluster.wait(lambda: len(finished(journal)) == 1, 120)
     kept = finished(journal)
     worker.kill()
+    worker.wait()
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     run = store.load_run(journal.parent)
@@ -275,6 +277,19 @@ def test_when_the_scheduler_dies_what_is_finished_is_readable(cluster, square, c
     assert len(run.summary) == 2
 
 
+def test_when_the_coordinator_is_gone_the_machines_stop(cluster, square, cube, tmp_path):
+    (worker,) = cluster.workers(1, *CPU)
+    process = cluster.measuring(tmp_path, square, cube, "linear_map", "relu_regression")
+    cluster.wait(lambda: measuring_children(worker), 60)
+    process.kill()
+    process.communicate()
+    time.sleep(8)
+    assert not measuring_children(worker)
+    (journal,) = tmp_path.glob("fleet/*/journal.jsonl")
+    assert len(finished(journal)) <= 1
+    assert store.load_run(journal.parent).info["state"] == "interrupted"
+
+
 def refused(done):
     """Return the one line that a command that was refused wrote."""
     assert done.returncode == 3, done.stdout + done.stderr
@@ -311,21 +326,20 @@ def test_a_fleet_of_the_wrong_machines_is_refused(cluster, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(
-    ("preload", "said"),
-    [
-        ("import multigrad\nmultigrad.__version__ = '0.0.0'", f"has multigrad 0.0.0, here it is {__version__}"),
-        ("import distributed\ndistributed.__version__ = '1.0'", "has distributed 1.0, here it is "),
-        ("import sys\nsys.modules['multigrad'] = None", "cannot run multigrad: "),
-    ],
-    ids=["multigrad", "distributed", "none"],
-)
-def test_a_worker_of_another_version_is_refused(cluster, tmp_path, preload, said):
-    (tmp_path / "changed.py").write_text(preload)
-    cluster.workers(1, *CPU, "--preload", str(tmp_path / "changed.py"))
-    done = cluster.run("run", "--fleet", cluster.address, "--out", str(tmp_path / "out"))
-    assert said in refused(done)
-    assert not (tmp_path / "out").exists()
+def test_a_worker_of_another_version_is_refused(cluster, tmp_path):
+    cases = {
+        "import multigrad\nmultigrad.__version__ = '0.0.0'": f"has multigrad 0.0.0, here it is {__version__}",
+        "import distributed\ndistributed.__version__ = '1.0'": "has distributed 1.0, here it is ",
+        "import sys\nsys.modules['multigrad'] = None": "cannot run multigrad: ",
+    }
+    for preload, said in cases.items():
+        (tmp_path / "changed.py").write_text(preload)
+        (worker,) = cluster.workers(1, *CPU, "--preload", str(tmp_path / "changed.py"))
+        assert said in refused(cluster.run("run", "--fleet", cluster.address, "--out", str(tmp_path / "out")))
+        assert not (tmp_path / "out").exists()
+        worker.terminate()
+        worker.wait()
+        cluster.processes.remove(worker)
 
 
 def test_a_worker_without_the_framework_says_so_in_every_cell(cluster, tmp_path):
