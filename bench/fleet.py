@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import multigrad
+from multigrad import matrix
 from multigrad.backend import THREAD_VARIABLES, Precision, backends
-from multigrad.matrix import check
 from multigrad.operation import BadInput, Operations, given_operations, load_operations
 
 from . import machine as machines
@@ -86,6 +86,33 @@ class Request:
     seed: int
     machine: str | None
     protocol: Mapping[str, Any]
+
+    def examine(self, ops: Sequence[multigrad.Operation], devices: list[str] | None) -> None:
+        """Make sure that the names are names, before anything is handed out.
+
+        Raises:
+            BadInput: one is not.
+        """
+        kinds = {"devices": devices, "dtypes": self.dtype, "modes": self.mode, "variants": self.judged}
+        rest: dict[str, Any] = {"size": None, "regimes": None, "inputs": None}
+        matrix.Plan.make(list(ops), backends=self.backend, **kinds, **rest, seed=self.seed, precision=self.precision)
+        planning.cells(
+            ops,
+            backends=self.backend,
+            devices=devices,
+            dtypes=self.dtype or planning.DEFAULT_DTYPES,
+            variants=self.variant,
+            modes=self.mode,
+            sizes=self.size,
+            threads=[1],
+            precision=self.precision,
+            quick=self.quick,
+        )
+
+    @property
+    def judged(self) -> list[str] | None:
+        """The variants that have rows in the matrix."""
+        return None if self.variant is None else [name for name in self.variant if name != "forward"] or None
 
     def cells(self, portion: Portion, threads: int) -> dict[planning.Cell, planning.Refusal | None]:
         """Return the cells of a portion, each with why it is refused here, or None."""
@@ -183,9 +210,8 @@ def run_fleet(
                 machine=machine,
                 protocol=asdict(protocol or (QUICK if quick else FULL)),
             )
+            request.examine(chosen, _list(device))
             portions = _portions(chosen, request, _list(device), offered(client))
-            for portion in portions:
-                request.cells(portion, threads or 1)  # a bad name is said before anything is handed out
             folder = store.new_run(Path(out), "fleet")
             fleet = Fleet(client, request, portions, store.Journal(folder, new=True), folder, progress, patience_s)
         run = fleet.run()
@@ -557,8 +583,8 @@ def measure_portion(
         return _packed({"nothing": f"{worker}: {error}"})
     with alone():
         heed(0, 0, portion.operation)  # it may have waited for long
-        matrix = _checked(portion, request, heed)
-        return _packed({"worker": worker, "matrix": matrix, "events": _timed(cells, request, heed)})
+        rows = _checked(portion, request, heed)
+        return _packed({"worker": worker, "matrix": rows, "events": _timed(cells, request, heed)})
 
 
 def _packed(answer: Event) -> bytes:
@@ -575,15 +601,15 @@ def alone() -> Iterator[None]:
 
 
 def _checked(portion: Portion, request: Request, progress: Progress) -> list[dict[str, Any]]:
-    """Return the rows of the matrix; none where nothing of it is here, which the cells say one by one."""
+    """Return the rows of the matrix; none where nothing can be compared here, for reasons that the cells have too."""
     try:
-        frame = check(
+        frame = matrix.check(
             load_operations([portion.reference]),
             backend=request.backends(portion.devices),
             device=portion.devices,
             dtype=request.dtype or (QUICK_CHECK_DTYPES if request.quick else None),
             mode=request.mode,
-            variant=None if request.variant is None else [v for v in request.variant if v != "forward"] or None,
+            variant=request.judged,
             seed=request.seed,
             precision=request.precision,
             progress=progress,

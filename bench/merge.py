@@ -267,7 +267,8 @@ def _under_common_roofs(summary: pd.DataFrame, machines: Mapping[str, Mapping[st
     peaks = {name: Peaks.best([entry["peaks"]]) for name, entry in several.items()}
     modelled = summary["median_s"].notna() & summary["flops"].notna() & summary["machine"].isin([*several])
     columns = {name: summary[name].tolist() for name in ("roof_percent", "bound", "flags")}
-    for i, row in zip(summary.index[modelled], summary[modelled].to_dict("records"), strict=True):
+    rows: Any = summary[modelled].to_dict("records")
+    for i, row in zip(summary.index[modelled], rows, strict=True):
         limit = (several[row["machine"]]["protocol"] or {}).get("roof_percent_limit", FULL.roof_percent_limit)
         found = peaks[row["machine"]].roof(row, limit)
         if found is not None:

@@ -317,11 +317,11 @@ def read_rows(path: Path, row_class: type) -> pd.DataFrame:
 
     found = {}
     for name in names:
-        kind, optional = _type(row_class, name)
         if name not in header:
-            found[name] = _typed([later[name]] * len(columns[0]), kind, optional)
+            found[name] = pd.Series([later[name]] * len(columns[0]), dtype=object)
             continue
         texts = columns[header.index(name)]
+        kind, optional = _type(row_class, name)
         # The same text has the same value: most columns of a hundred thousand rows hold a few.
         numbers, known = pd.factorize(pd.Series(texts, dtype=object))
         values = []

@@ -6,11 +6,9 @@ from dataclasses import MISSING, field
 from typing import Any
 
 
-def doc(text: str, *, default: Any = MISSING) -> Any:
+def doc(text: str, default: Any = MISSING) -> Any:
     """Return a dataclass field with its sentence, from which the documentation of the columns is generated.
 
-    Args:
-        text: the sentence.
-        default: what rows have that were written before there was such a column; without, a file must have it.
+    One with a default came later: a file that was written before has no such column, and is read as if it had.
     """
-    return field(default=default, metadata={"doc": text})
+    return field(metadata={"doc": text}, default=default)

@@ -120,7 +120,7 @@ def check(
 
     Args:
         ops: operations, catalogue names or files; None is the whole catalogue.
-        backend: names; None is every backend there is.
+        backend: names, or ``module:ATTRIBUTE``; None is every backend there is.
         device: ``cpu``, ``cuda``; None is every device that a backend knows.
         dtype: names; None is every one that operation and backend have.
         mode: ``eager``, ``compiled``; None is both.
@@ -212,6 +212,8 @@ class Plan:
     """Whether every backend can have its own process: every operation can be found again from its reference."""
     kinks: bool = False
     """Whether the formula is held against the subdifferential at kinks."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """How a worker finds a backend, by its name, where it stands in no folder and no entry point."""
 
     @classmethod
     def make(
@@ -259,7 +261,9 @@ class Plan:
                     tried = RELATIONS in chosen_regimes
                     work[one.name, name] = _cells(one, cases, chosen_modes, chosen_variants, relations=tried)
         isolated = all(op.reference for op in ops)
-        return cls(by_reference, cases, work, known, precision, isolated, _KINK in chosen_regimes or regimes is None)
+        kinks = _KINK in chosen_regimes or regimes is None
+        sources = {backend(source).name: source for source in backends or ()}
+        return cls(by_reference, cases, work, known, precision, isolated, kinks, sources)
 
     def run(self, progress: Progress | None = None) -> Iterator[list[dict[str, Any]]]:
         """Find the truth, then let every backend work; yield the rows as they come."""
@@ -333,13 +337,14 @@ class Plan:
         self, name: str, device: str, part: int, parts: int, folder: str, tick: Callable[..., None]
     ) -> list[dict[str, Any]]:
         cells = self.work[name, device]
-        one = backend(name)
+        source = self.sources.get(name, name)
+        one = backend(source)
         rows: list[dict[str, Any]] = []
         pending = self._share(cells, part, parts)
         while pending:
             arguments = {
                 "folder": folder,
-                "backend": name,
+                "backend": source,
                 "device": device,
                 "precision": self.precision,
                 "cases": {str(cells[i].case): asdict(self.cases[cells[i].case]) for i in pending},
