@@ -393,8 +393,9 @@ class Figures:
         said = ", ".join(f"{s.where} in {s.wins}" for s in winners) or "none in any"
         best = ranked[0]
         clear = sum(s.wins for s in winners)
+        on = ", on one machine" if self.machine else ""
         return (
-            f"Of {asked} timed problems (an operation at a size in a dtype) the hand-derived gradient is clearly "
+            f"Of {asked} timed problems (an operation at a size in a dtype{on}) the hand-derived gradient is clearly "
             f"fastest on {said}, and {asked - clear} have no clear winner; over all of them {best.where} is nearest "
             f"to the best, at {best.mean:.2f} times its time (geometric mean of {best.questions})."
         )

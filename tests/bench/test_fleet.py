@@ -36,9 +36,9 @@ def progress(done, total, text):
 
 address, out, resume, *ops = sys.argv[1:]
 given = {"resume": Path(resume)} if resume else {"ops": ops, "out": Path(out)}
-run = run_fleet(address=address, backend=["fake_backends:LOGGED"], dtype=["float64"], mode=["eager"],
-                variant=["forward", "analytic"], threads=1, protocol=Protocol(**{**vars(FAST), "cell_timeout_s": 600.0}),
-                progress=progress, patience_s=5.0, **given)
+protocol = Protocol(**{**vars(FAST), "cell_timeout_s": 600.0})
+run = run_fleet(address=address, backend=["fake_backends:LOGGED"], dtype=["float64"], mode=["eager"], threads=1,
+                variant=["forward", "analytic"], protocol=protocol, progress=progress, patience_s=5.0, **given)
 print(run.folder)
 """
 
