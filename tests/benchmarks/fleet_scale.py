@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import os
 import random
 import resource
 import subprocess
@@ -24,11 +25,18 @@ from typing import Any
 import figures
 import psutil
 
-CELLS = 20
-"""Cells of a portion: an operation on three frameworks, their modes and variants, at two sizes."""
+WAYS = (("forward", "eager"), ("analytic", "eager"), ("autodiff", "eager"), ("analytic", "compiled"))
+PLACES = [(backend, *way) for backend in ("numpy", "torch", "jax") for way in WAYS][:10]
+CELLS = 2 * len(PLACES)
+"""Cells of a portion: an operation on three frameworks, in several ways, at two sizes."""
 ROUNDS, LATENCY, PIPELINED = 5, 31, 5
 """Processes of a cell, and blocks of either kind in each: what a full run has."""
 BACKENDS = ("numpy", "torch", "jax")
+QUIETER = {
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "10s",
+}
+"""What lets a worker of Dask rest while it waits."""
 LINES = ["| what | cells | figure |", "| --- | ---: | ---: |"]
 
 
@@ -46,9 +54,10 @@ def portion(number: int, host: dict[str, Any], rng: random.Random) -> dict[str, 
     from multigrad.bench.protocol import FULL
 
     cells = tuple(
-        Cell("linear_map", "linear_map", "analytic", "eager", BACKENDS[i % 3], BACKENDS[i % 3], "cpu", "float32", "",
-             (("m", 100 + number), ("k", 64 + i), ("n", 64)), 2, "strict")
-        for i in range(CELLS)
+        Cell("linear_map", f"operation_{number}", variant, mode, backend, backend, "cpu", "float32", "",
+             (("m", m), ("k", 64), ("n", 64)), 2, "strict")
+        for backend, variant, mode in PLACES
+        for m in (64, 512)
     )  # fmt: skip
     info = {"schema": 1, "started": "2026-11-21T13:00:00+0000", "seed": 0, "precision": "strict", "threads": [2]}
     info |= {"host": host, "versions": {"numpy": "2.4.6", "torch": "2.13.0", "jax": "0.10.2"}, "git": {}}
@@ -63,12 +72,12 @@ def portion(number: int, host: dict[str, Any], rng: random.Random) -> dict[str, 
         for i in range(CELLS):
             events += [_cell_event(i, process, twin, rng) for twin in ((0, 1) if i == 0 else (0,))]
     events += [{"event": "wall", "wall_s": 60.0}, {"event": "end", "state": "complete"}]
-    row = {"operation": "linear_map", "output": "X_bar", "backend": "numpy", "device": "cpu", "mode": "eager",
-           "variant": "analytic", "dtype": "float32", "regime": "gaussian", "sizes": f"m={100 + number} k=64 n=64",
+    row = {"operation": f"operation_{number}", "output": "X_bar", "backend": "numpy", "device": "cpu", "mode": "eager",
+           "variant": "analytic", "dtype": "float32", "regime": "gaussian", "sizes": "m=5 k=4 n=3",
            "verdict": "PASS", "max_abs_error": 1e-7, "max_ulp": 1.25, "bitwise_equal_to_numpy": True, "reason": "",
            "seed": 0}  # fmt: skip
     matrix = [{**row, "ratio": rng.random()} for _ in range(8 * CELLS)]
-    known = {"event": "portion", "number": number, "operation": "linear_map", "devices": ["cpu"]}
+    known = {"event": "portion", "number": number, "operation": f"operation_{number}", "devices": ["cpu"]}
     return {**known, "worker": "tcp://10.0.0.1:40000", "events": events, "matrix": matrix}
 
 
@@ -94,7 +103,7 @@ def _cell_event(cell: int, process: int, twin: int, rng: random.Random) -> dict[
         "cell": cell,
         "round": process,
         "twin": twin,
-        "group": f"{BACKENDS[cell % 3]} cpu 2 strict",
+        "group": f"{PLACES[cell // 2][0]} cpu 2 strict",
     }
     times = {name: rng.random() for name in ("first_call_s", "to_device_s", "to_host_s", "setup_s", "load", "wait_s")}
     more = {"warm": True, "warmup_s": 0.1, "timed_s": 0.25, "calls": {"latency": 8, "pipelined": 8}}
@@ -181,7 +190,8 @@ def schedule(tasks: int) -> None:
         while not file.exists():
             time.sleep(0.05)
         options = ["--scheduler-file", str(file), *plain, "--nthreads", "1", "--no-nanny", "--resources", "cpu=1"]
-        workers = [subprocess.Popen([*dask, "worker", *options], **quiet) for _ in range(2)]
+        without = {**os.environ, **QUIETER}
+        workers = [subprocess.Popen([*dask, "worker", *options], env=env, **quiet) for env in (None, without)]
         with distributed.Client(scheduler_file=str(file)) as client:
             client.wait_for_workers(2)
             time.sleep(2)
@@ -190,8 +200,11 @@ def schedule(tasks: int) -> None:
             time.sleep(10)
             idle = [sum(psutil.Process(p.pid).cpu_times()[:2]) - b for p, b in zip(workers, idle, strict=True)]
             sent = [after - before for after, before in zip(on_the_loopback(), lo, strict=True)]
-            tell("an idle Dask worker", "–", f"{100 * sum(idle) / 2 / 10:.2f} % of a core")
-            tell("it and the scheduler say in a second", "–", f"{sent[0] / 20:.0f} bytes in {sent[1] / 20:.1f} packets")
+            tell("an idle Dask worker", "–", f"{100 * idle[0] / 10:.1f} % of a core")
+            said = f"{100 * idle[1] / 10:.1f} % of a core"
+            tell("one without profile, whose monitor looks every 10 s", "–", said)
+            said = f"{sent[0] / 20:.0f} bytes in {sent[1] / 20:.1f} packets"
+            tell("what one says in a second, with the answers", "–", said)
             account = psutil.Process(scheduler.pid)
             before_s, lo, mine = sum(account.cpu_times()[:2]), on_the_loopback(), time.process_time()
             done: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -217,7 +230,7 @@ def schedule(tasks: int) -> None:
             said = f"{sent[0] / tasks / 1e3:.1f} kB in {sent[1] / tasks:.1f} packets"
             tell("all messages of a task, results of 100 bytes", "–", said)
             _, seconds = spent(lambda: client.scheduler_info(n_workers=-1))
-            size = len(json.dumps(client.scheduler_info(n_workers=-1)["workers"], default=str)) / 2
+            size = len(repr(client.scheduler_info(n_workers=-1)["workers"])) / 2
             tell("count the machines", "–", f"{size / 1e3:.1f} kB a machine, {1e3 * seconds:.1f} ms for two")
         for process in (*workers, scheduler):
             process.kill()
@@ -229,7 +242,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a short version: 1000 cells, 500 tasks")
     parser.add_argument("--cells", type=int, nargs="*", default=[1000, 10_000, 100_000])
     parser.add_argument("--tasks", type=int, default=10_000, help="0: none")
-    parser.add_argument("--out", type=Path, help="a file for the table")
+    parser.add_argument("--out", type=Path, help="a file for the table; lines are added to one that is there")
     chosen = parser.parse_args()
     sys.path[:0] = [str(path) for path in (figures.ROOT, figures.FAKES)]
     tasks = min(chosen.tasks, 500) if chosen.quick else chosen.tasks
@@ -238,7 +251,9 @@ def main() -> None:
     for count in [1000] if chosen.quick else chosen.cells:
         coordinate(count)
     if chosen.out:
-        chosen.out.write_text("\n".join(LINES) + "\n", encoding="utf-8")
+        lines = LINES[2:] if chosen.out.exists() else LINES
+        with chosen.out.open("a", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
