@@ -87,11 +87,7 @@ class Process:
 
 
 def assemble(events: Sequence[Event], folder: Path | None) -> Run:
-    """Make the run of its journal's events, with that of the other commit if there was one; or that of a fleet."""
-    if "portions" in events[0]:
-        from .merge import of_portions
-
-        return of_portions(events, folder)
+    """Make the run of its journal's events, with that of the other commit if there was one."""
     run = _one_side(events, folder)
     if run.info.get("against_commit") is None:
         return run

@@ -36,7 +36,7 @@ from multigrad.operation import BadInput, Operations, given_operations, load_ope
 from . import machine as machines
 from . import measure, store
 from . import plan as planning
-from .assemble import Event, assemble
+from .assemble import Event
 from .job import QUICK_CHECK_DTYPES, QUICK_OPERATIONS
 from .measure import Progress
 from .protocol import FULL, QUICK, Protocol
@@ -343,12 +343,14 @@ def _resumed(client: Client, folder: Path, progress: Progress | None, patience_s
     if not folder.is_dir():
         raise BadInput(f"no folder {folder}; wanted the folder of an unfinished run")
     journal = store.Journal(folder, new=False)
-    events = store.read_journal(folder)
-    if "portions" not in events[0]:
+    events = store.journal_events(folder)
+    begin = next(events)
+    if "portions" not in begin:
         journal.close()
         raise BadInput(f"{folder} is no fleet's run; multigrad bench --resume {folder} goes on with it")
-    portions = [Portion(**{**p, "devices": tuple(p["devices"])}) for p in events[0]["portions"]]
-    return Fleet(client, Request(**events[0]["request"]), portions, journal, folder, progress, patience_s, events)
+    portions = [Portion(**{**p, "devices": tuple(p["devices"])}) for p in begin["portions"]]
+    finished = {e["number"] for e in events if e["event"] == "portion" and not e.get("gone")}
+    return Fleet(client, Request(**begin["request"]), portions, journal, folder, progress, patience_s, begin, finished)
 
 
 @dataclass
@@ -362,8 +364,10 @@ class Fleet:
     folder: Path
     progress: Progress | None
     patience_s: float
-    events: list[Event] = field(default_factory=list)
-    """What the journal holds already."""
+    begin: Event | None = None
+    """The journal's first event, if there is one already."""
+    finished: set[int] = field(default_factory=set)
+    """Numbers of the portions that it holds."""
     running: dict[str, tuple[Portion, Future]] = field(default_factory=dict)
     """By the future's key, what is at a machine."""
     at_work: Counter[str] = field(default_factory=Counter)
@@ -378,19 +382,19 @@ class Fleet:
         started = time.perf_counter()
         state = "interrupted"
         try:
-            if not self.events:
+            if self.begin is None:
                 portions = [asdict(portion) for portion in self.portions]
                 begin = {"event": "run", "info": self._info(), "portions": portions, "request": asdict(self.request)}
-                self._note(begin)
+                self.journal.append(begin)
             state = "complete" if self._hand_out() else state
         finally:
             try:
-                self._note({"event": "wall", "wall_s": time.perf_counter() - started})
-                self._note({"event": "end", "state": state})
+                self.journal.append({"event": "wall", "wall_s": time.perf_counter() - started})
+                self.journal.append({"event": "end", "state": state})
             finally:
                 self.journal.close()
-            run = assemble(self.events, self.folder)
-            store.write_run(run)
+            # From the disk: what is handed out may be more than memory holds at once.
+            run = store.rebuild(self.folder)
         if state == "complete":
             (self.folder / store.JOURNAL).unlink(missing_ok=True)
         return run
@@ -399,18 +403,13 @@ class Fleet:
         started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         return {"schema": store.SCHEMA, "command": machines.command(), "started": started, "seed": self.request.seed}
 
-    def _note(self, event: Event) -> None:
-        self.journal.append(event)
-        self.events.append(event)
-
     def _hand_out(self) -> bool:
         """Hand out what is not finished, as much at a time as there are machines; tell whether all of it came back."""
-        finished = {e["number"] for e in self.events if e["event"] == "portion" and not e.get("gone")}
         waiting = {
-            tag: deque(p for p in self.portions if p.tag == tag and p.number not in finished)
+            tag: deque(p for p in self.portions if p.tag == tag and p.number not in self.finished)
             for tag in dict.fromkeys(p.tag for p in self.portions)
         }
-        self.ended = len(finished)
+        self.ended = len(self.finished)
         missing_since: dict[str, float] = {}
         looked, complete = -LOOK_S, True
         try:
@@ -495,7 +494,7 @@ class Fleet:
         if "nothing" in answer:
             self._come_to_nothing(portion, GONE, answer["nothing"])
         else:
-            self._note({**self._known(portion), **answer})
+            self.journal.append({**self._known(portion), **answer})
 
     def _known(self, portion: Portion) -> Event:
         known = {"operation": portion.operation, "devices": list(portion.devices)}
@@ -526,7 +525,7 @@ class Fleet:
             cells = {replace(cell, threads=0): refusal for cell, refusal in cells.items()}
         known = self._known(portion)
         events = _refused(cells, planning.Refusal(verdict, reason), self.request)
-        self._note({**known, "worker": "", "events": events, "matrix": [], "gone": verdict == GONE})
+        self.journal.append({**known, "worker": "", "events": events, "matrix": [], "gone": verdict == GONE})
 
 
 def _refused(

@@ -280,9 +280,9 @@ def _resumed(folder: Path, progress: Progress | None) -> store.Run:
 
 
 def _gone_on_with(folder: Path, journal: store.Journal, progress: Progress | None) -> store.Run:
-    events = store.read_journal(folder)
-    if "portions" in events[0]:
+    if "portions" in next(store.journal_events(folder)):
         raise BadInput(f"{folder} is a fleet's run; multigrad run --fleet ADDRESS --resume {folder} goes on with it")
+    events = store.read_journal(folder)
     info = events[0]["info"]
     now = _info(Plan.from_json(events[0]["plan"]))
     for what in ("cpu", "cores", "gpus", "python"):

@@ -69,13 +69,23 @@ def _no_namesakes(folders: Sequence[Path], runs: Sequence[Run]) -> None:
                 raise BadInput(f"{name} is of {first} in {where} and of {own[name]} in {folder}: rename one of them")
 
 
-def of_portions(events: Sequence[Event], folder: Path | None) -> Run:
-    """Make the run of a fleet from its journal; of a portion that was handed out again the last answer counts."""
-    answers = {event["number"]: event for event in events if event["event"] == "portion"}
-    end = next((event for event in reversed(events) if event["event"] == "end"), {"state": "interrupted"})
-    wall_s = sum(event["wall_s"] for event in events if event["event"] == "wall")
-    parts = [_of_portion(answer) for _, answer in sorted(answers.items())]
-    return together(parts, folder, {**events[0]["info"], "state": end["state"], "wall_s": wall_s})
+def of_portions(begin: Event, events: Iterable[Event], folder: Path | None) -> Run:
+    """Make the run of a fleet from its journal: its first event and the others, of which one is looked at at a time.
+
+    Of a portion that was handed out again the last answer counts.
+    """
+    parts: dict[int, Run] = {}
+    state, wall_s = "interrupted", 0.0
+    for event in events:
+        if event["event"] == "portion":
+            parts[event["number"]] = _of_portion(event)
+        elif event["event"] == "wall":
+            wall_s += event["wall_s"]
+        elif event["event"] == "end":
+            state = event["state"]
+    return together(
+        [run for _, run in sorted(parts.items())], folder, {**begin["info"], "state": state, "wall_s": wall_s}
+    )
 
 
 def _of_portion(answer: Event) -> Run:

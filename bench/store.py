@@ -6,6 +6,7 @@ import contextlib
 import csv
 import errno
 import fcntl
+import functools
 import gzip
 import io
 import itertools
@@ -282,9 +283,14 @@ def to_frame(rows: Sequence[Any], row_class: type) -> pd.DataFrame:
 
 
 def _type(row_class: type, name: str) -> tuple[type, bool]:
-    hint = typing.get_type_hints(row_class)[name]
+    hint = _hints(row_class)[name]
     options = [t for t in typing.get_args(hint) if t is not type(None)] or [hint]
     return options[0], type(None) in typing.get_args(hint)
+
+
+@functools.cache
+def _hints(row_class: type) -> dict[str, Any]:
+    return typing.get_type_hints(row_class)
 
 
 def _typed(values: list[Any], kind: type, optional: bool) -> Any:
@@ -453,9 +459,13 @@ def rebuild(folder: Path) -> Run:
         BadInput: there is no journal, or it is damaged.
     """
     from .assemble import assemble
+    from .merge import of_portions
 
     folder = Path(folder)
-    run = assemble(read_journal(folder), folder)
+    events = journal_events(folder)
+    begin = next(events)
+    of_a_fleet = "portions" in begin
+    run = of_portions(begin, events, folder) if of_a_fleet else assemble([begin, *events], folder)
     write_run(run)
     return run
 
@@ -537,28 +547,47 @@ class Journal:
             self.file.close()
 
 
-def read_journal(folder: Path) -> list[dict[str, Any]]:
-    """Return the events of a run.
+def journal_events(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the events of a run; the journal of a fleet may be larger than memory.
 
     Raises:
         BadInput: there is no journal, or a line of it (other than half a last one) is not JSON.
     """
     path = Path(folder) / JOURNAL
+    first = True
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        with path.open(encoding="utf-8", newline="\n") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith("\n"):
+                    break  # half a line
+                event = _event(path, number, line)
+                if first and event.get("event") != "run":
+                    break
+                first = False
+                yield event
     except FileNotFoundError as error:
         raise BadInput(f"{folder} has no {JOURNAL}: it is complete, or no run") from error
-    except (OSError, ValueError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} cannot be read: {error}") from error
-    events = []
-    for number, line in enumerate(lines[:-1], 1):  # what follows the last new line is half a line, or nothing
-        try:
-            events.append(json.loads(line))
-        except ValueError as error:
-            raise BadInput(f"{path}: row {number}: not JSON: {error}") from error
-    if not events or events[0].get("event") != "run":
+    if first:
         raise BadInput(f"{path}: row 1: no run begins here")
-    return events
+
+
+def _event(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        event: dict[str, Any] = json.loads(line)
+    except ValueError as error:
+        raise BadInput(f"{path}: row {number}: not JSON: {error}") from error
+    return event
+
+
+def read_journal(folder: Path) -> list[dict[str, Any]]:
+    """Return the events of a run.
+
+    Raises:
+        BadInput: as :func:`journal_events`.
+    """
+    return list(journal_events(folder))
 
 
 def columns_markdown() -> str:

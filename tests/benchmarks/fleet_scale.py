@@ -121,7 +121,7 @@ def spent(work: Callable[[], Any]) -> tuple[Any, float]:
 def coordinate(count: int, machines: int = 10) -> None:
     """Take in as many cells as a coordinator would, and write tables and report."""
     from multigrad.bench import fleet, machine, store
-    from multigrad.bench.assemble import assemble
+    from multigrad.bench.merge import of_portions
     from multigrad.bench.report.writing import write_reports
 
     rng, host = random.Random(0), machine.describe()
@@ -131,26 +131,23 @@ def coordinate(count: int, machines: int = 10) -> None:
         folder = Path(scratch)
         journal = store.Journal(folder, new=True)
         journal.append(begin)
-        events, took_s, sizes, packed_sizes = [begin], 0.0, 0, 0
+        took_s, sizes, packed_sizes = 0.0, 0, 0
         for number in range(answers):
             made = portion(number, {**host, "hostname": f"machine-{number % machines}"}, rng)
             packed = fleet._packed(made)
             sizes, packed_sizes = sizes + len(json.dumps(made)), packed_sizes + len(packed)
 
-            def take(packed: bytes = packed) -> dict[str, Any]:
-                answer: dict[str, Any] = json.loads(gzip.decompress(packed))
-                journal.append(answer)
-                return answer
+            def take(packed: bytes = packed) -> None:
+                journal.append(json.loads(gzip.decompress(packed)))
 
-            answer, seconds = spent(take)
-            events.append(answer)
-            took_s += seconds
+            took_s += spent(take)[1]
         journal.close()
         tell("JSON of a portion", count, f"{sizes / answers / 1e3:.0f} kB, {sizes / count / 1e3:.2f} kB a cell")
         said = f"{packed_sizes / answers / 1e3:.0f} kB, {packed_sizes / count / 1e3:.2f} kB a cell"
         tell("the same, compressed: what goes over the wire", count, said)
         tell("unpack a portion and write it down", count, f"{1e3 * took_s / answers:.1f} ms")
-        run, seconds = spent(lambda: assemble(events, folder))
+        events = store.journal_events(folder)
+        run, seconds = spent(lambda: of_portions(next(events), events, folder))
         tell("assemble", count, f"{seconds:.1f} s, {1e3 * seconds / count:.2f} ms a cell")
         _, seconds = spent(lambda: store.write_run(run))
         tell("write the tables", count, f"{seconds:.1f} s, {1e3 * seconds / count:.2f} ms a cell")
