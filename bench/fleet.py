@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
 CONNECT_S = 10.0
 """How long a scheduler may take to answer."""
-LOOK_S = 1.0
-"""How often the machines are counted."""
+LOOK_S, LOOK_SHARE = 1.0, 0.01
+"""How often the machines are counted: at most once a second, and for no more than this share of the time."""
 PATIENCE_S = 60.0
 """Without a machine of a kind for so long, its portions are given up: a worker that a nanny restarts is back sooner."""
 
@@ -411,12 +411,14 @@ class Fleet:
         }
         self.ended = len(self.finished)
         missing_since: dict[str, float] = {}
-        looked, complete = -LOOK_S, True
+        look_at, complete = 0.0, True
         try:
             while self.running or any(waiting.values()):
-                if time.monotonic() - looked >= LOOK_S:
-                    looked = time.monotonic()
+                if time.monotonic() >= look_at:
+                    started = time.monotonic()
                     found = self._look()
+                    took = time.monotonic() - started
+                    look_at = started + max(LOOK_S, took / LOOK_SHARE)
                 for tag, left in waiting.items():
                     room = _count(found, _tags(tag, self.request.machine)) - self.at_work[tag]
                     for _ in range(min(room, len(left))):
