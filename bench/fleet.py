@@ -93,9 +93,19 @@ class Request:
         Raises:
             BadInput: one is not.
         """
-        kinds = {"devices": devices, "dtypes": self.dtype, "modes": self.mode, "variants": self.judged}
-        rest: dict[str, Any] = {"size": None, "regimes": None, "inputs": None}
-        matrix.Plan.make(list(ops), backends=self.backend, **kinds, **rest, seed=self.seed, precision=self.precision)
+        matrix.Plan.make(
+            list(ops),
+            backends=self.backend,
+            devices=devices,
+            dtypes=self.dtype,
+            modes=self.mode,
+            variants=self.judged,
+            size=None,
+            regimes=None,
+            inputs=None,
+            seed=self.seed,
+            precision=self.precision,
+        )
         planning.cells(
             ops,
             backends=self.backend,
@@ -449,10 +459,13 @@ class Fleet:
         resources = dict.fromkeys(_tags(portion.tag, self.request.machine), 1)
         given = (asdict(portion), asdict(self.request), facts())
         future = self.client.submit(measure_portion, *given, resources=resources, pure=False)
+        self._await(portion, future)
+        self._tick(f"{portion.operation} on {portion.tag}")
+
+    def _await(self, portion: Portion, future: Future) -> None:
         self.running[future.key] = (portion, future)
         self.at_work[portion.tag] += 1
         future.add_done_callback(self.done.put)
-        self._tick(f"{portion.operation} on {portion.tag}")
 
     def _tick(self, text: str) -> None:
         if self.progress:
@@ -476,17 +489,24 @@ class Fleet:
         elif error is not None:
             self._come_to_nothing(portion, DIED, f"raised {type(error).__name__}: {_first_line(error)}")
         else:
-            self._keep(portion, self._answer(future))
+            answer = self._answer(future)
+            if answer is None:
+                self._await(portion, future)
+                return
+            self._keep(portion, answer)
         self.ended += 1
         self._tick(f"{portion.operation} on {portion.tag}")
 
-    def _answer(self, future: Future) -> Event:
+    def _answer(self, future: Future) -> Event | None:
+        """Return what a machine answered; None if it was lost before it could give it away, and another begins anew."""
         from distributed import CancelledError
         from distributed.comm import CommClosedError
 
         try:
             answer: Event = json.loads(gzip.decompress(future.result(timeout=PATIENCE_S)))
-        except (CancelledError, CommClosedError, OSError, TimeoutError) as error:
+        except (CancelledError, CommClosedError, OSError) as error:  # a TimeoutError is an OSError
+            if isinstance(error, TimeoutError) and self.client.status == "running":
+                return None
             raise self._lost() from error
         return answer
 

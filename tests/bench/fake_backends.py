@@ -268,6 +268,15 @@ class Absent(Fake):
         return "not installed (pip install absent)" if os.environ.get("FAKE_ABSENT") else super().missing(device)
 
 
+class Deadly(Fake):
+    """Whoever opens it loses the process that began the worker, at once and without a word."""
+
+    def open(self, device="cpu", *, threads=None, precision="strict"):
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
+
+
+DEADLY = Deadly("deadly", BusySession)
 QUEUE = Fake("queue", QueueSession)
 ABSENT = Absent("absent", BusySession)
 FORGETFUL = Fake("forgetful", ForgetfulSession)

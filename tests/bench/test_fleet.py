@@ -269,6 +269,20 @@ def test_when_the_last_machine_is_lost_what_is_missing_is_recorded_and_a_resumed
     assert set(blocks_of(next(iter(kept.values())))) <= set(run.samples["block_s"])
 
 
+def test_a_portion_that_kills_its_machines_comes_to_an_end(tmp_path, environment):
+    environment["DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES"] = "1"
+    with contextlib.closing(Cluster(tmp_path, environment)) as cluster:
+        cluster.workers(3, *CPU)
+        words = ["--backend", "fake_backends:DEADLY", "--quick", "--out", str(tmp_path / "out")]
+        done = cluster.run("run", "linear_map", "--fleet", cluster.address, *words)
+    assert done.returncode == 1, done.stderr  # a correctness failure, as where a worker dies at home
+    (folder,) = (tmp_path / "out" / "fleet").iterdir()
+    run = store.load_run(folder)
+    assert run.info["state"] == "complete"
+    assert set(run.summary["verdict"]) == {"FAIL"}
+    assert run.summary["reason"].str.startswith("died: 2 workers were lost at it, the last at tcp://127.0.0.1").all()
+
+
 def test_when_the_scheduler_dies_what_is_finished_is_readable(cluster, square, cube, tmp_path):
     cluster.workers(1, *CPU)
     process = cluster.measuring(tmp_path, square, cube)
