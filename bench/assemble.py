@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,8 +119,9 @@ def _one_side(events: Sequence[Event], folder: Path | None) -> Run:
     processes = _processes(events)
     peaks = Peaks.of(events)
     memory = {e["cell"]: e for e in events if e["event"] == "memory"}
+    untimed = _without_time(events)
     rows = [
-        _summary_row(plan, i, processes, memory.get(i), peaks, protocol, _last_answer(events, i))
+        _summary_row(plan, i, processes, memory.get(i), peaks, protocol, untimed.get(i, []))
         for i in range(len(plan.cells))
     ]
     # Another commit may have workers that take none.
@@ -163,8 +164,13 @@ def _processes(events: Sequence[Event]) -> Processes:
     return {key: sorted(members, key=lambda p: p.event["round"]) for key, members in found.items()}
 
 
-def _last_answer(events: Sequence[Event], cell: int) -> list[Event]:
-    return [e for e in events if e["event"] == "cell" and e["cell"] == cell and e["twin"] == 0 and "blocks" not in e]
+def _without_time(events: Sequence[Event]) -> dict[int, list[Event]]:
+    """Return, by index of the cell, the answers that are no time."""
+    found: dict[int, list[Event]] = {}
+    for e in events:
+        if e["event"] == "cell" and e["twin"] == 0 and "blocks" not in e:
+            found.setdefault(e["cell"], []).append(e)
+    return found
 
 
 @dataclass(frozen=True)
@@ -189,6 +195,32 @@ class Peaks:
             if found:
                 bandwidth[place] = _better(found, bandwidth.get(place))
         return cls(rates, bandwidth)
+
+    @classmethod
+    def best(cls, found: Iterable[Event]) -> Peaks:
+        """Return the best of what several ``run.json`` of one machine hold, each as :meth:`to_json` wrote it."""
+        events: list[Event] = []
+        for peaks in found:
+            for rate in peaks["flop_per_s"]:
+                known = {**rate, "flop_per_s": {rate["dtype"]: rate["value"]}, "bandwidth": None}
+                events.append({**known, "event": "peaks"})
+            events += [{**b, "event": "peaks", "flop_per_s": {}, "bandwidth": b} for b in peaks["bandwidth"]]
+        return cls.of(events)
+
+    def roof(self, row: Mapping[str, Any], limit: float) -> tuple[Event, bool] | None:
+        """Return a cell's place under the roof, and whether it lies above; None where no roof is known.
+
+        Args:
+            row: its ``device``, ``threads``, ``precision``, ``dtype``, ``median_s``, ``flops`` and ``bytes``.
+            limit: the percent of the roof above which it is a mistake.
+        """
+        rate = self.flop_per_s.get((row["device"], row["threads"], row["precision"], row["dtype"]))
+        band = self.bandwidth.get((row["device"], row["threads"]))
+        if rate is None or band is None:
+            return None
+        at = roofline.bandwidth_at(band["by_size"], row["bytes"])
+        roof = roofline.place(row["median_s"], row["flops"], row["bytes"], rate, at)
+        return {"roof_percent": roof.percent, "bound": roof.binds}, roof.percent > limit
 
     def to_json(self) -> Event:
         """Return them as ``run.json`` holds them."""
@@ -251,7 +283,8 @@ def _row(cell: Cell, **values: Any) -> SummaryRow:
     known = dict(zip(KEY, cell.key, strict=True))
     blank: dict[str, Any] = {}
     for f in fields(SummaryRow):
-        blank[f.name] = "" if f.type == "str" else 0 if f.type == "int" else None
+        if f.default is MISSING:
+            blank[f.name] = "" if f.type == "str" else 0 if f.type == "int" else None
     return SummaryRow(**{**blank, **known, "size": cell.size_name, "headline": headline(cell.device), **values})
 
 
@@ -348,13 +381,12 @@ def _roof(cell: Cell, seconds: float, peaks: Peaks, protocol: Protocol) -> tuple
     flops, moved = model
     values: dict[str, Any] = {"flops": flops, "bytes": moved}
     values |= {"gflop_per_s": flops / seconds / 1e9, "gbyte_per_s": moved / seconds / 1e9}
-    rate = peaks.flop_per_s.get((cell.device, cell.threads, cell.precision, cell.dtype))
-    band = peaks.bandwidth.get((cell.device, cell.threads))
-    if rate is None or band is None:
+    known = {"device": cell.device, "threads": cell.threads, "precision": cell.precision, "dtype": cell.dtype}
+    found = peaks.roof({**known, **values, "median_s": seconds}, protocol.roof_percent_limit)
+    if found is None:
         return values, []
-    roof = roofline.place(seconds, flops, moved, rate, roofline.bandwidth_at(band["by_size"], moved))
-    flags = ["above-roof"] if roof.percent > protocol.roof_percent_limit else []
-    return {**values, "roof_percent": roof.percent, "bound": roof.binds}, flags
+    roof, above = found
+    return {**values, **roof}, ["above-roof"] if above else []
 
 
 def cost(cell: Cell) -> tuple[float, float] | None:

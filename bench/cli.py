@@ -531,6 +531,11 @@ def run(
             "--quick", help="Few sizes and rounds of two operations, unless others are named: done in minutes."
         ),
     ] = False,
+    fleet: Annotated[
+        str | None,
+        typer.Option("--fleet", help="tcp://host:port of a Dask scheduler whose workers measure; --machine is a tag."),
+    ] = None,
+    resume: Annotated[Path | None, typer.Option("--resume", help="Go on with an unfinished run of a fleet.")] = None,
     seed: Seed = 0,
     out: Out = Path("results"),
     machine: Machine = None,
@@ -543,20 +548,26 @@ def run(
     from .terminal import progress, say
 
     _use_scheduler(scheduler, backend)
-    with progress("run") as tick:
-        job = run_job(
-            _split(ops),
-            backend=_split(backend),
-            device=_devices(device, devices, mesh),
-            dtype=_split(dtype),
-            threads=threads,
-            precision=_precision(precision),
-            quick=quick,
-            seed=seed,
-            out=out,
-            machine=machine,
-            progress=tick,
+    if resume is not None and fleet is None:
+        raise BadInput(
+            f"--resume goes on with a fleet's run; wanted --fleet too (or: multigrad bench --resume {resume})"
         )
+    wanted: dict[str, Any] = {"backend": _split(backend), "dtype": _split(dtype)}
+    wanted |= {
+        "device": _devices(device, devices, mesh),
+        "threads": threads,
+        "precision": _precision(precision),
+        "quick": quick,
+        "seed": seed,
+    }
+    with progress("run") as tick:
+        if fleet is None:
+            job = run_job(_split(ops), **wanted, out=out, machine=machine, progress=tick)
+        else:
+            from .fleet import run_fleet
+
+            more: dict[str, Any] = {"address": fleet, "resume": resume}
+            job = run_fleet(_split(ops), **wanted, **more, out=out, machine=machine, progress=tick)
     assert job.matrix is not None
     assert job.folder is not None
     if as_json:
@@ -564,10 +575,33 @@ def run(
     else:
         tables.show_matrix(job.matrix)
         tables.show_summary(job.summary)
+        if fleet is not None:
+            tables.show_machines(job)
         say(f"Results: {job.folder}")
         for line in written(job.folder):
             say(line)
     raise typer.Exit(WRONG if tables.is_wrong(job.matrix) or tables.is_wrong(job.summary) else GOOD)
+
+
+@app.command(epilog="Example: multigrad merge results/atlas/RUN results/borea/RUN --out results/both")
+def merge(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs; merged ones too.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new run.")],
+    as_json: AsJson = False,
+    csv: AsCsv = None,
+) -> None:
+    """Put separately made runs together; every row says which machine it came from."""
+    from . import tables
+    from .merge import merge as run_merge
+    from .terminal import say
+
+    made = run_merge(runs, out)
+    _write_csv(made.summary, csv)
+    if as_json:
+        _print_json({"folder": str(made.folder), "summary": made.summary})
+    else:
+        tables.show_machines(made)
+        say(f"Results: {made.folder}")
 
 
 @app.command(epilog="Example: multigrad doctor")

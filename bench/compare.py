@@ -6,7 +6,7 @@ Markdown for a pull request is made of the same rows: :func:`markdown`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,11 @@ from multigrad.backend import device_kind
 from multigrad.columns import doc
 from multigrad.operation import BadInput
 
-from . import statistics
+from . import machine, statistics
 from .assemble import NOT_OF_PAIRS
 from .plain import escape
 from .protocol import FULL
-from .store import KEY, RUN, Run, load_run, read_info, to_frame
+from .store import KEY, RUN, Run, load_run, machines_of, read_info, to_frame
 from .tables import place, seconds, text
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class ComparisonRow:
     reason: str = doc("Why there is no ratio, or `forced` where the fingerprints differ.")
     before: str = doc("Which side is before: the name of a run, or the value of the column that differs.")
     after: str = doc("Which side is after.")
+    machine: str = doc("Machine that it was measured on; empty in a run of one machine.", default="")
 
 
 WORDS = ("new failure", "slower", "missing", "unclear", "not comparable", "new", "fixed", "faster", "same")
@@ -72,24 +73,36 @@ REGRESSIONS = ("slower", "new failure")
 """The words for which a gate exits with 2."""
 
 
+HOST = ("cpu", "cores", "processors", "gpus", "architecture", "governor")
+"""What of a host must be the same for times to be compared."""
+
+
 def fingerprint(info: Mapping[str, Any]) -> dict[str, Any]:
     """Return what must be the same in two runs for their times to be compared."""
     host = info["host"]
     return {
-        **{what: host.get(what) for what in ("cpu", "cores", "processors", "gpus", "architecture", "governor")},
+        **{what: host.get(what) for what in HOST},
         "precision": info.get("precision"),
         "threads": info.get("threads"),
     }
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Return how two runs differ: for what they are refused, and what is only noted.
+    """Return how two runs differ, machine by machine: for what they are refused, and what is only noted.
 
     Another version of a framework is noted: to see what it changes is what many comparisons are made for.
     """
-    refused = _unequal(fingerprint(before), fingerprint(after))
-    noted = _unequal(_circumstances(before), _circumstances(after))
-    return refused, noted
+    old, new = machines_of(before), machines_of(after)
+    both = [name for name in old if name in new]
+    if not both:
+        return [f"no machine is in both: {', '.join(old)} before, {', '.join(new)} after"], []
+
+    def unequal(what: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> list[str]:
+        named = len(old) > 1 or len(new) > 1
+        found = {name: _unequal(what(old[name]), what(new[name])) for name in both}
+        return [f"{name}: {said}" if named else said for name, all_said in found.items() for said in all_said]
+
+    return unequal(fingerprint), unequal(_circumstances)
 
 
 def _unequal(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -136,12 +149,11 @@ def compare(before: Path | Run, after: Path | Run, *, force: bool = False) -> pd
         BadInput: a run cannot be read, or the fingerprints differ (or an operation is the catalogue's in one and
             another of its name in the other) and ``force`` is not set.
     """
-    old, new = (run if isinstance(run, Run) else load_run(run) for run in (before, after))
+    old, new = _both_named(*(run if isinstance(run, Run) else load_run(run) for run in (before, after)))
     refused, noted = differences(old.info, new.info)
     refused += _namesakes(old, new)
     if refused and not force:
         raise BadInput(f"the runs are not of a kind ({'; '.join(refused)}); --force compares and marks them")
-    floor = max(old.noise_floor or 0.0, new.noise_floor or 0.0)
     columns = _matched(old, new) if refused else KEY
     mark = f"forced: {'; '.join(refused)}" if refused else ""
     paired = _beside(old, new) or _beside(new, old)
@@ -149,9 +161,29 @@ def compare(before: Path | Run, after: Path | Run, *, force: bool = False) -> pd
         Side.of(old, columns, _name(old, "before"), in_turns=paired),
         Side.of(new, columns, _name(new, "after"), in_turns=paired),
     )
-    frame = _compared(sides, floor, mark, paired=paired)
+    frame = _compared(sides, _floors(old, new), mark, paired=paired)
     frame.attrs["noted"] = noted
     return frame
+
+
+def _both_named(*runs: Run) -> list[Run]:
+    """Give a run of one machine that machine's name, where the other run names its own."""
+    if len({bool(run.info.get("machines")) for run in runs}) == 1:
+        return list(runs)
+    return [run if run.info.get("machines") else _with_name(run) for run in runs]
+
+
+def _with_name(run: Run) -> Run:
+    name = machine.host_name(run.info["host"])
+    tables = named(run.summary, name), named(run.samples, name)
+    return Run(run.folder, {**run.info, "machines": {name: run.info}}, *tables)
+
+
+def named(frame: pd.DataFrame, machine: str) -> pd.DataFrame:
+    """Return a table of one machine's rows with the machine's name in them."""
+    import pandas as pd
+
+    return frame.assign(machine=pd.Series([machine] * len(frame), frame.index, dtype=object))
 
 
 def _beside(one: Run, other: Run) -> bool:
@@ -169,10 +201,10 @@ def _name(run: Run, otherwise: str) -> str:
 
 
 def _matched(old: Run, new: Run) -> tuple[str, ...]:
-    """Return the columns by which cells are matched: not the threads or precision where all of them changed."""
+    """Return the columns by which cells are matched: not threads, precision or machine where all of them changed."""
     changed = [
         name
-        for name in ("threads", "precision")
+        for name in ("threads", "precision", "machine")
         if old.summary[name].nunique() == new.summary[name].nunique() == 1
         and old.summary[name].iloc[0] != new.summary[name].iloc[0]
     ]
@@ -194,8 +226,9 @@ def within(run: Path | Run, column: str, before: Any, after: Any) -> pd.DataFram
         BadInput: no such column, or no cell with such a value.
     """
     run = run if isinstance(run, Run) else load_run(run)
-    if column not in KEY:
-        raise BadInput(f"no column {column!r} to compare by; there are {', '.join(KEY)}")
+    names = [name for name in KEY if name != "machine"]  # one machine's times say nothing about another's
+    if column not in names:
+        raise BadInput(f"no column {column!r} to compare by; there are {', '.join(names)}")
     sides = []
     for value in (before, after):
         mine = run.summary[run.summary[column].astype(str) == str(value)]
@@ -206,7 +239,7 @@ def within(run: Path | Run, column: str, before: Any, after: Any) -> pd.DataFram
         side = Run(run.folder, run.info, mine, samples)
         columns = tuple(name for name in KEY if name != column)
         sides.append(Side.of(side, columns, str(value), in_turns=_took_turns(run)))
-    return _compared((sides[0], sides[1]), run.noise_floor or 0.0, "", paired=_took_turns(run))
+    return _compared((sides[0], sides[1]), _floors(run), "", paired=_took_turns(run))
 
 
 def find_run(reference: str | Path, root: Path = Path("results")) -> Path:
@@ -363,8 +396,15 @@ def _lost(blocks: pd.DataFrame) -> np.ndarray:
     return kept
 
 
-def _compared(sides: tuple[Side, Side], floor: float, mark: str, *, paired: bool) -> pd.DataFrame:
+def _floors(*runs: Run) -> dict[str, float]:
+    """Return the noise floor of each machine, the larger of several runs'."""
+    names = dict.fromkeys(name for run in runs for name in run.machines)
+    return {name: max(run.machines.get(name, {}).get("noise_floor") or 0.0 for run in runs) for name in names}
+
+
+def _compared(sides: tuple[Side, Side], floors: Mapping[str, float], mark: str, *, paired: bool) -> pd.DataFrame:
     rows = []
+    highest = max(floors.values(), default=0.0)
     for key in dict.fromkeys([*sides[0].rows, *sides[1].rows]):
         pair = [side.rows.get(key) for side in sides]
         if all(row is None or row["verdict"] in ("UNAVAILABLE", "GAP") for row in pair):
@@ -373,6 +413,7 @@ def _compared(sides: tuple[Side, Side], floor: float, mark: str, *, paired: bool
         known |= {"before": sides[0].name, "after": sides[1].name}
         before, after = (side.turns.get(key, {}) for side in sides)
         ratio = statistics.paired_ratio(after, before) if paired else None
+        floor = floors.get(known["machine"], highest)
         rows.append(_row(known, pair[0], pair[1], [side.blocks.get(key, []) for side in sides], ratio, floor, mark))
     return to_frame(rows, ComparisonRow)
 

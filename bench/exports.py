@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 def name(row: Mapping[Any, Any]) -> str:
     """Return the name of a cell: everything that makes it the same cell in another run."""
-    parts = [str(row[k]) for k in KEY if k not in ("threads", "precision")]
-    return f"{'/'.join(parts)}/{row['threads']} threads/{row['precision']}"
+    parts = [str(row[k]) for k in KEY if k not in ("threads", "precision", "machine")]
+    machine = f"/{row['machine']}" if row["machine"] else ""
+    return f"{'/'.join(parts)}/{row['threads']} threads/{row['precision']}{machine}"
 
 
 def _timed(run: Run) -> list[dict[Any, Any]]:
@@ -92,6 +93,8 @@ def pyperf(run: Run) -> dict[str, Any]:
         loops[name(row)] = int(mine["calls"].iloc[0])
     if not found:
         raise BadInput("the run has no times to export")
+    if len(run.machines) > 1:
+        raise BadInput(f"pyperf's JSON is of one machine; the run is of {', '.join(run.machines)}")
     host = run.info["host"]
     common = {
         "unit": "second",

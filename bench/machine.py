@@ -226,6 +226,11 @@ def machine_name(host: Mapping[str, Any], cuda: bool) -> str:
     return slug(f"{text} {host['cores']} cores")
 
 
+def host_name(host: Mapping[str, Any]) -> str:
+    """Return the name of a machine among others: its host's."""
+    return slug(str(host["hostname"]))
+
+
 def slug(text: str) -> str:
     """Return a text as a lower-case folder name."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "machine"

@@ -102,6 +102,8 @@ def measure(
     if resume is not None:
         return _resumed(Path(resume), progress)
     older = store.load_run(Path(against)) if against is not None else None
+    if older is not None and len(older.machines) > 1:
+        raise BadInput(f"{against} is of several machines ({', '.join(older.machines)}); wanted a run of this one")
     chosen = protocol or (QUICK if quick else Protocol.of(older.info["protocol"]) if older else FULL)
     chosen = with_rounds(chosen, rounds)
     if older is not None:
@@ -157,7 +159,7 @@ def cells_of(
         variants=_list(variant),
         modes=_list(mode),
         sizes=_list(size),
-        threads=_threads(threads),
+        threads=thread_counts(threads),
         precision=precision,
         quick=quick,
     )
@@ -190,6 +192,16 @@ def measure_plan(
         return Conductor(plan, chosen, store.Journal(place, new=True), place, kept, progress, [], info).run()
 
 
+def events_of(plan: Plan, chosen: Protocol, progress: Progress | None = None) -> list[Event]:
+    """Measure the cells of a plan and return what a journal would hold; nothing is kept here."""
+    info = _info(plan)
+    with tempfile.TemporaryDirectory(prefix="multigrad-") as scratch:
+        place = Path(scratch)
+        conductor = Conductor(plan, chosen, store.Journal(place, new=True), place, None, progress, [], info)
+        conductor.run()
+    return conductor.events
+
+
 def _list(values: Any) -> list[Any] | None:
     if values is None:
         return None
@@ -203,7 +215,12 @@ def _dtypes(names: list[str] | None) -> Sequence[str]:
     return names or planning.DEFAULT_DTYPES
 
 
-def _threads(threads: int | Sequence[int] | None) -> list[int]:
+def thread_counts(threads: int | Sequence[int] | None) -> list[int]:
+    """Return the counts of threads that are asked for; of None one for each physical core.
+
+    Raises:
+        BadInput: more than there are processors, or fewer than one.
+    """
     counts = _list(threads) or [len(machine.physical_cpus())]
     for count in counts:
         if not 1 <= count <= len(machine.allowed_cpus()):
@@ -263,6 +280,8 @@ def _resumed(folder: Path, progress: Progress | None) -> store.Run:
 
 
 def _gone_on_with(folder: Path, journal: store.Journal, progress: Progress | None) -> store.Run:
+    if "portions" in next(store.journal_events(folder)):
+        raise BadInput(f"{folder} is a fleet's run; multigrad run --fleet ADDRESS --resume {folder} goes on with it")
     events = store.read_journal(folder)
     info = events[0]["info"]
     now = _info(Plan.from_json(events[0]["plan"]))
@@ -295,6 +314,17 @@ class Conductor:
     other: worktree.Tree | None = None
     """The commit that measures the same cells, if one was asked for."""
     noting: threading.Lock = field(default_factory=threading.Lock)
+    answers: dict[int, list[Event]] = field(default_factory=dict)
+    """By index of the cell, what its workers said: the events again, so that nobody looks through all of them."""
+    ended: int = 0
+    """Measurements that have ended."""
+    begun: dict[tuple[int, int], float] = field(default_factory=dict)
+    """By index and twin of a cell, when its last worker began it, in seconds since 1970."""
+
+    def __post_init__(self) -> None:
+        """Heed what the journal holds already."""
+        for event in self.events:
+            self._heed(event)
 
     def run(self) -> store.Run:
         """Measure what is missing and return the run; also when interrupted, what there is becomes readable."""
@@ -325,6 +355,12 @@ class Conductor:
         with self.noting:
             self.journal.append(event)
             self.events.append(event)
+            self._heed(event)
+
+    def _heed(self, event: Event) -> None:
+        self.ended += event["event"] in ("cell", "memory")
+        if event["event"] == "cell":
+            self.answers.setdefault(event["cell"], []).append(event)
 
     @contextlib.contextmanager
     def _other_commit(self) -> Iterator[worktree.Tree | None]:
@@ -383,24 +419,23 @@ class Conductor:
         yield
         self._note({"event": "spent", "what": what, "seconds": time.perf_counter() - started})
 
-    def _answers(self) -> Iterable[Event]:
-        return (e for e in self.events if e["event"] == "cell")
+    def _answers(self, index: int) -> Iterable[Event]:
+        return self.answers.get(index, ())
 
     def _finished(self, item: Work) -> set[int]:
-        same = (e for e in self._answers() if e["round"] == item.round and e["twin"] == item.twin)
-        return {e["cell"] for e in same}
+        process = (item.round, item.twin)
+        return {i for i in item.cells if any((e["round"], e["twin"]) == process for e in self._answers(i))}
 
     def _failed(self, index: int, *, other: bool = False) -> bool:
         # What was wrong, missing or deadly once is not tried again in the next round.
-        mine = (e for e in self._answers() if (e["twin"] == planning.OTHER) == other)
-        return any(e["cell"] == index and "blocks" not in e for e in mine)
+        return any((e["twin"] == planning.OTHER) == other and "blocks" not in e for e in self._answers(index))
 
     def _unstable(self, index: int) -> bool:
         kind = headline(self.plan.cells[index].device)
         medians = [
             statistics.median(seconds / calls for k, calls, seconds, *_ in e["blocks"] if k == kind)
-            for e in self._answers()
-            if e["cell"] == index and e["twin"] == 0 and "blocks" in e
+            for e in self._answers(index)
+            if e["twin"] == 0 and "blocks" in e
         ]
         if len(medians) < 2:
             return False
@@ -408,17 +443,18 @@ class Conductor:
         return bool(high - low > self.protocol.spread_between * statistics.median(medians))
 
     def _find_references(self, wanted: Collection[int]) -> None:
-        files: dict[tuple[Any, ...], Event] = {}
+        files: dict[tuple[Any, ...], tuple[int, Event]] = {}
         users: dict[int, list[int]] = {}
         for i in wanted:
             cell = self.plan.cells[i]
             path = str(self.scratch / f"reference-{len(files)}.npz")
             known = {"reference": cell.reference, "size": dict(cell.size), "seed": self.plan.seed}
             known |= {"dtype": cell.dtype, "precision": cell.precision}
-            entry = files.setdefault((cell.reference, cell.size, cell.dtype, cell.precision), {**known, "path": path})
-            users.setdefault(list(files.values()).index(entry), []).append(i)
+            same = (cell.reference, cell.size, cell.dtype, cell.precision)
+            number, entry = files.setdefault(same, (len(files), {**known, "path": path}))
+            users.setdefault(number, []).append(i)
             self.references[i] = entry["path"]
-        pending = dict(enumerate(files.values()))
+        pending = dict(files.values())
         while pending:
             order = list(pending)
             arguments = {"wanted": [pending[i] for i in order]}
@@ -437,7 +473,12 @@ class Conductor:
 
     def _fail(self, index: int, round: int, twin: int, verdict: str, reason: str, *, died: bool = False) -> None:
         event = {"event": "cell", "cell": index, "round": round, "twin": twin, "verdict": verdict, "reason": reason}
-        self._note({**event, "died": died})
+        self._note({**event, "died": died, **self._span(index, twin)})
+
+    def _span(self, index: int, twin: int) -> Event:
+        """Return when a worker began a cell and when it ended; the turns of others lie between."""
+        now = time.time()
+        return {"began": self.begun.pop((index, twin), now), "ended": now}
 
     def _work(self, item: Work, places: Sequence[int]) -> Generator[int]:
         """Let workers measure until no cell is left: one that dies costs the cell it was at.
@@ -510,7 +551,8 @@ class Conductor:
     def _judged(self) -> dict[str, list[Any]]:
         """Return what the gate found so far, by the digest of the outputs that it saw."""
         # A GAP is what the gate's FAIL is called on one backend: the same bits from another one are judged anew.
-        judged = (e for e in self._answers() if "digest" in e and e["verdict"] != "GAP")
+        every = (e for mine in list(self.answers.values()) for e in mine)
+        judged = (e for e in every if "digest" in e and e["verdict"] != "GAP")
         return {e["digest"]: [e["verdict"], e["ratio"], e["reason"]] for e in judged}
 
     def _environment(self, item: Work, name: str, caches: bool) -> dict[str, str | None]:
@@ -526,7 +568,7 @@ class Conductor:
 
     def _calls(self, index: int) -> dict[str, int] | None:
         """Return the calls per block that an earlier process found: what round 0 fixes holds for all."""
-        return next((e["calls"] for e in self._answers() if e["cell"] == index and "calls" in e), None)
+        return next((e["calls"] for e in self._answers(index) if "calls" in e), None)
 
     def _peaks_wanted(self, item: Work) -> Event | None:
         if item.twin or item.round >= self.protocol.peak_rounds:
@@ -547,16 +589,16 @@ class Conductor:
             place = {"backend": item.backend, "device": item.device, "threads": item.threads}
             self._note({"event": "peaks", **where, **place, "precision": item.precision, **message["peaks"]})
         elif "begin" in message:
+            self.begun[message["begin"], item.twin] = time.time()
             self._tick(f"{self.plan.cells[message['begin']].text}, round {item.round + 1}")
         elif "end" in message:
-            answer = {k: v for k, v in message.items() if k != "end"}
+            answer = {k: v for k, v in message.items() if k != "end"} | self._span(message["end"], item.twin)
             self._note({"event": "cell", "cell": message["end"], **where, "group": group, **answer})
             self._tick(f"{self.plan.cells[message['end']].text}, round {item.round + 1}")
 
     def _tick(self, text: str) -> None:
         if self.progress:
-            done = sum(e["event"] in ("cell", "memory") for e in self.events)
-            self.progress(done, max(done, self.total), text)
+            self.progress(self.ended, max(self.ended, self.total), text)
 
     def _measure_memory(self, indices: Sequence[int]) -> None:
         """Measure the memory of cells, as many side by side as there are cores: nothing is timed. A device is one."""

@@ -59,9 +59,9 @@ class Cell:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What makes it the same cell in another run."""
+        """What makes it the same cell in another run of the same machine, which needs no name there."""
         where = (self.backend, self.device, self.dtype, self.sizes, self.threads, self.precision)
-        return (self.operation, self.variant, self.mode, *where)
+        return (self.operation, self.variant, self.mode, *where, "")
 
     @property
     def match(self) -> tuple[Any, ...]:

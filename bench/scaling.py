@@ -50,6 +50,7 @@ class ScalingRow:
     memory_exponent: float | None = doc("The same exponent of the peak memory beyond the arguments.")
     memory_low: float | None = doc("Lower end of its 95 % interval, from a bootstrap of the residuals.")
     memory_high: float | None = doc("Upper end of its 95 % interval.")
+    machine: str = doc("Machine that it was measured on; empty in a run of one machine.", default="")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import errno
 import fcntl
+import functools
 import gzip
 import io
 import itertools
@@ -91,6 +92,7 @@ class SummaryRow:
     collectives: str = doc(
         "On a mesh, the collective operations that the compiler put in, as `all-reduce 2`, or `none`; else empty.", ""
     )
+    machine: str = doc("Machine that it was measured on; empty in a run of one machine.", default="")
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,10 @@ class SampleRow:
         "of one number at one cell followed each other. Means nothing where `turns` in `run.json` is not true."
     )
     load: float = doc("Load of the machine over the last minute when the cell ended: processes that wanted to run.")
+    machine: str = doc("Machine that it was measured on; empty in a run of one machine.", default="")
 
 
-KEY = ("operation", "variant", "mode", "backend", "device", "dtype", "sizes", "threads", "precision")
+KEY = ("operation", "variant", "mode", "backend", "device", "dtype", "sizes", "threads", "precision", "machine")
 """The columns that make a row of the summary the same cell in another run."""
 
 
@@ -156,6 +159,16 @@ class Run:
         floor: float | None = self.info.get("noise_floor")
         return floor
 
+    @property
+    def machines(self) -> Mapping[str, Mapping[str, Any]]:
+        """What ``run.json`` says of each machine, by the name in the column ``machine``: empty where there is one."""
+        return machines_of(self.info)
+
+
+def machines_of(info: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """Return what a ``run.json`` says of each machine, by its name; of one that was never given a name, all."""
+    return info.get("machines") or {"": info}
+
 
 def new_run(root: Path, machine: str) -> Path:
     """Make the folder of a new run, ``root/machine/YYYYmmdd-HHMMSS-xxxx``, and return it.
@@ -171,6 +184,21 @@ def new_run(root: Path, machine: str) -> Path:
         raise BadInput(f"cannot make {folder}: {error.strerror}; choose another folder with --out") from error
     check_writable(folder)
     return folder
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a run of its own name.
+
+    Raises:
+        BadInput: it cannot be made or written to, or holds a run.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"cannot make {folder}: {error.strerror}; choose another folder with --out") from error
+    if any((folder / name).exists() for name in (JOURNAL, RUN)):
+        raise BadInput(f"{folder} already holds a run; choose another folder with --out")
+    check_writable(folder)
 
 
 def check_writable(folder: Path) -> None:
@@ -258,9 +286,14 @@ def to_frame(rows: Sequence[Any], row_class: type) -> pd.DataFrame:
 
 
 def _type(row_class: type, name: str) -> tuple[type, bool]:
-    hint = typing.get_type_hints(row_class)[name]
+    hint = _hints(row_class)[name]
     options = [t for t in typing.get_args(hint) if t is not type(None)] or [hint]
     return options[0], type(None) in typing.get_args(hint)
+
+
+@functools.cache
+def _hints(row_class: type) -> dict[str, Any]:
+    return typing.get_type_hints(row_class)
 
 
 def _typed(values: list[Any], kind: type, optional: bool) -> Any:
@@ -429,9 +462,13 @@ def rebuild(folder: Path) -> Run:
         BadInput: there is no journal, or it is damaged.
     """
     from .assemble import assemble
+    from .merge import of_portions
 
     folder = Path(folder)
-    run = assemble(read_journal(folder), folder)
+    events = journal_events(folder)
+    begin = next(events)
+    of_a_fleet = "portions" in begin
+    run = of_portions(begin, events, folder) if of_a_fleet else assemble([begin, *events], folder)
     write_run(run)
     return run
 
@@ -445,6 +482,8 @@ def write_run(run: Run) -> None:
         write_run(run.before)
     from .scaling import scaling
 
+    if run.matrix is not None:
+        write_frame(run.matrix, run.folder / MATRIX)
     write_frame(run.samples, run.folder / SAMPLES)
     sweeps = scaling(run)
     if len(sweeps):
@@ -511,28 +550,47 @@ class Journal:
             self.file.close()
 
 
-def read_journal(folder: Path) -> list[dict[str, Any]]:
-    """Return the events of a run.
+def journal_events(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the events of a run; the journal of a fleet may be larger than memory.
 
     Raises:
         BadInput: there is no journal, or a line of it (other than half a last one) is not JSON.
     """
     path = Path(folder) / JOURNAL
+    first = True
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        with path.open(encoding="utf-8", newline="\n") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith("\n"):
+                    break  # half a line
+                event = _event(path, number, line)
+                if first and event.get("event") != "run":
+                    break
+                first = False
+                yield event
     except FileNotFoundError as error:
         raise BadInput(f"{folder} has no {JOURNAL}: it is complete, or no run") from error
-    except (OSError, ValueError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} cannot be read: {error}") from error
-    events = []
-    for number, line in enumerate(lines[:-1], 1):  # what follows the last new line is half a line, or nothing
-        try:
-            events.append(json.loads(line))
-        except ValueError as error:
-            raise BadInput(f"{path}: row {number}: not JSON: {error}") from error
-    if not events or events[0].get("event") != "run":
+    if first:
         raise BadInput(f"{path}: row 1: no run begins here")
-    return events
+
+
+def _event(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        event: dict[str, Any] = json.loads(line)
+    except ValueError as error:
+        raise BadInput(f"{path}: row {number}: not JSON: {error}") from error
+    return event
+
+
+def read_journal(folder: Path) -> list[dict[str, Any]]:
+    """Return the events of a run.
+
+    Raises:
+        BadInput: as :func:`journal_events`.
+    """
+    return list(journal_events(folder))
 
 
 def columns_markdown() -> str:
@@ -564,7 +622,9 @@ begins with `=`, `+`, `-` or `@`, has an apostrophe before it.
 `run.json` holds the schema version, the command, the seed, the state of the source, the host and its devices, versions,
 threads and precision as the libraries reported them, the environment variables that matter, the noise floor of the A/A
 pairs, whether the workers of a round took turns (`turns`), and every constant of the protocol. An unfinished run also
-has `journal.jsonl`, from which `--resume` goes on.
+has `journal.jsonl`, from which `--resume` goes on. A run of several machines (made by `multigrad run --fleet` or by
+`multigrad merge`) says in `machines` of each, by its name in the column `machine`, what is said of one above, with the
+`fingerprint` that has to be the same for its times to be compared with another run's.
 `scaling.csv` is there when a run has three sizes or more of one operation; the folder `before/` when another commit was
 measured in the same rounds, and is itself a run.
 """

@@ -310,10 +310,11 @@ def interval(median: float, low: float, high: float) -> str:
 def show_summary(frame: pd.DataFrame) -> None:
     """Print the timings: one table for each operation, dtype and size; then what has no time, with the reason."""
     timed = frame[frame["median_s"].notna()]
-    keys = ["operation", "dtype", "sizes", "threads", "precision"]
+    keys = ["operation", "dtype", "sizes", "threads", "precision", "machine"]
     for group, rows in timed.groupby(keys, sort=False, dropna=False):
-        name, dtype, sizes, threads, precision = group
-        title = f"{name}  {dtype}  {sizes}  ({threads} thread{'s' if threads != 1 else ''}, {precision})"
+        name, dtype, sizes, threads, precision, machine = group
+        where = f", {machine}" if text(machine) else ""
+        title = f"{name}  {dtype}  {sizes}  ({threads} thread{'s' if threads != 1 else ''}, {precision}{where})"
         columns = ["where", "variant", "time [95 %]", "1st call", "roof", "÷ auto"]
         made = table(columns, columns[2:])
         for row in rows.to_dict("records"):
@@ -373,7 +374,8 @@ def show_findings(findings: pd.DataFrame) -> None:
 
 def show_frame(title: str, frame: pd.DataFrame) -> None:
     """Print any table as it is."""
-    columns = [str(c) for c in frame.columns]
+    # Of one machine, which has no name, nothing need be said.
+    columns = [str(c) for c in frame.columns if c != "machine" or frame[c].astype(bool).any()]
     right = [c for c in columns if frame[c].dtype.kind in "fiu"]
     made = table(columns, right, folds=columns)
     for row in frame.to_dict("records"):
@@ -394,6 +396,22 @@ WORD_STYLES = {
     "faster": "green",
     "fixed": "green",
 }
+
+
+def show_machines(run: Run) -> None:
+    """Print which machines a run is of, and what of several runs was left out."""
+    columns = ["machine", "processor", "device", "noise floor", "runs", "cells with a time"]
+    made = table(columns, columns[3:])
+    for name, entry in run.info["machines"].items():
+        floor = entry["noise_floor"]
+        timed = run.summary[(run.summary["machine"] == name) & run.summary["median_s"].notna()]
+        host = entry["host"]
+        figures = ("" if floor is None else f"{100 * floor:.1f} %", str(len(entry["runs"])), str(len(timed)))
+        made.add_row(name, visible(host["cpu"]), visible(", ".join(host["gpus"])), *figures)
+    show(made, "Machines (times of one are never compared with another's)")
+    twice = run.info.get("measured_twice")
+    if twice:
+        say(f"{twice} cells were measured twice on one machine: of each the newest time is kept", "yellow")
 
 
 def show_scaling(run: Run) -> None:

@@ -77,6 +77,7 @@ class MatrixRow:
     collectives: str = doc(
         "On a mesh, the collective operations that the compiler put in, as `all-reduce 2`, or `none`; else empty.", ""
     )
+    machine: str = doc("Machine that it was computed on; empty in a run of one machine.", default="")
 
 
 COLUMNS = tuple(f.name for f in fields(MatrixRow))
@@ -123,7 +124,7 @@ def check(
 
     Args:
         ops: operations, catalogue names or files; None is the whole catalogue.
-        backend: names; None is every backend there is.
+        backend: names, or ``module:ATTRIBUTE``; None is every backend there is.
         device: ``cpu``, ``cuda``, or a mesh of several, such as ``cpu:8`` or ``cpu:4x2``; None is every single device
             that a backend knows. For a mesh the dimension that is split (:mod:`multigrad.placement`) is rounded up to a
             multiple, on every backend.
@@ -184,6 +185,7 @@ def sentence(row: Mapping[Any, Any]) -> str:
     """Say one row in one line."""
     where = "the formula" if row["backend"] == "exact" else f"{row['backend']}/{row['device']} {row['mode']}"
     variant = "" if row["variant"] == "analytic" else f" {row['variant']}"
+    where += f" of {row['machine']}" if row.get("machine") else ""
     what = row["operation"] if row["output"] == "*" else f"{row['operation']} {derivative_name(row['output'])}"
     return f"{row['verdict']} {what}{variant} on {where} {row['dtype']} {row['regime']}: {row['reason']}"
 
@@ -224,6 +226,8 @@ class Plan:
     """Whether every backend can have its own process: every operation can be found again from its reference."""
     kinks: bool = False
     """Whether the formula is held against the subdifferential at kinks."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """How a worker finds a backend, by its name, where it stands in no folder and no entry point."""
 
     @classmethod
     def make(
@@ -273,7 +277,9 @@ class Plan:
                     tried = RELATIONS in chosen_regimes
                     work[one.name, name] = _cells(one, cases, chosen_modes, chosen_variants, relations=tried)
         isolated = all(op.reference for op in ops)
-        return cls(by_reference, cases, work, known, precision, isolated, _KINK in chosen_regimes or regimes is None)
+        kinks = _KINK in chosen_regimes or regimes is None
+        sources = {backend(source).name: source for source in backends or ()}
+        return cls(by_reference, cases, work, known, precision, isolated, kinks, sources)
 
     def run(self, progress: Progress | None = None) -> Iterator[list[dict[str, Any]]]:
         """Find the truth, then let every backend work; yield the rows as they come."""
@@ -347,13 +353,14 @@ class Plan:
         self, name: str, device: str, part: int, parts: int, folder: str, tick: Callable[..., None]
     ) -> list[dict[str, Any]]:
         cells = self.work[name, device]
-        one = backend(name)
+        source = self.sources.get(name, name)
+        one = backend(source)
         rows: list[dict[str, Any]] = []
         pending = self._share(cells, part, parts)
         while pending:
             arguments = {
                 "folder": folder,
-                "backend": name,
+                "backend": source,
                 "device": device,
                 "precision": self.precision,
                 "cases": {str(cells[i].case): asdict(self.cases[cells[i].case]) for i in pending},

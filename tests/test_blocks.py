@@ -34,6 +34,10 @@ NOT_RUN = {
     "make run": "installs from the package index",
     "make test": "installs, and is what runs this",
     "multigrad bench --study eager_against_compiled": "an hour; docs/studies.md has one that is run",
+    "dask scheduler": "runs until it is stopped; tests/bench/test_fleet.py has one",
+    'dask worker tcp://host:8786 --nthreads 1 --resources "cpu=1"': "a machine of the fleet, as in the tests",
+    'dask worker tcp://host:8786 --nthreads 1 --resources "gpu=1"': "a machine of the fleet, as in the tests",
+    "multigrad run --fleet tcp://host:8786": "needs that fleet; tests/bench/test_fleet.py has one",
 }
 """Console lines that are not run, each with its reason."""
 PROOF = re.compile(r"Is the formula right\?.*?(?=\nAre the numbers right\?)", re.DOTALL)

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ class Chart:
 def charts(figures: Figures) -> list[Chart]:
     """Return the charts of a run in the order of the report."""
     look = looks([*figures.cells, *figures.accuracy])
-    return [
+    made = [
         Chart(
             "speed_up_places",
             "Speed-up over autodiff, place by place",
@@ -164,6 +164,9 @@ def charts(figures: Figures) -> list[Chart]:
             "This run keeps no samples (samples.csv.gz), so nothing is known about its noise.",
         ),
     ]
+    # What has figures of one machine alone, instead of quotients.
+    own = ("time", "calls", "roofline", "accuracy", "noise")
+    return [replace(c, chosen_by=(*c.chosen_by, *figures.machine)) if c.name in own else c for c in made]
 
 
 def _alt() -> Any:
@@ -380,15 +383,15 @@ def _roofline(rows: Sequence[Row], look: Looks, roofs: Sequence[Row]) -> Any:
     points = cells.encode(x=alt.X(**x), y=alt.Y(**y), tooltip=told, **_by_place(rows, look))
     steady = points.mark_point(filled=True, size=50, opacity=0.85).transform_filter("!datum.flags")
     doubtful = points.mark_point(filled=False, size=50, strokeWidth=1.5).transform_filter("datum.flags")
-    lines = (
-        alt.Chart(alt.InlineData(list(roofs)))
-        .mark_line(color=GREY, strokeWidth=2)
-        .encode(
-            x=alt.X(**x),
-            y=alt.Y(**y),
-            detail=["roof:N", "device:N", "setting:N", "dtype:N"],
-            strokeDash=alt.condition("datum.roof == 'memory'", alt.value([1, 0]), alt.value([5, 4])),
-        )
+    roof = alt.Chart(alt.InlineData(list(roofs)))
+    if any("machine" in row for row in roofs):  # those of the machines that are shown
+        shown = alt.LookupData(_data(), key="machine", fields=["operation"])
+        roof = roof.transform_lookup("machine", from_=shown).transform_filter("isValid(datum.operation)")
+    lines = roof.mark_line(color=GREY, strokeWidth=2).encode(
+        x=alt.X(**x),
+        y=alt.Y(**y),
+        detail=["roof:N", "device:N", "setting:N", "dtype:N"],
+        strokeDash=alt.condition("datum.roof == 'memory'", alt.value([1, 0]), alt.value([5, 4])),
     )
     return alt.layer(*([lines] if roofs else []), steady, doubtful).properties(width=WIDTH, height=320)
 

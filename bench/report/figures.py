@@ -65,8 +65,12 @@ def geometric_mean(values: Iterable[float]) -> float:
     return math.exp(math.fsum(logs) / len(logs)) if logs else math.nan
 
 
-QUESTION = ("operation", "dtype", "sizes", "threads", "precision")
+QUESTION = ("operation", "dtype", "sizes", "threads", "precision", "machine")
 """What has to be the same for two times to be answers to one question."""
+
+
+def _question(cell: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(cell.get(name, "") for name in QUESTION)
 
 
 @dataclass(frozen=True)
@@ -85,10 +89,10 @@ class Standing:
 
 
 def standings(cells: Sequence[Mapping[str, Any]]) -> list[Standing]:
-    """Return how places and variants stand, the fastest first."""
+    """Return how places and variants stand, the fastest first; only times of one machine are compared."""
     questions: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for cell in cells:
-        questions.setdefault(tuple(cell[name] for name in QUESTION), []).append(cell)
+        questions.setdefault(_question(cell), []).append(cell)
     ratios: dict[tuple[str, str], list[float]] = {(c["where"], c["variant"]): [] for c in cells}
     wins = dict.fromkeys(ratios, 0)
     for asked in questions.values():
@@ -140,11 +144,22 @@ class Figures:
             )
         )
 
+    @property
+    def machine(self) -> tuple[str, ...]:
+        """The column ``machine`` where a run is of several; of one nothing need be said."""
+        return ("machine",) if len(self.run.machines) > 1 else ()
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that make a cell, as far as they tell something."""
+        return (*(name for name in KEY if name != "machine"), *self.machine)
+
     @cached_property
     def cells(self) -> list[Row]:
         """Every cell that has a time: the columns in :data:`CELL`, ``where``, ``setting`` and ``n``, its size."""
         timed = self.run.summary[self.run.summary["median_s"].notna()]
-        rows = [{**_plain(r, CELL), "where": place(r), "setting": _setting(r)} for r in timed.to_dict("records")]
+        names = (*CELL, *self.machine)
+        rows = [{**_plain(r, names), "where": place(r), "setting": _setting(r)} for r in timed.to_dict("records")]
         for name in dict.fromkeys(row["operation"] for row in rows):
             mine = [row for row in rows if row["operation"] == name]
             swept, sizes = _sweep([row["sizes"] for row in mine])
@@ -180,7 +195,7 @@ class Figures:
         there = frame[frame["ratio"].notna()]
         return [
             {
-                **{name: row[name] for name in KEY},
+                **{name: row[name] for name in self.key},
                 "where": place(row),
                 "setting": _setting(row),
                 "ratio": 1 / row["ratio"],
@@ -203,17 +218,17 @@ class Figures:
             )
             flags = " ".join(dict.fromkeys(f"{ours['flags']} {theirs['flags']}".split()))
             word = "unclear" if flags else statistics.word(ratio, self.run.noise_floor or 0.0)
-            known = {name: ours[name] for name in (*KEY, "where", "setting")}
+            known = {name: ours[name] for name in (*self.key, "where", "setting")}
             turned = {"ratio": 1 / ratio.estimate, "low": 1 / ratio.high, "high": 1 / ratio.low}
             rows.append({**known, **turned, "word": word, "flags": flags})
         return rows
 
     def _beside_autodiff(self) -> Iterator[tuple[Row, Row]]:
         """Yield each hand-derived cell with that of autodiff at the same place."""
-        theirs = {tuple(c[name] for name in KEY): c for c in self.cells if c["variant"] == "autodiff"}
+        theirs = {tuple(c[name] for name in self.key): c for c in self.cells if c["variant"] == "autodiff"}
         for cell in self.cells:
             if cell["variant"] == "analytic":
-                other = theirs.get(tuple(cell[name] if name != "variant" else "autodiff" for name in KEY))
+                other = theirs.get(tuple(cell[name] if name != "variant" else "autodiff" for name in self.key))
                 if other is not None:
                     yield cell, other
 
@@ -226,7 +241,7 @@ class Figures:
             # Below, a peak is pages of the allocator, not arrays.
             if min(ours, theirs) > FULL.memory_noise_bytes:
                 ratio = theirs / ours
-                known = {name: cell[name] for name in (*KEY, "where", "setting")}
+                known = {name: cell[name] for name in (*self.key, "where", "setting")}
                 facts = {"ratio": ratio, "low": ratio, "high": ratio, "ours_bytes": ours, "theirs_bytes": theirs}
                 rows.append({**known, **facts, "word": "", "flags": ""})
         return rows
@@ -237,7 +252,7 @@ class Figures:
 
         ``calls`` is None where compiled calls are not faster: it never pays.
         """
-        kept = ("operation", "variant", "backend", "device", "dtype", "sizes", "threads", "precision")
+        kept = tuple(name for name in self.key if name != "mode")
         sides: dict[tuple[Any, ...], dict[str, Row]] = {}
         for cell in self.compared:
             sides.setdefault(tuple(cell[name] for name in kept), {})[cell["mode"]] = cell
@@ -266,7 +281,12 @@ class Figures:
     @cached_property
     def roofs(self) -> list[Row]:
         """The two lines of each roof: GFLOP/s against FLOP per byte, for main memory and for the fastest cache."""
-        peaks = self.run.info.get("peaks") or {}
+        if not self.machine:
+            return self._roofs(self.run.info.get("peaks") or {})
+        found = {name: self._roofs(entry["peaks"]) for name, entry in self.run.machines.items()}
+        return [{**row, "machine": name} for name, rows in found.items() for row in rows]
+
+    def _roofs(self, peaks: Mapping[str, Any]) -> list[Row]:
         bands = {(b["device"], b["threads"]): b for b in peaks.get("bandwidth", ())}
         rows = []
         for peak in peaks.get("flop_per_s", ()):
@@ -300,19 +320,19 @@ class Figures:
         matrix = self.run.matrix
         if matrix is None:
             return []
-        keys = ("operation", "backend", "device", "mode", "variant", "dtype")
+        keys = ("operation", "backend", "device", "mode", "variant", "dtype", *self.machine)
         # What is wrong has no accuracy.
         right = matrix["verdict"].isin([PASS, NOTE])
         drawn = matrix[right & (matrix["regime"] == "gaussian") & matrix["max_ulp"].notna()]
         ulps = drawn.groupby(list(keys), sort=False)["max_ulp"].max().to_dict()
         best: dict[tuple[Any, ...], float] = {}
         for cell in self.compared:
-            question = tuple(cell[name] for name in QUESTION)
+            question = _question(cell)
             if not cell["flags"]:
                 best[question] = min(cell["median_s"], best.get(question, math.inf))
         times: dict[tuple[Any, ...], list[tuple[float, bool]]] = {}
         for cell in self.compared:
-            fastest = best.get(tuple(cell[name] for name in QUESTION))
+            fastest = best.get(_question(cell))
             if fastest:
                 ratio = cell["median_s"] / fastest, bool(cell["flags"])
                 times.setdefault(tuple(cell[name] for name in keys), []).append(ratio)
@@ -335,11 +355,12 @@ class Figures:
         middle = per_call.groupby([samples[name] for name in (*KEY, "kind")], sort=False).transform("median")
         relative = per_call / middle
         rows = []
-        by: list[Any] = [samples[name] for name in ("backend", "device", "round")]
+        names = ("backend", "device", "round", *self.machine)
+        by: list[Any] = [samples[name] for name in names]
         groups: Any = relative.groupby(by, sort=True)
-        for (backend, device, number), mine in groups:
+        for group, mine in groups:
             low, q1, median, q3, high = (float(q) for q in mine.quantile([0.05, 0.25, 0.5, 0.75, 0.95]))
-            known = {"backend": backend, "device": device, "round": int(number), "blocks": len(mine)}
+            known = {**dict(zip(names, group, strict=True)), "round": int(group[2]), "blocks": len(mine)}
             rows.append({**known, "low": low, "q1": q1, "median": median, "q3": q3, "high": high})
         return rows
 
@@ -364,7 +385,7 @@ class Figures:
         ours = [cell for cell in self.cells if cell["variant"] == "analytic"]
         if not ours:
             return "Nothing was timed: which backend is fastest is not known."
-        asked = len({tuple(cell[name] for name in QUESTION) for cell in ours})
+        asked = len({_question(cell) for cell in ours})
         ranked = [s for s in standings(ours) if s.questions]
         if not ranked:
             return self._why_nothing_is_fastest(ours)
@@ -372,8 +393,9 @@ class Figures:
         said = ", ".join(f"{s.where} in {s.wins}" for s in winners) or "none in any"
         best = ranked[0]
         clear = sum(s.wins for s in winners)
+        on = ", on one machine" if self.machine else ""
         return (
-            f"Of {asked} timed problems (an operation at a size in a dtype) the hand-derived gradient is clearly "
+            f"Of {asked} timed problems (an operation at a size in a dtype{on}) the hand-derived gradient is clearly "
             f"fastest on {said}, and {asked - clear} have no clear winner; over all of them {best.where} is nearest "
             f"to the best, at {best.mean:.2f} times its time (geometric mean of {best.questions})."
         )

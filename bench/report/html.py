@@ -127,7 +127,13 @@ def _data(figures: Figures, found: Mapping[str, drawn.Chart]) -> dict[str, Any]:
 def _title(run: Run) -> str:
     host = run.info.get("host") or {}
     name = run.folder.name if run.folder is not None else str(run.info.get("started", ""))
-    return f"{host.get('cpu', 'unknown machine')} · {name}"
+    several = f"{len(run.machines)} machines" if len(run.machines) > 1 else ""
+    return f"{several or host.get('cpu', 'unknown machine')} · {name}"
+
+
+def _where(row: Mapping[Any, Any]) -> str:
+    """Return the place of a row, and the machine where there are several."""
+    return f"{row['where']}, {row['machine']}" if row.get("machine") else str(row["where"])
 
 
 # The matrix
@@ -273,7 +279,7 @@ def _gains(figures: Figures) -> list[Table]:
     rows: list[Line] = [
         [
             p["operation"],
-            p["where"],
+            _where(p),
             p["dtype"],
             p["sizes"],
             Value(f"{p['ratio']:.2f}×", p["ratio"], "flagged" if p["flags"] else _shade(p["ratio"])),
@@ -305,7 +311,7 @@ def _every_cell(figures: Figures) -> list[Table]:
         rows.append(
             [
                 cell["operation"],
-                cell["where"],
+                _where(cell),
                 cell["variant"],
                 cell["dtype"],
                 cell["sizes"],
@@ -356,7 +362,7 @@ def _growth(figures: Figures) -> list[Table]:
         rows.append(
             [
                 row["operation"],
-                place(row),
+                _where({**row, "where": place(row)}),
                 row["variant"],
                 row["dtype"],
                 f"{row['swept']} {row['n_low']:.0f} … {row['n_high']:.0f}",
@@ -373,7 +379,7 @@ def _break_even(figures: Figures) -> list[Table]:
     rows = [
         [
             row["operation"],
-            row["where"],
+            _where(row),
             row["variant"],
             row["dtype"],
             row["sizes"],
@@ -397,7 +403,7 @@ def _memory(figures: Figures) -> list[Table]:
     rows = [
         [
             row["operation"],
-            row["where"],
+            _where(row),
             row["dtype"],
             row["sizes"],
             *(Value(size_of(row[name]), row[name]) for name in ("ours_bytes", "theirs_bytes")),
@@ -410,6 +416,13 @@ def _memory(figures: Figures) -> list[Table]:
 
 
 def _noise_text(figures: Figures) -> list[str]:
+    if figures.machine:
+        floors = {name: entry.get("noise_floor") for name, entry in figures.run.machines.items()}
+        told = [f"{name} {'unknown' if floor is None else f'{100 * floor:.1f} %'}" for name, floor in floors.items()]
+        return [
+            f"The noise floor of each machine: {', '.join(told)}: so far apart lay the two halves of cells that were "
+            "measured twice. A difference has a word only where it clears 5 % and twice that of its machine."
+        ]
     floor = figures.run.noise_floor
     if floor is None:
         return ["No cell was measured twice in the same rounds, so the noise floor of this run is not known."]
@@ -444,7 +457,22 @@ def _flags(figures: Figures) -> list[Table]:
 def _environment(run: Run) -> list[Table]:
     """Return everything that ``run.json`` says of the conditions; workers' own words once where they agree."""
     info = run.info
-    parts = {
+    if len(run.machines) > 1:
+        parts = _facts_of("all", {name: info.get(name) for name in ("started", "state", "seed", "turns", "wall_s")})
+        for name, entry in run.machines.items():
+            parts |= _facts_of(name, entry)
+    else:
+        parts = _facts_of("", info)
+    tables: list[Table] = []
+    for title, facts in parts.items():
+        rows: list[Line] = [[name, _fact(value)] for name, value in facts.items()] or [["", "not recorded"]]
+        tables.append(Table(f"environment-{len(tables)}", title, ["what", "found"], rows))
+    return tables
+
+
+def _facts_of(machine: str, info: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return what is said of one machine, by title; where there are several, its name stands before each."""
+    facts = {
         "Machine": info.get("host") or {},
         "Source and versions": {**(info.get("git") or {}), **(info.get("versions") or {})},
         "Settings": {
@@ -458,11 +486,7 @@ def _environment(run: Run) -> list[Table]:
         "What the workers saw": _workers(info.get("workers") or []),
         "Protocol": info.get("protocol") or {},
     }
-    tables: list[Table] = []
-    for title, facts in parts.items():
-        rows: list[Line] = [[name, _fact(value)] for name, value in facts.items()] or [["", "not recorded"]]
-        tables.append(Table(f"environment-{len(tables)}", title, ["what", "found"], rows))
-    return tables
+    return {f"{machine}: {title}": said for title, said in facts.items() if said} if machine else facts
 
 
 def _workers(workers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -34,6 +34,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def _setting(run: Run) -> list[str]:
+    if len(run.machines) > 1:
+        return [_machines(run)]
     host = run.info.get("host", {})
     facts = {
         "machine": host.get("cpu", "unknown"),
@@ -44,6 +46,17 @@ def _setting(run: Run) -> list[str]:
         "seed": run.info.get("seed", ""),
     }
     return [table(["what", "value"], facts.items())]
+
+
+def _machines(run: Run) -> str:
+    rows = []
+    for name, entry in run.machines.items():
+        host, floor = entry["host"], entry["noise_floor"]
+        gpus = ", ".join(host.get("gpus", [])) or "no GPU"
+        noise = "unknown" if floor is None else f"{100 * floor:.1f} %"
+        cells = int((run.summary["machine"] == name).sum())
+        rows.append([name, host.get("cpu", "unknown"), gpus, host.get("processors", ""), noise, cells])
+    return table(["machine", "processor", "device", "processors", "noise floor", "cells"], rows)
 
 
 def matrix(frame: pd.DataFrame | None) -> list[str]:
@@ -91,9 +104,10 @@ def _timings(frame: pd.DataFrame | None) -> list[str]:
         return ["## What does it cost?", "This run has no timings: it was checked only."]
     parts = ["## What does it cost?"]
     timed = frame[frame["median_s"].notna()]
-    keys = ["operation", "dtype", "sizes", "threads", "precision"]
-    for (name, dtype, sizes, threads, precision), rows in timed.groupby(keys, sort=False, dropna=False):
-        parts.append(f"### {escape(name)}, {escape(dtype)}, {escape(sizes)} ({threads} threads, {escape(precision)})")
+    keys = ["operation", "dtype", "sizes", "threads", "precision", "machine"]
+    for (name, dtype, sizes, threads, precision, machine), rows in timed.groupby(keys, sort=False, dropna=False):
+        setting = f"{threads} threads, {escape(precision)}{f', {escape(machine)}' if machine else ''}"
+        parts.append(f"### {escape(name)}, {escape(dtype)}, {escape(sizes)} ({setting})")
         columns = [
             "backend",
             "variant",

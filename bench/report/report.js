@@ -94,6 +94,7 @@
     ["variant", (row) => compared.includes(row.variant) ? row.variant : undefined],
     ["dtype", (row) => row.dtype],
     ["setting", (row) => row.setting],
+    ["machine", (row) => row.machine],
   ];
   const left = Object.fromEntries(chips.map(([name]) => [name, new Set()])); // what is not chosen
 
@@ -127,7 +128,7 @@
     const asked = new Map();
     for (const cell of cells) {
       if (!compared.includes(cell.variant) || !chosen(cell)) continue;
-      const key = JSON.stringify([cell.operation, cell.dtype, cell.sizes, cell.threads, cell.precision]);
+      const key = JSON.stringify([cell.operation, cell.dtype, cell.sizes, cell.threads, cell.precision, cell.machine ?? ""]);
       if (!asked.has(key)) asked.set(key, []);
       asked.get(key).push(cell);
     }
@@ -184,7 +185,7 @@
     for (const all of asked.values()) {
       const first = all[0];
       const best = Math.min(...all.filter((cell) => !cell.flags).map((cell) => cell.median_s));
-      const label = [first.operation, first.size || first.sizes, first.dtype, first.setting].join(", ");
+      const label = [first.operation, first.size || first.sizes, first.dtype, first.setting, first.machine].filter((part) => part !== undefined).join(", ");
       const row = element("tr", {}, element("th", { scope: "row" }, element("bdi", { textContent: label })));
       for (const name of names) {
         const cell = all.find((one) => `${one.where} ${one.variant}` === name);

@@ -261,7 +261,24 @@ class Stillborn(Fake):
         os._exit(9)
 
 
+class Absent(Fake):
+    """Where a variable says so, it is not installed."""
+
+    def missing(self, device):
+        return "not installed (pip install absent)" if os.environ.get("FAKE_ABSENT") else super().missing(device)
+
+
+class Deadly(Fake):
+    """Whoever opens it loses the process that began the worker, at once and without a word."""
+
+    def open(self, device="cpu", *, threads=None, precision="strict"):
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
+
+
+DEADLY = Deadly("deadly", BusySession)
 QUEUE = Fake("queue", QueueSession)
+ABSENT = Absent("absent", BusySession)
 FORGETFUL = Fake("forgetful", ForgetfulSession)
 BUSY = Fake("busy", BusySession)
 GREEDY = Fake("greedy", GreedySession)
