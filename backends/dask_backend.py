@@ -157,7 +157,8 @@ def scattered(X: np.ndarray, t: np.ndarray, v: int) -> np.ndarray:
     """Add up the rows of a chunk."""
     import numpy as np
 
-    return numpy_backend.scatter_add(np, X, t[:, 0], v)
+    added: np.ndarray = numpy_backend.scatter_add(np, X, t[:, 0], v)
+    return added
 
 
 class DaskSession(Session):

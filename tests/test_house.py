@@ -18,9 +18,9 @@ from multigrad.backend import Backend, backends
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {"multigrad": "multigrad", "backends": "multigrad.backends", "bench": "multigrad.bench"}
-FRAMEWORKS = {backend.module for backend in backends().values()} - {"numpy", "multigrad"} | {"distributed", "jaxlib"}
+FRAMEWORKS = {backend.module for backend in backends().values()} - {"numpy", "multigrad"} | {"jaxlib"}
 BANNED = {
-    "multigrad": FRAMEWORKS | {"multigrad.backends", "multigrad.bench"},
+    "multigrad": FRAMEWORKS | {"distributed", "multigrad.backends", "multigrad.bench"},
     "backends": {"multigrad.bench"},
     "bench": FRAMEWORKS | {"multigrad.backends"},
 }
