@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import importlib.util
 import os
@@ -107,7 +108,26 @@ def array_namespace(jax: Any, device: str) -> Any:
     numpy = importlib.import_module("jax.numpy")
     place_tracers(jax)
     own = _scatters(numpy, device)
+    if device == "cpu":
+        own["linalg"] = namespace(numpy.linalg, qr=one_by_one(jax, numpy.linalg.qr))
     return namespace(numpy, scan=jax.lax.scan, eliminated=Eliminated, triangular=Triangular, **own)
+
+
+def one_by_one(jax: Any, qr: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a decomposition that takes the matrices of a batch one after the other, which takes it no longer.
+
+    In jaxlib 0.10.2 one of a whole batch holds a thread of XLA's pool while it waits for its parts, which need a thread
+    too: where two threads wait so at once, one in the making of Q and one in a solution with R, they wait for ever.
+    """
+
+    @functools.wraps(qr)
+    def decomposed(A: Array) -> Any:
+        if A.ndim == 2:
+            return qr(A)
+        factors = jax.lax.map(qr, A.reshape((prod(A.shape[:-2]), *A.shape[-2:])))
+        return type(factors)(*(factor.reshape((*A.shape[:-2], *factor.shape[-2:])) for factor in factors))
+
+    return decomposed
 
 
 def place_tracers(jax: Any) -> None:
@@ -330,7 +350,7 @@ def _xla_threads() -> int | None:
     return count or None
 
 
-def _scatters(numpy: Any, device: str) -> dict[str, Callable[..., Array]]:
+def _scatters(numpy: Any, device: str) -> dict[str, Any]:
     """Return what :mod:`multigrad.scatter` asks for."""
 
     def scatter_along_axis(X: Array, order: Array, *, axis: int) -> Array:
@@ -339,7 +359,7 @@ def _scatters(numpy: Any, device: str) -> dict[str, Callable[..., Array]]:
     def scatter_add(X: Array, t: Array, v: int) -> Array:
         return numpy.zeros((v, *X.shape[1:]), dtype=X.dtype).at[t].add(X)
 
-    own: dict[str, Callable[..., Array]] = {"scatter_along_axis": scatter_along_axis}
+    own: dict[str, Any] = {"scatter_along_axis": scatter_along_axis}
     # A GPU adds in an order of its own each time, and what is sorted first adds up as fast there.
     return own | {"scatter_add": scatter_add} if device == "cpu" else own
 

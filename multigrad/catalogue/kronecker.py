@@ -238,15 +238,18 @@ def matrix_exponential(xp: Any, X: Any, *, squarings: int = 5) -> Any:
         dA = 0.5**squarings * T(Y_bar)
         dA2 = dA @ A + A @ dA
         dV = dA2 @ N + A2 @ _first(dA, dA2)
-        dP, dQ, rest = _second(dA, dA2, dV)
-        dW = dP @ Q + P @ dQ + rest
-        dR, dS, rest = _third(dA, dA2, dV, dW)
-        dY = dR @ S + R @ dS + rest
+        dW = _of_product(P, Q, *_second(dA, dA2, dV))
+        dY = _of_product(R, S, *_third(dA, dA2, dV, dW))
         for root in roots:
             dY = dY @ root + root @ dY
         return T(dY)
 
     return Y, pullback
+
+
+def _of_product(P: Any, Q: Any, dP: Any, dQ: Any, d_rest: Any) -> Any:
+    """The derivative of a product and of what is added to it."""
+    return dP @ Q + P @ dQ + d_rest
 
 
 def _first(A: Any, A2: Any) -> Any:

@@ -50,11 +50,10 @@ def layer_norm(xp: Any, X: Any, G: Any, B: Any, *, epsilon: float = 1e-5) -> Any
 
     def pullback(Y_bar: Any) -> Any:
         def of_rows(X: Any, Y_bar: Any, mean: Any, rho: Any) -> Any:
-            X_hat = (X - mean) * rho
-            product = Y_bar * X_hat
+            product = Y_bar * ((X - mean) * rho)
             along = xp.vecdot(product, G)[:, None] / n
             across = xp.vecdot(Y_bar, G)[:, None] / n
-            X_bar = (Y_bar * G - X_hat * along - across) * rho
+            X_bar = (Y_bar * G - (X - mean) * (rho * along) - across) * rho
             return X_bar, xp.sum(product, axis=0), xp.sum(Y_bar, axis=0)
 
         return in_blocks(xp, of_rows, X, Y_bar, mean, rho, sums=2)
@@ -88,10 +87,9 @@ def rms_norm(xp: Any, X: Any, G: Any, *, epsilon: float = 1e-5) -> Any:
 
     def pullback(Y_bar: Any) -> Any:
         def of_rows(X: Any, Y_bar: Any, rho: Any) -> Any:
-            X_hat = X * rho
-            product = Y_bar * X_hat
+            product = Y_bar * (X * rho)
             along = xp.vecdot(product, G)[:, None] / n
-            return (Y_bar * G - X_hat * along) * rho, xp.sum(product, axis=0)
+            return (Y_bar * G - X * (rho * along)) * rho, xp.sum(product, axis=0)
 
         return in_blocks(xp, of_rows, X, Y_bar, rho, sums=1)
 

@@ -6,6 +6,8 @@ window of p·q pixels takes p + q steps.
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -179,8 +181,5 @@ def _spread(xp: Any, parts: Sequence[Any], axis: int, length: int, stride: int, 
 
 def _shifted_sum(xp: Any, parts: Sequence[Any], axis: int, length: int) -> Any:
     """Add up parts, each moved on by one more along an axis of that length."""
-    moved = [_framed(xp, part, axis, i, length - i - part.shape[axis], 0) for i, part in enumerate(parts)]
-    total, *others = moved
-    for part in others:
-        total = total + part
-    return total
+    moved = (_framed(xp, part, axis, i, length - i - part.shape[axis], 0) for i, part in enumerate(parts))
+    return functools.reduce(operator.add, moved)

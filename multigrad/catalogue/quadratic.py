@@ -98,8 +98,10 @@ def weighted_least_squares(xp: Any, X: Any, S: Any, A: Any, W: Any) -> Any:
 
     def pullback(f_bar: Any) -> Any:
         c = f_bar[:, None]
-        R_bar = c * M
-        return -R_bar, R_bar @ A, T(R_bar) @ S, T(c * R) @ R
+        # W̄ first, whose factor takes memory; the sign of R̄ goes to what is smaller.
+        W_bar = T(c * R) @ R
+        X_bar = -c * M
+        return X_bar, X_bar @ -A, -(T(X_bar) @ S), W_bar
 
     return 0.5 * xp.vecdot(R, M), pullback
 
@@ -176,8 +178,9 @@ def residual_norm(xp: Any, A: Any, X: Any, B: Any) -> Any:
     norm = xp.sqrt(xp.vecdot(U, U))
 
     def pullback(f_bar: Any) -> Any:
-        R_bar = (f_bar / xp.where(norm > 0, norm, xp.ones_like(norm)))[:, None] * U
-        return T(R_bar) @ X, R_bar @ A, -R_bar
+        # B̄ = −R̄, and its sign goes to what is smaller.
+        B_bar = (-f_bar / xp.where(norm > 0, norm, xp.ones_like(norm)))[:, None] * U
+        return T(B_bar) @ -X, -(B_bar @ A), B_bar
 
     return scale * norm, pullback
 

@@ -87,7 +87,9 @@ def structured_trace(xp: Any, A: Any, X: Any, *, structure: str = "symmetric") -
 
     def pullback(f_bar: Any) -> Any:
         c = f_bar[:, None, None]
-        return c * M_T, _released(xp, c * A_T, structure)
+        # X̄ first, whose parts take memory.
+        X_bar = c * _released(xp, A_T, structure)
+        return c * M_T, X_bar
 
     return xp.sum(xp.vecdot(A_T, M), axis=-1), pullback
 
@@ -157,7 +159,7 @@ def _released(xp: Any, G: Any, structure: str) -> Any:
         return G
     if structure == "lower":
         return xp.tril(G)
-    return xp.tril(G) + xp.tril(xp.matrix_transpose(G), k=-1)
+    return xp.tril(G + xp.matrix_transpose(xp.triu(G, k=1)))
 
 
 def _lower_times(xp: Any, X: Any, B: Any, block: int) -> Any:
