@@ -5,7 +5,6 @@ One rule for every backend that splits arrays. A product over the split dimensio
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from math import lcm, prod
 from typing import TYPE_CHECKING, Any
@@ -107,16 +106,16 @@ def rounded(op: Operation, size: Mapping[str, Any], meshes: Sequence[Sequence[in
         size: values for the signature's dimensions and for parameters.
         meshes: how many devices lie along each axis of each of them.
     """
-    multiple, most = lcm(*(n for mesh in meshes for n in mesh)), max(map(len, meshes), default=0)
-    for axes in (most, most + 1):  # a generator may want the next dimension to be as large
-        found = dict(size)
-        with contextlib.suppress(BadInput):
-            while any(undivided(op, shapes := input_shapes(op, found), mesh) for mesh in meshes):
-                for symbol in split_symbols(op, shapes, axes):
-                    found[symbol] = -(-found[symbol] // multiple) * multiple
-            op.make_inputs(found, 0)
-            return found
-    return dict(size)
+    multiple, axes = lcm(*(n for mesh in meshes for n in mesh)), max(map(len, meshes), default=0)
+    found = dict(size)
+    try:
+        while any(undivided(op, shapes := input_shapes(op, found), mesh) for mesh in meshes):
+            for symbol in split_symbols(op, shapes, axes):
+                found[symbol] = -(-found[symbol] // multiple) * multiple
+        op.make_inputs(found, 0)
+    except BadInput:
+        return dict(size)
+    return found
 
 
 def input_shapes(op: Operation, size: Mapping[str, Any]) -> list[Shape]:

@@ -87,7 +87,8 @@ def test_what_does_not_divide_is_named():
 
 
 @pytest.mark.parametrize(
-    ("meshes", "left"), [([(8,)], set()), ([(8,), (4, 2)], {"hand_tracking", "hand_tracking_barycentric"})]
+    ("meshes", "left"),
+    [([(8,)], {"kmeans_direction"}), ([(8,), (4, 2)], {"hand_tracking", "hand_tracking_barycentric"})],
 )
 def test_every_operation_has_a_size_that_a_mesh_divides_unless_its_generator_refuses(meshes, left):
     found = set()
