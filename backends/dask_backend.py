@@ -9,6 +9,7 @@ import itertools
 import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from multigrad.backend import (
@@ -157,8 +158,8 @@ def scattered(X: np.ndarray, t: np.ndarray, v: int) -> np.ndarray:
     """Add up the rows of a chunk."""
     import numpy as np
 
-    added: np.ndarray = numpy_backend.scatter_add(np, X, t[:, 0], v)
-    return added
+    sums: np.ndarray = numpy_backend.scatter_add(np, X, t[:, 0], v)
+    return sums
 
 
 class DaskSession(Session):
@@ -206,7 +207,7 @@ class DaskSession(Session):
         count = split[0][0] if split else 0
         if count == 0:
             return 1
-        step = max(itemsize * functools.reduce(int.__mul__, shape, 1) // count for _, shape in split)
+        step = max(itemsize * prod(shape) // count for _, shape in split)
         least = max(2, sum(self.threads.values()))
         return max(1, min((chunk_bytes or CHUNK_BYTES) // max(step, 1), -(-count // least)))
 

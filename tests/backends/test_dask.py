@@ -175,17 +175,6 @@ def test_a_worker_without_what_it_needs_is_one_line(scheduler, module, tmp_path)
     assert "\n" not in str(caught.value)
 
 
-def test_versions_that_differ_are_one_line(scheduler, tmp_path):
-    preload = tmp_path / "older.py"
-    preload.write_text(
-        "from distributed import versions\n"
-        "true = versions._version_cached\n"
-        "versions._version_cached = lambda name: '1.26.0' if name == 'numpy' else true(name)\n"
-    )
-    with pytest.raises(BadInput, match=r"has numpy 1\.26\.0 on tcp://.*, and here it is \d.*: install the same there"):
-        use_scheduler(scheduler(str(preload)), ["dask"])
-
-
 def test_the_command_line_ends_with_code_3_before_anything_is_written(tmp_path):
     command = [
         sys.executable,
