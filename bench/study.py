@@ -299,6 +299,8 @@ def _best(wanted: Mapping[str, Any], run: store.Run) -> Answer:
     if not rows:
         raise BadInput(f"no cell has a time with {column} {after!r}")
     frame = pd.DataFrame(rows)
+    if not frame["machine"].any():  # there is one, which has no name
+        frame = frame.drop(columns="machine")
     parts = []
     for other in others:
         ratios = frame[f"{other}_ratio"].dropna()
