@@ -4,7 +4,7 @@
 
 Every worker is a process with a limit on its memory, in MiB: beyond it Dask ends it, near it chunks go to the disk.
 The data are drawn by the workers, chunk by chunk, each from a seed of its own. Integers have to come out exactly, by
-int64 in NumPy; other numbers within the bounds of float64. ``--write`` puts the table into results/two-cores.
+int64 in NumPy; other numbers within the bounds of float64. ``--write`` puts the table into results.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from multigrad.verdict import FAIL, INCONCLUSIVE, joined, judge
 
 DTYPE = "float64"
 CHUNK_BYTES = 2**20
-TABLE = Path(__file__).resolve().parents[2] / "results" / "two-cores" / "dask_beyond_memory.csv"
+TABLE = Path(__file__).resolve().parents[2] / "results" / "dask_beyond_memory.csv"
 
 PROBLEMS: Mapping[str, tuple[str, Mapping[str, int]]] = {
     "relu_regression": ("integers", {"k": 32, "n": 32}),

@@ -4,7 +4,7 @@
 
 Value and gradients of two operations in float32, both backends with all cores, in one process and in turns; the figure
 is the median of the ratios. With ``--processes`` Dask runs on a cluster with a process for each core instead of one
-with threads. ``--write`` puts the table into results/two-cores.
+with threads. ``--write`` puts the table into results.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SIZES = {"relu_regression": {"m": 8192, "k": 1024, "n": 1024}, "linear_map": {"m
 CHUNK_BYTES = [2**i for i in range(20, 28)]
 DTYPE = "float32"
 WANTED = 1.3
-TABLE = Path(__file__).resolve().parents[2] / "results" / "two-cores" / "dask_overhead.csv"
+TABLE = Path(__file__).resolve().parents[2] / "results" / "dask_overhead.csv"
 
 
 def duration(session: Any, function: Callable[..., Any], arrays: list[Any]) -> float:
