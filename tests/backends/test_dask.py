@@ -127,6 +127,18 @@ def test_a_scheduler_that_is_there_is_used_and_recorded(scheduler):
     assert row["right"]
 
 
+def test_versions_that_differ_are_one_line(scheduler, tmp_path):
+    preload = tmp_path / "older.py"  # a worker imports it twice
+    preload.write_text(
+        "from distributed import versions\n"
+        "if not hasattr(versions, 'true'):\n"
+        "    versions.true = versions._version_cached\n"
+        "    versions._version_cached = lambda name: '1.26.0' if name == 'numpy' else versions.true(name)\n"
+    )
+    with pytest.raises(BadInput, match=r"has numpy 1\.26\.0 on tcp://.*, and here it is \d.*: install the same there"):
+        use_scheduler(scheduler(str(preload)), ["dask"])
+
+
 @pytest.mark.parametrize(
     ("address", "said"),
     [
