@@ -88,7 +88,7 @@ def structured_trace(xp: Any, A: Any, X: Any, *, structure: str = "symmetric") -
     def pullback(f_bar: Any) -> Any:
         c = f_bar[:, None, None]
         # X̄ first, whose parts take memory.
-        X_bar = c * _released(xp, A_T, structure)
+        X_bar = _released(xp, c * A_T, structure)
         return c * M_T, X_bar
 
     return xp.sum(xp.vecdot(A_T, M), axis=-1), pullback
