@@ -29,14 +29,13 @@ def use_scheduler(address: str, names: Sequence[str] | None = None) -> None:
     if not users:
         able = ", ".join(one.name for one in backends().values() if one.scheduler)
         raise BadInput(f"--scheduler is for {able}; found {', '.join(one.name for one in chosen)}")
-    os.environ[VARIABLE] = address
     for one in users:
-        arguments = {"backend": one.name}
-        environment = one.environment("cpu", None, "strict")
-        for said in worker.run(f"{__name__}:opened", arguments, environment=environment, timeout_s=60.0):
+        environment = {**one.environment("cpu", None, "strict"), VARIABLE: address}
+        for said in worker.run(f"{__name__}:opened", {"backend": one.name}, environment=environment, timeout_s=60.0):
             reason = said.reason if isinstance(said, worker.Death) else said["reason"]
             if reason:
                 raise BadInput(f"{one.name}: {reason}")
+    os.environ[VARIABLE] = address
 
 
 def opened(arguments: Mapping[str, Any]) -> Iterator[dict[str, str]]:

@@ -113,7 +113,8 @@ def scheduler():
 
 @pytest.fixture(autouse=True)
 def no_scheduler(monkeypatch):
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setenv(VARIABLE, "")  # so that there is something to bring back, and what a test sets goes with it
+    monkeypatch.delenv(VARIABLE)
 
 
 def test_a_scheduler_that_is_there_is_used_and_recorded(scheduler):
