@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 import multigrad
 from multigrad import matrix
-from multigrad.backend import THREAD_VARIABLES, Precision, backends
+from multigrad.backend import THREAD_VARIABLES, Precision, backends, device_kind
 from multigrad.operation import BadInput, Operations, given_operations, load_operations
 
 from . import machine as machines
@@ -38,7 +38,7 @@ from . import measure, store
 from . import plan as planning
 from .assemble import Event
 from .job import QUICK_CHECK_DTYPES, QUICK_OPERATIONS
-from .measure import Progress
+from .measure import Progress, as_list
 from .protocol import FULL, QUICK, Protocol
 from .report.writing import write_reports
 
@@ -207,12 +207,12 @@ def run_fleet(
         else:
             chosen = given_operations(QUICK_OPERATIONS if quick and ops is None else ops)
             request = Request(
-                backend=_list(backend),
+                backend=as_list(backend),
                 asked=device is not None,
-                dtype=_list(dtype),
-                mode=_list(mode),
-                variant=_list(variant),
-                size=_list(size),
+                dtype=as_list(dtype),
+                mode=as_list(mode),
+                variant=as_list(variant),
+                size=as_list(size),
                 threads=threads,
                 precision=precision,
                 quick=quick,
@@ -220,17 +220,13 @@ def run_fleet(
                 machine=machine,
                 protocol=asdict(protocol or (QUICK if quick else FULL)),
             )
-            request.examine(chosen, _list(device))
-            portions = _portions(chosen, request, _list(device), offered(client))
+            request.examine(chosen, as_list(device))
+            portions = _portions(chosen, request, as_list(device), offered(client))
             folder = store.new_run(Path(out), "fleet")
             fleet = Fleet(client, request, portions, store.Journal(folder, new=True), folder, progress, patience_s)
         run = fleet.run()
     write_reports(fleet.folder)
     return run
-
-
-def _list(values: Sequence[str] | None) -> list[str] | None:
-    return [values] if isinstance(values, str) else None if values is None else list(values)
 
 
 # The cluster
@@ -309,7 +305,7 @@ def _count(found: Counter[frozenset[str]], wanted: set[str]) -> int:
 
 def kind_of(device: str) -> str:
     """Return the tag of the machines that have a device."""
-    return "gpu" if device.partition(":")[0] == "cuda" else "cpu"
+    return "gpu" if device_kind(device) == "cuda" else "cpu"
 
 
 def _tags(tag: str, machine: str | None) -> set[str]:

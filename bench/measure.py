@@ -108,7 +108,7 @@ def measure(
     chosen = with_rounds(chosen, rounds)
     if older is not None:
         found = given_operations(ops)
-        sources = _list(backend)
+        sources = as_list(backend)
         own = older.info.get("own_operations")
         plan = planning.again(older.summary, found, sources, seed=older.info["seed"], twins=chosen.twins, own=own)
     else:
@@ -153,12 +153,12 @@ def cells_of(
     """Return the cells that :func:`measure` would measure for these arguments, each with why it is refused, or None."""
     return planning.cells(
         given_operations(ops),
-        backends=_list(backend),
-        devices=_list(device),
-        dtypes=_dtypes(_list(dtype)),
-        variants=_list(variant),
-        modes=_list(mode),
-        sizes=_list(size),
+        backends=as_list(backend),
+        devices=as_list(device),
+        dtypes=_dtypes(as_list(dtype)),
+        variants=as_list(variant),
+        modes=as_list(mode),
+        sizes=as_list(size),
         threads=thread_counts(threads),
         precision=precision,
         quick=quick,
@@ -202,7 +202,8 @@ def events_of(plan: Plan, chosen: Protocol, progress: Progress | None = None) ->
     return conductor.events
 
 
-def _list(values: Any) -> list[Any] | None:
+def as_list(values: Any) -> list[Any] | None:
+    """Return one value as a list of it, several as a list, and None as it is."""
     if values is None:
         return None
     return [values] if isinstance(values, str | int | Operation | Mapping) else list(values)
@@ -221,7 +222,7 @@ def thread_counts(threads: int | Sequence[int] | None) -> list[int]:
     Raises:
         BadInput: more than there are processors, or fewer than one.
     """
-    counts = _list(threads) or [len(machine.physical_cpus())]
+    counts = as_list(threads) or [len(machine.physical_cpus())]
     for count in counts:
         if not 1 <= count <= len(machine.allowed_cpus()):
             raise BadInput(f"threads is {count}; wanted 1 to {len(machine.allowed_cpus())}, the processors there are")
