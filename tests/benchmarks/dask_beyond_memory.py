@@ -311,7 +311,8 @@ def made(op: Any, regime: str, size: Mapping[str, int], data: float) -> tuple[st
 
 
 def main() -> None:
-    # A worker that pauses at four fifths of its limit, for memory that is no chunk's, never goes on; at the limit it ends.
+    # A worker that pauses at four fifths of its limit, for memory that is no chunk's, never goes on; at the limit it is
+    # ended.
     dask.config.set({"distributed.scheduler.worker-ttl": None, "distributed.worker.memory.pause": False})
     os.environ["DASK_LOGGING__DISTRIBUTED"] = "error"  # workers read it: they say whenever they go to the disk
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
