@@ -31,13 +31,13 @@ from typing import TYPE_CHECKING, Any
 import multigrad
 from multigrad import matrix
 from multigrad.backend import THREAD_VARIABLES, Precision, backends, device_kind
-from multigrad.operation import BadInput, Operations, given_operations, load_operations
+from multigrad.operation import BadInput, Operations, load_operations
 
 from . import machine as machines
 from . import measure, store
 from . import plan as planning
 from .assemble import Event
-from .job import QUICK_CHECK_DTYPES, QUICK_OPERATIONS
+from .job import checked_dtypes, chosen_operations
 from .measure import Progress, as_list
 from .protocol import FULL, QUICK, Protocol
 from .report.writing import write_reports
@@ -205,7 +205,7 @@ def run_fleet(
         if resume is not None:
             fleet = _resumed(client, Path(resume), progress, patience_s)
         else:
-            chosen = given_operations(QUICK_OPERATIONS if quick and ops is None else ops)
+            chosen = chosen_operations(ops, quick=quick)
             request = Request(
                 backend=as_list(backend),
                 asked=device is not None,
@@ -624,7 +624,7 @@ def _checked(portion: Portion, request: Request, progress: Progress) -> list[dic
             load_operations([portion.reference]),
             backend=request.backends(portion.devices),
             device=portion.devices,
-            dtype=request.dtype or (QUICK_CHECK_DTYPES if request.quick else None),
+            dtype=checked_dtypes(request.dtype, quick=request.quick),
             mode=request.mode,
             variant=request.judged,
             seed=request.seed,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from multigrad.backend import Precision, cuda_device_count
 from multigrad.matrix import Progress, check
-from multigrad.operation import Operations, given_operations
+from multigrad.operation import Operation, Operations, given_operations
 
 from . import machine as machines
 from . import store
@@ -45,14 +45,14 @@ def run_job(
     Raises:
         BadInput: an unknown name, or a folder that cannot be written to: before any work.
     """
-    chosen = given_operations(QUICK_OPERATIONS if quick and ops is None else ops)
+    chosen = chosen_operations(ops, quick=quick)
     name = machine or machines.machine_name(machines.describe(), cuda_device_count() > 0)
     folder = store.new_run(Path(out), machines.slug(name))
     matrix = check(
         chosen,
         backend=backend,
         device=device,
-        dtype=dtype or (QUICK_CHECK_DTYPES if quick else None),
+        dtype=checked_dtypes(dtype, quick=quick),
         seed=seed,
         precision=precision,
         progress=_saying("checking", progress),
@@ -72,6 +72,16 @@ def run_job(
     )
     write_reports(folder)
     return store.load_run(folder)
+
+
+def chosen_operations(ops: Operations, *, quick: bool) -> list[Operation]:
+    """Return the operations of a run: those that are given, else all, or in a quick run the two it has."""
+    return given_operations(QUICK_OPERATIONS if quick and ops is None else ops)
+
+
+def checked_dtypes(dtype: str | Sequence[str] | None, *, quick: bool) -> str | Sequence[str] | None:
+    """Return the dtypes that a run checks: those that are given, else all (None), or in a quick run what it times."""
+    return dtype or (QUICK_CHECK_DTYPES if quick else None)
 
 
 def _saying(what: str, progress: Progress | None) -> Progress | None:
