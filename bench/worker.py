@@ -346,7 +346,8 @@ class Measurement:
             durations.append(time.perf_counter() - start)
         kinds = [self.session.dtype_name(array) for array in outputs]
         operation, variant = self.operation, self.cell.variant
-        passed, digest = self.gate.passes(operation, variant, host, kinds, self.reference, self.cell.dtype)
+        _, parameters = operation.split(dict(self.cell.size))
+        passed, digest = self.gate.passes(operation, parameters, variant, host, kinds, self.reference, self.cell.dtype)
         return self.session.backend.worded(passed, operation, variant), digest, statistics.median(durations)
 
 

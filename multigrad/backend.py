@@ -123,12 +123,14 @@ class Inaccuracy:
     """Name of the operation."""
     variant: Literal["autodiff", "native"]
     """The hand-derived form cannot be excused."""
-    size: str
-    """Name of a size at which it is beyond the bound in float64."""
+    size: str | Mapping[str, int]
+    """A size at which it is beyond the bound in float64, or the name of one."""
     most: float
     """How many times the bound its error may be; beyond that it is as wrong as any other."""
     reason: str
     """One sentence for a person."""
+    regime: str = "gaussian"
+    """How the inputs are drawn with which it is beyond the bound."""
 
     def worded(self, judged: Judged) -> Judged:
         """Return what was judged, with a FAIL within ``most`` times the bound worded as a GAP."""

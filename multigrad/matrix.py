@@ -39,7 +39,6 @@ from .verdict import (
     UNAVAILABLE,
     Judgement,
     Reference,
-    judge,
     judge_entries,
 )
 
@@ -708,7 +707,10 @@ class _Bench:
                 why = f"may be touched by {known.note}" if known.note else f"may overflow in {case.dtype}"
                 judgement = judge_entries(host, reference, case.dtype, why)
             else:
-                judgement = judge(host, reference, case.dtype)
+                _, parameters = op.split(case.size)
+                judgement = truth.judge_variant(
+                    op, parameters, case.dtype, cell.variant, known.arrays, i, host, reference
+                )
             judgement = self.session.backend.worded(judgement, op, cell.variant)
             kind = self.session.dtype_name(array)
             if kind != case.dtype and judgement.verdict != FAIL:

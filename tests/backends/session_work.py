@@ -10,7 +10,6 @@ from multigrad import truth
 from multigrad.backend import Unavailable, backend
 from multigrad.operation import operation, operations
 from multigrad.recurrence import scan
-from multigrad.verdict import judge
 
 BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 
@@ -390,14 +389,17 @@ def inaccuracies(arguments):
     session = one.open("cpu", threads=1)
     for known in one.inaccuracies:
         op = operations()[known.operation]
-        size = op.size(known.size)
+        size = op.size(known.size) if isinstance(known.size, str) else known.size
         _, parameters = op.split(size)
-        arrays = truth.dtype_arrays(op, size, 0, "gaussian", "float64")
+        arrays = truth.dtype_arrays(op, size, 0, known.regime, "float64")
         references = truth.bounded(op, arrays, parameters, "float64", hull=False)
         function = session.function(op, parameters, known.variant, "eager")
         outputs = function(*(session.to_device(a, "float64") for a in arrays))
         hosts = [session.to_numpy(a) for a in outputs]
-        judged = [judge(a, r, "float64") for a, r in zip(hosts, references, strict=True)]
+        judged = [
+            truth.judge_variant(op, parameters, "float64", known.variant, arrays, i, a, r)
+            for i, (a, r) in enumerate(zip(hosts, references, strict=True))
+        ]
         worst = known.worded(max(judged, key=lambda j: j.ratio))
         yield {"operation": op.name, "verdict": worst.verdict, "reason": worst.reason}
 

@@ -58,7 +58,7 @@ def test_gaps_speak_of_cells_that_exist(one):
 @ALL
 def test_a_known_inaccuracy_is_still_there(one):
     for known in one.inaccuracies:
-        assert known.size in operations()[known.operation].sizes, known
+        assert not isinstance(known.size, str) or known.size in operations()[known.operation].sizes, known
         assert known.variant in one.variants, known
         assert known.reason.endswith("."), known
     if not one.inaccuracies or one.missing("cpu"):

@@ -24,7 +24,7 @@ def prepared(tmp_path: Path):
 
 def judged(judge, path, outputs, variant="analytic", kind="float64"):
     (op,) = load_operations(["linear_map"])
-    return judge.passes(op, variant, outputs, [kind] * len(outputs), path, "float64")
+    return judge.passes(op, {}, variant, outputs, [kind] * len(outputs), path, "float64")
 
 
 def test_the_same_bits_are_judged_once(prepared, monkeypatch):
@@ -55,3 +55,12 @@ def test_a_verdict_holds_for_its_own_question_only(prepared):
     assert judged(judge, path, outputs[:1], "forward")[0].verdict == "PASS"
     assert "wanted 3" in judged(judge, path, outputs[:1])[0].reason
     assert "dtype float32" in judged(judge, path, outputs, kind="float32")[0].reason
+
+
+def test_another_formula_may_be_off_by_a_rounding_of_the_inputs(prepared):
+    path, outputs = prepared
+    judge = gate.Gate()
+    product = outputs[1].astype(np.longdouble)  # each entry of C_bar is one
+    outputs[1] = (product * (1 + 3 * np.longdouble(2.0**-53))).astype(np.float64)
+    assert judged(judge, path, outputs, "analytic")[0].verdict == "FAIL"
+    assert judged(judge, path, outputs, "native")[0].verdict == "NOTE"

@@ -314,6 +314,8 @@ def main() -> None:
     # A worker that pauses at four fifths of its limit, for memory that is no chunk's, never goes on; at the limit it is
     # ended.
     dask.config.set({"distributed.scheduler.worker-ttl": None, "distributed.worker.memory.pause": False})
+    # A freed chunk goes back to the system, so that what a worker holds is its chunks and no heap full of holes.
+    dask.config.set({"distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**16})
     os.environ["DASK_LOGGING__DISTRIBUTED"] = "error"  # workers read it: they say whenever they go to the disk
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--limit", type=int, default=320, help="MiB of each worker")

@@ -7,7 +7,7 @@ import pytest
 
 from multigrad import operation, operations
 from multigrad.operation import REGIMES, BadInput, Draw
-from multigrad.truth import Case, Unknown, Unserved, find, read, write, write_unknown
+from multigrad.truth import Case, Unknown, Unserved, bounded, find, judge_variant, read, write, write_unknown
 
 
 def case(op, regime, dtype="float64", size=None, **more):
@@ -105,3 +105,28 @@ def test_why_a_truth_is_not_known_is_read_as_it_was_written(tmp_path):
     assert not isinstance(caught.value, Unserved)
     with pytest.raises(Unserved, match="no such case"):
         read(tmp_path, 2)
+
+
+@pytest.mark.parametrize(
+    ("variant", "roundings", "verdict"),
+    [
+        ("analytic", 0.9, "PASS"),
+        ("analytic", 1.5, "FAIL"),
+        ("forward", 1.5, "FAIL"),
+        ("autodiff", 1.5, "NOTE"),
+        ("native", 1.5, "NOTE"),
+        ("autodiff", 2.5, "FAIL"),
+        ("native", np.nan, "FAIL"),
+    ],
+)
+def test_another_formula_may_be_off_by_a_rounding_of_the_inputs(variant, roundings, verdict):
+    @operation("(n)->(n)", sizes={"tiny": {"n": 3}})
+    def tripled(xp, x):
+        return 3 * x, lambda y_bar: 3 * y_bar
+
+    arrays = [np.float32([0.3, -0.7, 0.0]).astype(np.float64), np.ones(3)]
+    reference = bounded(tripled, arrays, {}, "float32", certain=True)[0]
+    computed = reference.value * (1 + roundings * 2.0**-24)
+    found = judge_variant(tripled, {}, "float32", variant, arrays, 0, computed, reference)
+    assert found.verdict == verdict
+    assert ("1.5 × the bound of the hand-derived formula, 0.75 ×" in found.reason) == (verdict == "NOTE")
