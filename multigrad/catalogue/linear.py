@@ -83,9 +83,6 @@ def bilinear(xp: Any, X: Any, A: Any, Y: Any) -> Any:
         ȳ = f̄ Aᵀx
         Ā = Σ f̄ xyᵀ over the batch
 
-    Memory: XA and diag(f̄)Y are kept until the pullback returns, where eager autograd frees them on its way and needs
-    0.8 of it.
-
     Source: The Matrix Cookbook (2012), eq. 70, and eq. 81 for y = x. Multilinear: there is no kink.
     """
     T = xp.matrix_transpose
@@ -94,6 +91,8 @@ def bilinear(xp: Any, X: Any, A: Any, Y: Any) -> Any:
     def pullback(f_bar: Any) -> Any:
         F = f_bar[:, None]
         P_bar = F * Y
-        return P_bar @ T(A), T(X) @ P_bar, F * P
+        X_bar, A_bar = P_bar @ T(A), T(X) @ P_bar
+        del P_bar  # as large as what comes
+        return X_bar, A_bar, F * P
 
     return xp.vecdot(P, Y), pullback

@@ -6,9 +6,7 @@ window of p·q pixels takes p + q steps.
 
 from __future__ import annotations
 
-import functools
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from multigrad.operation import BadInput, Size, operation
@@ -41,8 +39,8 @@ def max_pool2d(xp: Any, X: Any, *, window: Pair = 2, stride: Pair | None = None,
 
     The stride is the window unless it is given; the padding is smaller than the window.
 
-    Memory: the shares of all pixels of a window are there at once; eager autograd, which adds one after the other,
-    needs 0.6 of it.
+    Memory: the framed image and the largest pixels so far are kept until the pullback returns, where eager autograd
+    frees them on its way and needs 0.7 of it.
 
     Source: Dumoulin & Visin, A guide to convolution arithmetic for deep learning (2016), relationship 6 for the shapes;
     the subdifferential of a maximum is the hull of the gradients of what attains it.
@@ -69,9 +67,6 @@ def avg_pool2d(xp: Any, X: Any, *, window: Pair = 2, stride: Pair | None = None,
 
     The stride is the window unless it is given; the padding is smaller than the window.
 
-    Memory: what all pixels of a window hear is there at once; eager autograd, which adds one after the other, needs
-    0.85 of it.
-
     Source: Dumoulin & Visin, A guide to convolution arithmetic for deep learning (2016), relationship 6 for the shapes.
     Linear: there is no kink.
     """
@@ -91,31 +86,34 @@ Pooled = tuple[Any, Callable[[Any], Any]]
 
 def _largest(xp: Any, X: Any, axis: int, window: int, stride: int, padding: int) -> Pooled:
     """The largest of every interval along an axis; the first of several."""
-    taps = _taps(_framed(xp, X, axis, padding, padding, -xp.inf), axis, window, stride)
-    best = [taps[0]]
+    length, taps = X.shape[axis], _taps(_framed(xp, X, axis, padding, padding, -xp.inf), axis, window, stride)
+    best, before = taps[0], []
     for tap in taps[1:]:
-        best.append(xp.maximum(best[-1], tap))
+        before.append(best)
+        best = xp.maximum(best, tap)
+
+    def shares(Y_bar: Any) -> Iterator[Any]:
+        for one, tap in zip(reversed(before), reversed(taps[1:]), strict=True):
+            earlier = Y_bar * xp.astype(one >= tap, Y_bar.dtype)
+            # One of the two is zero, so the difference is exact.
+            yield Y_bar - earlier
+            Y_bar = earlier
+        yield Y_bar
 
     def pullback(Y_bar: Any) -> Any:
-        parts = []
-        for before, tap in zip(best[-2::-1], taps[:0:-1], strict=True):
-            earlier = Y_bar * xp.astype(before >= tap, Y_bar.dtype)
-            # One of the two is zero, so the difference is exact.
-            parts.append(Y_bar - earlier)
-            Y_bar = earlier
-        return _spread(xp, [Y_bar, *reversed(parts)], axis, X.shape[axis], stride, padding)
+        return _spread(xp, shares(Y_bar), axis, window, length, stride, padding)
 
-    return best[-1], pullback
+    return best, pullback
 
 
 def _total(xp: Any, X: Any, axis: int, window: int, stride: int, padding: int) -> Pooled:
     """The sum of every interval along an axis."""
-    total, *others = _taps(_framed(xp, X, axis, padding, padding, 0), axis, window, stride)
+    length, (total, *others) = X.shape[axis], _taps(_framed(xp, X, axis, padding, padding, 0), axis, window, stride)
     for tap in others:
         total = total + tap
 
     def pullback(Y_bar: Any) -> Any:
-        return _spread(xp, [Y_bar] * window, axis, X.shape[axis], stride, padding)
+        return _spread(xp, [Y_bar] * window, axis, window, length, stride, padding)
 
     return total, pullback
 
@@ -164,28 +162,33 @@ def _taps(X: Any, axis: int, window: int, stride: int) -> list[Any]:
     return [_part(X, axis, slice(i, i + last + 1, stride)) for i in range(window)]
 
 
-def _spread(xp: Any, parts: Sequence[Any], axis: int, length: int, stride: int, padding: int) -> Any:
+def _spread(xp: Any, parts: Iterable[Any], axis: int, window: int, length: int, stride: int, padding: int) -> Any:
     """Add the i-th part onto the i-th pixel of every interval of an axis: the transpose of :func:`_taps`.
 
-    Pixel j of the padded axis hears from part i of interval u where s·u + i = j. All pixels j ≡ e (mod s) hear from the
-    parts i = e, e + s, …, each of them one interval later than the one before.
+    The parts come last one first.
     """
-    reach = parts[0].shape[axis] + (len(parts) - 1) // stride
-    phases = [_shifted_sum(xp, parts[e::stride], axis, reach) for e in range(min(stride, len(parts)))]
-    if len(phases) < stride:
-        unheard = xp.zeros_like(phases[0])
-        phases += [unheard] * (stride - len(phases))
+    phases = _phases(xp, parts, axis, window, stride)
     pixels = phases[0]
     if stride > 1:
-        shape = (*pixels.shape[:axis], reach * stride, *pixels.shape[axis + 1 :])
+        shape = (*pixels.shape[:axis], pixels.shape[axis] * stride, *pixels.shape[axis + 1 :])
         pixels = xp.reshape(xp.stack(phases, axis=axis + 1), shape)
+    del phases  # as large as the pixels
     # A window may end before the image does, and what it saw of the border is nobody's.
     short = padding + length - pixels.shape[axis]
     pixels = _framed(xp, pixels, axis, 0, max(short, 0), 0)
     return _part(pixels, axis, slice(padding, padding + length))
 
 
-def _shifted_sum(xp: Any, parts: Sequence[Any], axis: int, length: int) -> Any:
-    """Add up parts, each moved on by one more along an axis of that length."""
-    moved = (_framed(xp, part, axis, i, length - i - part.shape[axis], 0) for i, part in enumerate(parts))
-    return functools.reduce(operator.add, moved)
+def _phases(xp: Any, parts: Iterable[Any], axis: int, window: int, stride: int) -> list[Any]:
+    """Add up the parts that pixels 0, s, 2s, … of an axis hear from, those that 1, s + 1, … hear from, and so on.
+
+    Pixel j of the padded axis hears from part i of interval u where s·u + i = j. All pixels j ≡ e (mod s) hear from the
+    parts i = e, e + s, …, each of them one interval later than the one before.
+    """
+    sums: dict[int, Any] = {}
+    reach = (window - 1) // stride
+    for i, part in zip(reversed(range(window)), parts, strict=True):
+        later, phase = divmod(i, stride)
+        moved = _framed(xp, part, axis, later, reach - later, 0)
+        sums[phase] = sums[phase] + moved if phase in sums else moved
+    return [sums[e] if e in sums else xp.zeros_like(sums[0]) for e in range(stride)]

@@ -114,19 +114,16 @@ def eigenvector_energies(xp: Any, A: Any, x: Any) -> Any:
     has no such term. Where the eigensolver returns copies that differ by rounding and c̄ differs too, Ā is as large as
     one over that difference.
 
-    Memory: V, the gaps and E are kept until the pullback returns, where eager autograd frees them on its way and needs
-    0.75 of it.
-
     Source: The Matrix Cookbook (2012), eq. 68; Giles (2008), section 3.1.
     """
     _, V, values = _decomposed(xp, A)
     y = (x[:, None, :] @ V)[:, 0, :]
 
     def pullback(c_bar: Any) -> Any:
-        W = V * y[:, None, :]
         # On the diagonal c̄ᵢ − c̄ᵢ = 0 is divided by one.
-        gaps = values[:, :, None] - values[:, None, :] + identity(xp, A)
-        E = (c_bar[:, :, None] - c_bar[:, None, :]) * _reciprocal(xp, gaps)
+        E = _reciprocal(xp, values[:, :, None] - values[:, None, :] + identity(xp, A))
+        E = E * (c_bar[:, :, None] - c_bar[:, None, :])
+        W = V * y[:, None, :]
         return W @ (E @ xp.matrix_transpose(W)), 2 * (W @ c_bar[:, :, None])[:, :, 0]
 
     return y * y, pullback
@@ -177,8 +174,8 @@ def _decomposed(xp: Any, A: Any) -> tuple[int, Any, Any]:
 
 def _reciprocal(xp: Any, x: Any) -> Any:
     """1/x, and 0 where x = 0."""
-    zero = xp.astype(x == 0, x.dtype)
-    return (1 - zero) / (x + zero)
+    zero = x == 0
+    return xp.astype(~zero, x.dtype) / (x + xp.astype(zero, x.dtype))
 
 
 @operation(

@@ -37,6 +37,8 @@ from multigrad.verdict import FAIL, INCONCLUSIVE, joined, judge
 
 DTYPE = "float64"
 CHUNK_BYTES = 2**20
+WAVE = 64
+"""So many chunks are judged before what was found out about them is fetched."""
 TABLE = Path(__file__).resolve().parents[2] / "results" / "dask_beyond_memory.csv"
 
 PROBLEMS: Mapping[str, tuple[str, Mapping[str, int]]] = {
@@ -153,12 +155,10 @@ def judged(client: Any, op: Any, symbol: str, arrays: Any, axes: Any, outputs: A
     split = {n: chunks(named[n]) for n, shape in zip(op.outputs, shapes, strict=True) if symbol in shape}
     parted = by_part(axes, arrays)
     found = [{n: futures[i] for n, futures in split.items()} for i in range(len(parted))]
-    looks = client.gather(
-        [
-            client.submit(looked_at, op.name, symbol, part, one, pure=False)
-            for part, one in zip(parted, found, strict=True)
-        ]
-    )
+    looks: list[parts.Part] = []
+    for i in range(0, len(parted), WAVE):  # what is found out is small, and all of it would be too much for a worker
+        wave = zip(parted[i : i + WAVE], found[i : i + WAVE], strict=True)
+        looks += client.gather([client.submit(looked_at, op.name, symbol, a, b, pure=False) for a, b in wave])
     words = []
     for name in op.outputs:
         if name in split:
