@@ -428,6 +428,9 @@ class JaxBackend(Backend):
         variables["JAX_PLATFORMS"] = _platforms(device)
         if count := _host_devices(device):
             variables["JAX_NUM_CPU_DEVICES"] = str(count)
+            # XLA has a thread for each device, and all of them wait in a collective: one that does something else, on a
+            # busy machine, is waited for in vain, and after 40 seconds XLA ends the process.
+            variables["PJRT_NPROC"] = str(4 * count)
         variables["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
         if not caches:
             variables["JAX_ENABLE_COMPILATION_CACHE"] = "false"

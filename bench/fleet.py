@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 import multigrad
 from multigrad import matrix
-from multigrad.backend import THREAD_VARIABLES, Precision, backends, device_kind
+from multigrad.backend import THREAD_VARIABLES, Precision, backends, device_kind, one_line
 from multigrad.operation import BadInput, Operations, load_operations
 
 from . import machine as machines
@@ -248,17 +248,13 @@ def connected(address: str) -> Iterator[Client]:
     try:
         client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise BadInput(f"no scheduler answers at {address}: {_first_line(error)}; dask scheduler starts one") from error
+        raise BadInput(f"no scheduler answers at {address}: {one_line(error)}; dask scheduler starts one") from error
     try:
         yield client
     finally:
         # One that has lost its scheduler has nobody to say goodbye to.
         with contextlib.suppress(OSError, TimeoutError):
             client.close(timeout=CONNECT_S)
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def facts() -> dict[str, str]:
@@ -281,7 +277,7 @@ def agree(client: Client) -> None:
     for worker, found in client.run(facts, on_error="return").items():
         if isinstance(found, BaseException):
             raise BadInput(
-                f"the worker {worker} cannot run multigrad: {_first_line(found)}; pip install "
+                f"the worker {worker} cannot run multigrad: {one_line(found)}; pip install "
                 f'"multigrad[dask]=={ours["multigrad"]}" there'
             )
         _same(ours, found, f"the worker {worker}")
@@ -481,9 +477,9 @@ class Fleet:
             tries = error.allowed_failures + 1
             self._come_to_nothing(portion, DIED, f"died: {tries} workers were lost at it, the last at {where}")
         elif isinstance(error, ImportError):
-            raise BadInput(f"a worker cannot run multigrad: {_first_line(error)}; what is finished is in {self.folder}")
+            raise BadInput(f"a worker cannot run multigrad: {one_line(error)}; what is finished is in {self.folder}")
         elif error is not None:
-            self._come_to_nothing(portion, DIED, f"raised {type(error).__name__}: {_first_line(error)}")
+            self._come_to_nothing(portion, DIED, f"raised {one_line(error)}")
         else:
             answer = self._answer(future)
             if answer is None:

@@ -16,7 +16,7 @@ INCONCLUSIVE, UNAVAILABLE, GAP = "INCONCLUSIVE", "UNAVAILABLE", "GAP"
 
 VERDICTS = {
     PASS: "within what rounding usually does",
-    NOTE: "within the worst-case bound, but worse than rounding usually is",
+    NOTE: "within the worst-case bound, of another formula within that of inputs rounded once, but worse than usual",
     FAIL: "beyond the worst-case bound: a theorem says that this is not rounding",
     INCONCLUSIVE: "the bound is too wide to judge: never a pass",
     UNAVAILABLE: "the framework, the device or the mode is not here; the reason says what to do",

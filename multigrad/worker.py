@@ -174,7 +174,9 @@ def _last_words(code: int, errors: Any) -> str:
     ended = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     if code == -signal.SIGKILL:
         ended += " (out of memory?)"
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    # Of a process that aborts the last words are its stack, after what it had to say.
+    said = [line.strip() for line in lines if not line.strip().startswith(("@", "***"))]
+    last = next((line for line in reversed(said) if line), "")
     return f"{ended}: {last}" if last else ended
 
 

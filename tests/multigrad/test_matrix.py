@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 
 import numpy as np
@@ -13,6 +14,7 @@ from multigrad import BadInput, GradientError, assert_gradients, check, matrix, 
 from multigrad.backend import Inaccuracy, Unavailable
 from multigrad.operation import REGIMES, Operation
 from multigrad.verdict import FAIL, GAP, NOTE, PASS, UNAVAILABLE
+from multigrad.worker import _last_words
 
 LAYER = """
     from multigrad import operation
@@ -415,3 +417,11 @@ def test_a_function_that_the_bounds_lack_is_never_a_pass():
 
     with pytest.raises(BadInput, match="nothing was compared"):
         quick(f, regime="gaussian")
+
+
+def test_the_last_words_of_a_process_that_aborts_are_not_its_stack():
+    said = (
+        b"W1 slow\nF1 rendezvous.cc:161] Termination timeout\n*** Check failure stack trace: ***\n    @  0x7f52  f()\n"
+    )
+    assert _last_words(-6, io.BytesIO(said)) == "killed by SIGABRT: F1 rendezvous.cc:161] Termination timeout"
+    assert _last_words(3, io.BytesIO(b"")) == "ended with exit code 3"
