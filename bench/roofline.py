@@ -117,7 +117,7 @@ def _host_bandwidth(threads: int, protocol: Protocol) -> Bandwidth:
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
         # Once for all sizes, each thread its own: getting gigabytes from the system takes longer than to use them.
         arrays = list(pool.map(_three_arrays, [max(2, largest // 8 // threads)] * threads))
-        for array_bytes in _sizes(protocol.peak_smallest_bytes, largest):
+        for array_bytes in _sizes(protocol.peak_smallest_bytes, largest, machine.last_cache_bytes()):
             # A private cache has as much bandwidth beside a busy neighbour as alone, and no hand-over of the lock.
             alone = 3 * array_bytes // threads <= machine.private_cache_bytes()
             used = 1 if alone else threads
@@ -128,9 +128,12 @@ def _host_bandwidth(threads: int, protocol: Protocol) -> Bandwidth:
     return Bandwidth(by_size[-1][1], largest, largest < wanted, tuple(by_size))
 
 
-def _sizes(smallest: int, largest: int) -> list[int]:
-    count = max(0, math.ceil(math.log(largest / smallest, 4)))
-    return [*(smallest * 4**i for i in range(count)), largest]
+def _sizes(smallest: int, largest: int, cache: int) -> list[int]:
+    """Sizes up to the largest: four times as much each in the caches, twice as much where the last one ends."""
+    sizes = [smallest]
+    while (size := sizes[-1] * (4 if 4 * sizes[-1] < cache else 2)) < largest:
+        sizes.append(size)
+    return [*sizes, largest] if smallest < largest else [largest]
 
 
 def _three_arrays(count: int) -> list[np.ndarray]:
@@ -180,7 +183,7 @@ def _device_bandwidth(session: Session, protocol: Protocol) -> Bandwidth:
     devices = math.prod(mesh_shape(session.device))
     largest = 2**28
     by_size = []
-    for array_bytes in _sizes(2**20, largest):
+    for array_bytes in _sizes(2**20, largest, 2**26):
         limit_s = protocol.peak_s if array_bytes == largest else protocol.peak_s / 5
         # Of one device: those of a mesh have as many arrays of that size.
         by_size.append((3 * array_bytes * devices, _device_rate(session, array_bytes // 4 * devices, limit_s)))

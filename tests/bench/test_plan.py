@@ -144,3 +144,8 @@ def test_a_mesh_is_refused_where_it_is_unknown_or_does_not_divide():
         ("numpy", "m=12 k=4 n=3"): "numpy has no mesh of devices",
         ("jax", "m=12 k=4 n=3"): "m = 12 is no multiple of 8, the devices it is split among",
     }
+
+
+def test_bandwidth_is_measured_at_finer_steps_where_the_last_cache_ends():
+    assert roofline._sizes(2**14, 2**27, 2**25) == [2**n for n in (14, 16, 18, 20, 22, 24, 25, 26, 27)]
+    assert roofline._sizes(5, 3, 2**25) == [3]

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import statistics
+import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -48,3 +54,91 @@ def quartiles(values: Sequence[float]) -> str:
 
     low, middle, high = np.quantile(np.asarray(values), [0.25, 0.5, 0.75])
     return f"{middle:.5g} [quartiles {low:.5g}, {high:.5g}; n = {len(values)}]"
+
+
+MODES = {"numpy": "eager", "torch": "eager", "jax": "compiled"}
+"""The CPU backends as their users have them."""
+
+
+def share(session: Any, whole: Callable[[], Any], part: Callable[[], Any], repetitions: int) -> list[float]:
+    """Return the time of a part over that of the whole, both in turns, one ratio for each repetition."""
+
+    def duration(call: Callable[[], Any]) -> float:
+        start = time.perf_counter()
+        session.wait(call())
+        return time.perf_counter() - start
+
+    for call in (whole, part) * 2:
+        duration(call)
+    ratios = []
+    for _ in range(repetitions):
+        taken, alone = duration(whole), duration(part)
+        ratios.append(alone / taken)
+    return ratios
+
+
+def on_backends(doc: str | None, file: str, measure: Callable[[Any, int], Mapping[str, float]], wanted: float) -> None:
+    """Measure shares on every CPU backend, each in a process of its own, and say what the best of them reach.
+
+    Threads of two frameworks in one process would stand in each other's way.
+
+    Args:
+        doc: the script's docstring.
+        file: the script.
+        measure: takes a session and how many repetitions; returns the median share of each operation, by name.
+        wanted: the share to reach.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a short version: 5 repetitions")
+    parser.add_argument("--repetitions", type=int, help=f"default {REPETITIONS}")
+    parser.add_argument("--backend", default=",".join(MODES))
+    parser.add_argument("--into", type=Path, help="a JSON file for the shares")
+    chosen = parser.parse_args()
+    repetitions = chosen.repetitions or (5 if chosen.quick else REPETITIONS)
+    names = chosen.backend.split(",")
+    found = {}
+    if len(names) == 1:
+        found[names[0]] = dict(measure(_session(names[0]), repetitions))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            for name in names:
+                into = Path(folder) / name
+                options = ["--backend", name, "--repetitions", str(repetitions), "--into", str(into)]
+                subprocess.run([sys.executable, file, *options], check=True)
+                found |= json.loads(into.read_text(encoding="utf-8"))
+    if chosen.into:
+        chosen.into.write_text(json.dumps(found), encoding="utf-8")
+    for name, shares in found.items():
+        _summary(name, list(shares.values()), wanted)
+    best = {op: max(s[op] for s in found.values() if op in s) for shares in found.values() for op in shares}
+    if len(found) > 1:
+        _summary("the best", list(best.values()), wanted)
+        short = {op: s for op, s in sorted(best.items(), key=lambda one: one[1]) if s < wanted}
+        print(f"below: {', '.join(f'{op} {s:.2f}' for op, s in short.items()) or 'none'}", flush=True)
+
+
+def _session(name: str) -> Any:
+    from multigrad.backend import backends
+
+    threads = len(os.sched_getaffinity(0))
+    found = backends()[name]
+    os.environ.update(found.environment("cpu", threads, "strict"))
+    return found.open("cpu", threads=threads)
+
+
+def _summary(what: str, shares: Sequence[float], wanted: float) -> None:
+    reached = sum(share >= wanted for share in shares)
+    print(f"{what}: {reached} of {len(shares)} at {wanted} or more, median {statistics.median(shares):.2f}", flush=True)
+
+
+def largest(op: Any, session: Any, dtype: str) -> tuple[Any, Any, list[Any]]:
+    """Return an operation's largest size, its hand-derived function there, and inputs and cotangents on the device."""
+    from multigrad.bench.plan import largest_size
+
+    from multigrad import truth
+
+    size = op.size(largest_size(op))
+    _, parameters = op.split(size)
+    arrays = truth.case_arrays(op, truth.Case("", op.name, size, "gaussian", dtype, 0))
+    given = [session.to_device(a, dtype if a.dtype.kind == "f" else None) for a in arrays]
+    return size, session.function(op, parameters, "analytic", MODES[session.backend.name]), given
