@@ -249,9 +249,10 @@ def _too_wide(seen: _Seen, widest: float, reference: Reference, bound: np.ndarra
     # An array that is zero throughout has no scale; near the smallest numbers there is nothing more to see.
     if widest <= max(WIDE * seen.scale, 64 * math.ldexp(1.0, FORMATS[dtype].smallest_exponent)):
         return None
-    share = float(np.mean((bound > WIDE * seen.scale) & (reference.hull == 0)))
+    wide = (bound > WIDE * seen.scale) & (reference.hull == 0)
+    share = f"{np.mean(wide):.0%} of the" if np.mean(wide) >= 0.005 else f"{np.sum(wide)} of {wide.size}"
     return (
-        f"{share:.0%} of the entries have a bound above {WIDE:.0%} of the output's scale {seen.scale:.3g}; "
+        f"{share} entries have a bound above {WIDE:.0%} of the output's scale {seen.scale:.3g}; "
         f"the smallest relative error that could have been noticed is {seen.noticeable:.2g}"
     )
 
