@@ -116,7 +116,7 @@ class Inaccuracy:
 
     The bound is a theorem about the hand-derived formula; another formula of the same function may cancel. Where it is
     beyond the bound it has no time; where it is not, it is judged as every other. Strict: it names a size at which it
-    is always beyond the bound, and where it no longer is, a test fails.
+    is always beyond the bound, and where it no longer is, a long test fails.
     """
 
     operation: str

@@ -55,6 +55,7 @@ def test_gaps_speak_of_cells_that_exist(one):
         assert gap.raises, gap
 
 
+@pytest.mark.long
 @ALL
 def test_a_known_inaccuracy_is_still_there(one):
     for known in one.inaccuracies:
