@@ -118,7 +118,7 @@ def _judged(
     dtype: str,
 ) -> Passed:
     from multigrad import truth
-    from multigrad.verdict import FAIL, INCONCLUSIVE, NOTE, PASS, judge
+    from multigrad.verdict import FAIL, INCONCLUSIVE, NOTE, PASS
 
     names = op.outputs[: len(op.signature.outputs)] if variant == "forward" else op.outputs
     if len(outputs) != len(names):
@@ -128,10 +128,9 @@ def _judged(
     for i, (name, array, kind, reference) in enumerate(zip(names, outputs, kinds, references, strict=True)):
         if kind != dtype:
             return Passed(FAIL, float("inf"), f"{name} has dtype {kind}, wanted {dtype}")
-        found[name] = judge(array, reference, dtype)
-        if found[name].verdict == FAIL:  # only now are the inputs wanted, which are large
-            arrays = truth.read_arrays(Path(path))
-            found[name] = truth.judge_variant(op, parameters, dtype, variant, arrays, i, array, reference)
+        found[name] = truth.judge_variant(
+            op, parameters, dtype, variant, lambda: truth.read_arrays(Path(path)), i, array, reference
+        )
     ratio = max(judgement.ratio for judgement in found.values())
     for verdict in (FAIL, INCONCLUSIVE, NOTE):
         for name, judgement in found.items():

@@ -709,7 +709,7 @@ class _Bench:
             else:
                 _, parameters = op.split(case.size)
                 judgement = truth.judge_variant(
-                    op, parameters, case.dtype, cell.variant, known.arrays, i, host, reference
+                    op, parameters, case.dtype, cell.variant, lambda: known.arrays, i, host, reference
                 )
             judgement = self.session.backend.worded(judgement, op, cell.variant)
             kind = self.session.dtype_name(array)

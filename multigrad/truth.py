@@ -557,7 +557,7 @@ def judge_variant(
     parameters: Mapping[str, Any],
     dtype: str,
     variant: str,
-    arrays: Sequence[np.ndarray],
+    arrays: Callable[[], Sequence[np.ndarray]],
     number: int,
     computed: np.ndarray,
     reference: Reference,
@@ -574,7 +574,7 @@ def judge_variant(
         parameters: values of its parameters.
         dtype: what was computed in.
         variant: ``analytic``, ``forward``, ``autodiff`` or ``native``.
-        arrays: inputs, then cotangents.
+        arrays: returns inputs, then cotangents; they may be large, and are wanted by few.
         number: which output it is.
         computed: what was computed.
         reference: the truth about it.
@@ -585,12 +585,12 @@ def judge_variant(
         return judged
     from .namespaces import bounds
 
-    u = FORMATS[dtype].unit_roundoff
+    u, given = FORMATS[dtype].unit_roundoff, arrays()
     try:
         with bounds.context(dtype):
             function = op.analytic(bounds, parameters)
-            exact = function(*(bounds.asarray(a) for a in arrays))[number]
-            rounded = function(*(_off_by(bounds, a, u * np.abs(a) + HAIR) for a in arrays))[number]
+            exact = function(*(bounds.asarray(a) for a in given))[number]
+            rounded = function(*(_off_by(bounds, a, u * np.abs(a) + HAIR) for a in given))[number]
     except Exception:  # noqa: BLE001 - then there is no such bound, and the judgement stands
         return judged
     wider = reference.bound + np.maximum(rounded.worst - exact.worst, 0)

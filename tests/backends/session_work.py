@@ -397,7 +397,7 @@ def inaccuracies(arguments):
         outputs = function(*(session.to_device(a, "float64") for a in arrays))
         hosts = [session.to_numpy(a) for a in outputs]
         judged = [
-            truth.judge_variant(op, parameters, "float64", known.variant, arrays, i, a, r)
+            truth.judge_variant(op, parameters, "float64", known.variant, lambda given=arrays: given, i, a, r)
             for i, (a, r) in enumerate(zip(hosts, references, strict=True))
         ]
         worst = known.worded(max(judged, key=lambda j: j.ratio))

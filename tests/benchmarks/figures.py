@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,11 @@ def share(session: Any, whole: Callable[[], Any], part: Callable[[], Any], repet
     return ratios
 
 
-def on_backends(doc: str | None, file: str, measure: Callable[[Any, int], Mapping[str, float]], wanted: float) -> None:
+Problem = tuple[str, str, Callable[[], Any], Callable[[], Any]]
+"""An operation, what its part is, in words, the whole, and the part."""
+
+
+def on_backends(doc: str | None, file: str, problems: Callable[[Any], Iterable[Problem]], wanted: float) -> None:
     """Measure shares on every CPU backend, each in a process of its own, and say what the best of them reach.
 
     Threads of two frameworks in one process would stand in each other's way.
@@ -85,7 +89,7 @@ def on_backends(doc: str | None, file: str, measure: Callable[[Any, int], Mappin
     Args:
         doc: the script's docstring.
         file: the script.
-        measure: takes a session and how many repetitions; returns the median share of each operation, by name.
+        problems: takes a session and gives the problems, one after the other.
         wanted: the share to reach.
     """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -98,7 +102,7 @@ def on_backends(doc: str | None, file: str, measure: Callable[[Any, int], Mappin
     names = chosen.backend.split(",")
     found = {}
     if len(names) == 1:
-        found[names[0]] = dict(measure(_session(names[0]), repetitions))
+        found[names[0]] = _medians(_session(names[0]), problems, repetitions, wanted)
     else:
         with tempfile.TemporaryDirectory() as folder:
             for name in names:
@@ -117,6 +121,20 @@ def on_backends(doc: str | None, file: str, measure: Callable[[Any, int], Mappin
         print(f"below: {', '.join(f'{op} {s:.2f}' for op, s in short.items()) or 'none'}", flush=True)
 
 
+def _medians(
+    session: Any, problems: Callable[[Any], Iterable[Problem]], repetitions: int, wanted: float
+) -> dict[str, float]:
+    """Print a line for each problem on one backend; return the median shares by operation."""
+    medians = {}
+    for name, what, whole, part in problems(session):
+        ratios = share(session, whole, part, repetitions)
+        medians[name] = statistics.median(ratios)
+        what = f"{session.backend.name}: {name}, {what}"
+        figure(what, quartiles(ratios), f"at least {wanted}", medians[name] >= wanted)
+        session.release()
+    return medians
+
+
 def _session(name: str) -> Any:
     from multigrad.backend import backends
 
@@ -131,8 +149,8 @@ def _summary(what: str, shares: Sequence[float], wanted: float) -> None:
     print(f"{what}: {reached} of {len(shares)} at {wanted} or more, median {statistics.median(shares):.2f}", flush=True)
 
 
-def largest(op: Any, session: Any, dtype: str) -> tuple[Any, Any, list[Any]]:
-    """Return an operation's largest size, its hand-derived function there, and inputs and cotangents on the device."""
+def largest(op: Any, session: Any, dtype: str) -> tuple[Callable[..., Any], list[Any]]:
+    """Return an operation's hand-derived function at its largest size, with inputs and cotangents on the device."""
     from multigrad.bench.plan import largest_size
 
     from multigrad import truth
@@ -141,4 +159,4 @@ def largest(op: Any, session: Any, dtype: str) -> tuple[Any, Any, list[Any]]:
     _, parameters = op.split(size)
     arrays = truth.case_arrays(op, truth.Case("", op.name, size, "gaussian", dtype, 0))
     given = [session.to_device(a, dtype if a.dtype.kind == "f" else None) for a in arrays]
-    return size, session.function(op, parameters, "analytic", MODES[session.backend.name]), given
+    return session.function(op, parameters, "analytic", MODES[session.backend.name]), given

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
-import statistics
+from collections.abc import Iterator
 from typing import Any
 
 import figures
@@ -54,37 +54,29 @@ def products_of(op: Any, size: Any) -> list[tuple[tuple[int, ...], tuple[int, ..
     return shapes if shapes and bound else []
 
 
-def measure(session: Any, repetitions: int) -> dict[str, float]:
-    """Print a line for each operation on one backend; return the shares."""
+def problems(session: Any) -> Iterator[figures.Problem]:
+    """Give each operation beside what is measured alone."""
     import numpy as np
     from multigrad.bench.plan import largest_size
 
     from multigrad.operation import operations
 
-    name = session.backend.name
     rng = np.random.default_rng(0)
-    shares = {}
     for op in operations().values():
         shapes = products_of(op, op.size(largest_size(op))) if DTYPE in op.dtypes else []
         if not shapes:
             continue
-        _, function, given = figures.largest(op, session, DTYPE)
+        function, given = figures.largest(op, session, DTYPE)
         pairs = [[session.to_device(rng.standard_normal(s), DTYPE) for s in pair] for pair in shapes]
 
         def alone(*factors: Any) -> tuple[Any, ...]:
             return tuple(a @ b for a, b in zip(factors[::2], factors[1::2], strict=True))
 
-        products = session.compile(alone) if figures.MODES[name] == "compiled" else alone
+        products = session.compile(alone) if figures.MODES[session.backend.name] == "compiled" else alone
         factors = [factor for pair in pairs for factor in pair]
-        ratios = figures.share(
-            session, functools.partial(function, *given), functools.partial(products, *factors), repetitions
-        )
-        shares[op.name] = statistics.median(ratios)
-        what = f"{name}: {op.name}, {len(shapes)} products"
-        figures.figure(what, figures.quartiles(ratios), f"at least {WANTED}", shares[op.name] >= WANTED)
-        session.release()
-    return shares
+        what = f"{len(shapes)} products"
+        yield op.name, what, functools.partial(function, *given), functools.partial(products, *factors)
 
 
 if __name__ == "__main__":
-    figures.on_backends(__doc__, __file__, measure, WANTED)
+    figures.on_backends(__doc__, __file__, problems, WANTED)

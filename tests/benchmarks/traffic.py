@@ -13,8 +13,7 @@ GLIBC_TUNABLES=glibc.malloc.hugetlb=1 in larger pages.
 from __future__ import annotations
 
 import functools
-import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import figures
@@ -32,36 +31,28 @@ def traffic(xp: Any, shapes: Sequence[tuple[int, ...]], number: Any, *inputs: An
     return (*results, *(xp.sum(a) for a in left))
 
 
-def measure(session: Any, repetitions: int) -> dict[str, float]:
-    """Print a line for each operation on one backend; return the shares."""
+def problems(session: Any) -> Iterator[figures.Problem]:
+    """Give each operation beside what is measured alone."""
     import numpy as np
     from multigrad.bench.plan import largest_size
 
     from multigrad.namespaces.cost import cost
     from multigrad.operation import operations
 
-    name = session.backend.name
-    shares = {}
     for op in operations().values():
         if DTYPE not in op.dtypes:
             continue
         found = cost(op, op.size(largest_size(op)), DTYPE)
         if found.intensity >= INTENSE:
             continue
-        _, function, given = figures.largest(op, session, DTYPE)
+        function, given = figures.largest(op, session, DTYPE)
         shapes = [tuple(a.shape) for a in function(*given)]
         alone = functools.partial(traffic, session.xp, shapes)
-        least = session.compile(alone) if figures.MODES[name] == "compiled" else alone
+        least = session.compile(alone) if figures.MODES[session.backend.name] == "compiled" else alone
         number = session.to_device(np.asarray(1.0), DTYPE)
-        ratios = figures.share(
-            session, functools.partial(function, *given), functools.partial(least, number, *given), repetitions
-        )
-        shares[op.name] = statistics.median(ratios)
-        what = f"{name}: {op.name}, {found.bytes / 2**20:.3g} MiB"
-        figures.figure(what, figures.quartiles(ratios), f"at least {WANTED}", shares[op.name] >= WANTED)
-        session.release()
-    return shares
+        what = f"{found.bytes / 2**20:.3g} MiB"
+        yield op.name, what, functools.partial(function, *given), functools.partial(least, number, *given)
 
 
 if __name__ == "__main__":
-    figures.on_backends(__doc__, __file__, measure, WANTED)
+    figures.on_backends(__doc__, __file__, problems, WANTED)

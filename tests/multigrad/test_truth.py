@@ -127,6 +127,6 @@ def test_another_formula_may_be_off_by_a_rounding_of_the_inputs(variant, roundin
     arrays = [np.float32([0.3, -0.7, 0.0]).astype(np.float64), np.ones(3)]
     reference = bounded(tripled, arrays, {}, "float32", certain=True)[0]
     computed = reference.value * (1 + roundings * 2.0**-24)
-    found = judge_variant(tripled, {}, "float32", variant, arrays, 0, computed, reference)
+    found = judge_variant(tripled, {}, "float32", variant, lambda: arrays, 0, computed, reference)
     assert found.verdict == verdict
     assert ("1.5 × the bound of the hand-derived formula, 0.75 ×" in found.reason) == (verdict == "NOTE")
