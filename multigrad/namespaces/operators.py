@@ -154,3 +154,7 @@ class Linalg:
 def absent(namespace: str, name: str) -> str:
     """Say that a namespace lacks a function, and what to do."""
     return f"{namespace} has no function {name!r}; write it with those that are there, or add it to its table"
+
+
+class Unsupported(AttributeError):
+    """A call that a namespace does not know."""
