@@ -243,6 +243,7 @@ def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:
         A judgement for each gradient, by name (``W_bar``); or one for ``*`` where the whole has one answer.
     """
     from .namespaces.exact import Undecided
+    from .namespaces.unsupported import Unsupported
     from .proof import prove
 
     entries = sum(a.size for a in case_arrays(op, case)[: len(op.inputs)])
@@ -253,7 +254,7 @@ def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:
     except Undecided as error:
         return {"*": _unjudged(INCONCLUSIVE, str(error))}
     except Exception as error:  # noqa: BLE001 - whatever a person's formula raises is the verdict on it
-        lacking = isinstance(error, AttributeError) and "exact has no" in str(error)
+        lacking = isinstance(error, Unsupported)
         change = None if lacking else _change(op, size, case.seed, regime)
         return {
             "*": _unjudged(
