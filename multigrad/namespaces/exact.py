@@ -21,7 +21,9 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import struct
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,10 +60,23 @@ class NotRational(ArithmeticError):
     """A step that is not +, −, ×, ÷: there is no fraction to compute, or no one polynomial to speak of."""
 
 
+CONSTANT_ULPS = 16
+"""How far a constant may be from the real number that it stands for, in units in the last place.
+
+Half a unit is its rounding. Three operations that made it and the digit that one of them may cancel add the rest. A
+constant that is wrong in its 14th digit is further off.
+"""
+
+SHORT_BITS = 30
+"""A float of so few significant bits is an exact fraction: an integer, a half, what a person writes in binary."""
+
+
 @dataclass
 class _State:
     rational: bool = False
     branches: int = 0
+    sample: int | None = None
+    moved: int = 0
 
 
 _state = _State()
@@ -92,6 +107,35 @@ def rationals() -> Iterator[None]:
         yield
     finally:
         _state.rational = before
+
+
+@contextmanager
+def moved_constants(sample: int) -> Iterator[None]:
+    """Compute with every float that is no input moved in its last digits: it stands for a number that has more.
+
+    Equal floats move alike, integers and short fractions not at all; see :func:`moved_count`. A constant that an input
+    is compared with stays where it is.
+
+    Args:
+        sample: chooses the moves, each between half of :data:`CONSTANT_ULPS` and the whole, to either side.
+    """
+    with _sampled(sample):
+        yield
+
+
+@contextmanager
+def _sampled(sample: int | None) -> Iterator[None]:
+    before = _state.sample
+    _state.sample = sample
+    try:
+        yield
+    finally:
+        _state.sample = before
+
+
+def moved_count() -> int:
+    """Return how many constants have been moved so far."""
+    return _state.moved
 
 
 def branch_count() -> int:
@@ -206,11 +250,27 @@ def _number(value: Any) -> Any:
         ratio = fmpq(value.numerator, value.denominator)
         return ratio if _state.rational else arb(ratio)
     value = float(value)
+    if _state.sample is not None:
+        return _moved(value, _state.sample)
     if not _state.rational:
         return arb(value)
     if not math.isfinite(value):
         raise NotRational(f"{value} is no fraction")
     return fmpq(*value.as_integer_ratio())
+
+
+def _moved(value: float, sample: int) -> arb:
+    if not math.isfinite(value) or _is_short(value):
+        return arb(value)
+    _state.moved += 1
+    drawn = zlib.crc32(struct.pack("<dq", abs(value), sample))
+    size = 0.5 + 0.5 * (drawn >> 1) / 2**31
+    return arb(value) * (1 + arb(size if drawn & 1 else -size) * CONSTANT_ULPS * 2**-52)
+
+
+def _is_short(value: float) -> bool:
+    numerator = abs(value.as_integer_ratio()[0])
+    return bool(numerator // (numerator & -numerator or 1) < 2**SHORT_BITS)
 
 
 _numbers = np.frompyfunc(_number, 1, 1)
@@ -243,7 +303,12 @@ def variable(x: Any) -> Array:
     """Return an input: a float array as an exact one whose entries are variables (degree 1); integers as they are."""
     if not isinstance(x, ExactArray) and _is_whole(x):
         return whole(x)
-    return ExactArray(lift(x).elements, (1, 0))
+    return ExactArray(_unmoved(x).elements, (1, 0))
+
+
+def _unmoved(x: Any) -> ExactArray:
+    with _sampled(None):
+        return lift(x)
 
 
 # ── The table of functions ───────────────────────────────────────────────────────────────────────────────────────────
@@ -499,7 +564,7 @@ def _compared(name: str) -> Callable[[Any, Any], Any]:
     of_itself = name in ("less_equal", "greater_equal", "equal")
 
     def compare(x1: Any, x2: Any, /) -> Any:
-        first, second = lift(x1), lift(x2)
+        first, second = _unmoved(x1), _unmoved(x2)
         _branch(first.degree, second.degree)
         a, b = np.broadcast_arrays(first.elements, second.elements)
         yes, no = np.asarray(true(a, b), dtype=bool), np.asarray(false(a, b), dtype=bool)
@@ -873,11 +938,9 @@ def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None,
     if all(_is_whole(v) for v in (start, stop, step)):
         result = np.arange(start, stop, step)
         return whole(result) if dtype is None else _typed(result, dtype)
-    first, last, width = Fraction(start), Fraction(stop), Fraction(step)
-    count = max(0, math.ceil((last - first) / width))
-    values = np.empty(count, dtype=object)
-    values[:] = [first + i * width for i in range(count)]
-    return _array(_numbers(values), CONSTANT)
+    count = max(0, math.ceil((Fraction(stop) - Fraction(start)) / Fraction(step)))
+    first, width = _number(start), _number(step)
+    return _array(_objects([first + i * width for i in range(count)]), CONSTANT)
 
 
 @_public
@@ -885,11 +948,9 @@ def linspace(
     start: Any, stop: Any, /, num: int, *, dtype: Any = None, device: Any = None, endpoint: Any = True
 ) -> ExactArray:
     """Evenly spaced rationals from start to stop."""
-    first, last = Fraction(start), Fraction(stop)
+    first, last = _number(start), _number(stop)
     gaps = max(1, num - 1 if endpoint else num)
-    values = np.empty(num, dtype=object)
-    values[:] = [first + (last - first) * i / gaps for i in range(num)]
-    return _array(_numbers(values), CONSTANT)
+    return _array(_objects([first + (last - first) * i / gaps for i in range(num)]), CONSTANT)
 
 
 @_public
