@@ -30,6 +30,9 @@ NEAR_BITS = 100
 CLOSE = 1e-20
 """Relative distance within which two values count as one: above what a move of 10⁻³⁰ changes."""
 
+ROUNDED = 1e-12
+"""Relative distance within which a value counts as one of a hull: above what the rounding of constants changes."""
+
 SAMPLES = 40
 """Limiting gradients at each point. Of two ties one of four patterns is then missed with probability 10⁻⁵."""
 
@@ -126,7 +129,7 @@ def _compared(name: str, ours: Any, samples: Sequence[np.ndarray]) -> KinkProof:
         compared += len(found) > 1
         # Of many ties at once the samples miss the corners; a hull three times as wide has them.
         slack = high - low if len(found) > 4 else 0
-        slack = slack + CLOSE * max(abs(low), abs(high), scale)
+        slack = slack + ROUNDED * max(abs(low), abs(high), scale)
         middle = ours.elements[place].mid()
         if not (low - slack <= middle <= high + slack):
             outside += 1

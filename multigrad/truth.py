@@ -238,7 +238,7 @@ def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:
         its figures; :func:`diagnose_formula` names the mistake.
     """
     from .namespaces.exact import Undecided
-    from .namespaces.operators import Unsupported
+    from .namespaces.unsupported import Unsupported
     from .proof import prove
 
     size, regime = _proof_point(op, case)
