@@ -305,3 +305,20 @@ def test_a_formula_that_agrees_exactly_needs_no_leave_for_its_constants():
 def test_constants_are_explained_far_from_the_ordinary(regime):
     op = beside(power, lambda xp, s, x: 0.3 * s ** (0.3 - 1) * 2 * x)
     assert prove(op, "tiny", regime=regime).passed
+
+
+def test_a_polynomial_of_enormous_degree_is_not_evaluated_in_fractions():
+    @operation("(n)->(n)")
+    def squared_forty_times(xp, x):
+        ys = [x]
+        for _ in range(40):
+            ys.append(ys[-1] * ys[-1])  # degree 2⁴⁰: a numerator at a random point would not fit into memory
+
+        def pullback(y_bar):
+            for y in reversed(ys[:-1]):
+                y_bar = 2 * y * y_bar
+            return y_bar
+
+        return ys[-1], pullback
+
+    assert prove(squared_forty_times, "tiny").kind == "certified at 1 point"
