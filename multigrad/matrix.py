@@ -38,7 +38,6 @@ from .verdict import (
     GAP,
     INCONCLUSIVE,
     NOTE,
-    PASS,
     UNAVAILABLE,
     Judgement,
     Reference,
@@ -72,7 +71,10 @@ class MatrixRow:
     mode: str = doc("`eager` or `compiled`.")
     variant: str = doc("`analytic` (hand-derived), `autodiff` (the framework's own) or `native` (its fused functions).")
     dtype: str = doc("Floating-point type of inputs and outputs; `arb` for ball arithmetic.")
-    regime: str = doc("How the inputs were drawn, or `file`; or the relation that was tried; or `roundoff`, the probe.")
+    regime: str = doc(
+        "How the inputs were drawn, `aimed` at the branches of the formula, or `file`; or the relation that was tried; "
+        "or `roundoff`, the probe."
+    )
     sizes: str = doc("Dimensions and parameters, such as `m=5 k=4 n=3`.")
     verdict: str = doc("PASS, NOTE, FAIL, INCONCLUSIVE, UNAVAILABLE or GAP.")
     ratio: float = doc("Largest error divided by its bound; above 1 is a FAIL.")
@@ -150,7 +152,8 @@ def check(
         variant: ``analytic``, ``autodiff``, ``native``; None is all.
         size: a named size; None is every one that is small enough for ball arithmetic.
         regime: how inputs are drawn, of :data:`multigrad.operation.REGIMES`; ``relations`` for the relations alone,
-            ``all`` for everything. None is gaussian and integers, the kinks of the formula and the relations.
+            ``all`` for everything. None is gaussian and integers, the kinks and branches of the formula, the relations,
+            and in the first dtype also empty, length-1 and strided.
         inputs: an .npz file with one array per input, by name, instead of drawn ones.
         seed: seed of everything that is drawn.
         precision: what float32 products may be computed in.
@@ -285,7 +288,7 @@ class Plan:
             if not kinds:
                 kinds, chosen = ["gaussian"], chosen[:1]
             for regime, dtype in itertools.product(kinds, wanted_dtypes):
-                if dtype in op.dtypes:
+                if dtype in op.dtypes and (regimes is not None or _by_default(op, regime, dtype, wanted_dtypes)):
                     plain = Case(reference, op.name, chosen[0], regime, dtype, seed, path, precision)
                     cases += _of_regime(op, plain, chosen)
         work: dict[tuple[str, str], list[Cell]] = {}
@@ -500,15 +503,25 @@ def busy() -> float:
 
 
 _KINK = "kink"
+AIMED = "aimed"
+"""How the inputs were drawn, of a row of the formula: so that they meet its branches."""
 
 
 def _regimes(names: list[str] | None, file: bool) -> list[str]:
     if file:
         return ["file"]
     if names is None:
-        return [*truth.DEFAULT_REGIMES, RELATIONS]
+        return [*truth.DEFAULT_REGIMES, *SHAPES, RELATIONS]
     found = _known("regime", names, (*REGIMES, RELATIONS, EVERY))
     return [*REGIMES, RELATIONS] if EVERY in found else list(dict.fromkeys(found))
+
+
+SHAPES = ("strided", "length-1", "empty")
+"""Regimes of layout and shape that are tried by default, in one dtype: what goes wrong there is the same in all."""
+
+
+def _by_default(op: Operation, regime: str, dtype: str, dtypes: Sequence[str]) -> bool:
+    return regime not in SHAPES or dtype == next(d for d in dtypes if d in op.dtypes)
 
 
 def _of_regime(op: Operation, plain: Case, sizes: Sequence[Mapping[str, Any]]) -> Iterator[Case]:
@@ -572,6 +585,8 @@ def _cells(
 
 def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | None = None) -> Iterator[dict[str, Any]]:
     """Judge each case's formula, say so, and write its truth; the worker's side of the first step."""
+    from .aim import judge_formula
+
     wrong: dict[tuple[str, str, str], list[str]] = {}
     seen: set[str] = set()
     told: set[tuple[str, ...]] = set()
@@ -579,15 +594,16 @@ def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | No
         case, number = Case(**values), int(key)
         yield {"begin": number}
         op = _find(case, ops)
-        if case.reference not in seen and arguments.get("kinks"):
+        first = case.reference not in seen and arguments.get("kinks")
+        if first:
             seen.add(case.reference)
-            yield {"case": number, "rows": [*_at_kinks(op, case), *_at_reaching_sizes(op, case)]}
+            yield {"case": number, "rows": [*_at_reaching_sizes(op, case)]}
         try:
             truth.serve(op, case)
-            ground = case.regime if case.regime in truth.SMOOTH else "gaussian"
+            ground = case.regime if case.regime in (*truth.SMOOTH, "empty") else "gaussian"
             identity = (case.reference, case.sizes, ground)
-            if identity not in wrong and case.regime != "empty":
-                judgements = truth.judge_formula(op, case)
+            if identity not in wrong:
+                judgements = judge_formula(op, case)
                 wrong[identity] = [output for output, j in judgements.items() if j.verdict == FAIL]
                 shown = case if case.regime == "file" else replace(case, regime=ground)
                 rows = [_formula_row(shown, output, j) for output, j in judgements.items()]
@@ -604,6 +620,8 @@ def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | No
             reason = f"its forward part has this case, its pullback raised {one_line(error)}"
             truth.write_unknown(arguments["folder"], key, reason, unserved=True)
             yield {"case": number, "rows": [*_once(told, case, "*", _worded_judgement(FAIL, reason))]}
+        if first:
+            yield {"case": number, "rows": [*_surveyed(op, case)]}
         yield {"end": number}
 
 
@@ -658,36 +676,22 @@ def _formula_row(case: Case, output: str, judgement: Judgement) -> dict[str, Any
     return _row(case, Cell(-1, "eager", "analytic"), "exact", "cpu", output, judgement, dtype="arb")
 
 
-KINK_POINTS = 3
-"""Points to draw before an operation counts as one without a kink."""
+def _surveyed(op: Operation, case: Case) -> Iterator[dict[str, Any]]:
+    """Judge the formula on its kinks and at inputs that are aimed at its branches, at the smallest size."""
+    from .aim import survey
 
-
-def _at_kinks(op: Operation, case: Case) -> Iterator[dict[str, Any]]:
-    """Hold the formula against the subdifferential, where the smallest size has kinks at all."""
-    from .kinks import prove_at_kink
-
-    size = next(iter(op.sizes.values()))
-    here = replace(case, size=size, regime=_KINK, inputs="")
+    here = replace(case, size=next(iter(op.sizes.values())), regime=_KINK, inputs="")
+    reason = "no entry lies on a kink"
     try:
-        truth.serve(op, here)
-        for seed in range(case.seed, case.seed + KINK_POINTS):
-            proofs = prove_at_kink(op, size, seed)
-            if any(proof.compared for proof in proofs):
-                break
-    except Exception as error:  # noqa: BLE001 - an operation that has no such points has no kink to be judged at
-        lines = str(error).strip().splitlines()
-        if case.regime == _KINK:
-            reason = f"no kink to judge: {lines[0] if lines else type(error).__name__}"
-            yield _formula_row(here, "*", _worded_judgement(UNAVAILABLE, reason))
-        return
-    for proof in proofs:
-        output = f"{proof.name}_bar"
-        if not proof.passed:
-            reason = f"{derivative_name(output)}: {proof.reason}"
-            yield _formula_row(here, output, replace(_worded_judgement(FAIL, reason), compared=proof.compared))
-        elif proof.compared:
-            reason = f"in the subdifferential at {proof.compared} entries that lie on a kink"
-            yield _formula_row(here, output, Judgement(PASS, 0.0, 0.0, 0.0, 0.0, proof.compared, reason))
+        found = survey(op, here.size, case.seed)
+    except Exception as error:  # noqa: BLE001 - what is wrong with the operation as a whole is said beside the formula
+        found, reason = None, one_line(error)
+    for output, judgement in found.kinks.items() if found else ():
+        yield _formula_row(here, output, judgement)
+    for output, judgement in found.aimed.items() if found and not case.inputs else ():
+        yield _formula_row(replace(here, regime=AIMED), output, judgement)
+    if case.regime == _KINK and not (found and found.kinks):
+        yield _formula_row(here, "*", _worded_judgement(UNAVAILABLE, f"no kink to judge: {reason}"))
 
 
 def backend_worker(

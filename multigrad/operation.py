@@ -108,6 +108,14 @@ REGIMES: Mapping[str, str] = {
 }
 """Every regime with its meaning; the size or the layout is what some of them change."""
 
+AIMED: Mapping[str, str] = {
+    "first": "every label and every random integer is the lowest",
+    "last": "every label and every random integer is the highest",
+    "below": "no number is positive",
+    "above": "no number is negative",
+}
+"""How inputs are drawn so that a generator's masks and indices are all alike; the formula alone is judged there."""
+
 
 class Draw:
     """Draws the inputs of an operation: one seeded NumPy generator and one regime.
@@ -117,7 +125,9 @@ class Draw:
     """
 
     def __init__(self, seed: int, regime: Regime = "gaussian") -> None:
-        """Begin with a seed and one of :data:`REGIMES`; ``huge:float32`` is huge as that dtype sees it.
+        """Begin with a seed and one of :data:`REGIMES` or :data:`AIMED`.
+
+        ``huge:float32`` is huge as that dtype sees it.
 
         Raises:
             BadInput: no regime of that name.
@@ -126,10 +136,12 @@ class Draw:
 
         self.seed = seed
         self.regime, _, dtype = regime.partition(":")
-        if self.regime not in REGIMES:
+        if self.regime not in REGIMES and self.regime not in AIMED:
             raise BadInput(f"no regime named {regime!r}; there are {', '.join(REGIMES)}")
         self.dtype = dtype or "float64"
         self.rng: np.random.Generator = np.random.default_rng(seed)
+        if self.regime in ("first", "last"):
+            self.rng = _ends(self.rng, last=self.regime == "last")
 
     def __call__(self, *shape: int) -> np.ndarray:
         """Return an array of that shape, each element drawn as the regime says."""
@@ -147,6 +159,8 @@ class Draw:
             return signs * (1.0 + normal / 64)
         if self.regime in ("huge", "tiny"):
             return np.asarray(np.ldexp(normal, self._exponent()))
+        if self.regime in ("below", "above"):
+            return np.asarray(np.abs(normal) if self.regime == "above" else -np.abs(normal))
         return normal
 
     def _exponent(self) -> int:
@@ -170,6 +184,23 @@ DOMAINS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "numbers above 1": lambda x: abs(x) + 1.125,
 }
 """What inputs may be drawn from, and what makes such numbers of any."""
+
+
+def _ends(rng: np.random.Generator, *, last: bool) -> np.random.Generator:
+    """Return a generator whose integers are all the lowest, or all the highest."""
+    import numpy as np
+
+    class Ends(np.random.Generator):
+        def integers(
+            self, low: Any, high: Any = None, size: Any = None, dtype: Any = np.int64, endpoint: Any = False
+        ) -> Any:
+            lowest, above = (0, low) if high is None else (low, high)
+            lowest, highest = np.broadcast_arrays(lowest, above if endpoint else np.asarray(above) - 1)
+            chosen = highest if last else lowest
+            return np.array(np.broadcast_to(chosen, chosen.shape if size is None else size), dtype=dtype)[()]
+
+    return Ends(rng.bit_generator)
+
 
 Inputs = Callable[..., "Sequence[np.ndarray]"]
 

@@ -208,6 +208,8 @@ def case_arrays(op: Operation, case: Case) -> list[np.ndarray]:
 def serve(op: Operation, case: Case) -> None:
     """Ask whether an operation has a case at all: it does if inputs can be drawn and its forward part runs in NumPy.
 
+    The mean over nothing and the variance of one number are no values to differentiate.
+
     Raises:
         Unserved: with what refused it.
     """
@@ -225,9 +227,11 @@ def serve(op: Operation, case: Case) -> None:
         if not all(np.all(np.isfinite(FORMATS[case.dtype].round(a))) for a in inputs if a.dtype.kind == "f"):
             raise Unserved(f"its generator gives inputs that are not finite in {case.dtype}")
         try:
-            op.forward(xp, parameters)(*inputs)
+            values = op.forward(xp, parameters)(*inputs)
         except Exception as error:
             raise Unserved(f"its forward part has no such case: {_words(error)}") from error
+        if case.regime in RESIZED and not all(np.all(np.isfinite(v)) for v in values):
+            raise Unserved("its forward part is not finite there")
 
 
 def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:
