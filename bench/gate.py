@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from multigrad.operation import Operation, load_operations
 
+from .plan import VARIANTS
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -47,7 +49,18 @@ def prepare(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         references = truth.bounded(op, arrays, parameters, wanted["dtype"], wanted["precision"], hull=False)
         path = Path(wanted["path"])
         truth.write(path.parent, path.stem, truth.Truth(arrays, references))
-        yield {"end": i}
+        yield {"end": i, "costs": {variant: _cost(op, size, wanted["dtype"], variant) for variant in VARIANTS}}
+
+
+def _cost(op: Operation, size: Mapping[str, Any], dtype: str, variant: str) -> list[float] | None:
+    """Return floating-point operations and compulsory bytes of one call, or None where there is no model."""
+    from multigrad.namespaces.cost import cost
+
+    try:
+        found = cost(op, size, dtype, variant)
+    except Exception:  # noqa: BLE001 - a model that fails costs its columns, never a time that was measured
+        return None
+    return [float(found.flops), float(found.bytes)]
 
 
 def read_inputs(path: str) -> list[np.ndarray]:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .loading import entry_point, no_rows
 from .operation import Operation, Size
 
 if TYPE_CHECKING:
@@ -473,6 +474,7 @@ KINKS = (
 """Every kink the table of conventions asks about."""
 
 
+@entry_point(no_rows(("function", "at", "subdifferential")))
 def conventions(device: str = "cpu") -> pd.DataFrame:
     """Return which derivative each framework's own autodiff gives at each kink.
 

@@ -26,6 +26,7 @@ from .backend import Backend, Precision, Session, Unavailable, backend, backends
 from .columns import doc
 from .diagnosis import Evidence, diagnose, observed_conditions
 from .formats import FORMATS
+from .loading import entry_point, no_rows
 from .operation import DTYPES, REGIMES, BadInput, Operation, Operations, given_operations, load_operations
 from .placement import rounded, undivided
 from .pool import Lost, work_through
@@ -122,6 +123,7 @@ EAGER_ONLY = ("empty", "length-1", "strided", "nonfinite")
 """Regimes that would be compiled anew for their own shapes, or that a compiler may answer in its own way."""
 
 
+@entry_point(no_rows(COLUMNS))
 def check(
     ops: Operations = None,
     *,
@@ -369,7 +371,7 @@ class Plan:
             "diagnosis_worker": diagnosis_worker,
             "backend_worker": backend_worker,
         }
-        return functions[target](arguments, self.ops)
+        return worker.run_here(functions[target](arguments, self.ops))
 
     def _judge_formulas(
         self, folder: str, part: int, parts: int, tick: Callable[..., None]
