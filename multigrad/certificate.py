@@ -6,6 +6,7 @@ every figure must come out again. A hash over the whole tells a damaged file fro
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,8 +16,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from msgspec import Meta, Struct
+
+from .decode import Amount, Count, Int64, decode, from_json, read_bytes
 from .operation import BadInput, Operation, Operations, given_operations, load_operations
 from .verdict import FAIL, PASS
 
@@ -38,6 +42,11 @@ TRIES = 5
 """Seeds to try before a kink is an answer."""
 
 
+Dimension = Annotated[int, Meta(ge=-(2**31), le=2**31)]
+SizeValue = Dimension | float | bool | str | None | list[Dimension | float | bool | str | None]
+"""A dimension or a parameter."""
+
+
 @dataclass(frozen=True)
 class Certified:
     """One gradient of one operation at one size and regime."""
@@ -50,26 +59,39 @@ class Certified:
     """Hash of its source, as :func:`multigrad.mutation.source_hash` gives it."""
     output: str
     """``X_bar``, the gradient with respect to X."""
-    size: Mapping[str, Any]
+    size: Mapping[str, SizeValue]
     """Dimensions and parameters."""
     regime: str
     """How the points were drawn."""
-    seed: int
+    seed: Int64
     """The first point's seed; each further point takes the next."""
-    points: int
+    points: Annotated[int, Meta(ge=1, le=1000)]
     """At how many points the enclosures were compared."""
-    bits: int
+    bits: Count
     """The highest precision of the balls."""
-    compared: int
+    compared: Count
     """How many pairs of enclosures were compared."""
-    directions: int | None
+    directions: Count | None
     """How many random directions stood in for the entries; None where every entry was compared."""
-    width: float
+    width: Amount
     """The largest relative radius of any enclosure."""
-    probability: float | None
+    probability: Amount | None
     """The probability with which a wrong formula would have passed; None where nothing bounds it."""
     passed: bool
     """Whether all enclosures were narrow and overlapped, and the gradient is linear in the cotangent."""
+
+
+class Content(Struct):
+    """What a certificate holds, besides its format, its version and its hash."""
+
+    certified: list[Certified]
+    libraries: dict[str, str] = {}
+    date: str = ""
+
+    def __post_init__(self) -> None:
+        """Make sure that there is something to verify."""
+        if not self.certified:
+            raise ValueError("certified is empty: it certifies nothing")
 
 
 def write_certificate(
@@ -184,14 +206,13 @@ def verify(path: str | os.PathLike[str]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    content = _read(path)
+    described, content = _read(path)
     rows = []
-    claimed = content.pop("sha256", None)
-    if claimed != _digest(content):
+    if content.pop("sha256", None) != _digest(content):
         reason = "the certificate was changed after it was written: its hash is not that of its content"
         rows.append(_answer("*", "*", "", "", reason))
     proofs: dict[str, Any] = {}
-    rows += [_verified(one, Path(path).resolve().parent, proofs) for one in _entries(path, content)]
+    rows += [_verified(one, Path(path).resolve().parent, proofs) for one in described.certified]
     return pd.DataFrame(rows)
 
 
@@ -201,35 +222,31 @@ def read_certificate(path: str | os.PathLike[str]) -> list[Certified]:
     Raises:
         BadInput: the file cannot be read, is no certificate, or was changed after it was written.
     """
-    content = _read(path)
+    described, content = _read(path)
     if content.pop("sha256", None) != _digest(content):
         raise BadInput(f"{path} was changed after it was written: its hash is not that of its content; write it again")
-    return list(_entries(path, content))
+    return described.certified
 
 
-def _entries(path: str | os.PathLike[str], content: Mapping[str, Any]) -> Iterator[Certified]:
-    for number, entry in enumerate(content["certified"]):
-        try:
-            yield Certified(**entry)
-        except TypeError as error:
-            raise BadInput(f"{path}: entry {number} is damaged: {error}; write the certificate again") from error
-
-
-def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise BadInput(f"{path} is damaged or no certificate: {error}") from error
+def _read(path: str | os.PathLike[str]) -> tuple[Content, dict[str, Any]]:
+    """Return what a certificate says, and the same as its hash is made of it."""
+    data = read_bytes(path)
+    with _damage():
+        content = from_json(path, data)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise BadInput(f"{path} is no certificate; wanted a file that `multigrad check --certificate` wrote")
     if content.get("version") != VERSION:
-        raise BadInput(f"{path} has version {content.get('version')}; this multigrad reads version {VERSION}")
-    entries = content.get("certified")
-    if not isinstance(entries, list) or not entries or not all(isinstance(e, dict) for e in entries):
-        raise BadInput(f"{path} is damaged: it certifies nothing")
-    return content
+        raise BadInput(f"{path} has version {content.get('version')!r:.60}; this multigrad reads version {VERSION}")
+    with _damage():
+        return decode(path, content, Content), content
+
+
+@contextlib.contextmanager
+def _damage() -> Iterator[None]:
+    try:
+        yield
+    except BadInput as error:
+        raise BadInput(f"{error}; the certificate is damaged, write it again") from error
 
 
 def _answer(operation: str, output: str, sizes: str, regime: str, reason: str) -> dict[str, str]:
