@@ -465,7 +465,7 @@ def show_machines(run: Run) -> None:
         timed = run.summary[(run.summary["machine"] == name) & run.summary["median_s"].notna()]
         host = entry["host"]
         figures = ("" if floor is None else f"{100 * floor:.1f} %", str(len(entry["runs"])), str(len(timed)))
-        made.add_row(name, visible(host["cpu"]), visible(", ".join(host["gpus"])), *figures)
+        made.add_row(name, visible(host.get("cpu", "")), visible(", ".join(host.get("gpus", []))), *figures)
     show(made, "Machines (times of one are never compared with another's)")
     twice = run.info.get("measured_twice")
     if twice:

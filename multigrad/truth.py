@@ -6,11 +6,9 @@ It is found once, in a process of its own, and lies in an .npz file that every b
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 import os
 import warnings
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +18,7 @@ import numpy as np
 
 from .diagnosis import Evidence, diagnose, diagnose_calls, observed_conditions
 from .formats import FORMATS
+from .npz import read_npz
 from .operation import LINE, BadInput, Operation, WrongResult
 from .reach import entries
 from .repair import repair
@@ -168,30 +167,18 @@ def load_inputs(op: Operation, path: str) -> list[np.ndarray]:
     Raises:
         BadInput: as :func:`read_inputs`.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files} if hasattr(file, "files") else None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise BadInput(f"{path} cannot be read as an .npz file of arrays: {error}") from error
-    if found is None:
-        raise BadInput(f"{path} holds one array without a name; wanted an .npz file with {', '.join(op.inputs)}")
-    for name in found:
-        if name not in op.inputs:
-            near = difflib.get_close_matches(name, op.inputs, n=1, cutoff=0.0)
-            raise BadInput(f"{path} has an array {name!r}, which {op.name} does not take; did you mean {near[0]!r}?")
-    for name in op.inputs:
-        if name not in found:
-            raise BadInput(f"{path} lacks {name!r}; {op.name} takes {', '.join(op.inputs)}, found {', '.join(found)}")
+    found = read_npz(path, op.inputs, op.name)
     for name, differentiable in zip(op.inputs, op.differentiable, strict=True):
         kind = found[name].dtype.kind
         if differentiable and kind != "f":
             raise BadInput(f"{path}: {name} has dtype {found[name].dtype}; wanted a floating-point type")
-        if not differentiable and kind not in "fiub":
-            raise BadInput(f"{path}: {name} has dtype {found[name].dtype}; wanted numbers")
-        if kind == "f" and not np.all(np.isfinite(found[name])):
-            raise BadInput(f"{path}: {name} has an entry that is not finite; there is no truth to compare with")
+        if kind == "f":
+            with np.errstate(over="ignore"):  # a wider type may hold what float64 cannot
+                found[name] = found[name].astype(np.float64)
+            if not np.all(np.isfinite(found[name])):
+                raise BadInput(f"{path}: {name} has an entry that is not finite; there is no truth to compare with")
     try:
-        arrays = [found[n].astype(np.float64) if found[n].dtype.kind == "f" else found[n] for n in op.inputs]
+        arrays = [found[name] for name in op.inputs]
         op.check_inputs(arrays)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
@@ -745,19 +732,19 @@ def read(folder: str | os.PathLike[str], name: object) -> Truth:
 
 def read_file(path: Path) -> Truth:
     """Read the truth of a case from a file that :func:`write` wrote."""
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         return Truth(_arrays(file), _references(file), note=str(file["note"]))
 
 
 def read_arrays(path: Path) -> list[np.ndarray]:
     """Read the inputs and cotangents alone."""
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         return _arrays(file)
 
 
 def read_references(path: Path) -> list[Reference]:
     """Read the references alone."""
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         return _references(file)
 
 
