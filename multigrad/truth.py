@@ -245,7 +245,7 @@ def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:
             return {"*": _unjudged(UNAVAILABLE, f"the proof cannot follow it: {_words(error)}")}
         return {"*": _unjudged(FAIL, raised)}
     kind = proof.kind if op.domain == LINE else f"{proof.kind}; inputs are {op.domain}: elsewhere its value is NaN"
-    return {f"{g.name}_bar": _judged(g, kind) for g in proof.gradients}
+    return {f"{g.name}_bar": judged(g, kind) for g in proof.gradients}
 
 
 def diagnose_formula(op: Operation, case: Case, outputs: Sequence[str]) -> dict[str, str]:
@@ -329,7 +329,8 @@ def _raised_in_numpy(op: Operation, size: Mapping[str, Any], seed: int, regime: 
     return None
 
 
-def _judged(gradient: GradientProof, kind: str) -> Judgement:
+def judged(gradient: GradientProof, kind: str) -> Judgement:
+    """Return the judgement on a gradient; ``kind`` is what its proof is worth, in words."""
     if not gradient.passed:
         return _unjudged(FAIL, _disagreement(gradient), gradient)
     how = kind if kind.startswith(("proven", "certified")) else "certified at 1 point"
