@@ -183,6 +183,8 @@ def check(
         precision=precision,
         timeout_s=timeout_s,
     )
+    if not plan.work:
+        raise BadInput(f"nothing to compare: {_why_nothing(plan.known)}")
     rows = plan.rows(progress, tell)
     if not any(row["verdict"] == FAIL or (row["compared"] and row["backend"] != "exact") for row in rows):
         raise BadInput(f"nothing was compared: {_why_nothing(rows)}")
