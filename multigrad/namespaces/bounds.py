@@ -64,7 +64,7 @@ from .bounds_rules import (
     rounding,
     within,
 )
-from .unsupported import NO_VALUE, Unsupported, absent
+from .unsupported import NO_VALUE, Unsupported, absent, guard
 
 __all__ = ["FORMATS", "Array", "Choice", "Condition", "Context", "analyse", "context", "linalg"]
 
@@ -1195,3 +1195,6 @@ def tensordot(a: Any, b: Any, /, *, axes: Any = 2) -> Any:
 _this = sys.modules[__name__]
 copysign, einsum = (functools.partial(getattr(textbook, f), _this) for f in ("copysign", "einsum"))
 globals().update({name: functools.partial(written, _this) for name, written in textbook.SPECIAL.items()})
+
+
+guard(globals(), "xp", Parts.knower, besides=("analyse",))

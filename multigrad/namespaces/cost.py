@@ -31,7 +31,7 @@ from multigrad.operation import BadInput, Operation, Size
 from . import cost_linalg as linalg
 from . import textbook
 from .operators import PythonOperators
-from .unsupported import Unsupported, absent
+from .unsupported import Unsupported, absent, guard
 
 __all__ = ["FACTORISATIONS", "Array", "Cost", "cost", "counting", "linalg"]
 
@@ -737,3 +737,7 @@ def _inputs(op: Operation, size: Size, dtype: str) -> list[Array]:
     if missing:
         raise BadInput(f"{op.name} needs a size for {missing[0]}; found {', '.join(map(str, size)) or 'none'}")
     return [Array([int(dimensions.get(s, s)) for s in shape], dtype) for shape in op.signature.inputs]
+
+
+guard(globals(), "xp", Array.knower, besides=("cost", "counting"))
+guard(vars(linalg), "xp.linalg", Array.knower)

@@ -33,7 +33,7 @@ import numpy as np
 from . import exact, structure, textbook
 from .exact import CONSTANTS, ExactArray, Kink
 from .operators import COMPARISONS, Linalg, Operators, plain_key
-from .unsupported import absent
+from .unsupported import absent, guarded
 
 if TYPE_CHECKING:
     from multigrad.operation import Operation
@@ -337,7 +337,7 @@ def _linear(name: str) -> None:
         from_end = tuple(a - x.ndim if a >= 0 else a for a in axes)
         if name == "cumulative_sum":
             (from_end,) = from_end  # type: ignore[assignment]
-        function = exact.FUNCTIONS[name]
+        function = getattr(exact, name)
         value = function(x.value, axis=from_end, **options)
         return DualArray(value, None if x.tangent is None else function(x.tangent, axis=from_end, **options))
 
@@ -371,7 +371,7 @@ def matmul(x1: Any, x2: Any, /) -> Any:
 
 def _value_only(name: str) -> None:
     def apply(x: Any, /, **options: Any) -> Any:
-        return exact.FUNCTIONS[name](x.value, **options)
+        return getattr(exact, name)(x.value, **options)
 
     apply.__name__ = name
     _public(apply)
@@ -414,7 +414,7 @@ def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = 
 
 def _counted(name: str) -> None:
     def apply(x: Any, /, **options: Any) -> Any:
-        return exact.FUNCTIONS[name](FUNCTIONS["not_equal"](x, 0), **options)
+        return getattr(exact, name)(FUNCTIONS["not_equal"](x, 0), **options)
 
     apply.__name__ = name
     _public(apply)
@@ -531,11 +531,16 @@ WITHOUT_TANGENT = (
 __array_namespace_info__ = exact.__array_namespace_info__
 
 
+@functools.cache
+def _guarded(name: str) -> Callable[..., Any]:
+    return guarded(FUNCTIONS[name], f"xp.{name}", Operators.knower)
+
+
 def __getattr__(name: str) -> Any:
     if name in FUNCTIONS:
-        return FUNCTIONS[name]
+        return _guarded(name)
     if name in WITHOUT_TANGENT:
-        return exact.FUNCTIONS[name]
+        return getattr(exact, name)
     if name in CONSTANTS:
         return CONSTANTS[name]
     if name.startswith("__"):  # what the import system asks of every module

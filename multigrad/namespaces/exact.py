@@ -37,7 +37,7 @@ from flint import acb_mat, arb, arb_mat, fmpq, fmpq_mat
 
 from . import structure, textbook
 from .operators import COMPARISONS, Linalg, Operators, plain_key
-from .unsupported import STANDARD_NAMES, Unsupported, absent
+from .unsupported import STANDARD_NAMES, Unsupported, absent, guarded
 
 Array = Any
 """An :class:`ExactArray`, an integer or boolean NumPy array, or a Python number."""
@@ -1173,9 +1173,14 @@ def __array_namespace_info__() -> Any:  # noqa: N807 - the name is the standard'
     )
 
 
+@functools.cache
+def _guarded(name: str) -> Callable[..., Any]:
+    return guarded(FUNCTIONS[name], f"xp.{name}", Operators.knower)
+
+
 def __getattr__(name: str) -> Any:
     if name in FUNCTIONS:
-        return FUNCTIONS[name]
+        return _guarded(name)
     if name in CONSTANTS:
         return CONSTANTS[name]
     if name.startswith("__"):  # what the import system asks of every module

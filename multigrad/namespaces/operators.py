@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .numpy_protocols import NumpyProtocols
-from .unsupported import absent
+from .unsupported import absent, guarded
 
 Array = Any
 """An array of the namespace at hand."""
@@ -151,7 +151,9 @@ class Linalg:
     """The standard's ``linalg`` of one of our namespaces."""
 
     def __init__(self, functions: dict[str, Callable[..., Any]]) -> None:
-        self._functions = functions
+        self._functions = {
+            name: guarded(function, f"xp.linalg.{name}", NumpyProtocols.knower) for name, function in functions.items()
+        }
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
