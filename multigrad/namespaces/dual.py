@@ -125,7 +125,7 @@ UNARY: dict[str, Callable[[Any, Any], Any]] = {
     "trunc": lambda x, y: _nowhere_zero("trunc", _f["where"](_f["equal"](y, 0), 1, x - y), 0 * x),
     "round": lambda x, y: _nowhere_zero("round", _f["abs"](x - y) - 0.5, 0 * x),
 }
-"""The derivative of y = f(x), from x and y."""
+"""The derivative of y = f(x), from x and y; None where y is constant."""
 
 BINARY: dict[str, tuple[Callable[[Any, Any, Any], Any], Callable[[Any, Any, Any], Any]]] = {
     "add": (lambda a, b, y: 1, lambda a, b, y: 1),
@@ -139,7 +139,9 @@ BINARY: dict[str, tuple[Callable[[Any, Any, Any], Any], Callable[[Any, Any, Any]
 
 
 def _nowhere_zero(name: str, distance: Any, derivative: Any) -> Any:
-    return _nowhere(name, _f["equal"](distance, 0), derivative)
+    # Between its jumps a step function is constant, and may be compared with what it equals.
+    kinks = np.asarray(_f["equal"](distance, 0), dtype=bool)
+    return _nowhere(name, kinks, derivative) if kinks.any() else None
 
 
 def _nowhere(name: str, kinks: Any, derivative: Any) -> Any:
@@ -161,6 +163,8 @@ def _aligned(tangent: ExactArray, ndim: int) -> ExactArray:
 
 
 def _scaled(factor: Any, tangent: ExactArray) -> Any:
+    if factor is None:
+        return None
     if isinstance(factor, int):
         return tangent if factor == 1 else -tangent
     return factor * tangent
