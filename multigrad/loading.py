@@ -326,7 +326,7 @@ def _ask(target: str, arguments: Mapping[str, Any], file: str) -> Any:
     answer: Any = None
     for said in worker.run(f"{__name__}:{target}", arguments, timeout_s=TIMEOUT_S):
         if isinstance(said, worker.Death):
-            raise BadInput(f"{file} cannot be imported: its process {said.reason}")
+            raise BadInput(f"{file} cannot be imported: {said.reason}")
         if "refused" in said:
             raise BadInput(said["refused"])
         answer = said["answer"]
@@ -341,10 +341,17 @@ def describe(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         ops = imported(Path(arguments["path"]))
         for op in ops:
             if op.draw is not None:
-                try_to_draw(op)
+                _try_to_draw_of(op, arguments["path"])
         yield {"answer": [_description(op) for op in ops]}
     except BadInput as error:
         yield {"refused": str(error)}
+
+
+def _try_to_draw_of(op: Operation, path: str) -> None:
+    try:
+        try_to_draw(op)
+    except BadInput as error:
+        raise BadInput(f"{Path(path).name}: {error}") from error
 
 
 def _description(op: Operation) -> dict[str, Any]:
