@@ -524,7 +524,8 @@ def random_words(rng: random.Random, files: list[str]) -> list[str]:
     command: Any = typer.main.get_command(cli.app)
     name = rng.choice(sorted(command.commands))
     chosen = [name]
-    for parameter in rng.sample(command.commands[name].params, rng.randrange(4)):
+    parameters = command.commands[name].params
+    for parameter in rng.sample(parameters, min(len(parameters), rng.randrange(5))):
         if parameter.param_type_name == "argument" or rng.random() < 0.05:
             chosen.append(rng.choice(words))
         elif parameter.name != "fleet":
