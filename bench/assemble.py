@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from multigrad.backend import device_kind
 from . import roofline, statistics, timing
 from .plan import OTHER, Cell, Plan
 from .protocol import Protocol
-from .store import BEFORE, KEY, Run, SampleRow, SummaryRow, to_frame
+from .store import BEFORE, KEY, Run, SampleRow, SummaryRow, blank, to_frame
 from .timing import headline
 
 if TYPE_CHECKING:
@@ -283,11 +283,9 @@ def _summary_row(
 
 def _row(cell: Cell, **values: Any) -> SummaryRow:
     known = dict(zip(KEY, cell.key, strict=True))
-    blank: dict[str, Any] = {}
-    for f in fields(SummaryRow):
-        if f.default is MISSING:
-            blank[f.name] = "" if f.type == "str" else 0 if f.type == "int" else None
-    return SummaryRow(**{**blank, **known, "size": cell.size_name, "headline": headline(cell.device), **values})
+    return SummaryRow(
+        **{**blank(SummaryRow), **known, "size": cell.size_name, "headline": headline(cell.device), **values}
+    )
 
 
 def _figures(

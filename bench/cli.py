@@ -143,6 +143,9 @@ def check(
     ] = None,
     seed: Seed = 0,
     precision: PrecisionOption = "strict",
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=1.0, help="Seconds without a sign after which a worker is killed.")
+    ] = 60.0,
     scheduler: Scheduler = None,
     as_json: AsJson = False,
     csv: AsCsv = None,
@@ -170,6 +173,7 @@ def check(
 
     _use_scheduler(scheduler, backend)
     summary = _github_summary(as_json) if github else None
+    formulas = None if as_json or github else tables.Formulas()
     if kinks:
         _check_kinks(as_json)
     if mutants:
@@ -189,7 +193,9 @@ def check(
             inputs=inputs,
             seed=seed,
             precision=_precision(precision),
+            timeout_s=timeout,
             progress=tick,
+            tell=formulas,
         )
     _write_csv(frame, csv)
     if junit is not None:
@@ -201,8 +207,12 @@ def check(
     elif summary is not None:
         _tell_github(frame, _split(ops), summary, verbose)
     else:
-        tables.show_matrix(frame, verbose=verbose)
-    raise typer.Exit(WRONG if tables.is_wrong(frame) else GOOD)
+        tables.show_matrix(frame, verbose=verbose, formulas=formulas is None or not formulas.shown)
+    if tables.is_wrong(frame):
+        raise typer.Exit(WRONG)
+    if undecided := tables.without_verdict(frame):
+        raise BadInput(f"no verdict on the formula of {undecided}; this is no pass")
+    raise typer.Exit(GOOD)
 
 
 def _github_summary(as_json: bool) -> Path:

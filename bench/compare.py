@@ -6,6 +6,7 @@ Markdown for a pull request is made of the same rows: :func:`markdown`.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,7 @@ HOST = ("cpu", "cores", "processors", "gpus", "architecture", "governor")
 
 def fingerprint(info: Mapping[str, Any]) -> dict[str, Any]:
     """Return what must be the same in two runs for their times to be compared."""
-    host = info["host"]
+    host = info.get("host", {})
     return {
         **{what: host.get(what) for what in HOST},
         "precision": info.get("precision"),
@@ -128,9 +129,9 @@ def _namesakes(before: Run, after: Run) -> list[str]:
 
 
 def _circumstances(info: Mapping[str, Any]) -> dict[str, Any]:
-    host = info["host"]
-    protocol = info.get("protocol", {})
-    versions = {name: version for name, version in info.get("versions", {}).items() if name != "multigrad"}
+    host = info.get("host", {})
+    protocol = info.get("protocol") or {}
+    versions = {name: version for name, version in (info.get("versions") or {}).items() if name != "multigrad"}
     chosen = {what: protocol.get(what) for what in ("rounds", "process_s", "block_s")}
     return {**{what: host.get(what) for what in ("python", "system")}, **versions, **chosen}
 
@@ -174,7 +175,7 @@ def _both_named(*runs: Run) -> list[Run]:
 
 
 def _with_name(run: Run) -> Run:
-    name = machine.host_name(run.info["host"])
+    name = machine.host_name(run.info.get("host", {}))
     tables = named(run.summary, name), named(run.samples, name)
     return Run(run.folder, {**run.info, "machines": {name: run.info}}, *tables)
 
@@ -248,15 +249,15 @@ def find_run(reference: str | Path, root: Path = Path("results")) -> Path:
     Raises:
         BadInput: there is no such folder, and no run below ``root`` that measured such a commit.
     """
-    if Path(reference).is_dir():
+    if os.path.isdir(reference):
         return Path(reference)
     found = []
     text = str(reference).lower()
     if len(text) >= 4 and not set(text) - set("0123456789abcdef"):
         for path in Path(root).glob(f"*/*/{RUN}"):
             info = read_info(path.parent)
-            if str(info.get("git", {}).get("commit", "")).startswith(text):
-                found.append((info["started"], path.parent))
+            if str((info.get("git") or {}).get("commit", "")).startswith(text):
+                found.append((info.get("started", ""), path.parent))
     if not found:
         raise BadInput(f"no folder {reference}, and no run below {root} that measured a commit of that name")
     return max(found)[1]

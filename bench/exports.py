@@ -95,13 +95,13 @@ def pyperf(run: Run) -> dict[str, Any]:
         raise BadInput("the run has no times to export")
     if len(run.machines) > 1:
         raise BadInput(f"pyperf's JSON is of one machine; the run is of {', '.join(run.machines)}")
-    host = run.info["host"]
+    host = run.info.get("host", {})
     common = {
         "unit": "second",
-        "hostname": host["hostname"],
-        "platform": f"{host['system']} {host['architecture']}",
-        "cpu_model_name": host["cpu"],
-        "cpu_count": host["processors"],
+        "hostname": host.get("hostname", ""),
+        "platform": f"{host.get('system', '')} {host.get('architecture', '')}".strip(),
+        "cpu_model_name": host.get("cpu", ""),
+        "cpu_count": host.get("processors", 0),
     }
     benchmarks = [
         {"metadata": {"name": key, "loops": loops[key], "inner_loops": 1}, "runs": runs} for key, runs in found.items()

@@ -228,7 +228,7 @@ def machine_name(host: Mapping[str, Any], cuda: bool) -> str:
 
 def host_name(host: Mapping[str, Any]) -> str:
     """Return the name of a machine among others: its host's."""
-    return slug(str(host["hostname"]))
+    return slug(str(host.get("hostname", "")))
 
 
 def slug(text: str) -> str:

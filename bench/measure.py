@@ -342,10 +342,11 @@ def _gone_on_with(folder: Path, journal: store.Journal, given: Given, progress: 
             raise BadInput(f"{folder} runs the code of another commit; to let it run: --against-commit {other}")
     now = _info(plan)
     for what in ("cpu", "cores", "gpus", "python"):
-        if info["host"][what] != now["host"][what]:
-            raise BadInput(f"{folder} was begun with {what} {info['host'][what]!r}; here it is {now['host'][what]!r}")
-    if info["versions"] != now["versions"]:
-        changed = sorted({n for n, v in {*info["versions"].items()} ^ {*now["versions"].items()}})
+        begun = info.get("host", {}).get(what)
+        if begun != now["host"][what]:
+            raise BadInput(f"{folder} was begun with {what} {begun!r}; here it is {now['host'][what]!r}")
+    if info.get("versions") != now["versions"]:
+        changed = sorted({n for n, v in {*(info.get("versions") or {}).items()} ^ {*now["versions"].items()}})
         raise BadInput(f"{folder} was begun with other versions of {', '.join(changed)}; start a new run")
     protocol = Protocol.of(events[0]["protocol"])
     return Conductor(plan, protocol, journal, folder, folder, progress, events, info).run()

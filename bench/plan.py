@@ -253,7 +253,7 @@ def parse_size(text: str) -> dict[str, Any]:
         name, _, value = part.partition("=")
         try:
             found[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, MemoryError, RecursionError):  # the last two of parentheses without end
             found[name] = value
     return found
 

@@ -133,7 +133,7 @@ def sweep(sizes: Sequence[str]) -> tuple[list[str], list[float]]:
         sizes: texts such as ``m=5 k=4``.
     """
     parsed = [parse_size(text) for text in sizes]
-    numbers = [k for k in parsed[0] if all(isinstance(p.get(k), int) and p[k] > 0 for p in parsed)]
+    numbers = [k for k in parsed[0] if all(isinstance(p.get(k), int) and 0 < p[k] < 2**53 for p in parsed)]
     changing = [k for k in numbers if len({p[k] for p in parsed}) > 1]
     if not changing:
         return [], [1.0] * len(parsed)

@@ -8,9 +8,9 @@ import errno
 import fcntl
 import functools
 import gzip
-import io
 import itertools
 import json
+import logging
 import math
 import os
 import re
@@ -19,16 +19,35 @@ import shutil
 import sys
 import time
 import typing
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import IO, TYPE_CHECKING, Any, Literal, TextIO
+
+import msgspec
 
 from multigrad.columns import doc
+from multigrad.decode import (
+    TEXT_BYTES,
+    Amount,
+    Count,
+    Elapsed,
+    Int64,
+    Positive,
+    Seconds,
+    decode,
+    from_json,
+    read_bytes,
+    reason,
+    regular_file,
+)
 from multigrad.operation import BadInput
 
 if TYPE_CHECKING:
     import pandas as pd
+
+LOG = logging.getLogger("multigrad")
 
 SCHEMA = 1
 """Version of the files. It changes when a column changes its meaning; appending a column does not."""
@@ -42,6 +61,9 @@ BEFORE = "before"
 FREE_BYTES = 2**26
 """Room that a run must find on its disk: the largest journal of a full run is a few tens of MB."""
 
+MAX_ROWS, MAX_LINE = 20_000_000, 2**20
+"""The most rows that a table is read with (a fleet's run of 10,000 cells has 1.5 million samples), and bytes in one."""
+
 
 @dataclass(frozen=True)
 class SummaryRow:
@@ -54,39 +76,43 @@ class SummaryRow:
     device: str = doc("`cpu` or `cuda`, or a mesh of such devices, as `cpu:8` or `cpu:4x2`.")
     dtype: str = doc("Floating-point type of inputs and outputs.")
     sizes: str = doc("Dimensions and parameters, such as `m=512 k=256 n=256`.")
-    threads: int = doc("Threads every library was allowed; the process was bound to as many physical cores.")
+    threads: Count = doc("Threads every library was allowed; the process was bound to as many physical cores.")
     precision: str = doc("`strict`: float32 products in float32. `tf32`: TensorFloat-32 allowed.")
-    median_s: float = doc("Seconds per call: median of the process medians, of blocks of the kind in `headline`.")
-    ci_low_s: float = doc("Lower end of its 95 % interval in seconds, from a bootstrap of processes, then blocks.")
-    ci_high_s: float = doc("Upper end of its 95 % interval in seconds.")
-    min_s: float = doc("Seconds per call of the fastest block.")
-    q1_s: float = doc("First quartile of the seconds per call over all blocks.")
-    q3_s: float = doc("Third quartile of the seconds per call over all blocks.")
-    processes: int = doc("Fresh processes that measured it.")
-    blocks: int = doc("Timed blocks of the headline's kind in all processes together.")
-    first_call_s: float = doc("Seconds from having the function to having its first result, compiling included; cold.")
-    dispatch_s: float = doc("Seconds until a call returns, without waiting for its result; median.")
-    to_device_s: float = doc("Seconds to copy all its arguments to the device; median of the processes.")
-    to_host_s: float = doc("Seconds to copy all its results to the host; median of the processes.")
-    flops: float | None = doc("Floating-point operations of one call, by the cost model.")
-    bytes: float | None = doc("Bytes that one call must move at least, by the cost model.")
-    gflop_per_s: float | None = doc("`flops` over `median_s`, in 10⁹ operations per second.")
-    gbyte_per_s: float | None = doc("`bytes` over `median_s`, in 10⁹ bytes per second.")
-    roof_percent: float | None = doc("Least time that peak rate and bandwidth allow, over `median_s`, in percent.")
-    peak_bytes: float | None = doc("Peak memory of one call beyond its arguments, in bytes, from a process of its own.")
+    median_s: Elapsed = doc("Seconds per call: median of the process medians, of blocks of the kind in `headline`.")
+    ci_low_s: Elapsed = doc("Lower end of its 95 % interval in seconds, from a bootstrap of processes, then blocks.")
+    ci_high_s: Elapsed = doc("Upper end of its 95 % interval in seconds.")
+    min_s: Elapsed = doc("Seconds per call of the fastest block.")
+    q1_s: Elapsed = doc("First quartile of the seconds per call over all blocks.")
+    q3_s: Elapsed = doc("Third quartile of the seconds per call over all blocks.")
+    processes: Count = doc("Fresh processes that measured it.")
+    blocks: Count = doc("Timed blocks of the headline's kind in all processes together.")
+    first_call_s: Seconds = doc(
+        "Seconds from having the function to having its first result, compiling included; cold."
+    )
+    dispatch_s: Seconds = doc("Seconds until a call returns, without waiting for its result; median.")
+    to_device_s: Seconds = doc("Seconds to copy all its arguments to the device; median of the processes.")
+    to_host_s: Seconds = doc("Seconds to copy all its results to the host; median of the processes.")
+    flops: Amount | None = doc("Floating-point operations of one call, by the cost model.")
+    bytes: Amount | None = doc("Bytes that one call must move at least, by the cost model.")
+    gflop_per_s: Amount | None = doc("`flops` over `median_s`, in 10⁹ operations per second.")
+    gbyte_per_s: Amount | None = doc("`bytes` over `median_s`, in 10⁹ bytes per second.")
+    roof_percent: Amount | None = doc("Least time that peak rate and bandwidth allow, over `median_s`, in percent.")
+    peak_bytes: Amount | None = doc(
+        "Peak memory of one call beyond its arguments, in bytes, from a process of its own."
+    )
     verdict: str = doc("PASS or NOTE: the result is right and has a time; else why there is none.")
     flags: str = doc("What is doubtful about the time, separated by spaces; a flagged cell cannot be a winner.")
     reason: str = doc("What is wrong, missing or worth knowing; empty for a plain PASS.")
     size: str = doc("The size's name in the operation, such as `medium`; empty where it was given in numbers.")
     headline: str = doc("`latency` (every call waited for; CPU) or `pipelined` (n calls, one wait; accelerators).")
-    latency_s: float = doc("Seconds per call when every call is waited for: median of the process medians.")
-    pipelined_s: float = doc("Seconds per call when n calls are made before one wait: median of the process medians.")
-    calls: int = doc("Calls in a block of the headline's kind.")
-    trace_s: float | None = doc("Seconds of the first call spent tracing, where the framework tells.")
-    lower_s: float | None = doc("Seconds of the first call spent lowering, where the framework tells.")
-    compile_s: float | None = doc("Seconds of the first call spent compiling, where the framework tells.")
-    import_s: float = doc("Seconds to import and open the framework, in the first round.")
-    first_operation_s: float = doc("Seconds of the device's first transfer and addition, in the first round.")
+    latency_s: Elapsed = doc("Seconds per call when every call is waited for: median of the process medians.")
+    pipelined_s: Elapsed = doc("Seconds per call when n calls are made before one wait: median of the process medians.")
+    calls: Count = doc("Calls in a block of the headline's kind.")
+    trace_s: Seconds | None = doc("Seconds of the first call spent tracing, where the framework tells.")
+    lower_s: Seconds | None = doc("Seconds of the first call spent lowering, where the framework tells.")
+    compile_s: Seconds | None = doc("Seconds of the first call spent compiling, where the framework tells.")
+    import_s: Seconds = doc("Seconds to import and open the framework, in the first round.")
+    first_operation_s: Seconds = doc("Seconds of the device's first transfer and addition, in the first round.")
     bound: str = doc("What binds under the roof, `compute` or `memory`; empty without a cost model.")
     ratio: float = doc("Largest error of the gate, over its bound.")
     collectives: str = doc(
@@ -106,29 +132,29 @@ class SampleRow:
     device: str = doc("`cpu` or `cuda`, or a mesh of such devices, as `cpu:8` or `cpu:4x2`.")
     dtype: str = doc("Floating-point type of inputs and outputs.")
     sizes: str = doc("Dimensions and parameters, such as `m=512 k=256 n=256`.")
-    threads: int = doc("Threads every library was allowed.")
+    threads: Count = doc("Threads every library was allowed.")
     precision: str = doc("`strict` or `tf32`.")
-    round: int = doc("Round, from 0. Round, cell and twin together name a process.")
-    twin: int = doc("0; 1 for the second half of an A/A pair, which is no part of the summary.")
-    block: int = doc("Number of the block in its process, from 0, in order of time.")
+    round: Count = doc("Round, from 0. Round, cell and twin together name a process.")
+    twin: Count = doc("0; 1 for the second half of an A/A pair, which is no part of the summary.")
+    block: Count = doc("Number of the block in its process, from 0, in order of time.")
     kind: str = doc("`latency`: every call waited for. `pipelined`: n calls, then one wait.")
-    calls: int = doc("Calls in the block, a power of two.")
-    block_s: float = doc("Wall time of the whole block, in seconds.")
-    dispatch_s: float | None = doc("Wall time until the last call returned, before the wait, in seconds.")
-    cpu_s: float = doc("CPU time of all threads of the process during the block, in seconds.")
-    involuntary_switches: int = doc("Times the kernel took the processor away from the process during the block.")
-    clock_hz: float | None = doc("Clock of the first processor used, after the block, in Hz; empty where unknown.")
-    device_clock_hz: float | None = doc("Clock of the GPU's multiprocessors, after the block, in Hz.")
-    waited_s: float | None = doc(
+    calls: Positive = doc("Calls in the block, a power of two.")
+    block_s: Elapsed = doc("Wall time of the whole block, in seconds.")
+    dispatch_s: Seconds | None = doc("Wall time until the last call returned, before the wait, in seconds.")
+    cpu_s: Seconds = doc("CPU time of all threads of the process during the block, in seconds.")
+    involuntary_switches: Count = doc("Times the kernel took the processor away from the process during the block.")
+    clock_hz: Amount | None = doc("Clock of the first processor used, after the block, in Hz; empty where unknown.")
+    device_clock_hz: Amount | None = doc("Clock of the GPU's multiprocessors, after the block, in Hz.")
+    waited_s: Seconds | None = doc(
         "Time that threads of the process were ready and others had the processor, summed, in seconds: what the kernel "
         "tells of the block, scaled down, if need be, to the time that others ran during the turns of the cell."
     )
-    throttle_reasons: int = doc("The GPU driver's reasons for slowing down, as its bit mask; 0 is none.")
-    turn: int = doc(
+    throttle_reasons: Count = doc("The GPU driver's reasons for slowing down, as its bit mask; 0 is none.")
+    turn: Count = doc(
         "Number of the turn in which it was timed, from 0 for each kind: the workers of a round take turns, and turns "
         "of one number at one cell followed each other. Means nothing where `turns` in `run.json` is not true."
     )
-    load: float = doc("Load of the machine over the last minute when the cell ended: processes that wanted to run.")
+    load: Amount = doc("Load of the machine over the last minute when the cell ended: processes that wanted to run.")
     machine: str = doc("Machine that it was measured on; empty in a run of one machine.", default="")
 
 
@@ -241,7 +267,8 @@ def _aside(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write a text file, complete or not at all."""
     with _aside(Path(path)) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        # Half a surrogate pair, which JSON can hold and UTF-8 cannot, is written as JSON writes it.
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_frame(frame: pd.DataFrame, path: Path) -> None:
@@ -287,18 +314,28 @@ def to_frame(rows: Sequence[Any], row_class: type) -> pd.DataFrame:
     import pandas as pd
 
     columns = {f.name: [getattr(row, f.name) for row in rows] for f in fields(row_class)}
-    return pd.DataFrame({name: _typed(values, *_type(row_class, name)) for name, values in columns.items()})
+    return pd.DataFrame({name: _typed(values, *type_of(row_class, name)) for name, values in columns.items()})
 
 
-def _type(row_class: type, name: str) -> tuple[type, bool]:
+def type_of(row_class: type, name: str) -> tuple[type, bool]:
+    """Return the plain type of a field of a row class, and whether it may be empty."""
     hint = _hints(row_class)[name]
     options = [t for t in typing.get_args(hint) if t is not type(None)] or [hint]
     return options[0], type(None) in typing.get_args(hint)
 
 
+def blank(row_class: type) -> dict[str, Any]:
+    """Return a row's values where nothing is known: the default of each field, else an empty text, 0 or None."""
+    values: dict[str, Any] = {}
+    for f in fields(row_class):
+        kind, optional = type_of(row_class, f.name)
+        values[f.name] = f.default if f.default is not MISSING else None if optional else {str: "", int: 0}.get(kind)
+    return values
+
+
 @functools.cache
-def _hints(row_class: type) -> dict[str, Any]:
-    return typing.get_type_hints(row_class)
+def _hints(row_class: type, *, with_ranges: bool = False) -> dict[str, Any]:
+    return typing.get_type_hints(row_class, include_extras=with_ranges)
 
 
 def _typed(values: list[Any], kind: type, optional: bool) -> Any:
@@ -335,17 +372,16 @@ def read_rows(path: Path, row_class: type) -> pd.DataFrame:
             found[name] = pd.Series([later[name]] * len(columns[0]), dtype=object)
             continue
         texts = columns[header.index(name)]
-        kind, optional = _type(row_class, name)
+        kind, optional = type_of(row_class, name)
         # The same text has the same value: most columns of a hundred thousand rows hold a few.
         numbers, known = pd.factorize(pd.Series(texts, dtype=object))
         values = []
         try:
             for text in known:
-                values.append(_value(text, kind))
+                values.append(_value(text, kind, _hints(row_class, with_ranges=True)[name]))
         except _Unreadable as error:
-            raise BadInput(
-                f"{path}: row {texts.index(text) + 2}: column {name!r} is {text!r}; wanted {error}"
-            ) from None
+            shown = repr(text) if len(text) <= 60 else f"{text[:60]!r}…"
+            raise BadInput(f"{path}: row {texts.index(text) + 2}: column {name!r} is {shown}; wanted {error}") from None
         if None in values and not optional:
             row = _needed(texts, verdicts)
             if row is not None:
@@ -358,27 +394,39 @@ def _columns(path: Path) -> tuple[list[str], list[list[str]]]:
     """Return the header of a table and its columns as texts."""
     header: list[str] = []
     columns: list[list[str]] = []
+    rows = 0
     try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
-        reader = csv.reader(io.StringIO(text), strict=True)
-        header = next(reader, [])
-        columns = [[] for _ in header]
-        # In parts: the collector of garbage would look again and again at a hundred thousand rows.
-        while lines := list(itertools.islice(reader, 1000)):
-            for line in lines:
-                if len(line) != len(header):
-                    row = len(columns[0]) + lines.index(line) + 2
-                    raise BadInput(f"{path}: row {row}: found {len(line)} values, wanted {len(header)}")
-            for column, texts in zip(columns, zip(*lines, strict=True), strict=True):
-                column.extend(texts)
-    except FileNotFoundError as error:
-        raise BadInput(
-            f"no file {path}; it is written when a run ends (--resume goes on with an unfinished one)"
-        ) from error
-    except (OSError, EOFError, ValueError, csv.Error) as error:
-        raise BadInput(f"{path} cannot be read: {error}") from error
+        regular_file(path)
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            reader = csv.reader(_lines(file), strict=True)
+            header = next(reader, [])
+            columns = [[] for _ in header]
+            # In parts: the collector of garbage would look again and again at a hundred thousand rows.
+            while lines := list(itertools.islice(reader, 1000)):
+                for line in lines:
+                    rows += 1
+                    if len(line) != len(header):
+                        raise BadInput(f"{path}: row {rows + 1}: found {len(line)} values, wanted {len(header)}")
+                if rows > MAX_ROWS:
+                    raise BadInput(f"{path} has more than {MAX_ROWS} rows, which no run has")
+                for column, texts in zip(columns, zip(*lines, strict=True), strict=True):
+                    column.extend(texts)
+    except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
+        raise BadInput(f"{path} cannot be read: {reason(error)}") from error
+    if len({*header}) != len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise BadInput(f"{path}: row 1: column {twice!r} is there twice")
     return header, columns
+
+
+def _lines(file: gzip.GzipFile | IO[bytes]) -> Iterator[str]:
+    """Yield the lines of a table one at a time: compressed, a thousandth of the bytes claim to be all of them."""
+    encoding = "utf-8-sig"  # what a spreadsheet writes first
+    while line := file.readline(MAX_LINE):
+        if len(line) == MAX_LINE:
+            raise ValueError(f"a line has more than {MAX_LINE} bytes")
+        yield line.decode(encoding)
+        encoding = "utf-8"
 
 
 _NONE = ("", "nan", "NaN")
@@ -394,7 +442,7 @@ def _needed(texts: Sequence[str], verdicts: Sequence[str] | None) -> int | None:
     return next((i for i, text in enumerate(texts) if text in _NONE and passed[i]), None)
 
 
-def _value(text: str, kind: type) -> Any:
+def _value(text: str, kind: type, described: Any) -> Any:
     if kind is str:
         return text[1:] if _GUARDED.match(text) else text
     if text in _NONE:
@@ -404,12 +452,17 @@ def _value(text: str, kind: type) -> Any:
             raise _Unreadable("True or False")
         return text == "True"
     try:
-        value = float(text)
-    except ValueError:
-        raise _Unreadable("a number") from None
-    if kind is int and not value.is_integer():
+        number = float(text)
+        value = int(number) if kind is int and number.is_integer() else number
+    except (ValueError, OverflowError):
+        raise _Unreadable("a number" if kind is float else "a whole number") from None
+    if kind is int and not isinstance(value, int):
         raise _Unreadable("a whole number")
-    return int(value) if kind is int else value
+    try:
+        return msgspec.convert(value, Int64 if described is int else described)
+    except msgspec.ValidationError as error:
+        name = "a whole number" if kind is int else "a number"
+        raise _Unreadable(re.sub(r"^Expected `[^`]*`", name, str(error))) from None
 
 
 def read_info(folder: Path) -> dict[str, Any]:
@@ -419,16 +472,21 @@ def read_info(folder: Path) -> dict[str, Any]:
         BadInput: it is not there, not JSON, or of another version.
     """
     path = Path(folder) / RUN
-    try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BadInput(f"{folder} is no run: it has no {RUN}") from error
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path} cannot be read: {error}") from error
+    if not os.path.lexists(path):
+        raise BadInput(f"{folder} is no run: it has no {RUN}")
+    info = from_json(path, read_bytes(path))
     if not isinstance(info, dict) or info.get("schema") != SCHEMA:
         found = info.get("schema") if isinstance(info, dict) else type(info).__name__
-        raise BadInput(f"{path}: schema is {found!r}; this version reads {SCHEMA}")
+        raise BadInput(f"{path}: schema is {found!r:.60}; this version reads {SCHEMA}")
+    decode(path, info, _schema().RunInfo)
     return info
+
+
+def _schema() -> Any:
+    """Return the shapes of ``run.json`` and of the journal, which are made of row classes and protocols."""
+    from . import schema
+
+    return schema
 
 
 def load_run(folder: Path) -> Run:
@@ -437,21 +495,25 @@ def load_run(folder: Path) -> Run:
     Raises:
         BadInput: there is none, or a file is damaged.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
+    run = _one_side(Path(folder))
+    beside = Path(folder) / BEFORE
+    return replace(run, before=_one_side(beside)) if os.path.lexists(beside / RUN) else run
+
+
+def _one_side(folder: Path) -> Run:
+    if not os.path.isdir(folder):
         raise BadInput(f"no folder {folder}; wanted the folder of a run, such as results/<machine>/<run>")
-    if (folder / JOURNAL).exists() and not (folder / SUMMARY).exists():
+    if os.path.lexists(folder / JOURNAL) and not os.path.lexists(folder / SUMMARY):
         rebuild(folder)
     info = read_info(folder)
     tables: dict[str, pd.DataFrame | None] = {}
     for name, row_class in ((SUMMARY, SummaryRow), (SAMPLES, SampleRow), (MATRIX, _matrix_row())):
-        tables[name] = read_rows(folder / name, row_class) if (folder / name).exists() else None
+        tables[name] = read_rows(folder / name, row_class) if os.path.lexists(folder / name) else None
     if tables[SUMMARY] is None and tables[MATRIX] is None:
         raise BadInput(f"{folder} holds neither {SUMMARY} nor {MATRIX}")
     empty = to_frame([], SummaryRow), to_frame([], SampleRow)
     summary, samples = (e if t is None else t for e, t in zip(empty, (tables[SUMMARY], tables[SAMPLES]), strict=True))
-    before = load_run(folder / BEFORE) if (folder / BEFORE / RUN).exists() else None
-    return Run(folder, info, summary, samples, tables[MATRIX], before)
+    return Run(folder, info, summary, samples, tables[MATRIX])
 
 
 def _matrix_row() -> type:
@@ -483,7 +545,10 @@ def write_run(run: Run) -> None:
     if run.folder is None:
         return
     if run.before is not None and run.before.folder is not None:
-        run.before.folder.mkdir(exist_ok=True)
+        try:
+            run.before.folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise BadInput(f"cannot make {run.before.folder}: {error.strerror}") from error
         write_run(run.before)
     from .scaling import scaling
 
@@ -519,7 +584,7 @@ class Journal:
             said = "another process is writing it" if taken else error.strerror
             raise BadInput(f"cannot write {self.path}: {said}") from error
         if not new:
-            self._drop_half_a_line()
+            self._drop_a_damaged_line()
 
     def _lock(self) -> None:
         try:
@@ -528,10 +593,15 @@ class Journal:
             self.file.close()
             raise
 
-    def _drop_half_a_line(self) -> None:
-        # A process that was killed may have left one.
-        data = self.path.read_bytes()
-        self.file.truncate(data.rfind(b"\n") + 1)
+    def _drop_a_damaged_line(self) -> None:
+        # A process that was killed, or a machine that lost its power, may have left one.
+        try:
+            size = max((end for _, end in _rows(self.path)), default=0)
+        except BadInput:
+            self.close()
+            raise
+        if size:  # a file in which no run begins is not ours to cut
+            self.file.truncate(size)
         self.file.seek(0, os.SEEK_END)
 
     def append(self, event: Mapping[str, Any]) -> None:
@@ -558,35 +628,68 @@ class Journal:
 def journal_events(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the events of a run; the journal of a fleet may be larger than memory.
 
+    A damaged last line is left out, with a warning in the log: whoever wrote it was interrupted.
+
     Raises:
-        BadInput: there is no journal, or a line of it (other than half a last one) is not JSON.
+        BadInput: there is no journal, or another line of it is no event of the run; the message names the row.
     """
     path = Path(folder) / JOURNAL
-    first = True
-    try:
-        with path.open(encoding="utf-8", newline="\n") as file:
-            for number, line in enumerate(file, 1):
-                if not line.endswith("\n"):
-                    break  # half a line
-                event = _event(path, number, line)
-                if first and event.get("event") != "run":
-                    break
-                first = False
-                yield event
-    except FileNotFoundError as error:
-        raise BadInput(f"{folder} has no {JOURNAL}: it is complete, or no run") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} cannot be read: {error}") from error
-    if first:
+    if not os.path.lexists(path):
+        raise BadInput(f"{folder} has no {JOURNAL}: it is complete, or no run")
+    empty = True
+    for event, _ in _rows(path):
+        empty = False
+        yield event
+    if empty:
         raise BadInput(f"{path}: row 1: no run begins here")
 
 
-def _event(path: Path, number: int, line: str) -> dict[str, Any]:
+def _rows(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+    """Yield each event of a journal, with how many bytes the journal has up to its end."""
+    regular_file(path)
+    begin = None
     try:
-        event: dict[str, Any] = json.loads(line)
-    except ValueError as error:
-        raise BadInput(f"{path}: row {number}: not JSON: {error}") from error
-    return event
+        with path.open("rb") as file:
+            for number in itertools.count(1):
+                line = file.readline(TEXT_BYTES)
+                if not line:
+                    return
+                try:
+                    event, described = _event(f"{path}: row {number}", line, begin)
+                except BadInput as error:
+                    if file.read(1):
+                        raise
+                    LOG.warning("%s; it is the last row, and is left out", error)
+                    return
+                begin = begin or described
+                yield event, file.tell()
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {reason(error)}") from error
+
+
+def _event(where: str, line: bytes, begin: Any) -> tuple[dict[str, Any], Any]:
+    """Return an event as its JSON holds it and as its type describes it.
+
+    Args:
+        where: file and row.
+        line: its JSON.
+        begin: the first event of the journal, described; None if this is the first.
+    """
+    schema = _schema()
+    if not line.endswith(b"\n"):
+        raise BadInput(f"{where}: cut short")
+    event = from_json(where, line)
+    if begin is None and not (isinstance(event, dict) and event.get("event") == "run"):
+        raise BadInput(f"{where}: no run begins here")
+    described = decode(where, event, schema.Event)
+    if begin is not None:
+        try:
+            schema.check_event(begin, described)
+        except ValueError as error:
+            raise BadInput(f"{where}: {error}") from error
+    elif described.info.schema != SCHEMA:
+        raise BadInput(f"{where}: info.schema is {described.info.schema}; this version reads {SCHEMA}")
+    return event, described
 
 
 def read_journal(folder: Path) -> list[dict[str, Any]]:
@@ -607,7 +710,7 @@ def columns_markdown() -> str:
     for name, row_class in files:
         lines = ["| column | type | meaning |", "| --- | --- | --- |"]
         for f in fields(row_class):
-            kind, optional = _type(row_class, f.name)
+            kind, optional = type_of(row_class, f.name)
             lines.append(
                 f"| `{f.name}` | {kind.__name__}{', may be empty' if optional else ''} | {f.metadata['doc']} |"
             )

@@ -25,18 +25,22 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import math
+import os
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
+
+from multigrad.decode import decode, read_bytes, reason
 from multigrad.loading import entry_point, files_of
 from multigrad.operation import BadInput, Operations
 
 from . import machine as machines
 from . import plan as planning
-from . import statistics, store
+from . import schema, statistics, store
 from .compare import Side, geometric_means, within
 from .measure import Given, Progress, as_list, cells_of, measure_plan, with_rounds
 from .protocol import FULL, QUICK, Protocol
@@ -51,8 +55,11 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent / "studies"
 
-CELLS = ("operation", "backend", "device", "dtype", "variant", "mode", "size", "threads", "precision")
+CELLS = schema.CellTable.__struct_fields__
 """What a table of cells may say."""
+
+COLUMNS = tuple(name for name in store.KEY if name != "machine")
+"""What an answer may compare by: one machine's times say nothing about another's."""
 
 ALL = "all"
 """As many threads as there are cores."""
@@ -105,18 +112,17 @@ def load(path: Path) -> Study:
     Raises:
         BadInput: it is not there, or is no study; the message says what is wrong in it.
     """
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise BadInput(f"no file {path}; wanted a study, a TOML or a Python file")
-    answering = None
+    data = read_bytes(path)
     if path.suffix == ".py":
         values, answering = _from_python(path)
-    else:
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise BadInput(f"{path.name} cannot be read as TOML: {error}") from error
-    found = _checked(path, values, answering)
-    return replace(found, answering=answering, data=path if path.suffix != ".py" else None)
+        return replace(_checked(path, values, answering), answering=answering)
+    try:
+        values = tomllib.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path.name} cannot be read as TOML: {reason(error)}") from error
+    return replace(_checked(path, values, None), data=path)
 
 
 def _from_python(path: Path) -> tuple[Any, Any]:
@@ -134,26 +140,25 @@ def _from_python(path: Path) -> tuple[Any, Any]:
 
 
 def _checked(path: Path, values: Any, answering: Any) -> Study:
-    if not isinstance(values, Mapping):
-        raise BadInput(f"{path.name}: found {type(values).__name__}; wanted question, answer and cells")
-    for name, kind in (("question", str), ("cells", list)):
-        if not isinstance(values.get(name), kind) or not values[name]:
-            raise BadInput(f"{path.name}: {name} is missing; wanted question, answer and cells")
-    answer = values.get("answer", {})
-    if answering is None:
-        needs = KINDS.get(answer.get("kind"))
-        if needs is None:
-            raise BadInput(f"{path.name}: answer.kind is {answer.get('kind')!r}; there are {', '.join(KINDS)}")
-        for name in needs.needs:
-            if name not in answer:
-                raise BadInput(
-                    f"{path.name}: answer.{name} is missing; {answer['kind']} needs {', '.join(needs.needs)}"
-                )
+    described = decode(path.name, values, schema.StudyFile)
     for table in values["cells"]:
         for name in table:
             if name not in CELLS:
                 raise BadInput(f"{path.name}: no {name!r} in cells; there are {', '.join(CELLS)}")
-    return Study(path.stem, values["question"], tuple(values["cells"]), answer)
+    if answering is None:
+        _answerable(path.name, described.answer)
+    return Study(path.stem, values["question"], tuple(values["cells"]), values.get("answer", {}))
+
+
+def _answerable(where: str, answer: schema.AnswerValues) -> None:
+    needs = KINDS.get(answer.kind)
+    if needs is None:
+        raise BadInput(f"{where}: answer.kind is {answer.kind!r}; there are {', '.join(KINDS)}")
+    for name in needs.needs:
+        if getattr(answer, name) is UNSET:
+            raise BadInput(f"{where}: answer.{name} is missing; {answer.kind} needs {', '.join(needs.needs)}")
+    if needs.needs and answer.column not in COLUMNS:
+        raise BadInput(f"{where}: answer.column is {answer.column!r}; there are {', '.join(COLUMNS)}")
 
 
 @entry_point(store.no_run)
@@ -232,7 +237,9 @@ def _count(threads: Any) -> Any:
 def study_of(run: store.Run) -> Study | None:
     """Return the study that a run was measured for, or None."""
     values = run.info.get("study")
-    return None if values is None else Study(**{**values, "cells": tuple(values["cells"])})
+    if values is None:
+        return None
+    return Study(values["name"], values["question"], tuple(values["cells"]), values.get("answer", {}))
 
 
 def answer(study: Study, run: store.Run) -> Answer:
@@ -246,6 +253,7 @@ def answer(study: Study, run: store.Run) -> Answer:
             return study.answering(run)
         except SystemExit as error:
             raise BadInput(f"{study.name}: its answer ended the process: sys.exit({error.code!r})") from error
+    _answerable(study.name, decode(study.name, dict(study.answer), schema.AnswerValues))
     return KINDS[study.answer["kind"]].function(study.answer, run)
 
 

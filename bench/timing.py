@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from multigrad.backend import device_kind
+from multigrad.decode import Amount, Count, Elapsed, Positive, Seconds
 
 from .protocol import Protocol
 
@@ -55,20 +56,24 @@ class Block:
     """n calls, timed together."""
 
     kind: str = field(metadata={"doc": "`latency`: every call waited for. `pipelined`: n calls, then one wait."})
-    calls: int = field(metadata={"doc": "Calls in the block, a power of two."})
-    block_s: float = field(metadata={"doc": "Wall time of the whole block, in seconds."})
-    dispatch_s: float | None = field(metadata={"doc": "Wall time until the last call returned, before the wait, in s."})
-    cpu_s: float = field(metadata={"doc": "CPU time of all threads of the process during the block, in seconds."})
-    involuntary_switches: int = field(metadata={"doc": "Times the kernel took the processor away during the block."})
-    clock_hz: float | None = field(metadata={"doc": "Clock of the first processor used, after the block, in Hz."})
-    device_clock_hz: float | None = field(
+    calls: Positive = field(metadata={"doc": "Calls in the block, a power of two."})
+    block_s: Elapsed = field(metadata={"doc": "Wall time of the whole block, in seconds."})
+    dispatch_s: Seconds | None = field(
+        metadata={"doc": "Wall time until the last call returned, before the wait, in s."}
+    )
+    cpu_s: Seconds = field(metadata={"doc": "CPU time of all threads of the process during the block, in seconds."})
+    involuntary_switches: Count = field(metadata={"doc": "Times the kernel took the processor away during the block."})
+    clock_hz: Amount | None = field(metadata={"doc": "Clock of the first processor used, after the block, in Hz."})
+    device_clock_hz: Amount | None = field(
         metadata={"doc": "Clock of the GPU's multiprocessors, after the block, in Hz."}
     )
-    waited_s: float | None = field(
+    waited_s: Seconds | None = field(
         metadata={"doc": "Time threads were ready and others had the processor, summed, in seconds."}
     )
-    throttle_reasons: int = field(metadata={"doc": "The GPU driver's reasons for slowing down, a bit mask; 0 is none."})
-    turn: int = field(default=0, metadata={"doc": "Number of the turn in which it was timed, from 0 for each kind."})
+    throttle_reasons: Count = field(
+        metadata={"doc": "The GPU driver's reasons for slowing down, a bit mask; 0 is none."}
+    )
+    turn: Count = field(default=0, metadata={"doc": "Number of the turn in which it was timed, from 0 for each kind."})
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ every figure must come out again. A hash over the whole tells a damaged file fro
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,9 +16,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from msgspec import Meta, Struct
 
 from . import worker
+from .decode import Amount, Count, Int64, decode, from_json, read_bytes
 from .loading import allowed, entry_point, files_of, no_rows
 from .operation import BadInput, Operation, Operations, given_operations, load_operations
 from .verdict import FAIL, PASS
@@ -40,6 +44,11 @@ TRIES = 5
 """Seeds to try before a kink is an answer."""
 
 
+Dimension = Annotated[int, Meta(ge=-(2**31), le=2**31)]
+SizeValue = Dimension | float | bool | str | None | list[Dimension | float | bool | str | None]
+"""A dimension or a parameter."""
+
+
 @dataclass(frozen=True)
 class Certified:
     """One gradient of one operation at one size and regime."""
@@ -52,26 +61,39 @@ class Certified:
     """Hash of its source, as :func:`multigrad.mutation.source_hash` gives it."""
     output: str
     """``X_bar``, the gradient with respect to X."""
-    size: Mapping[str, Any]
+    size: Mapping[str, SizeValue]
     """Dimensions and parameters."""
     regime: str
     """How the points were drawn."""
-    seed: int
+    seed: Int64
     """The first point's seed; each further point takes the next."""
-    points: int
+    points: Annotated[int, Meta(ge=1, le=1000)]
     """At how many points the enclosures were compared."""
-    bits: int
+    bits: Count
     """The highest precision of the balls."""
-    compared: int
+    compared: Count
     """How many pairs of enclosures were compared."""
-    directions: int | None
+    directions: Count | None
     """How many random directions stood in for the entries; None where every entry was compared."""
-    width: float
+    width: Amount
     """The largest relative radius of any enclosure."""
-    probability: float | None
+    probability: Amount | None
     """The probability with which a wrong formula would have passed; None where nothing bounds it."""
     passed: bool
     """Whether all enclosures were narrow and overlapped, and the gradient is linear in the cotangent."""
+
+
+class Content(Struct):
+    """What a certificate holds, besides its format, its version and its hash."""
+
+    certified: list[Certified]
+    libraries: dict[str, str] = {}
+    date: str = ""
+
+    def __post_init__(self) -> None:
+        """Make sure that there is something to verify."""
+        if not self.certified:
+            raise ValueError("certified is empty: it certifies nothing")
 
 
 @entry_point(no_rows(f.name for f in fields(Certified)))
@@ -108,7 +130,7 @@ def write_certificate(
     folder = Path(path).resolve().parent
     arguments = {"references": [op.reference for op in chosen], "seed": seed, "regimes": regimes, "points": points}
     answers = _ask("certify", arguments, [op.name for op in chosen])
-    found = [replace(c, reference=_seen_from(folder, c.reference)) for c in _entries(path, answers)]
+    found = [replace(c, reference=_seen_from(folder, c.reference)) for c in (Certified(**a) for a in answers)]
     passed = [asdict(c) for c in found if c.passed]
     if not passed:
         raise BadInput("nothing was certified, so there is no certificate; `multigrad check` says what is wrong")
@@ -222,13 +244,12 @@ def verify(path: str | os.PathLike[str], ops: Operations = None) -> pd.DataFrame
     """
     import pandas as pd
 
-    content = _read(path)
+    described, content = _read(path)
     rows = []
-    claimed = content.pop("sha256", None)
-    if claimed != _digest(content):
+    if content.pop("sha256", None) != _digest(content):
         reason = "the certificate was changed after it was written: its hash is not that of its content"
         rows.append(_answer("*", "*", "", "", reason))
-    entries = list(_entries(path, content["certified"]))
+    entries = described.certified
     folder, how = Path(path).resolve().parent, f"multigrad verify {path} FILE"
     references = [allowed(_seen_at(folder, one.reference), files_of(ops), str(path), how) for one in entries]
     given = [asdict(replace(one, reference=to)) for one, to in zip(entries, references, strict=True)]
@@ -250,35 +271,31 @@ def read_certificate(path: str | os.PathLike[str]) -> list[Certified]:
     Raises:
         BadInput: the file cannot be read, is no certificate, or was changed after it was written.
     """
-    content = _read(path)
+    described, content = _read(path)
     if content.pop("sha256", None) != _digest(content):
         raise BadInput(f"{path} was changed after it was written: its hash is not that of its content; write it again")
-    return list(_entries(path, content["certified"]))
+    return described.certified
 
 
-def _entries(path: str | os.PathLike[str], entries: Sequence[Mapping[str, Any]]) -> Iterator[Certified]:
-    for number, entry in enumerate(entries):
-        try:
-            yield Certified(**entry)
-        except TypeError as error:
-            raise BadInput(f"{path}: entry {number} is damaged: {error}; write the certificate again") from error
-
-
-def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise BadInput(f"{path} is damaged or no certificate: {error}") from error
+def _read(path: str | os.PathLike[str]) -> tuple[Content, dict[str, Any]]:
+    """Return what a certificate says, and the same as its hash is made of it."""
+    data = read_bytes(path)
+    with _damage():
+        content = from_json(path, data)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise BadInput(f"{path} is no certificate; wanted a file that `multigrad check --certificate` wrote")
     if content.get("version") != VERSION:
-        raise BadInput(f"{path} has version {content.get('version')}; this multigrad reads version {VERSION}")
-    entries = content.get("certified")
-    if not isinstance(entries, list) or not entries or not all(isinstance(e, dict) for e in entries):
-        raise BadInput(f"{path} is damaged: it certifies nothing")
-    return content
+        raise BadInput(f"{path} has version {content.get('version')!r:.60}; this multigrad reads version {VERSION}")
+    with _damage():
+        return decode(path, content, Content), content
+
+
+@contextlib.contextmanager
+def _damage() -> Iterator[None]:
+    try:
+        yield
+    except BadInput as error:
+        raise BadInput(f"{error}; the certificate is damaged, write it again") from error
 
 
 def _answer(operation: str, output: str, sizes: str, regime: str, reason: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ import math
 import operator
 import pkgutil
 import re
+import warnings
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +40,10 @@ Size = Mapping[str, Any]
 
 class BadInput(Exception):
     """What a person gave cannot be used: one line that says what was wanted, what was found, and what to do."""
+
+
+class WrongResult(BadInput):
+    """What an operation or its pullback returns is no result: one sentence that says what was wanted and found."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,14 @@ REGIMES: Mapping[str, str] = {
 }
 """Every regime with its meaning; the size or the layout is what some of them change."""
 
+AIMED: Mapping[str, str] = {
+    "first": "every label and every random integer is the lowest",
+    "last": "every label and every random integer is the highest",
+    "below": "no number is positive",
+    "above": "no number is negative",
+}
+"""How inputs are drawn so that a generator's masks and indices are all alike; the formula alone is judged there."""
+
 
 class Draw:
     """Draws the inputs of an operation: one seeded NumPy generator and one regime.
@@ -128,7 +141,9 @@ class Draw:
     """
 
     def __init__(self, seed: int, regime: Regime = "gaussian") -> None:
-        """Begin with a seed and one of :data:`REGIMES`; ``huge:float32`` is huge as that dtype sees it.
+        """Begin with a seed and one of :data:`REGIMES` or :data:`AIMED`.
+
+        ``huge:float32`` is huge as that dtype sees it.
 
         Raises:
             BadInput: no regime of that name.
@@ -137,10 +152,12 @@ class Draw:
 
         self.seed = seed
         self.regime, _, dtype = regime.partition(":")
-        if self.regime not in REGIMES:
+        if self.regime not in REGIMES and self.regime not in AIMED:
             raise BadInput(f"no regime named {regime!r}; there are {', '.join(REGIMES)}")
         self.dtype = dtype or "float64"
         self.rng: np.random.Generator = np.random.default_rng(seed)
+        if self.regime in ("first", "last"):
+            self.rng = _ends(self.rng, last=self.regime == "last")
 
     def __call__(self, *shape: int) -> np.ndarray:
         """Return an array of that shape, each element drawn as the regime says."""
@@ -158,6 +175,8 @@ class Draw:
             return signs * (1.0 + normal / 64)
         if self.regime in ("huge", "tiny"):
             return np.asarray(np.ldexp(normal, self._exponent()))
+        if self.regime in ("below", "above"):
+            return np.asarray(np.abs(normal) if self.regime == "above" else -np.abs(normal))
         return normal
 
     def _exponent(self) -> int:
@@ -169,6 +188,34 @@ class Draw:
     def labels(self, count: int, *shape: int) -> np.ndarray:
         """Return integer class labels in ``0 … count - 1``."""
         return self.rng.integers(0, count, shape)
+
+
+LINE = "the whole line"
+
+DOMAINS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    LINE: lambda x: x,
+    "positive numbers": lambda x: abs(x) + 0.125,
+    "numbers between −1 and 1": lambda x: x / (abs(x) + 1),
+    "numbers between 0 and 1": lambda x: (abs(x) + 0.125) / (abs(x) + 1),
+    "numbers above 1": lambda x: abs(x) + 1.125,
+}
+"""What inputs may be drawn from, and what makes such numbers of any."""
+
+
+def _ends(rng: np.random.Generator, *, last: bool) -> np.random.Generator:
+    """Return a generator whose integers are all the lowest, or all the highest."""
+    import numpy as np
+
+    class Ends(np.random.Generator):
+        def integers(
+            self, low: Any, high: Any = None, size: Any = None, dtype: Any = np.int64, endpoint: Any = False
+        ) -> Any:
+            lowest, above = (0, low) if high is None else (low, high)
+            lowest, highest = np.broadcast_arrays(lowest, above if endpoint else np.asarray(above) - 1)
+            chosen = highest if last else lowest
+            return np.array(np.broadcast_to(chosen, chosen.shape if size is None else size), dtype=dtype)[()]
+
+    return Ends(rng.bit_generator)
 
 
 Inputs = Callable[..., "Sequence[np.ndarray]"]
@@ -201,9 +248,31 @@ class Operation:
     """How another process finds it: a catalogue name or ``path.py::name``; empty if it cannot be found again."""
 
     def __call__(self, xp: Any, *inputs: Any, **parameters: Any) -> tuple[Any, Callable[..., Any]]:
-        """Return the value (a tuple of them, if there are several) and the pullback."""
-        value, pullback = self.function(xp, *inputs, **parameters)
-        return value, pullback
+        """Return the value (a tuple of them, if there are several) and the pullback.
+
+        Raises:
+            WrongResult: the function returns something else.
+        """
+        result = self.function(xp, *inputs, **parameters)
+        if not isinstance(result, tuple | list) or len(result) != 2 or not callable(result[1]):
+            raise WrongResult(f"{self.name} returned {_described(result)}; wanted (value, pullback)")
+        return result[0], result[1]
+
+    def values(self, value: Any) -> tuple[Any, ...]:
+        """Return what the forward part returned as a tuple of arrays.
+
+        Raises:
+            WrongResult: there are more or fewer than outputs in the signature, or one is no array.
+        """
+        return _results(value, self.outputs[: len(self.signature.outputs)], f"{self.name}'s forward part", "values")
+
+    def gradients_of(self, result: Any) -> tuple[Any, ...]:
+        """Return what a pullback returned as a tuple of arrays, one for each of :attr:`gradients`.
+
+        Raises:
+            WrongResult: there are more or fewer, or one is no array.
+        """
+        return _results(result, self.gradients, f"{self.name}'s pullback", "gradients")
 
     @property
     def doc(self) -> str:
@@ -260,9 +329,38 @@ class Operation:
         if self.draw is not None:
             arrays = self._drawn(draw, size)
         else:
-            arrays = [draw(*(int(dimensions.get(s, s)) for s in shape)) for shape in self.signature.inputs]
+            move = DOMAINS[self.domain]
+            arrays = [move(draw(*(int(dimensions.get(s, s)) for s in shape))) for shape in self.signature.inputs]
         self.check_inputs(arrays)
         return arrays
+
+    @functools.cached_property
+    def domain(self) -> str:
+        """The first of :data:`DOMAINS` on which it has a value: what inputs are drawn from where it has no generator.
+
+        It is looked for in NumPy, at the smallest size. Where the value is NaN in some entry on all of them, it is the
+        whole line.
+        """
+        import array_api_compat.numpy as xp
+        import numpy as np
+
+        if self.draw is not None:
+            return LINE
+        size = next(iter(self.sizes.values()))
+        dimensions, parameters = self.split(size)
+        draw = Draw(zlib.crc32(self.name.encode()))
+        drawn = [draw(*(int(dimensions.get(s, s)) for s in shape)) for shape in self.signature.inputs]
+        forward = self.forward(xp, parameters)
+        for name, move in DOMAINS.items():
+            try:
+                with np.errstate(all="ignore"), warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    values = forward(*map(move, drawn))
+                if not any(np.isnan(value).any() for value in values):
+                    return name
+            except Exception:  # noqa: BLE001 - what it raises is said where it is judged
+                return LINE
+        return LINE
 
     def _drawn(self, draw: Draw, size: Size) -> list[np.ndarray]:
         """Return what the operation's own generator gives."""
@@ -316,29 +414,42 @@ class Operation:
         """Return ``f(*inputs) -> values``: the forward part alone."""
 
         def forward(*inputs: Any) -> tuple[Any, ...]:
-            value, _ = self.function(xp, *inputs, **parameters)
-            return value if isinstance(value, tuple) else (value,)
+            value, _ = self(xp, *inputs, **parameters)
+            return self.values(value)
 
         forward.__name__ = f"{self.name}_forward"
         return forward
 
     def analytic(self, xp: Any, parameters: Mapping[str, Any]) -> Callable[..., tuple[Any, ...]]:
         """Return ``f(*inputs, *cotangents) -> (*values, *gradients)``: forward part and hand-derived pullback."""
-        count, wanted = len(self.inputs), self.gradients
+        count = len(self.inputs)
 
         def analytic(*arrays: Any) -> tuple[Any, ...]:
-            value, pullback = self.function(xp, *arrays[:count], **parameters)
-            gradients = pullback(*arrays[count:])
-            gradients = tuple(gradients) if isinstance(gradients, tuple | list) else (gradients,)
-            if len(gradients) != len(wanted):
-                raise BadInput(
-                    f"{self.name}'s pullback returned {len(gradients)} gradients; "
-                    f"wanted {len(wanted)}: {', '.join(wanted)}"
-                )
-            return (value if isinstance(value, tuple) else (value,)) + gradients
+            value, pullback = self(xp, *arrays[:count], **parameters)
+            return self.values(value) + self.gradients_of(pullback(*arrays[count:]))
 
         analytic.__name__ = f"{self.name}_analytic"
         return analytic
+
+
+def _results(result: Any, names: Sequence[str], what: str, kind: str) -> tuple[Any, ...]:
+    results = tuple(result) if isinstance(result, tuple | list) else (result,)
+    wanted = f"{len(names)}: {', '.join(names)}" if len(names) > 1 else "one array"
+    for name, each in zip(names, results, strict=False):
+        if each is None or isinstance(each, str | bytes | Mapping) or callable(each):
+            where = f", for {name}" if len(names) > 1 else ""
+            raise WrongResult(f"{what} returned {_described(each)}{where}; wanted {wanted}")
+    if len(results) != len(names):
+        raise WrongResult(f"{what} returned {len(results)} {kind}; wanted {wanted}")
+    return results
+
+
+def _described(thing: Any) -> str:
+    if thing is None or isinstance(thing, bool | int | float):
+        return str(thing)
+    if isinstance(thing, tuple | list):
+        return f"a {type(thing).__name__} of {len(thing)}"
+    return f"the {'text' if isinstance(thing, str) else type(thing).__name__} {thing!r:.60}"
 
 
 def operation(

@@ -54,7 +54,8 @@ def _setting(run: Run, said: Mapping[str, Any]) -> str:
     threads = f"{said['threads']} threads" if "threads" in said else ""
     facts = [host.get("cpu", ""), threads, *(str(v) for c, v in said.items() if c not in ("threads", "device"))]
     floor = "" if run.noise_floor is None else f"noise floor {100 * run.noise_floor:.1f} %"
-    rounds = f"{run.info['protocol']['rounds']} rounds" if "protocol" in run.info else ""
+    protocol = run.info.get("protocol") or {}
+    rounds = f"{protocol['rounds']} rounds" if "rounds" in protocol else ""
     return escape(", ".join(fact for fact in (*facts, rounds, floor) if fact)) + f". {MARK.strip()}: {MARKED}."
 
 
@@ -116,7 +117,7 @@ def _memory_and_roof(run: Run, ours: str, theirs: str) -> Iterator[str]:
     if both.empty:
         return
     # A peak below what is noise in it says that nothing was needed.
-    least = float(run.info.get("protocol", {}).get("memory_noise_bytes", 1))
+    least = float((run.info.get("protocol") or {}).get("memory_noise_bytes", 1))
     peaks = [both[column].clip(lower=least) for column in ("peak_bytes_theirs", "peak_bytes")]
     both = both.assign(memory=peaks[0] / peaks[1], place=[place(row) for row in both.to_dict("records")])
     places = list(dict.fromkeys(both["place"]))

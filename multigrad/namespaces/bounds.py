@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import builtins
 import math
+import sys
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -61,6 +62,7 @@ from .bounds_rules import (
     rounding,
     within,
 )
+from .unsupported import NO_VALUE, Unsupported, absent
 
 __all__ = ["FORMATS", "Array", "Choice", "Condition", "Context", "analyse", "context", "linalg"]
 
@@ -73,7 +75,9 @@ e, pi, inf, nan, newaxis = math.e, math.pi, math.inf, math.nan, None
 
 
 def __getattr__(name: str) -> Any:
-    raise AttributeError(f"the bounds namespace has no function {name!r}")
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise absent(sys.modules[__name__], "xp", f"xp.{name}", name, Parts.knower)
 
 
 def analyse(function: Callable[..., Any], *arrays: Any, context: str | Context = "float32", **settings: Any) -> Any:
@@ -117,7 +121,7 @@ def astype(x: Any, dtype: Any, *, copy: bool = True, device: Any = None) -> Any:
         if not is_ours(x):
             return np.asarray(x).astype(dtype)
         if isinstance(x, Array):
-            raise TypeError("a bounded array does not turn into integers: it would ask for its value")
+            raise Unsupported("xp.astype(x, int)", NO_VALUE, Parts.knower)
         return x.map(lambda p: p) if np.dtype(dtype) == x.dtype else as_array(x)
     array = as_array(x)
     coarse = FORMATS[dtype.name]

@@ -24,6 +24,9 @@ import numpy.typing as npt
 
 from multigrad.formats import FORMATS, Format
 
+from .numpy_protocols import NumpyProtocols
+from .unsupported import Unsupported
+
 Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 Error = Any
@@ -230,11 +233,11 @@ def up(error: Error, terms: int = 0) -> Error:
 Self = TypeVar("Self", bound="Parts")
 
 
-class Parts:
+class Parts(NumpyProtocols):
     """Several NumPy arrays of one shape that are moved about together."""
 
     __slots__ = ("value",)
-    __array_ufunc__ = None  # so that `numpy_array * bounded_array` comes here
+    knower = "the error bounds"
     value: Any
 
     def parts(self) -> tuple[Any, ...]:
@@ -287,26 +290,15 @@ class Parts:
         items = key if isinstance(key, tuple) else (key,)
         loose = [k for k in items if isinstance(k, Choice) and k.undecided.any()]
         if loose and isinstance(self, Array):
-            whole: Self = (
-                namespace().take(self, loose[0], axis=0) if len(items) == 1 else _refuse("an index in a tuple")
-            )
+            whole: Self = namespace().take(self, loose[0], axis=0) if len(items) == 1 else _refuse("index, …")
             return whole
         plain = tuple(_settled(k) for k in items)
         return self.map(lambda p: p[plain])
-
-    def __bool__(self) -> bool:
-        raise TypeError("an operation never asks for a value: a bounded array has no truth of its own")
-
-    def __float__(self) -> float:
-        raise TypeError("an operation never asks for a value: a bounded array is not a number")
 
     __hash__ = None  # type: ignore[assignment]  # like every array
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         return namespace()
-
-    def __array__(self, *_: Any, **__: Any) -> Any:
-        raise TypeError("a bounded array does not turn into a NumPy array; read .value, .worst and .probable")
 
 
 def _once(done: dict[int, Any], part: Any, function: Callable[[Any], Any]) -> Any:
@@ -318,12 +310,14 @@ def _once(done: dict[int, Any], part: Any, function: Callable[[Any], Any]) -> An
 
 def _settled(key: Any) -> Any:
     if isinstance(key, Condition):
-        return key.value if not key.undecided.any() else _refuse("a mask")
+        return key.value if not key.undecided.any() else _refuse("mask")
     return key.value if isinstance(key, Choice) else key
 
 
 def _refuse(what: str) -> Any:
-    raise TypeError(f"{what} that the error leaves undecided cannot select elements")
+    raise Unsupported(
+        f"x[{what}]", "the rounding error leaves open what it selects; write `xp.where` or `xp.take`", Parts.knower
+    )
 
 
 def namespace() -> Any:

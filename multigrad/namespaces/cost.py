@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import builtins
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,6 +29,8 @@ import numpy as np
 from multigrad.operation import BadInput, Operation, Size
 
 from . import cost_linalg as linalg
+from .numpy_protocols import NumpyProtocols
+from .unsupported import Unsupported, absent
 
 __all__ = ["FACTORISATIONS", "Array", "Cost", "cost", "counting", "linalg"]
 
@@ -133,14 +136,17 @@ e, pi, inf, nan, newaxis = math.e, math.pi, math.inf, math.nan, None
 
 
 def __getattr__(name: str) -> Any:
-    raise AttributeError(f"the cost namespace has no function {name!r}")
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise absent(sys.modules[__name__], "xp", f"xp.{name}", name, Array.knower)
 
 
-class Array:
+class Array(NumpyProtocols):
     """A shape and a dtype."""
 
-    __array_ufunc__ = None  # so that `numpy_array * array` comes here
     __slots__ = ("dtype", "shape", "stored")
+    knower = "the count of operations"
+    shape: tuple[int, ...]
 
     def __init__(self, shape: Sequence[int], dtype: str, stored: int | None = None) -> None:
         self.shape = tuple(int(n) for n in shape)
@@ -185,15 +191,6 @@ class Array:
 
     def __repr__(self) -> str:
         return f"Array({self.shape}, {self.dtype})"
-
-    def __bool__(self) -> builtins.bool:
-        raise TypeError("an operation never asks for a value: here are shapes only")
-
-    def __float__(self) -> float:
-        raise TypeError("an operation never asks for a value: here are shapes only")
-
-    def __array__(self, *_: Any, **__: Any) -> Any:
-        raise TypeError("here are shapes only; there is no NumPy array")
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         from . import cost as namespace
@@ -290,7 +287,7 @@ def _ghost(shape: tuple[int, ...]) -> np.ndarray:
 def _as_index(key: Any) -> Any:
     if isinstance(key, Array):
         if key.dtype == "bool":
-            raise TypeError("a mask selects as many elements as its values say: here are shapes only")
+            raise Unsupported("x[mask]", "here are shapes only; write `xp.where`", Array.knower)
         return np.zeros(key.shape, dtype=np.int64)
     return np.asarray(key) if isinstance(key, list) else key
 
@@ -687,7 +684,7 @@ def tile(x: Any, repetitions: tuple[int, ...], /) -> Array:
 def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Array:
     """A copy."""
     if not isinstance(repeats, int):
-        raise TypeError("repeats that are an array make a shape that depends on data: here are shapes only")
+        raise Unsupported("xp.repeat(x, array)", "here are shapes only; write `xp.take`", Array.knower)
     shape = [x.size] if axis is None else list(x.shape)
     shape[0 if axis is None else axis] *= repeats
     return _moved(shape, x.dtype, x)
@@ -763,7 +760,7 @@ def cost(op: Operation, size: Size, dtype: str = "float32", variant: str = "anal
 
     Raises:
         BadInput: the dtype is unknown, or the size gives no value for a dimension.
-        AttributeError: the operation uses a function that is not here; the message names it.
+        Unsupported: the operation uses a function that is not here; the message names it.
     """
     if dtype not in FLOATS:
         raise BadInput(f"no floating-point dtype {dtype!r}; there are {', '.join(FLOATS)}")

@@ -32,7 +32,8 @@ import numpy as np
 
 from . import exact, structure, textbook
 from .exact import CONSTANTS, ExactArray, Kink
-from .operators import COMPARISONS, Linalg, Operators, absent, plain_key
+from .operators import COMPARISONS, Linalg, Operators, plain_key
+from .unsupported import absent
 
 if TYPE_CHECKING:
     from multigrad.operation import Operation
@@ -480,7 +481,7 @@ LINALG: dict[str, Callable[..., Any]] = {
 }
 """The same for ``linalg``."""
 
-linalg = Linalg("dual", LINALG)
+linalg = Linalg(LINALG)
 
 WITHOUT_TANGENT = (
     *(
@@ -510,9 +511,9 @@ def __getattr__(name: str) -> Any:
         return exact.FUNCTIONS[name]
     if name in CONSTANTS:
         return CONSTANTS[name]
-    if name == "__path__":  # what the import system asks of every module
+    if name.startswith("__"):  # what the import system asks of every module
         raise AttributeError(name)
-    raise AttributeError(absent("dual", name))
+    raise absent(sys.modules[__name__], "xp", f"xp.{name}", name, Operators.knower)
 
 
 # ── Derivatives ──────────────────────────────────────────────────────────────────────────────────────────────────────

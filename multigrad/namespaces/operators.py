@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .numpy_protocols import NumpyProtocols
+from .unsupported import absent
+
 Array = Any
 """An array of the namespace at hand."""
 
@@ -34,13 +37,11 @@ COMPARISONS = {
 """The standard's function, Python's name, what is certainly true and what is certainly false."""
 
 
-class Operators:
+class Operators(NumpyProtocols):
     """What every array of ours has: the operators, each by its function in the array's own namespace."""
 
     __slots__ = ()
-    __array_ufunc__ = None  # so that a NumPy array on the left leaves the operation to us
     __hash__ = None  # type: ignore[assignment]  # == is elementwise
-    rank = 0
     shape: tuple[int, ...]
 
     if TYPE_CHECKING:  # made from the tables below
@@ -50,14 +51,6 @@ class Operators:
         def __mul__(self, other: Any) -> Any: ...
         def __rmul__(self, other: Any) -> Any: ...
         def __truediv__(self, other: Any) -> Any: ...
-
-    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
-        raise NotImplementedError
-
-    def __bool__(self) -> Any:
-        raise TypeError("an operation never asks for a value: use xp.where, not `if` or `and`")
-
-    __float__ = __int__ = __complex__ = __bool__
 
     def __neg__(self) -> Array:
         return self.__array_namespace__().negative(self)
@@ -141,16 +134,12 @@ for _name, (_short, _, _) in COMPARISONS.items():
 class Linalg:
     """The standard's ``linalg`` of one of our namespaces."""
 
-    def __init__(self, namespace: str, functions: dict[str, Callable[..., Any]]) -> None:
-        self._namespace = namespace
+    def __init__(self, functions: dict[str, Callable[..., Any]]) -> None:
         self._functions = functions
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name not in self._functions:
-            raise AttributeError(absent(f"{self._namespace}.linalg", name))
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name not in self._functions:
+            raise absent(self, "xp.linalg", f"xp.linalg.{name}", name, NumpyProtocols.knower)
         return self._functions[name]
-
-
-def absent(namespace: str, name: str) -> str:
-    """Say that a namespace lacks a function, and what to do."""
-    return f"{namespace} has no function {name!r}; write it with those that are there, or add it to its table"

@@ -76,9 +76,7 @@ INFO: dict[str, Any] = {
 
 
 def _row(row_class: type, **values: Any) -> Any:
-    blank = {
-        name: "" if kind == "str" else 0 if kind == "int" else 1.0 for name, kind in row_class.__annotations__.items()
-    }
+    blank = {name: 1.0 if value is None else value for name, value in store.blank(row_class).items()}
     return row_class(**{**blank, **values})
 
 
@@ -134,3 +132,71 @@ def _matrix(rng: Any, names: list[str], reason: str) -> list[MatrixRow]:
                      regime="*", verdict="UNAVAILABLE", ratio=np.nan, max_ulp=np.nan,
                      reason="no CUDA device"))  # fmt: skip
     return rows
+
+
+def made_up_events(operation: str = "relu_regression") -> list[dict[str, Any]]:
+    """Return the events of a run of one machine as its journal holds them: two cells with times, two without."""
+    host = {**INFO["host"], "hostname": "imaginary", "python": "CPython 9.9", "system": "Linux", "architecture": "x"}
+    info = {**{name: INFO[name] for name in ("schema", "command", "started", "seed", "precision", "threads", "git")},
+            "host": host, "versions": INFO["versions"], "environment": INFO["environment"]}  # fmt: skip
+    cell = {"reference": operation, "operation": operation, "variant": "analytic", "mode": "eager",
+            "source": "numpy", "backend": "numpy", "device": "cpu", "dtype": "float32", "size_name": "small",
+            "size": {"m": 8, "k": 8, "n": 8}, "threads": 2, "precision": "strict"}  # fmt: skip
+    cells = [cell, {**cell, "variant": "forward"}, {**cell, "variant": "native"}, {**cell, "dtype": "float64"}]
+    plan = {"cells": cells, "refused": {"2": ["GAP", "never: no native variant"]}, "twins": [0], "seed": 0}
+    events: list[dict[str, Any]] = [{"event": "run", "info": info, "plan": plan, "protocol": {"rounds": 2}}]
+    group = {"group": "numpy cpu 2 strict"}
+    facts = {"import_s": 0.1, "first_operation_s": 1e-3, "settings": {"threads": 2}, "cpus": [0, 1],
+             "empty_s": {"eager": 1e-6}, "turns": True, "device_name": "Imaginary"}  # fmt: skip
+    place = {"backend": "numpy", "device": "cpu", "threads": 2, "precision": "strict"}
+    band = {"bytes_per_s": 3e10, "array_bytes": 2**20, "in_cache": False, "by_size": [[2**16, 2e11], [2**27, 3e10]]}
+    for number in range(2):
+        for twin in (0, 1):
+            where = {"round": number, "twin": twin}
+            events.append({"event": "worker", **where, **group, "facts": facts})
+            if not twin:
+                peaks = {"flop_per_s": {"float32": 2e11}, "bandwidth": None if number else band}
+                events.append({"event": "peaks", **where, **place, **peaks})
+            for index in (0, 1) if not twin else (0,):
+                blocks = [
+                    [kind, 8, 1e-3 * (1 + 0.01 * b), 9e-4, 1e-3, 0, 2e9, None, 1e-6, 0, b // 2]
+                    for kind in ("latency", "pipelined")
+                    for b in range(6)
+                ]
+                events.append({"event": "cell", "cell": index, **where, **group, "verdict": "PASS", "reason": "",
+                               "ratio": 0.5, "bitwise": True, "digest": f"d{index}", "first_call_s": 0.1,
+                               "to_device_s": 1e-5, "to_host_s": 1e-5, "setup_s": 0.2, "load": 0.5, "wait_s": 1e-6,
+                               "warm": True, "warmup_s": 0.01, "timed_s": 0.02,
+                               "calls": {"latency": 8, "pipelined": 8}, "blocks": blocks,
+                               "began": 1.8e9, "ended": 1.8e9 + 1})  # fmt: skip
+        events.append({"event": "cell", "cell": 3, "round": number, "twin": 0, "verdict": "FAIL", "died": True,
+                       "reason": "worker was killed by SIGSEGV", "began": 1.8e9, "ended": 1.8e9})  # fmt: skip
+    events.append({"event": "memory", "cell": 0, "peak_bytes": 4096, "reason": "VmHWM after reset"})
+    events.append({"event": "spent", "what": "workers", "seconds": 1.0})
+    events.append({"event": "wall", "wall_s": 2.0})
+    events.append({"event": "end", "state": "interrupted"})
+    return events
+
+
+def made_up_fleet() -> list[dict[str, Any]]:
+    """Return the events of a fleet's run: two portions, of which one came to nothing."""
+    names = ("relu_regression", "linear_map")
+    portions = [
+        {"number": i, "reference": name, "operation": name, "tag": "cpu", "devices": ["cpu"]}
+        for i, name in enumerate(names)
+    ]
+    request = {**dict.fromkeys(("backend", "dtype", "mode", "variant", "size", "threads", "machine")), "asked": False,
+               "precision": "strict", "quick": True, "seed": 0, "protocol": {"rounds": 2}}  # fmt: skip
+    info = {name: INFO[name] for name in ("schema", "command", "started", "seed")}
+    answers = [
+        {"event": "portion", "number": i, "operation": name, "devices": ["cpu"], "worker": f"tcp://10.0.0.{i}:1",
+         "matrix": [vars(row) for row in _matrix(np.random.default_rng(0), [name], "")],
+         "events": made_up_events(name), "gone": bool(i)}
+        for i, name in enumerate(names)
+    ]  # fmt: skip
+    return [
+        {"event": "run", "info": info, "portions": portions, "request": request},
+        *answers,
+        {"event": "wall", "wall_s": 1.0},
+        {"event": "end", "state": "complete"},
+    ]

@@ -26,9 +26,7 @@ HOST = {"cpu": "A", "cores": 2, "processors": 2, "gpus": [], "architecture": "x8
 
 
 def summary_row(name, **values):
-    blank = {
-        f.name: "" if f.type == "str" else 0 if f.type == "int" else None for f in dataclasses.fields(store.SummaryRow)
-    }
+    blank = store.blank(store.SummaryRow)
     known = {"operation": name, "variant": "analytic", "mode": "eager", "backend": "numpy", "device": "cpu"}
     known |= {"dtype": "float32", "sizes": "n=3", "threads": 1, "precision": "strict", "headline": "latency"}
     return store.SummaryRow(**{**blank, **known, "verdict": "PASS", "median_s": 1e-3, **values})
@@ -36,9 +34,7 @@ def summary_row(name, **values):
 
 def sample_rows(row, median, rng, spread=0.005):
     key = {name: getattr(row, name) for name in store.KEY}
-    blank = {
-        f.name: "" if f.type == "str" else 0 if f.type == "int" else None for f in dataclasses.fields(store.SampleRow)
-    }
+    blank = store.blank(store.SampleRow)
     return [
         store.SampleRow(
             **{**blank, **key, "round": r, "block": b, "kind": "latency", "calls": 8, "block_s": 8 * speed * noise}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from made_up_run import made_up_events
 from multigrad.bench import store
 
 from multigrad import BadInput
@@ -17,7 +18,7 @@ def filled(row_class, **values):
     """A row with a value of the right type in every field."""
     made = {}
     for i, f in enumerate(dataclasses.fields(row_class)):
-        kind, _ = store._type(row_class, f.name)
+        kind, _ = store.type_of(row_class, f.name)
         made[f.name] = {str: f'a "{f.name}", ü', int: i, float: i + 0.1, bool: True}[kind]
     return row_class(**{**made, **values})
 
@@ -71,7 +72,7 @@ def put(lines, row, column, text):
 def plain(**values):
     """A row without a comma in its texts, so that a test may split its line."""
     made = {
-        f.name: "x" for f in dataclasses.fields(store.SummaryRow) if store._type(store.SummaryRow, f.name)[0] is str
+        f.name: "x" for f in dataclasses.fields(store.SummaryRow) if store.type_of(store.SummaryRow, f.name)[0] is str
     }
     return filled(store.SummaryRow, **{**made, "verdict": "PASS", **values})
 
@@ -178,13 +179,14 @@ def test_a_journal_belongs_to_one_process(tmp_path):
 
 def test_half_a_last_line_is_no_damage_but_half_a_line_within_is(tmp_path):
     path = tmp_path / store.JOURNAL
-    path.write_text(json.dumps({"event": "run"}) + '\n{"event": "ce')
-    assert store.read_journal(tmp_path) == [{"event": "run"}]
+    begin = made_up_events()[0]
+    path.write_text(json.dumps(begin) + '\n{"event": "ce')
+    assert store.read_journal(tmp_path) == [begin]
     journal = store.Journal(tmp_path, new=False)
-    journal.append({"event": "end"})
+    journal.append({"event": "end", "state": "complete"})
     journal.close()
     assert [e["event"] for e in store.read_journal(tmp_path)] == ["run", "end"]
-    path.write_text('{"event": "run"}\n{"event"\n{}\n')
+    path.write_text(json.dumps(begin) + '\n{"event"\n{}\n')
     with pytest.raises(BadInput, match=r"journal.jsonl: row 2: not JSON"):
         store.read_journal(tmp_path)
 
