@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from multigrad.operation import Operation, load_operations
 
-from .plan import VARIANTS
-
 if TYPE_CHECKING:
     import numpy as np
 
@@ -33,10 +31,10 @@ class Passed:
 
 
 def prepare(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Find the references; the side of their worker.
+    """Find the references, and what the calls cost by the model; the side of their worker.
 
-    ``arguments["wanted"]`` is a list of objects with ``reference``, ``size``, ``seed``, ``dtype``, ``precision`` and
-    ``path``.
+    ``arguments["wanted"]`` is a list of objects with ``reference``, ``size``, ``seed``, ``dtype``, ``precision``,
+    ``path`` and ``variants``: those whose cost is wanted.
     """
     from multigrad import truth
 
@@ -49,7 +47,7 @@ def prepare(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         references = truth.bounded(op, arrays, parameters, wanted["dtype"], wanted["precision"], hull=False)
         path = Path(wanted["path"])
         truth.write(path.parent, path.stem, truth.Truth(arrays, references))
-        yield {"end": i, "costs": {variant: _cost(op, size, wanted["dtype"], variant) for variant in VARIANTS}}
+        yield {"end": i, "costs": {v: _cost(op, size, wanted["dtype"], v) for v in wanted["variants"]}}
 
 
 def _cost(op: Operation, size: Mapping[str, Any], dtype: str, variant: str) -> list[float] | None:

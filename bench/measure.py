@@ -508,7 +508,8 @@ class Conductor:
             known = {"reference": cell.reference, "size": dict(cell.size), "seed": self.plan.seed}
             known |= {"dtype": cell.dtype, "precision": cell.precision}
             same = (cell.reference, cell.size, cell.dtype, cell.precision)
-            number, entry = files.setdefault(same, (len(files), {**known, "path": path}))
+            number, entry = files.setdefault(same, (len(files), {**known, "path": path, "variants": []}))
+            entry["variants"] = sorted({*entry["variants"], cell.variant})
             users.setdefault(number, []).append(i)
             self.references[i] = entry["path"]
         pending = dict(files.values())

@@ -20,6 +20,7 @@ import linecache
 import math
 import os
 import sys
+import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -98,10 +99,17 @@ def source_of(op: Operation) -> Source:
 # Nothing starts anew
 
 
-_importing: list[Path] = []
-"""The files that are being imported, the outermost first."""
-_skipped: set[str] = set()
-"""The entry points that did nothing since the outermost file was begun."""
+class _Underway(threading.local):
+    """What this thread is at."""
+
+    def __init__(self) -> None:
+        self.files: list[Path] = []
+        """The files that are being imported, the outermost first."""
+        self.skipped = False
+        """Whether an entry point did nothing since the outermost was begun."""
+
+
+_underway = _Underway()
 _said: set[str] = set()
 
 
@@ -115,11 +123,11 @@ def entry_point(nothing: Callable[[], Any]) -> Callable[[Callable[Arguments, Res
     def wrap(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         @functools.wraps(function)
         def entered(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-            if WORKER not in os.environ and not _importing:
+            if WORKER not in os.environ and not _underway.files:
                 return function(*args, **kwargs)
-            if not _skipped:
-                _report(_importing[-1] if _importing else None, function.__name__)
-            _skipped.add(function.__name__)
+            if not _underway.skipped:
+                _report(_underway.files[-1] if _underway.files else None, function.__name__)
+            _underway.skipped = True
             result: Result = nothing()
             return result
 
@@ -191,17 +199,17 @@ def _imported(path: str, mtime_ns: int) -> tuple[Operation, ...]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     before, process = _numpy(), os.getpid()
-    with _underway(Path(path)):
+    with _importing(Path(path)):
         try:
             spec.loader.exec_module(module)
         except BadInput as error:
-            if not (_skipped and of_module(module)):
+            if not (_underway.skipped and of_module(module)):
                 raise BadInput(f"{short}: {error}") from error
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and WORKER not in os.environ:
                 raise  # a person's
             # After a check that gave it nothing a script cannot go on; its operations are there.
-            if not (_skipped and of_module(module)):
+            if not (_underway.skipped and of_module(module)):
                 raise BadInput(f"{short} {_raised(error, path)}") from error
     if os.getpid() != process and WORKER in os.environ:
         os._exit(0)  # a copy of this worker, which the file made
@@ -220,16 +228,16 @@ def _imported(path: str, mtime_ns: int) -> tuple[Operation, ...]:
 
 
 @contextlib.contextmanager
-def _underway(path: Path) -> Iterator[None]:
-    if not _importing:
-        _skipped.clear()
-    _importing.append(path)
+def _importing(path: Path) -> Iterator[None]:
+    if not _underway.files:
+        _underway.skipped = False
+    _underway.files.append(path)
     folder = str(path.parent)
     sys.path.insert(0, folder)
     try:
         yield
     finally:
-        _importing.pop()
+        _underway.files.pop()
         with contextlib.suppress(ValueError):  # the file may have changed the path too
             sys.path.remove(folder)
 
@@ -326,7 +334,7 @@ def _ask(target: str, arguments: Mapping[str, Any], file: str) -> Any:
     answer: Any = None
     for said in worker.run(f"{__name__}:{target}", arguments, timeout_s=TIMEOUT_S):
         if isinstance(said, worker.Death):
-            raise BadInput(f"{file} cannot be imported: its process {said.reason}")
+            raise BadInput(f"{file} cannot be imported: {said.reason}")
         if "refused" in said:
             raise BadInput(said["refused"])
         answer = said["answer"]
@@ -341,10 +349,17 @@ def describe(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         ops = imported(Path(arguments["path"]))
         for op in ops:
             if op.draw is not None:
-                try_to_draw(op)
+                _try_to_draw_of(op, arguments["path"])
         yield {"answer": [_description(op) for op in ops]}
     except BadInput as error:
         yield {"refused": str(error)}
+
+
+def _try_to_draw_of(op: Operation, path: str) -> None:
+    try:
+        try_to_draw(op)
+    except BadInput as error:
+        raise BadInput(f"{Path(path).name}: {error}") from error
 
 
 def _description(op: Operation) -> dict[str, Any]:

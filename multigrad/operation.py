@@ -68,7 +68,7 @@ class Signature:
         squeezed = re.sub(r"\s", "", text)
         shape = r"\((?:\w+(?:,\w+)*)?\)"
         if not re.fullmatch(rf"{shape}(?:,{shape})*->{shape}(?:,{shape})*", squeezed):
-            raise BadInput(f"signature {text!r} is not gufunc notation; wanted something like {_AN_EXAMPLE}")
+            raise BadInput(f"signature {text!r:.200} is not gufunc notation; wanted something like {_AN_EXAMPLE}")
         left, right = squeezed.split("->")
 
         def shapes(side: str) -> tuple[tuple[str, ...], ...]:
@@ -78,7 +78,9 @@ class Signature:
         for name in itertools.chain.from_iterable((*parsed.inputs, *parsed.outputs)):
             # What Unicode calls a digit may be no number for Python, or another one than it looks like.
             if not name.isidentifier() and not re.fullmatch("[1-9][0-9]{0,12}", name):
-                raise BadInput(f"signature {text!r} has the dimension {name!r}; wanted a name, or a number from 1")
+                raise BadInput(
+                    f"signature {text!r:.60} has the dimension {name!r:.60}; wanted a name, or a number from 1"
+                )
         return parsed
 
     @property
@@ -506,6 +508,8 @@ def operation(
             raise BadInput(f"{name}: inputs is {type(inputs).__name__}; wanted a function: inputs(draw, **size)")
         own = inputs is not None
         chosen = _default_sizes(parsed) if sizes is None else _sizes(name, parsed, sizes, parameters, drawn=own)
+        for size_name, size in chosen.items():
+            _check_room(f"{name}: size {size_name!r}", parsed, size)
         op = Operation(name, function, parsed, arrays, flags, parameters, chosen, inputs, kinds, _reference(function))
         object.__setattr__(op, "__doc__", function.__doc__)  # so that help() shows the formula
         return op
@@ -575,14 +579,15 @@ def _sizes(
             else _portable(f"{name}: size {size_name!r}: {key}", value)
             for key, value in size.items()
         }
-        shapes = [[int(sizes[size_name].get(s, s if s.isdigit() else 1)) for s in shape] for shape in signature.inputs]
-        wanted = 8 * sum(map(math.prod, shapes))
-        if wanted > LARGEST_BYTES:
-            raise BadInput(
-                f"{name}: size {size_name!r} has inputs of {wanted / 2**40:.3g} TiB; wanted {LARGEST_BYTES / 2**40:g} "
-                "TiB at most"
-            )
     return sizes
+
+
+def _check_room(where: str, signature: Signature, size: Size) -> None:
+    shapes = [[int(size.get(s, s if s.isdigit() else 1)) for s in shape] for shape in signature.inputs]
+    wanted = 8 * sum(map(math.prod, shapes))
+    if wanted > LARGEST_BYTES:
+        most = f"{LARGEST_BYTES / 2**40:g} TiB at most"
+        raise BadInput(f"{where} has inputs of {wanted / 2**40:.3g} TiB in float64; wanted {most}")
 
 
 def _dimension(where: str, value: Any) -> int:
