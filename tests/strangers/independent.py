@@ -175,6 +175,15 @@ def differentiable(candidate: Candidate, inputs: list[np.ndarray]) -> list[int]:
     return [i for i in range(len(inputs)) if candidate.arguments[i] not in without]
 
 
+def in_single_precision(candidate: Candidate, size: dict[str, int]) -> str:
+    """What is not float32 although all inputs are."""
+    inputs = [a.astype(np.float32) if a.dtype.kind == "f" else a for a in inputs_of(candidate, size, Draw(0))]
+    out, pullback = candidate.function(np, *inputs, **parameters_of(candidate, size))
+    gradients = pullback(*(np.ones(np.shape(o), np.float32)[()] for o in as_tuple(out)))
+    dtypes = {np.asarray(a).dtype for a in (*as_tuple(out), *as_tuple(gradients))}
+    return "" if dtypes == {np.dtype(np.float32)} else f"dtypes {dtypes}"
+
+
 def at_random(candidate: Candidate, size: dict[str, int], seed: int) -> str:
     """What is wrong at random inputs, beside extrapolated central differences."""
     inputs = inputs_of(candidate, size, Draw(seed))
@@ -203,8 +212,8 @@ def at_random(candidate: Candidate, size: dict[str, int], seed: int) -> str:
 def at_integers(candidate: Candidate, right: Candidate, size: dict[str, int], seed: int) -> str:
     """What is wrong at small integers: the gradient must lie in the hull of those at points all around.
 
-    The right pullback, which has agreed with the differences, gives the gradients there. Directions test the hull: along
-    each the slope must lie between the least and the greatest of the points around.
+    The right pullback, which has agreed with the differences, gives the gradients there. Directions test the hull:
+    along each the slope must lie between the least and the greatest of the points around.
     """
     inputs = inputs_of(candidate, size, Draw(seed, integers=True))
     value, weights, parameters = weighted(candidate, inputs, size, seed)
@@ -241,6 +250,9 @@ def mistake(path: Path, right: Path) -> str:
     """Where the file's gradient is wrong first, or an empty text."""
     candidate, reference = load(path), load(right)
     for size in sizes(candidate):
+        reason = in_single_precision(reference, size)
+        if reason:
+            return f"float32: {reason}"
         for seed in range(4):
             reason = at_random(candidate, size, seed)
             if reason:

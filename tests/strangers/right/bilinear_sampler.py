@@ -16,7 +16,7 @@ def bilinear_sampler(xp, image, r, c):
 
     def hat(at, count):
         d = at[:, None] - xp.astype(xp.arange(count), at.dtype)
-        slope = xp.where(d >= 0, -1.0, 1.0)
+        slope = xp.where(d >= 0, -xp.ones_like(d), 1.0)
         return xp.where(xp.abs(d) < 1, 1 - xp.abs(d), 0.0), xp.where((d >= -1) & (d < 1), slope, 0.0)
 
     A, dA = hat(rc, h)

@@ -1,9 +1,9 @@
 from multigrad import operation
 
 SIZES = {
-    "tiny": {"t": 5, "k": 3, "m": 2},
-    "odd": {"t": 9, "k": 3, "m": 4},
-    "large": {"t": 63, "k": 4, "m": 30},
+    "tiny": {"t": 5, "k": 3},
+    "odd": {"t": 9, "k": 3},
+    "large": {"t": 63, "k": 4},
 }
 
 

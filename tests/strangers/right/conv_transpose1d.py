@@ -2,9 +2,9 @@ from multigrad import operation
 
 STRIDE = 2
 SIZES = {
-    "tiny": {"t": 2, "k": 3, "m": 5},
-    "odd": {"t": 5, "k": 3, "m": 11},
-    "large": {"t": 40, "k": 4, "m": 82},
+    "tiny": {"t": 2, "k": 3},
+    "odd": {"t": 5, "k": 3},
+    "large": {"t": 40, "k": 4},
 }
 
 

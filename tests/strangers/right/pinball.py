@@ -7,7 +7,7 @@ def pinball(xp, y, q, *, tau=0.9):
     e = y - q
 
     def pullback(f_bar):
-        g = f_bar * xp.where(e >= 0, tau, tau - 1) * xp.ones_like(e)
+        g = f_bar * xp.where(e >= 0, tau, (tau - 1) * xp.ones_like(e))
         return g, -g
 
     return xp.sum(xp.where(e >= 0, tau * e, (tau - 1) * e)), pullback

@@ -11,7 +11,7 @@ def resize_linear(xp, y, at):
 
     def pullback(v_bar):
         weights = hat
-        slope = xp.where((d >= -1) & (d < 1), xp.where(d >= 0, -1.0, 1.0), 0.0) @ y
+        slope = xp.where((d >= -1) & (d < 1), xp.where(d >= 0, -xp.ones_like(d), 1.0), 0.0) @ y
         return weights.T @ v_bar, v_bar * slope * (n - 1) * xp.cos(at) / 2
 
     return hat @ y, pullback

@@ -5,9 +5,9 @@ in Theano and TensorFlow.js).
 from multigrad import operation
 
 SIZES = {
-    "tiny": {"h": 3, "w": 4, "a": 2, "b": 2, "c": 2, "d": 3},
-    "odd": {"h": 5, "w": 6, "a": 3, "b": 3, "c": 3, "d": 4},
-    "large": {"h": 40, "w": 40, "a": 3, "b": 3, "c": 38, "d": 38},
+    "tiny": {"h": 3, "w": 4, "a": 2, "b": 2},
+    "odd": {"h": 5, "w": 6, "a": 3, "b": 3},
+    "large": {"h": 40, "w": 40, "a": 3, "b": 3},
 }
 
 

@@ -10,7 +10,7 @@ def focal_loss(xp, s, t, *, alpha=0.25):
     """Binary focal loss with γ = 2 on logits: Σ -α_t (1 - p_t)² log p_t."""
     one = t == 1
     z = xp.where(one, s, -s)
-    a = xp.where(one, alpha, 1 - alpha) * xp.ones_like(s)
+    a = xp.where(one, alpha, (1 - alpha) * xp.ones_like(s))
     log_p = xp.minimum(z, xp.zeros_like(z)) - xp.log1p(xp.exp(-xp.abs(z)))
     p = xp.exp(log_p)
 

@@ -10,7 +10,7 @@ def leaky_relu(xp, x, *, slope=0.01):
     y = xp.where(x > 0, x, slope * x)
 
     def pullback(y_bar):
-        y_bar *= xp.where(x > 0, 1.0, slope)
+        y_bar *= xp.where(x > 0, xp.ones_like(x), slope)
         return y_bar
 
     return y, pullback
