@@ -587,10 +587,21 @@ def _cells(
     return sorted(cells, key=together)
 
 
-def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | None = None) -> Iterator[dict[str, Any]]:
-    """Judge each case's formula, say so, and write its truth; the worker's side of the first step."""
+class _RaisesThere(Exception):
+    """A pullback raises at a shape without entries, or of length 1; the message says what."""
+
+
+def _judgements(op: Operation, case: Case) -> dict[str, Judgement]:
     from .aim import judge_formula
 
+    judgements = judge_formula(op, case)
+    if case.regime in truth.RESIZED and "*" in judgements and judgements["*"].verdict == FAIL:
+        raise _RaisesThere(judgements["*"].reason)
+    return judgements
+
+
+def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | None = None) -> Iterator[dict[str, Any]]:
+    """Judge each case's formula, say so, and write its truth; the worker's side of the first step."""
     wrong: dict[tuple[str, str, str], list[str]] = {}
     seen: set[str] = set()
     told: set[tuple[str, ...]] = set()
@@ -607,7 +618,7 @@ def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | No
             ground = case.regime if case.regime in (*truth.SMOOTH, "empty") else "gaussian"
             identity = (case.reference, case.sizes, ground)
             if identity not in wrong:
-                judgements = judge_formula(op, case)
+                judgements = _judgements(op, case)
                 wrong[identity] = [output for output, j in judgements.items() if j.verdict == FAIL]
                 shown = case if case.regime == "file" else replace(case, regime=ground)
                 rows = [_formula_row(shown, output, j) for output, j in judgements.items()]
@@ -619,11 +630,13 @@ def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | No
         except truth.Unknown as error:
             truth.write_unknown(arguments["folder"], key, str(error))
         except Exception as error:
-            if case.regime != "empty":
+            if case.regime not in truth.RESIZED:
                 raise
-            reason = f"its forward part has this case, its pullback raised {one_line(error)}"
+            # It is loud, so it misleads nobody: worth a look, not a wrong gradient.
+            said = str(error) if isinstance(error, _RaisesThere) else f"raised {one_line(error)}"
+            reason = f"its forward part has this case, its pullback {said}"
             truth.write_unknown(arguments["folder"], key, reason, unserved=True)
-            yield {"case": number, "rows": [*_once(told, case, "*", _worded_judgement(FAIL, reason))]}
+            yield {"case": number, "rows": [*_once(told, case, "*", _worded_judgement(NOTE, reason))]}
         if first:
             yield {"case": number, "rows": [*_surveyed(op, case)]}
         yield {"end": number}

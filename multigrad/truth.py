@@ -19,7 +19,7 @@ import numpy as np
 from .diagnosis import Evidence, diagnose, diagnose_calls, observed_conditions
 from .formats import FORMATS
 from .npz import read_npz
-from .operation import LINE, BadInput, Operation, WrongResult
+from .operation import LINE, BadInput, Operation, WrongResult, default_sizes
 from .reach import entries
 from .repair import repair
 from .verdict import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE, Judgement, Reference, judge
@@ -145,9 +145,13 @@ def output_shapes(op: Operation, size: Mapping[str, Any], inputs: Sequence[np.nd
 
 
 def small_sizes(op: Operation) -> list[str]:
-    """Return the names of the sizes that are small enough for ball arithmetic; the smallest at least."""
+    """Return the names of the sizes that are small enough for ball arithmetic; the smallest at least.
+
+    Of sizes that nobody named there are two at most: the third is a larger one of the same kind.
+    """
     small = [name for name, size in op.sizes.items() if entries(op, size) <= SMALL_ENTRIES]
-    return small or [next(iter(op.sizes))]
+    most = 2 if op.sizes == default_sizes(op.signature) else len(small)
+    return small[:most] or [next(iter(op.sizes))]
 
 
 def read_inputs(op: Operation, path: str) -> dict[str, Any]:
