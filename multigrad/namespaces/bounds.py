@@ -64,7 +64,8 @@ from .bounds_rules import (
     rounding,
     within,
 )
-from .unsupported import NO_VALUE, Unsupported, absent, guard
+from .operators import namespace_info
+from .unsupported import Unsupported, absent, guard
 
 __all__ = ["FORMATS", "Array", "Choice", "Condition", "Context", "analyse", "context", "linalg"]
 
@@ -122,14 +123,25 @@ def astype(x: Any, dtype: Any, *, copy: bool = True, device: Any = None) -> Any:
     if not isinstance(dtype, FloatType):
         if not is_ours(x):
             return np.asarray(x).astype(dtype)
-        if isinstance(x, Array):
-            raise Unsupported("xp.astype(x, int)", NO_VALUE, Parts.knower)
-        return x.map(lambda p: p) if np.dtype(dtype) == x.dtype else as_array(x)
+        kind = np.dtype(dtype).kind
+        if kind == "b":
+            return x if isinstance(x, Condition) else not_equal(x, 0)
+        if isinstance(x, Choice):
+            return x
+        return _cut_off(as_array(x))
     array = as_array(x)
     coarse = FORMATS[dtype.name]
     if array.integral or coarse.unit_roundoff <= current().u:
         return array
     return elementwise([array], array.value, lambda w: w, ulps=0.5 * coarse.unit_roundoff / current().u)
+
+
+def _cut_off(x: Array) -> Choice:
+    """Real numbers to integers, undecided where the error spans a whole number."""
+    with np.errstate(invalid="ignore"):
+        ends = [np.trunc(x.value + sign * 2.0 * x.worst) for sign in (-1.0, 1.0)]
+        whole = np.where(np.isfinite(x.value), np.trunc(x.value), 0.0).astype(np.int64)
+    return Choice(whole, ~(ends[0] == ends[1]))
 
 
 def _constant(value: np.ndarray, dtype: Any, otherwise: Any = FloatType) -> Any:
@@ -251,6 +263,11 @@ def result_type(*arrays: Any) -> Any:
     if builtins.any(isinstance(k, FloatType | float) for k in kinds):
         return FloatType(current().dtype)
     return np.result_type(*kinds)
+
+
+def __array_namespace_info__() -> Any:  # noqa: N807 - the name is the standard's
+    """What array-api-extra asks for: devices and default dtypes."""
+    return namespace_info(FloatType(current().dtype), int64)
 
 
 # Arithmetic

@@ -30,8 +30,8 @@ from multigrad.operation import BadInput, Operation, Size
 
 from . import cost_linalg as linalg
 from . import textbook
-from .operators import PythonOperators
-from .unsupported import Unsupported, absent, guard
+from .operators import PythonOperators, namespace_info
+from .unsupported import NO_INDEX, Unsupported, absent, guard
 
 __all__ = ["FACTORISATIONS", "Array", "Cost", "cost", "counting", "linalg"]
 
@@ -218,6 +218,8 @@ def _as_index(key: Any) -> Any:
     if isinstance(key, Array):
         if key.dtype == "bool":
             raise Unsupported("x[mask]", "here are shapes only; write `xp.where`", Array.knower)
+        if key.dtype in FLOATS:
+            raise Unsupported("x[real numbers]", NO_INDEX, Array.knower)
         return np.zeros(key.shape, dtype=np.int64)
     return np.asarray(key) if isinstance(key, list) else key
 
@@ -563,6 +565,11 @@ def finfo(dtype: Any, /) -> Any:
 def result_type(*operands: Any) -> DType:
     """The widest kind."""
     return DType(_dtype(*(Array((), o) if isinstance(o, str) else o for o in operands)))
+
+
+def __array_namespace_info__() -> Any:  # noqa: N807 - the name is the standard's
+    """What array-api-extra asks for: devices and default dtypes."""
+    return namespace_info(DType(_tally().dtype), int64)
 
 
 # Moving elements about

@@ -28,7 +28,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from types import SimpleNamespace
 from typing import Any
 
 import flint
@@ -36,7 +35,7 @@ import numpy as np
 from flint import acb_mat, arb, arb_mat, fmpq, fmpq_mat
 
 from . import structure, textbook
-from .operators import COMPARISONS, Linalg, Operators, plain_key
+from .operators import COMPARISONS, Linalg, Operators, namespace_info, plain_key
 from .unsupported import STANDARD_NAMES, Unsupported, absent, guarded
 
 Array = Any
@@ -1161,16 +1160,7 @@ linalg = Linalg(LINALG)
 
 def __array_namespace_info__() -> Any:  # noqa: N807 - the name is the standard's
     """What array-api-extra asks for: devices and default dtypes."""
-    return SimpleNamespace(
-        default_device=lambda: "cpu",
-        devices=lambda: ["cpu"],
-        default_dtypes=lambda **_: {
-            "real floating": float64,
-            "complex floating": np.dtype("complex128"),
-            "integral": np.dtype("int64"),
-            "indexing": np.dtype("int64"),
-        },
-    )
+    return namespace_info(float64, np.dtype("int64"))
 
 
 @functools.cache

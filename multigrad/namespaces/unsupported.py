@@ -66,6 +66,9 @@ VALUES = ("bool", "complex", "cpu", "data", "detach", "float", "int", "item", "n
 NO_VALUE = "an operation never asks for a value; write `xp.where` in place of `if`, `and` and `or`"
 
 
+NO_INDEX = "an index is a whole number; write `xp.astype(i, xp.int64)`"
+
+
 class Unsupported(AttributeError, TypeError):
     """A call that a namespace of proof does not know. No verdict on the formula follows from it.
 

@@ -58,6 +58,7 @@ UNKNOWN = {
     "np.add(…, out=…)": (lambda xp, x: np.add(np.ones(2), x, out=np.ones(2)), "write `x = x + y`"),
     "scipy.special.jv": (lambda xp, x: scipy.special.jv(0, x), "write it with other functions"),
     "np.asarray(x)": (lambda xp, x: np.asarray(x), "write `xp.stack`"),
+    "x[real numbers]": (lambda xp, x: xp.asarray([1.0, 2.0])[x], "an index is a whole number"),
     "bool(x)": (lambda xp, x: 1 if x else 0, "write `xp.where`"),
     "float(x)": (lambda xp, x: float(x), "never asks for a value"),
     "int(x)": (lambda xp, x: int(x), "never asks for a value"),
