@@ -110,8 +110,8 @@ def asarray(value: Any, *, dtype: Any = None, device: Any = None, copy: Any = No
     """Floating-point numbers enter exactly if the format has them, else with a rounding; integers stay NumPy's."""
     if is_ours(value):
         return value if dtype is None else astype(value, dtype)
-    if isinstance(value, list | tuple) and builtins.any(is_ours(v) for v in value):
-        return stack([as_array(v) for v in value])
+    if textbook.holds_arrays(value):
+        return textbook.stacked(_this, value)
     plain = np.asarray(value)
     if isinstance(dtype, FloatType) or (dtype is None and plain.dtype.kind == "f"):
         return as_array(plain)

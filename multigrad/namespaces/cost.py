@@ -477,7 +477,7 @@ def asarray(value: Any, *, dtype: Any = None, **_: Any) -> Array:
     """The shape and the dtype of anything."""
     if isinstance(value, Array):
         return value if dtype is None else astype(value, dtype)
-    if isinstance(value, list | tuple) and builtins.any(isinstance(v, Array) for v in value):
+    if textbook.holds_arrays(value):
         return stack([asarray(v) for v in value])
     plain = np.asarray(value)
     return Array(

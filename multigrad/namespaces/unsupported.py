@@ -18,6 +18,8 @@ STANDARD_NAMES: Mapping[str, str] = {
     "amax": "max",
     "amin": "min",
     "arccos": "acos",
+    "array": "asarray",
+    "tensor": "asarray",
     "arccosh": "acosh",
     "arcsin": "asin",
     "arcsinh": "asinh",

@@ -208,6 +208,7 @@ BESIDES = {
     "in place": lambda xp, t: in_place(t),
     "searchsorted - 1": lambda xp, t: xp.take(t.w, xp.clip(xp.searchsorted(t.v, t.w) - 1, 0, 1) + 1),
     "a remainder": lambda xp, t: (t.x % 0.75, t.x // 0.75, 2.0 % t.y, t.x - xp.floor(t.x)),
+    "lists of numbers": lambda xp, t: xp.stack([xp.asarray(1.0), t.v[0], t.s * 2]),
     "an index cut off": lambda xp, t: (
         t.v[xp.astype(t.p * 3, xp.int64)],
         xp.take(t.v, xp.astype(xp.floor(t.p * 3), xp.int64), axis=0),
