@@ -64,8 +64,9 @@ from .bounds_rules import (
     rounding,
     within,
 )
+from .numpy_protocols import numpys_own
 from .operators import namespace_info
-from .unsupported import Unsupported, absent, guard
+from .unsupported import Unsupported, guard
 
 __all__ = ["FORMATS", "Array", "Choice", "Condition", "Context", "analyse", "context", "linalg"]
 
@@ -80,7 +81,7 @@ e, pi, inf, nan, newaxis = math.e, math.pi, math.inf, math.nan, None
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
-    raise absent(sys.modules[__name__], "xp", f"xp.{name}", name, Parts.knower)
+    return numpys_own(sys.modules[__name__], name, Parts.knower)
 
 
 def analyse(function: Callable[..., Any], *arrays: Any, context: str | Context = "float32", **settings: Any) -> Any:
@@ -495,9 +496,18 @@ def _gamma_at(x: Floats) -> Floats:
     return np.asarray(np.abs(exact.midpoints(exact.FUNCTIONS["gamma"](x))))
 
 
+def _of_erfinv(v: Floats, y: Floats, r: Floats) -> Any:
+    from . import exact
+
+    far = _far(v, r)
+    end = exact.midpoints(exact.FUNCTIONS["erfinv"](np.where(far < 1, far, 0.0)))
+    return np.where(far < 1, r * (0.5 * math.sqrt(math.pi)) * np.exp(end * end), np.where(r > 0, np.inf, 0.0))
+
+
 erf, erfc = _special("erf", _bell), _special("erfc", _bell)
 lgamma, gamma = _special("lgamma", _slope("digamma"), scale=1.0), _special("gamma", _of_gamma)
 digamma = _special("digamma", _slope("trigamma"), scale=1.0)
+erfinv = _special("erfinv", _of_erfinv)
 
 
 def sqrt(x: Any, /) -> Array:

@@ -30,8 +30,9 @@ from multigrad.operation import BadInput, Operation, Size
 
 from . import cost_linalg as linalg
 from . import textbook
+from .numpy_protocols import numpys_own
 from .operators import PythonOperators, namespace_info
-from .unsupported import NO_INDEX, Unsupported, absent, guard
+from .unsupported import NO_INDEX, Unsupported, guard
 
 __all__ = ["FACTORISATIONS", "Array", "Cost", "cost", "counting", "linalg"]
 
@@ -139,7 +140,7 @@ e, pi, inf, nan, newaxis = math.e, math.pi, math.inf, math.nan, None
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
-    raise absent(sys.modules[__name__], "xp", f"xp.{name}", name, Array.knower)
+    return numpys_own(sys.modules[__name__], name, Array.knower)
 
 
 class Array(PythonOperators):
@@ -315,7 +316,8 @@ sin, cos, tan, asin, acos, atan          = _calls("sin", "cos", "tan", "asin", "
 sinh, cosh, tanh, asinh, acosh, atanh    = _calls("sinh", "cosh", "tanh", "asinh", "acosh", "atanh")
 sqrt, atan2, hypot, logaddexp            = _calls("sqrt", "atan2", "hypot", "logaddexp")
 (_general_power,)                        = _calls("pow")
-erf, erfc, lgamma, gamma, digamma        = _calls("erf", "erfc", "lgamma", "gamma", "digamma")
+erf, erfc, erfinv                        = _calls("erf", "erfc", "erfinv")
+lgamma, gamma, digamma                   = _calls("lgamma", "gamma", "digamma")
 # fmt: on
 globals().update(zip(textbook.SPECIAL, _calls(*textbook.SPECIAL), strict=True))
 broadcast_shapes, iinfo = np.broadcast_shapes, np.iinfo

@@ -32,8 +32,9 @@ import numpy as np
 
 from . import exact, structure, textbook
 from .exact import CONSTANTS, ExactArray, Kink
+from .numpy_protocols import numpys_own
 from .operators import COMPARISONS, Linalg, Operators, plain_key
-from .unsupported import absent, guarded
+from .unsupported import guarded
 
 if TYPE_CHECKING:
     from multigrad.operation import Operation
@@ -488,7 +489,7 @@ LINALG: dict[str, Callable[..., Any]] = {
 }
 """The same for ``linalg``."""
 
-linalg = Linalg(LINALG)
+linalg = Linalg(sys.modules[__name__], LINALG)
 
 
 @_public
@@ -547,7 +548,7 @@ def __getattr__(name: str) -> Any:
         return CONSTANTS[name]
     if name.startswith("__"):  # what the import system asks of every module
         raise AttributeError(name)
-    raise absent(sys.modules[__name__], "xp", f"xp.{name}", name, Operators.knower)
+    return numpys_own(sys.modules[__name__], name, Operators.knower)
 
 
 # ── Derivatives ──────────────────────────────────────────────────────────────────────────────────────────────────────

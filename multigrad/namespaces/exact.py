@@ -35,8 +35,9 @@ import numpy as np
 from flint import acb_mat, arb, arb_mat, fmpq, fmpq_mat
 
 from . import structure, textbook
+from .numpy_protocols import numpys_own
 from .operators import COMPARISONS, Linalg, Operators, namespace_info, plain_key
-from .unsupported import STANDARD_NAMES, Unsupported, absent, guarded
+from .unsupported import STANDARD_NAMES, Unsupported, guarded
 
 Array = Any
 """An :class:`ExactArray`, an integer or boolean NumPy array, or a Python number."""
@@ -1157,7 +1158,7 @@ LINALG["eigh"], LINALG["eigvalsh"] = eigh, eigvalsh
 LINALG["matmul"], LINALG["matrix_transpose"] = FUNCTIONS["matmul"], FUNCTIONS["matrix_transpose"]
 
 
-linalg = Linalg(LINALG)
+linalg = Linalg(sys.modules[__name__], LINALG)
 
 
 def __array_namespace_info__() -> Any:  # noqa: N807 - the name is the standard's
@@ -1177,7 +1178,7 @@ def __getattr__(name: str) -> Any:
         return CONSTANTS[name]
     if name.startswith("__"):  # what the import system asks of every module
         raise AttributeError(name)
-    raise absent(sys.modules[__name__], "xp", f"xp.{name}", name, Operators.knower)
+    return numpys_own(sys.modules[__name__], name, Operators.knower)
 
 
 # ── Results ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .numpy_protocols import NumpyProtocols
-from .unsupported import NO_INDEX, Unsupported, absent, guarded
+from .numpy_protocols import NumpyProtocols, numpys_own
+from .unsupported import NO_INDEX, Unsupported, guarded
 
 Array = Any
 """An array of the namespace at hand."""
@@ -168,7 +168,8 @@ def namespace_info(floating: Any, integral: Any) -> Any:
 class Linalg:
     """The standard's ``linalg`` of one of our namespaces."""
 
-    def __init__(self, functions: dict[str, Callable[..., Any]]) -> None:
+    def __init__(self, namespace: Any, functions: dict[str, Callable[..., Any]]) -> None:
+        self._namespace = namespace
         self._functions = {
             name: guarded(function, f"xp.linalg.{name}", NumpyProtocols.knower) for name, function in functions.items()
         }
@@ -176,6 +177,6 @@ class Linalg:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        if name not in self._functions:
-            raise absent(self, "xp.linalg", f"xp.linalg.{name}", name, NumpyProtocols.knower)
-        return self._functions[name]
+        if name in self._functions:
+            return self._functions[name]
+        return numpys_own(self._namespace, name, NumpyProtocols.knower, "xp.linalg")

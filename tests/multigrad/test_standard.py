@@ -183,8 +183,24 @@ BESIDES = {
     **{
         f"scipy {name}": lambda xp, t, f=name, a=arrays: getattr(scipy.special, f)(*(getattr(t, one) for one in a))
         for name, arrays in (
-            *(("erf", "x"), ("erfc", "x"), ("gammaln", "p"), ("gamma", "p"), ("digamma", "p"), ("psi", "p")),
-            *(("expit", "x"), ("logit", "p"), ("log_expit", "x"), ("ndtr", "x"), ("log_ndtr", "x"), ("entr", "p")),
+            *(
+                ("erf", "x"),
+                ("erfc", "x"),
+                ("erfinv", "p"),
+                ("gammaln", "p"),
+                ("gamma", "p"),
+                ("digamma", "p"),
+                ("psi", "p"),
+            ),
+            *(
+                ("digamma", "p"),
+                ("expit", "x"),
+                ("logit", "p"),
+                ("log_expit", "x"),
+                ("ndtr", "x"),
+                ("log_ndtr", "x"),
+                ("entr", "p"),
+            ),
             *(("xlogy", "xp"), ("xlog1py", "xp"), ("rel_entr", "ps"), ("kl_div", "ps"), ("cbrt", "x"), ("exp10", "x")),
         )
     },
@@ -197,6 +213,15 @@ BESIDES = {
         )
     },
     "numpy linalg": lambda xp, t: (np.linalg.norm(t.x), np.linalg.norm(t.x, axis=1), np.linalg.inv(t.A)),
+    "numpy's names in xp": lambda xp, t: (
+        xp.concatenate([t.x, t.y], axis=1),
+        xp.arcsin(t.p),
+        xp.power(t.p, 2.5),
+        xp.linalg.norm(t.x, axis=1),
+        xp.linalg.norm(t.A, "nuc"),
+        xp.dot(t.x, t.A),
+        xp.cumsum(t.x, axis=0),
+    ),
     "numpy options": lambda xp, t: (
         np.std(t.x, axis=0, ddof=1),
         np.sum(t.x, axis=1, keepdims=True),

@@ -48,7 +48,7 @@ UNKNOWN = {
     "xp.linalg.vector_norm(…, dim=…)": (lambda xp, x: xp.linalg.vector_norm(x, dim=0), "the arguments of the standard"),
     "xp.fft": (lambda xp, x: xp.fft.fft(x), "write it with other functions"),
     "xp.gumbel": (lambda xp, x: xp.gumbel(x), "write it with other functions"),
-    "xp.arcsin": (lambda xp, x: xp.arcsin(x), "write `xp.asin`"),
+    "xp.permute": (lambda xp, x: xp.permute(x, (0,)), "write `xp.permute_dims`"),
     "xp.linalg.expm": (lambda xp, x: xp.linalg.expm(x), "write it with other functions"),
     "np.spacing": (lambda xp, x: np.spacing(x), "write it with other functions"),
     "np.median": (lambda xp, x: np.median(x), "write it with other functions"),
