@@ -32,8 +32,9 @@ import numpy as np
 
 from . import exact, structure, textbook
 from .exact import CONSTANTS, ExactArray, Kink
+from .numpy_protocols import numpys_own
 from .operators import COMPARISONS, Linalg, Operators, plain_key
-from .unsupported import absent, guarded
+from .unsupported import guarded
 
 if TYPE_CHECKING:
     from multigrad.operation import Operation
@@ -492,7 +493,7 @@ LINALG: dict[str, Callable[..., Any]] = {
 }
 """The same for ``linalg``."""
 
-linalg = Linalg(LINALG)
+linalg = Linalg(sys.modules[__name__], LINALG)
 
 
 @_public
@@ -512,6 +513,8 @@ def _created(name: str) -> None:
 
     @functools.wraps(make)
     def create(*args: Any, **options: Any) -> Any:
+        if name == "asarray" and textbook.holds_arrays(args[0]):
+            return textbook.stacked(_this, args[0])
         # As an array of this namespace, so that entries with a tangent can be written into it.
         result = make(*args, **options)
         return DualArray(result) if isinstance(result, ExactArray) else result
@@ -549,7 +552,7 @@ def __getattr__(name: str) -> Any:
         return CONSTANTS[name]
     if name.startswith("__"):  # what the import system asks of every module
         raise AttributeError(name)
-    raise absent(sys.modules[__name__], "xp", f"xp.{name}", name, Operators.knower)
+    return numpys_own(sys.modules[__name__], name, Operators.knower)
 
 
 # ── Derivatives ──────────────────────────────────────────────────────────────────────────────────────────────────────
