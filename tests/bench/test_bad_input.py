@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -18,7 +19,7 @@ from multigrad.bench.measure import measure
 from test_cli import GOOD, Said, mine
 from test_cli import multigrad as _multigrad
 
-from multigrad import certificate, loading, worker
+from multigrad import BadInput, certificate, loading, worker
 
 multigrad = _multigrad  # the fixture that runs a command line here
 
@@ -458,6 +459,40 @@ def test_a_received_study_names_code_and_runs_none(
     path.write_text(f"question = 'Which?'\n[answer]\nkind = 'overhead'\n[[cells]]\n{line}\n")
     refused(multigrad("bench", "--study", path, "--out", tmp_path), words)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import sys; sys.exit(0)", "study.py ended the process on import (line 1): sys.exit(0)"),
+        ("import os; os._exit(0)", "study.py cannot be imported: ended with exit code 0"),
+        ("x = 1", "study.py defines no STUDY"),
+        ("STUDY = {'question': object()}", "STUDY is more than numbers, texts and lists"),
+    ],
+)
+def test_a_study_of_python_is_imported_by_a_worker(multigrad: Any, tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "study.py"
+    path.write_text(text)
+    refused(multigrad("bench", "--study", path, "--out", tmp_path), words)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("sys.exit(0)", "its answer ended the process (line 4): sys.exit(0)"),
+        ("return 1 / 0", "ZeroDivisionError"),
+        ("return 'yes'", "its answer is str; wanted a data frame and a sentence"),
+    ],
+)
+def test_a_study_cannot_end_the_process_that_asks(tmp_path: Path, body: str, words: str) -> None:
+    from made_up_run import made_up
+    from multigrad.bench import study
+
+    path = tmp_path / "mine.py"
+    cells = "[{'operation': 'linear_map'}]"
+    path.write_text(f"import sys\nSTUDY = {{'question': 'Which?', 'cells': {cells}}}\ndef answer(run):\n    {body}\n")
+    with pytest.raises(BadInput, match=re.escape(words)):
+        study.answer(study.study(path), store.load_run(made_up(tmp_path / "run")))
 
 
 # What no table has
