@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from . import truth
-from .kinks import KinkProof, prove_at, prove_at_kink, replaced, tie_rules
+from .kinks import PAIRS, KinkProof, prove_at, replaced, tie_rules
 from .mutation import source_file
 from .namespaces import dual, exact, textbook
 from .namespaces.dual import DualArray
@@ -45,8 +45,11 @@ MOST_SITES = 12
 MOST_COORDINATES = 64
 """Input entries that may be moved."""
 
-PAIRS = 3
+FEW_PAIRS = 3
 """Directions around a place that was aimed at: few gradients meet there."""
+
+DRAWS = 4
+"""Inputs that are drawn to see the range of what a generator makes."""
 
 NEWTON_STEPS = 6
 """Steps after which a place counts as out of reach."""
@@ -349,6 +352,7 @@ class _Survey:
         inputs = spied.make_inputs(self.size, self.seed)
         _, self.parameters = op.split(self.size)
         self.free = [op.draw is None or any(np.array_equal(a, d) for d in drawn.arrays) for a in inputs]
+        self.ranges = [(-math.inf, math.inf) if free else self._range(i) for i, free in enumerate(self.free)]
         # Few digits, so that sums and products are exact and a place can be met exactly.
         self.base = [
             np.where(np.rint(a * 1024) == 0, a, np.rint(a * 1024) / 1024) if free and a.dtype.kind == "f" else a
@@ -365,19 +369,48 @@ class _Survey:
         self.base_is_right = self._smooth("", self.base) is not False
         self.wrong, self.failed = set(self.failed), {}
 
+    def _range(self, number: int) -> tuple[float, float]:
+        """What an input that the generator makes is taken to be confined to: one sign, [0, 1] or [−1, 1]."""
+        drawn = [self.op.make_inputs(self.size, s)[number] for s in range(self.seed, self.seed + DRAWS)]
+        values = np.concatenate([np.ravel(a) for a in drawn])
+        if not values.size or values.dtype.kind != "f":
+            return -math.inf, math.inf
+        low, high = float(values.min()), float(values.max())
+        if low >= 0:
+            return 0.0, 1.0 if high <= 1 else math.inf
+        if high <= 0:
+            return -math.inf, 0.0
+        return (-1.0, 1.0) if max(-low, high) <= 1 else (-math.inf, math.inf)
+
+    def _moved(self, inputs: Sequence[np.ndarray], coordinate: Coordinate, value: float) -> list[np.ndarray] | None:
+        """Give an entry another value, unless that is out of its range."""
+        low, high = self.ranges[coordinate[0]]
+        return _moved(inputs, coordinate, value) if low <= value <= high else None
+
     def _dense(self) -> None:
         """Inputs with many ties at once."""
         for seed in range(self.seed, self.seed + (KINK_SEEDS if self.guards else 1)):
             try:
+                inputs = self.op.make_inputs(self.size, seed, "kink")
+                explicit = self._explicit(inputs)
                 # Two directions tell whether there is a kink; many are needed to know the hull.
-                if all(p.passed and not p.compared for p in prove_at_kink(self.op, self.size, seed, pairs=2)):
-                    continue
-                self._note(prove_at_kink(self.op, self.size, seed))
+                for pairs in (2, PAIRS):
+                    proofs = prove_at(self.op, self.size, inputs, seed, "kink", pairs, explicit=explicit)
+                    if all(p.passed and not p.compared for p in proofs):
+                        break
+                else:
+                    self._note(proofs)
+                    return
             except Exception:  # noqa: BLE001 - an operation that has no such points is not judged there
                 continue
-            return
 
     # Judging.
+
+    def _explicit(self, inputs: Sequence[np.ndarray]) -> bool:
+        """Whether a comparison, a maximum or an absolute value has a tie; its branches count as reached."""
+        guards = record(self.op, self.parameters, inputs, self.cotangents, self.coordinates[:1])
+        self.reached |= {b for g in guards for b in g.taken}
+        return any(g.explicit and g.ties for g in guards)
 
     def _smooth(self, words: str, inputs: Sequence[np.ndarray]) -> bool | None:
         """Certify the formula at inputs; None where it cannot be judged."""
@@ -397,13 +430,15 @@ class _Survey:
             refuted = []
         else:
             if words:
-                self._reach(inputs)
+                self._explicit(inputs)
             if not refuted:
                 self.points += bool(words)
                 return True
             undecided = [g for g in refuted if g.disagreement == 0 and g.reason.startswith("the derivative exists")]
             if undecided and self._in_numpy(inputs):
                 return None
+        if refuted and {f"{g.name}_bar" for g in refuted} <= {*self.failed, *self.wrong}:
+            return False  # said once; to name a mistake takes longer than to see it
         judgements = truth.judge_formula(there, self.case)
         wrong = {o: j.reason for o, j in judgements.items() if j.verdict == FAIL and o not in self.wrong}
         for output, reason in wrong.items():
@@ -431,22 +466,16 @@ class _Survey:
 
     def _on(self, words: str, inputs: Sequence[np.ndarray]) -> None:
         """Hold the gradient against the subdifferential at inputs that lie on a branch."""
-        guards = record(self.op, self.parameters, inputs, self.cotangents, self.coordinates[:1])
-        explicit = any(g.explicit and g.ties for g in guards)
+        explicit = self._explicit(inputs)
         try:
-            proofs = prove_at(self.op, self.size, inputs, self.seed, pairs=PAIRS, explicit=explicit)
+            proofs = prove_at(self.op, self.size, inputs, self.seed, pairs=FEW_PAIRS, explicit=explicit)
         except Exception:  # noqa: BLE001 - beside it there are points that can be judged
             return
-        self.reached |= {b for g in guards for b in g.taken}
         self._note([replace(p, reason=f"{p.reason}; {words}{self._moves(inputs)}") if p.reason else p for p in proofs])
 
     def _note(self, proofs: Sequence[KinkProof]) -> None:
         for proof in proofs:
             self.on_kinks.setdefault(f"{proof.name}_bar", []).append(proof)
-
-    def _reach(self, inputs: Sequence[np.ndarray]) -> None:
-        guards = record(self.op, self.parameters, inputs, self.cotangents, self.coordinates[:1])
-        self.reached |= {b for g in guards for b in g.taken}
 
     def _moves(self, inputs: Sequence[np.ndarray]) -> str:
         """Write which entries were moved."""
@@ -521,7 +550,7 @@ class _Survey:
             return True
         if coordinate not in self.stands:
             value = float(self.base[coordinate[0]].flat[coordinate[1]])
-            there = _moved(self.base, coordinate, value * (1 + 2.0**-6) + 2.0**-9)
+            there = _moved(self.base, coordinate, value * (1 - 2.0**-6))
             failed, points = dict(self.failed), self.points
             self.stands[coordinate] = self._smooth("", there) is True
             self.failed, self.points = failed, points
@@ -569,7 +598,10 @@ class _Survey:
             # A gap that is not linear is met exactly by chance alone.
             if target == 0 and abs(gap) > 1e-6 * last:
                 return None
-            inputs, last = _moved(inputs, coordinate, old - (gap - target) / slope), abs(gap)
+            moved = self._moved(inputs, coordinate, old - (gap - target) / slope)
+            if moved is None:
+                return None
+            inputs, last = moved, abs(gap)
         return None
 
     def _around(self, number: int, entry: tuple[int, ...], j: int) -> None:
@@ -585,7 +617,9 @@ class _Survey:
                 self._smooth(f"beside {guard.site}", inputs)
         if guard.explicit:
             value = float(self.base[which].flat[place]) - 1.75 * gap / slope
-            self._smooth(f"beyond {guard.site}", _moved(self.base, (which, place), value))
+            beyond = self._moved(self.base, (which, place), value)
+            if beyond is not None:
+                self._smooth(f"beyond {guard.site}", beyond)
 
     def _everywhere(self, guard: Guard, sign: float) -> None:
         """Put every entry on one side, each by a coordinate of its own."""
@@ -747,17 +781,45 @@ def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:
     if case.regime == "empty":
         return _of_empty(op, case)
     judgements = truth.judge_formula(op, case)
-    if "*" not in judgements or judgements["*"].verdict != INCONCLUSIVE or case.inputs:
+    if case.inputs:
         return judgements
-    if case.regime == "length-1":
-        raise Unserved(f"no derivative: {judgements['*'].reason}")
+    if "*" in judgements and judgements["*"].verdict == INCONCLUSIVE:
+        if case.regime == "length-1":
+            raise Unserved(f"no derivative: {judgements['*'].reason}")
+        return _noted(_judged_beside(op, case), judgements["*"].reason) or judgements
+    zero = {o for o in _all_zero(op, case) if o in judgements and judgements[o].verdict == PASS}
+    found = {o: j for o, j in _judged_beside(op, case).items() if o in zero} if zero else {}
+    return judgements | _noted(found, "it is zero throughout")
+
+
+def _noted(judgements: Mapping[str, Judgement], why: str) -> dict[str, Judgement]:
+    note = f"at inputs beside those drawn, where {why}"
+    return {o: replace(j, reason=f"{j.reason}; {note}") for o, j in judgements.items()}
+
+
+def _judged_beside(op: Operation, case: Case) -> dict[str, Judgement]:
+    """Judge the formula at the first inputs beside the drawn ones that tell anything; none if there are none."""
     for inputs in _beside(op, case):
         there = replace(op, draw=lambda draw, inputs=inputs, **size: [a.copy() for a in inputs])
         found = truth.judge_formula(there, case)
         if "*" not in found:
-            note = f"at inputs beside those drawn, where {judgements['*'].reason}"
-            return {o: replace(j, reason=f"{j.reason}; {note}") for o, j in found.items()}
-    return judgements
+            return found
+    return {}
+
+
+def _all_zero(op: Operation, case: Case) -> set[str]:
+    """The gradients that are 0 in every entry, as NumPy has them: what is a multiple of the right one looks right."""
+    import array_api_compat.numpy as xp
+
+    if op.draw is None or case.regime != "gaussian":
+        return set()
+    _, parameters = op.split(case.size)
+    try:
+        with np.errstate(all="ignore"):
+            outputs = op.analytic(xp, parameters)(*truth.case_arrays(op, case))
+    except Exception:  # noqa: BLE001 - then it is judged on the backends
+        return set()
+    return {o for o, a in zip(op.outputs, outputs, strict=True) if o.endswith("_bar") and np.size(a) and not np.any(a)}
 
 
 def _of_empty(op: Operation, case: Case) -> dict[str, Judgement]:
@@ -774,8 +836,10 @@ def _beside(op: Operation, case: Case) -> Iterator[list[np.ndarray]]:
     """Yield other inputs that are drawn, then the drawn ones moved a little; what shows in their shape is kept."""
     regime = case.drawn if case.regime in truth.SMOOTH else "gaussian"
     drawn = op.make_inputs(case.size, case.seed, regime)
-    for seed in range(case.seed + 1, case.seed + 4):
-        yield op.make_inputs(case.size, seed, regime)
+    for seed in range(case.seed + 1, case.seed + DRAWS):
+        others = op.make_inputs(case.size, seed, regime)
+        if not all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(others, drawn, strict=True)):
+            yield others
     rng = np.random.default_rng(case.seed)
     for width in (2.0**-8, 0.5):
         yield [_shaken(a, rng, width) if a.dtype.kind == "f" else a for a in drawn]

@@ -339,13 +339,13 @@ class _Array:
         compared = int(np.sum(spread > close)) + int(lost.sum())
         if lost.any():
             place = tuple(int(i) for i in np.argwhere(lost)[0])
-            values = distinct(self.near[:, lost][:, :1], close)[:, 0]
+            values = distinct(_near_zero(self.near[:, lost][:, :1], close), close)[:, 0]
             reason = f"is NaN{_at(place)} where {_any_of(values)} is right"
             return KinkProof(self.name, compared, int(lost.sum()), reason, undefined=not explicit)
         if not judged.any():
             return KinkProof(self.name, 0, 0, "")
         ours = self.found[judged]
-        low, high = rows.min(axis=0), rows.max(axis=0)
+        low, high = (_near_zero(a, close) for a in (rows.min(axis=0), rows.max(axis=0)))
         # Of many ties at once the samples miss the corners; a hull three times as wide has them.
         many = np.array([len(distinct(column[:, None], close)) > 4 for column in self.near[:, judged].T])
         slack = np.where(many, high - low, 0.0) + close + CLOSE * np.maximum(np.abs(low), np.abs(high))
@@ -417,6 +417,11 @@ def _at(place: tuple[int, ...]) -> str:
     return f" at [{', '.join(map(str, place))}]" if place else ""
 
 
+def _near_zero(values: np.ndarray, close: float) -> np.ndarray:
+    """Take what is close to 0 for 0: a move of 10⁻³⁰ leaves its trace."""
+    return np.where(np.abs(values) <= close, 0.0, values)
+
+
 def _any_of(values: np.ndarray) -> str:
     shown = sorted({0.0 + float(f"{v:.4g}") for v in values})
     if len(shown) > 4:
@@ -431,10 +436,11 @@ def _listed(rows: np.ndarray, ours: np.ndarray, close: float) -> str:
         differ = np.argsort(-np.abs(rows[0] - ours))[:3]
 
     def text(row: np.ndarray) -> str:
-        more = ", …" if np.sum(np.ptp(rows, axis=0) > close) > len(differ) else ""
-        return f"({', '.join(f'{v + 0.0:.4g}' for v in row[differ])}{more})"
+        rest = ", …" if np.sum(np.ptp(rows, axis=0) > close) > len(differ) else ""
+        return f"({', '.join(f'{v + 0.0:.4g}' for v in row[differ])}{rest})"
 
-    return f"conv{{{', '.join(text(r) for r in rows)}}}: found {text(ours)}"
+    more = ", …" if len(rows) > 3 else ""
+    return f"conv{{{', '.join(text(r) for r in _near_zero(rows[:3], close))}{more}}}: found {text(ours)}"
 
 
 # ── What the frameworks do ───────────────────────────────────────────────────────────────────────────────────────────

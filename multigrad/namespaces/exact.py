@@ -37,7 +37,7 @@ from flint import acb_mat, arb, arb_mat, fmpq, fmpq_mat
 
 from . import structure, textbook
 from .operators import COMPARISONS, Linalg, Operators, plain_key
-from .unsupported import STANDARD_NAMES, Unsupported, absent
+from .unsupported import STANDARD_NAMES, Unsupported, absent, guarded
 
 Array = Any
 """An :class:`ExactArray`, an integer or boolean NumPy array, or a Python number."""
@@ -455,9 +455,18 @@ def _monotone(
     return apply
 
 
-def _tan(x: arb) -> arb:
-    result = x.tan()
-    return _ANYTHING if result.is_nan() and x.is_finite() else result
+def _with_poles(function: Callable[[arb], arb]) -> Callable[[arb], arb]:
+    """Extend a function of balls to those that may hold a pole, where Arb has NaN."""
+
+    def apply(x: arb) -> arb:
+        result = function(x)
+        return _ANYTHING if result.is_nan() and x.is_finite() and not x.is_exact() else result
+
+    return apply
+
+
+def _lgamma(x: arb) -> arb:
+    return x.lgamma() if x > 0 else abs(x.gamma()).log()
 
 
 _log = _monotone(arb.log, 0, at_low=-math.inf)
@@ -472,7 +481,7 @@ ELEMENTARY: dict[str, Callable[[arb], arb]] = {
     "sqrt": _monotone(arb.sqrt, 0),
     "sin": arb.sin,
     "cos": arb.cos,
-    "tan": _tan,
+    "tan": _with_poles(arb.tan),
     "asin": _monotone(arb.asin, -1, 1),
     "acos": _monotone(arb.acos, -1, 1),
     "atan": arb.atan,
@@ -482,6 +491,14 @@ ELEMENTARY: dict[str, Callable[[arb], arb]] = {
     "asinh": _monotone(arb.asinh),
     "acosh": _monotone(arb.acosh, 1),
     "atanh": _monotone(arb.atanh, -1, 1, at_low=-math.inf, at_high=math.inf),
+    # The standard lacks these; torch and SciPy have them.
+    "erf": arb.erf,
+    "erfc": arb.erfc,
+    "erfinv": _monotone(arb.erfinv, -1, 1, at_low=-math.inf, at_high=math.inf),
+    "gamma": _with_poles(arb.gamma),
+    "lgamma": _with_poles(_lgamma),
+    "digamma": _with_poles(arb.digamma),
+    "trigamma": _with_poles(lambda x: arb(2).zeta(x)),
 }
 """Functions of one ball."""
 
@@ -814,6 +831,9 @@ def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool
 @_public
 def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
     """The entries of an axis in order."""
+    if _is_whole(x):
+        ascending = np.sort(x, axis=axis)
+        return whole(np.flip(ascending, axis) if descending else ascending)
     return FUNCTIONS["take_along_axis"](lift(x), argsort(x, axis=axis, descending=descending), axis=axis)
 
 
@@ -845,6 +865,30 @@ def _logical(name: str) -> None:
 
 for _name in ("logical_and", "logical_or", "logical_xor", "logical_not"):
     _logical(_name)
+
+
+def _whole_only(name: str) -> None:
+    function = getattr(np, name)
+
+    def apply(*xs: Any, **options: Any) -> Any:
+        if any(isinstance(x, Operators) for x in xs):
+            raise Unsupported(f"xp.{name}", "it takes integers and conditions alone")
+        result = function(*xs, **options)
+        return type(result)(*map(whole, result)) if hasattr(result, "_fields") else whole(result)
+
+    FUNCTIONS[name] = apply
+
+
+for _name in ("and", "or", "xor", "invert", "left_shift", "right_shift"):
+    _whole_only(f"bitwise_{_name}")
+for _name in ("isin", "unique_all", "unique_counts", "unique_inverse", "unique_values"):
+    _whole_only(_name)
+
+
+@_public
+def nonzero(x: Any, /) -> tuple[Any, ...]:
+    """The indices of the entries that are not zero, one array for each axis."""
+    return tuple(whole(i) for i in np.nonzero(_condition(x)))
 
 
 # Creation. A real dtype makes an exact array, any other a NumPy one.
@@ -960,6 +1004,18 @@ def result_type(*items: Any) -> Any:
 
 
 @_public
+def can_cast(from_: Any, to: Any, /) -> Any:
+    """What NumPy says of the dtypes."""
+    return np.can_cast(getattr(from_, "dtype", from_), to)
+
+
+@_public
+def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that arrays of these shapes have together."""
+    return np.broadcast_shapes(*shapes)
+
+
+@_public
 def isdtype(dtype: Any, kind: Any) -> Any:
     """Whether a dtype is of a kind."""
     return np.isdtype(dtype, kind)
@@ -978,6 +1034,11 @@ def iinfo(x: Any, /) -> Any:
 
 
 # What only our own namespaces offer, for the textbook's algorithms.
+
+
+def hurwitz_zeta(s: int, x: Any) -> ExactArray:
+    """Σ (x + k)⁻ˢ over k ≥ 0: the derivatives of the digamma function."""
+    return _array(np.frompyfunc(lambda v: arb(s).zeta(v), 1, 1)(lift(x).elements), None)
 
 
 def midpoints(x: Any) -> np.ndarray:
@@ -1085,7 +1146,7 @@ def _objects(items: Sequence[Any]) -> np.ndarray:
     return result
 
 
-for _name, _written in textbook.FUNCTIONS.items():
+for _name, _written in (textbook.FUNCTIONS | textbook.SPECIAL).items():
     FUNCTIONS[_name] = functools.partial(_written, sys.modules[__name__])
 for _name, _written in textbook.LINALG.items():
     LINALG[_name] = functools.partial(_written, sys.modules[__name__])
@@ -1112,9 +1173,14 @@ def __array_namespace_info__() -> Any:  # noqa: N807 - the name is the standard'
     )
 
 
+@functools.cache
+def _guarded(name: str) -> Callable[..., Any]:
+    return guarded(FUNCTIONS[name], f"xp.{name}", Operators.knower)
+
+
 def __getattr__(name: str) -> Any:
     if name in FUNCTIONS:
-        return FUNCTIONS[name]
+        return _guarded(name)
     if name in CONSTANTS:
         return CONSTANTS[name]
     if name.startswith("__"):  # what the import system asks of every module

@@ -1,4 +1,4 @@
-"""What the arrays of `exact` and `dual` have in common: Python's operators and the standard's attributes."""
+"""What our arrays have in common: Python's operators, and those of `exact` and `dual` the standard's attributes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .numpy_protocols import NumpyProtocols
-from .unsupported import absent
+from .unsupported import absent, guarded
 
 Array = Any
 """An array of the namespace at hand."""
@@ -23,6 +23,9 @@ OPERATORS = {
     "mod": "remainder",
     "pow": "pow",
     "matmul": "matmul",
+    "and": "bitwise_and",
+    "or": "bitwise_or",
+    "xor": "bitwise_xor",
 }
 """Python's name of a binary operator, and the standard's function."""
 
@@ -37,20 +40,23 @@ COMPARISONS = {
 """The standard's function, Python's name, what is certainly true and what is certainly false."""
 
 
-class Operators(NumpyProtocols):
+class PythonOperators(NumpyProtocols):
     """What every array of ours has: the operators, each by its function in the array's own namespace."""
 
     __slots__ = ()
     __hash__ = None  # type: ignore[assignment]  # == is elementwise
-    shape: tuple[int, ...]
 
-    if TYPE_CHECKING:  # made from the tables below
+    if TYPE_CHECKING:  # made from the tables above
 
         def __add__(self, other: Any) -> Any: ...
         def __sub__(self, other: Any) -> Any: ...
         def __mul__(self, other: Any) -> Any: ...
         def __rmul__(self, other: Any) -> Any: ...
         def __truediv__(self, other: Any) -> Any: ...
+        def __pow__(self, other: Any) -> Any: ...
+        def __and__(self, other: Any) -> Any: ...
+        def __or__(self, other: Any) -> Any: ...
+        def __xor__(self, other: Any) -> Any: ...
 
     def __neg__(self) -> Array:
         return self.__array_namespace__().negative(self)
@@ -60,6 +66,33 @@ class Operators(NumpyProtocols):
 
     def __abs__(self) -> Array:
         return self.__array_namespace__().abs(self)
+
+    def __invert__(self) -> Array:
+        return self.__array_namespace__().bitwise_invert(self)
+
+
+def _operator(name: str, reflected: bool) -> Callable[[Any, Any], Any]:
+    def operate(self: PythonOperators, other: Any) -> Any:
+        if isinstance(other, PythonOperators) and other.rank > self.rank:
+            return NotImplemented
+        function = getattr(self.__array_namespace__(), name)
+        return function(other, self) if reflected else function(self, other)
+
+    return operate
+
+
+for _short, _name in OPERATORS.items():
+    setattr(PythonOperators, f"__{_short}__", _operator(_name, reflected=False))
+    setattr(PythonOperators, f"__r{_short}__", _operator(_name, reflected=True))
+for _name, (_short, _, _) in COMPARISONS.items():
+    setattr(PythonOperators, f"__{_short}__", _operator(_name, reflected=False))
+
+
+class Operators(PythonOperators):
+    """What the arrays of `exact` and `dual` have besides: the standard's attributes."""
+
+    __slots__ = ()
+    shape: tuple[int, ...]
 
     def __len__(self) -> int:
         if not self.shape:
@@ -114,28 +147,13 @@ def plain_key(key: Any) -> Any:
     return np.asarray(key) if isinstance(key, np.ndarray) else key
 
 
-def _operator(name: str, reflected: bool) -> Callable[[Any, Any], Any]:
-    def operate(self: Operators, other: Any) -> Any:
-        if isinstance(other, Operators) and other.rank > self.rank:
-            return NotImplemented
-        function = getattr(self.__array_namespace__(), name)
-        return function(other, self) if reflected else function(self, other)
-
-    return operate
-
-
-for _short, _name in OPERATORS.items():
-    setattr(Operators, f"__{_short}__", _operator(_name, reflected=False))
-    setattr(Operators, f"__r{_short}__", _operator(_name, reflected=True))
-for _name, (_short, _, _) in COMPARISONS.items():
-    setattr(Operators, f"__{_short}__", _operator(_name, reflected=False))
-
-
 class Linalg:
     """The standard's ``linalg`` of one of our namespaces."""
 
     def __init__(self, functions: dict[str, Callable[..., Any]]) -> None:
-        self._functions = functions
+        self._functions = {
+            name: guarded(function, f"xp.linalg.{name}", NumpyProtocols.knower) for name, function in functions.items()
+        }
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

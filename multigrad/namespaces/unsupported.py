@@ -5,8 +5,10 @@ The proof of a formula that uses such a call has no verdict. That is no verdict 
 
 from __future__ import annotations
 
+import functools
+import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,14 +24,12 @@ STANDARD_NAMES: Mapping[str, str] = {
     "arctan": "atan",
     "arctan2": "atan2",
     "arctanh": "atanh",
-    "bitwise_not": "logical_not",
-    "bitwise_and": "logical_and",
-    "bitwise_or": "logical_or",
-    "bitwise_xor": "logical_xor",
+    "bitwise_not": "bitwise_invert",
     "cat": "concat",
     "clamp": "clip",
     "concatenate": "concat",
     "conjugate": "conj",
+    "degrees": "rad2deg",
     "cumprod": "cumulative_prod",
     "cumsum": "cumulative_sum",
     "dot": "matmul",
@@ -40,13 +40,16 @@ STANDARD_NAMES: Mapping[str, str] = {
     "fmin": "minimum",
     "gather": "take_along_axis",
     "gammaln": "lgamma",
-    "invert": "logical_not",
+    "invert": "bitwise_invert",
+    "left_shift": "bitwise_left_shift",
     "mm": "matmul",
     "mod": "remainder",
     "permute": "permute_dims",
     "power": "pow",
     "psi": "digamma",
+    "radians": "deg2rad",
     "ravel": "reshape",
+    "right_shift": "bitwise_right_shift",
     "rint": "round",
     "swapaxes": "moveaxis",
     "t": "matrix_transpose",
@@ -129,3 +132,65 @@ def absent(namespace: Any, prefix: str, call: str, name: str, knower: str) -> Un
     elif call != f"{prefix}.{standard}" and hasattr(namespace, standard):
         advice = f"write `{prefix}.{standard}`"
     return Unsupported(call, advice, knower)
+
+
+def guarded(function: Callable[..., Any], call: str, knower: str) -> Callable[..., Any]:
+    """Make a function of the standard say in words which arguments it does not take.
+
+    What the standard has by keyword alone, ``xp.sum(x, axis=0)``, may stand without it, ``xp.sum(x, 0)``, as it may in
+    every framework but a strict one.
+    """
+
+    @functools.wraps(function)
+    def run(*args: Any, **options: Any) -> Any:
+        try:
+            return function(*args, **options)
+        except TypeError as error:
+            if isinstance(error, Unsupported) or _fits(function, args, options):
+                raise
+            laid_out = _with_keywords(function, args, options)
+            if laid_out is None:
+                strange = [f"{name}=…" for name in options if name not in inspect.signature(function).parameters]
+                given = f"{call}(…, {', '.join(strange)})" if strange else call
+                raise Unsupported(given, "write it with the arguments of the standard", knower) from error
+        return function(*laid_out[0], **laid_out[1])
+
+    return run
+
+
+def guard(module: dict[str, Any], prefix: str, knower: str, besides: Sequence[str] = ()) -> None:
+    """Guard every function that a module of the standard's functions defines, in place.
+
+    Args:
+        module: its ``globals()``.
+        prefix: how a person writes it, ``xp`` or ``xp.linalg``.
+        knower: what the messages call it.
+        besides: names of its functions that are none of the standard's.
+    """
+    for name, function in list(module.items()):
+        own = isinstance(function, functools.partial) or getattr(function, "__module__", "") == module["__name__"]
+        public = callable(function) and not isinstance(function, type) and not name.startswith("_")
+        if own and public and name not in besides:
+            module[name] = guarded(function, f"{prefix}.{name}", knower)
+
+
+def _fits(function: Callable[..., Any], args: Sequence[Any], options: Mapping[str, Any]) -> bool:
+    try:
+        inspect.signature(function).bind(*args, **options)
+    except TypeError:
+        return False
+    except ValueError:  # a function written in C shows no signature
+        return True
+    return True
+
+
+def _with_keywords(
+    function: Callable[..., Any], args: Sequence[Any], options: Mapping[str, Any]
+) -> tuple[Sequence[Any], dict[str, Any]] | None:
+    """Name the arguments that stand without the keyword that the standard gives them; None where that does not fit."""
+    parameters = list(inspect.signature(function).parameters.values())
+    count = sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+    names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    named = {**dict(zip(names, args[count:], strict=False)), **options}
+    whole = len(named) == len(args[count:]) + len(options)
+    return (args[:count], named) if whole and _fits(function, args[:count], named) else None

@@ -45,6 +45,7 @@ IN_EVERY = pytest.mark.parametrize(
 )
 
 UNKNOWN = {
+    "xp.linalg.vector_norm(…, dim=…)": (lambda xp, x: xp.linalg.vector_norm(x, dim=0), "the arguments of the standard"),
     "xp.fft": (lambda xp, x: xp.fft.fft(x), "write it with other functions"),
     "xp.gumbel": (lambda xp, x: xp.gumbel(x), "write it with other functions"),
     "xp.arcsin": (lambda xp, x: xp.arcsin(x), "write `xp.asin`"),
@@ -92,6 +93,20 @@ def test_numpys_functions_run_on_every_array(run, knower):
     assert shape == (7,)
     assert run(lambda xp, x: np.linalg.norm(x) + np.sum(x, axis=0) + np.maximum(x, 0.5)).shape == (2,)
     assert run(lambda xp, x: np.shape(x)) == (2,)
+
+
+@IN_EVERY
+def test_an_axis_may_stand_without_its_keyword(run, knower):
+    assert run(lambda xp, x: xp.stack([xp.sum(x, 0), xp.max(x, 0), xp.concat([x, x], 0)[1]], 0)).shape == (3,)
+    assert run(lambda xp, x: xp.take(xp.expand_dims(x, 1), xp.asarray([0]), 0)).shape == (1, 1)
+
+
+@pytest.mark.parametrize("run", [in_exact, in_dual, in_bounds])
+def test_a_keyword_of_another_framework_is_named(run):
+    with pytest.raises(Unsupported, match=r"`xp\.sum\(…, dim=…\)` \(test_unsupported\.py, line \d+\)"):
+        run(lambda xp, x: xp.sum(x, dim=0))
+    with pytest.raises(Unsupported, match=r"`xp\.std\(…, ddof=…\)` .* with the arguments of the standard"):
+        run(lambda xp, x: xp.std(x, ddof=1))
 
 
 def test_numpys_functions_give_numpys_values():
