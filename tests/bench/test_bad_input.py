@@ -551,19 +551,30 @@ def test_a_verdict_survives_a_stream_that_is_not_there(wrong: Path, streams: str
 
 
 def random_words(rng: random.Random, files: list[str]) -> list[str]:
-    """Return a command with some of its arguments and options, good values among bad ones."""
+    """Return a command with some of its arguments and options, good values among bad ones.
+
+    What it would do by default takes minutes, so it is asked for one small operation on one backend and one dtype.
+    """
     import typer
 
     words = ["", "0", "-1", "1", "1e9", "nan", "²", "nothing", "numpy", "float64", "tiny", "gaussian", "a,b", "::", "/"]
     words += ["linear_map", "payload:BACKEND", "cpu:2", "eager", "analytic", "\udcff", "x" * 300, "--", *files]
+    small = {
+        "ops": ["mine.py"],
+        "backend": ["--backend", "numpy"],
+        "dtype": ["--dtype", "float64"],
+        "quick": ["--quick"],
+    }
     command: Any = typer.main.get_command(cli.app)
     name = rng.choice(sorted(command.commands))
-    chosen = [name]
     parameters = command.commands[name].params
-    for parameter in rng.sample(parameters, min(len(parameters), rng.randrange(5))):
-        if parameter.param_type_name == "argument" or rng.random() < 0.05:
+    chosen = [name]
+    for parameter in parameters:
+        if parameter.name == "fleet" or rng.random() > 2 / len(parameters):
+            chosen += small.get(parameter.name, [])
+        elif parameter.param_type_name == "argument" or rng.random() < 0.05:
             chosen.append(rng.choice(words))
-        elif parameter.name != "fleet":
+        else:
             option = rng.choice(parameter.opts)
             chosen += [option] if getattr(parameter, "is_flag", False) else [option, rng.choice(words)]
     return chosen
