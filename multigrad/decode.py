@@ -111,6 +111,8 @@ def decode(where: str | os.PathLike[str], value: Any, kind: type[T]) -> T:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise BadInput(f"{where}: {_worded(str(error), value)}") from error
+    except UnicodeEncodeError as error:
+        raise BadInput(f"{where}: a name holds half a surrogate pair, which is no letter") from error
 
 
 def _worded(message: str, value: Any) -> str:
