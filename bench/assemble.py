@@ -119,9 +119,10 @@ def _one_side(events: Sequence[Event], folder: Path | None) -> Run:
     processes = _processes(events)
     peaks = Peaks.of(events)
     memory = {e["cell"]: e for e in events if e["event"] == "memory"}
+    models = {e["cell"]: e["model"] for e in events if e["event"] == "cost"}
     untimed = _without_time(events)
     rows = [
-        _summary_row(plan, i, processes, memory.get(i), peaks, protocol, untimed.get(i, []))
+        _summary_row(plan, i, processes, memory.get(i), models.get(i), peaks, protocol, untimed.get(i, []))
         for i in range(len(plan.cells))
     ]
     # Another commit may have workers that take none.
@@ -250,6 +251,7 @@ def _summary_row(
     index: int,
     processes: Processes,
     memory: Event | None,
+    model: Sequence[float] | None,
     peaks: Peaks,
     protocol: Protocol,
     without_time: Sequence[Event],
@@ -263,7 +265,7 @@ def _summary_row(
     if wrong or not mine:
         said = (wrong or list(without_time) or [{"verdict": "UNAVAILABLE", "reason": "the run ended before it"}])[0]
         return _row(cell, verdict=said["verdict"], reason=said["reason"], ratio=said.get("ratio"))
-    values, flags = _figures(cell, mine, peaks, protocol)
+    values, flags = _figures(cell, mine, model, peaks, protocol)
     if without_time:
         flags.append("died")
     notes = [p.event for p in mine if p.event["verdict"] == "NOTE"]
@@ -286,7 +288,9 @@ def _row(cell: Cell, **values: Any) -> SummaryRow:
     )
 
 
-def _figures(cell: Cell, mine: Sequence[Process], peaks: Peaks, protocol: Protocol) -> tuple[dict[str, Any], list[str]]:
+def _figures(
+    cell: Cell, mine: Sequence[Process], model: Sequence[float] | None, peaks: Peaks, protocol: Protocol
+) -> tuple[dict[str, Any], list[str]]:
     import numpy as np
 
     kind = headline(cell.device)
@@ -319,7 +323,7 @@ def _figures(cell: Cell, mine: Sequence[Process], peaks: Peaks, protocol: Protoc
         name: _median(p.event.get(name) for p in cold) for name in ("first_call_s", "trace_s", "lower_s", "compile_s")
     }
     flags = flags_of(cell, mine, protocol)
-    roof, more = _roof(cell, estimate.estimate, peaks, protocol)
+    roof, more = _roof(cell, estimate.estimate, model, peaks, protocol)
     return {**values, **roof}, flags + more
 
 
@@ -372,8 +376,9 @@ def flags_of(cell: Cell, mine: Sequence[Process], protocol: Protocol) -> list[st
     return [name for name, yes in found.items() if yes]
 
 
-def _roof(cell: Cell, seconds: float, peaks: Peaks, protocol: Protocol) -> tuple[dict[str, Any], list[str]]:
-    model = cost(cell)
+def _roof(
+    cell: Cell, seconds: float, model: Sequence[float] | None, peaks: Peaks, protocol: Protocol
+) -> tuple[dict[str, Any], list[str]]:
     if model is None:
         return {}, ["no-cost"]
     flops, moved = model
@@ -385,18 +390,6 @@ def _roof(cell: Cell, seconds: float, peaks: Peaks, protocol: Protocol) -> tuple
         return values, []
     roof, above = found
     return {**values, **roof}, ["above-roof"] if above else []
-
-
-def cost(cell: Cell) -> tuple[float, float] | None:
-    """Return floating-point operations and compulsory bytes of one call, or None where there is no model."""
-    try:
-        from multigrad.namespaces.cost import cost as model
-        from multigrad.operation import load_operations
-
-        found = model(load_operations([cell.reference])[0], dict(cell.size), cell.dtype, cell.variant)
-    except Exception:  # noqa: BLE001 - a model that fails costs its columns, never a time that was measured
-        return None
-    return float(found.flops), float(found.bytes)
 
 
 def _noise_floor(

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from multigrad.loading import entry_point
 from multigrad.operation import BadInput
 
+from . import streams
 from .plain import visible
 
 if TYPE_CHECKING:
     import pandas as pd
+
+DEBUG = "--debug"
 
 GOOD, WRONG, SLOWER, UNUSABLE = 0, 1, 2, 3
 """Exit codes: all is well; a correctness failure; a regression; bad usage or unreadable data."""
@@ -137,6 +143,9 @@ def check(
     ] = None,
     seed: Seed = 0,
     precision: PrecisionOption = "strict",
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=1.0, help="Seconds without a sign after which a worker is killed.")
+    ] = 60.0,
     scheduler: Scheduler = None,
     as_json: AsJson = False,
     csv: AsCsv = None,
@@ -164,6 +173,7 @@ def check(
 
     _use_scheduler(scheduler, backend)
     summary = _github_summary(as_json) if github else None
+    formulas = None if as_json or github else tables.Formulas()
     if kinks:
         _check_kinks(as_json)
     if mutants:
@@ -183,7 +193,9 @@ def check(
             inputs=inputs,
             seed=seed,
             precision=_precision(precision),
+            timeout_s=timeout,
             progress=tick,
+            tell=formulas,
         )
     _write_csv(frame, csv)
     if junit is not None:
@@ -195,8 +207,12 @@ def check(
     elif summary is not None:
         _tell_github(frame, _split(ops), summary, verbose)
     else:
-        tables.show_matrix(frame, verbose=verbose)
-    raise typer.Exit(WRONG if tables.is_wrong(frame) else GOOD)
+        tables.show_matrix(frame, verbose=verbose, formulas=formulas is None or not formulas.shown)
+    if tables.is_wrong(frame):
+        raise typer.Exit(WRONG)
+    if undecided := tables.without_verdict(frame):
+        raise BadInput(f"no verdict on the formula of {undecided}; this is no pass")
+    raise typer.Exit(GOOD)
 
 
 def _github_summary(as_json: bool) -> Path:
@@ -272,6 +288,10 @@ def _certify(ops: list[str] | None, seed: int, path: Path) -> None:
 @app.command(epilog="Example: multigrad verify out.json")
 def verify(
     certificate: Annotated[Path, typer.Argument(help="A file that `multigrad check --certificate` wrote.")],
+    ops: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE]…", help="The files with its operations, where they are not the catalogue's."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Repeat the proofs of a certificate; exit 1 if one does not come out again."""
@@ -279,7 +299,7 @@ def verify(
 
     from . import tables
 
-    frame = run_verify(certificate)
+    frame = run_verify(certificate, _split(ops))
     if as_json:
         _print_json(frame)
     else:
@@ -335,7 +355,6 @@ def bench(
     _use_scheduler(scheduler, backend)
     if study is not None:
         stray: dict[str, object] = {
-            "operations": ops,
             "--device": device,
             "--devices": devices,
             "--mesh": mesh,
@@ -347,7 +366,7 @@ def bench(
         stray |= {"--against-commit": against_commit, "--export": export}
         if found := [name for name, given in stray.items() if given]:
             raise BadInput(f"a study says what is measured; found {found[0]} too: leave it out, or write a study of it")
-        _bench_study(study, _split(backend), quick, rounds, seed, out, machine, markdown, as_json, csv)
+        _bench_study(study, _split(ops), _split(backend), quick, rounds, seed, out, machine, markdown, as_json, csv)
     if markdown is not None:
         raise BadInput("--markdown writes the answer of a study; wanted --study too")
     older = None if against is None else comparing.find_run(against, out)
@@ -408,6 +427,7 @@ def _export(run: Any, wanted: list[str] | None) -> None:
 
 def _bench_study(
     name: str,
+    files: list[str] | None,
     backend: list[str] | None,
     quick: bool,
     rounds: int | None,
@@ -425,7 +445,15 @@ def _bench_study(
     chosen = studying.study(name)
     with progress(chosen.name) as tick:
         run = studying.measure_study(
-            chosen, quick=quick, rounds=rounds, backend=backend, seed=seed, out=out, machine=machine, progress=tick
+            chosen,
+            ops=files,
+            quick=quick,
+            rounds=rounds,
+            backend=backend,
+            seed=seed,
+            out=out,
+            machine=machine,
+            progress=tick,
         )
     frame, sentence = studying.answer(chosen, run)
     if markdown is not None:
@@ -640,14 +668,36 @@ def _write_csv(frame: pd.DataFrame, path: Path | None) -> None:
         write_frame(frame, path)
 
 
+@app.callback()
+def common(
+    debug: Annotated[bool, typer.Option(DEBUG, help="Show the traceback of an internal error.")] = False,
+) -> None:
+    """Write a gradient once, prove it, run it on every array framework, see what it costs."""
+
+
+@entry_point(lambda: None)
 def main() -> None:
     """Run the command line and exit with the documented code."""
     # A reader that has gone (`| head`) is no error of ours.
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    streams.open_all()
+    words = sys.argv[1:]
+    debug = DEBUG in words
+    code = _code([word for word in words if word != DEBUG], debug=debug)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        code = code or _refuse(f"standard output: {error.strerror or error}")
+        streams.give_up()
+    sys.exit(code or GOOD)
+
+
+def _code(words: list[str], *, debug: bool) -> int:
+    """Run the command line and return the exit code; whatever goes wrong is one line."""
     usage_error: type[Any] = typer.BadParameter.__mro__[1]
     try:
-        code = app(standalone_mode=False)
+        code = int(app(words, standalone_mode=False) or GOOD)
     except BadInput as error:
         code = _refuse(str(error))
     except usage_error as error:
@@ -657,7 +707,14 @@ def main() -> None:
         code = 130
     except OSError as error:
         code = _refuse(f"{error.filename or 'a file'}: {error.strerror or error}")
-    sys.exit(code or GOOD)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - here, and nowhere else, is the end of every exception
+        if debug:
+            traceback.print_exc()
+        said = type(error).__name__
+        with contextlib.suppress(Exception):  # an exception whose text cannot be had is still an exception
+            said += f": {visible(str(error)):.300}"
+        code = _refuse(f"internal error: {said} ({DEBUG} shows the traceback)")
+    return code
 
 
 def _refuse(message: str) -> int:

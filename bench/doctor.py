@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import psutil
 
 from multigrad import worker
 from multigrad.backend import Unavailable, backend, backends, device_kind
+from multigrad.loading import entry_point, no_rows
 from multigrad.operation import BadInput
 
 from . import machine, statistics
@@ -52,6 +53,7 @@ class Finding:
     advice: str = field(default="", metadata={"doc": "What to do where it does not."})
 
 
+@entry_point(no_rows(f.name for f in fields(Finding)))
 def examine(*, frameworks: bool = True, noise: bool = False) -> pd.DataFrame:
     """Look at everything and return one row per finding, with the columns of :class:`Finding`.
 

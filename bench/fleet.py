@@ -31,7 +31,8 @@ from typing import TYPE_CHECKING, Any
 import multigrad
 from multigrad import matrix
 from multigrad.backend import THREAD_VARIABLES, Precision, backends, device_kind, one_line
-from multigrad.operation import BadInput, Operations, load_operations
+from multigrad.loading import entry_point, files_of
+from multigrad.operation import BadInput, Operations, given_operations
 
 from . import machine as machines
 from . import measure, store
@@ -127,7 +128,7 @@ class Request:
     def cells(self, portion: Portion, threads: int) -> dict[planning.Cell, planning.Refusal | None]:
         """Return the cells of a portion, each with why it is refused here, or None."""
         return planning.cells(
-            load_operations([portion.reference]),
+            given_operations(portion.reference),
             backends=self.backends(portion.devices),
             devices=portion.devices,
             dtypes=self.dtype or planning.DEFAULT_DTYPES,
@@ -147,6 +148,7 @@ class Request:
         return [name for name in names if self.asked or {*devices} & {*find_backend(name).devices}]
 
 
+@entry_point(store.no_run)
 def run_fleet(
     ops: Operations = None,
     *,
@@ -189,7 +191,8 @@ def run_fleet(
         machine: a tag that the machines must offer besides ``cpu`` or ``gpu``: the name of one, or of several.
         protocol: other constants than those of a full or quick run.
         resume: folder of an unfinished run of a fleet, whose missing portions are measured; of the other arguments only
-            ``address``, ``progress`` and ``patience_s`` count.
+            ``address``, ``progress`` and ``patience_s`` count, and ``ops`` and ``backend``, which let code run that the
+            run names, as :func:`.measure.measure` says.
         progress: told of every portion that comes back.
         patience_s: how long a kind of machine may be missing before its portions are given up, in seconds.
 
@@ -203,7 +206,8 @@ def run_fleet(
     with connected(address) as client:
         agree(client)
         if resume is not None:
-            fleet = _resumed(client, Path(resume), progress, patience_s)
+            given = measure.Given(files_of(ops), as_list(backend) or [])
+            fleet = _resumed(client, Path(resume), given, progress, patience_s)
         else:
             chosen = chosen_operations(ops, quick=quick)
             request = Request(
@@ -341,7 +345,7 @@ def _portions(
 # The coordinator's side
 
 
-def _resumed(client: Client, folder: Path, progress: Progress | None, patience_s: float) -> Fleet:
+def _resumed(client: Client, folder: Path, given: measure.Given, progress: Progress | None, patience_s: float) -> Fleet:
     if not folder.is_dir():
         raise BadInput(f"no folder {folder}; wanted the folder of an unfinished run")
     journal = store.Journal(folder, new=False)
@@ -351,6 +355,10 @@ def _resumed(client: Client, folder: Path, progress: Progress | None, patience_s
         journal.close()
         raise BadInput(f"{folder} is no fleet's run; multigrad bench --resume {folder} goes on with it")
     portions = [Portion(**{**p, "devices": tuple(p["devices"])}) for p in begin["portions"]]
+    for portion in portions:
+        given.reference(portion.reference, str(folder), f"multigrad run FILE --fleet ADDRESS --resume {folder}")
+    for source in begin["request"]["backend"] or ():
+        given.source(source, str(folder))
     finished = {e["number"] for e in events if e["event"] == "portion" and not e.get("gone")}
     return Fleet(client, Request(**begin["request"]), portions, journal, folder, progress, patience_s, begin, finished)
 
@@ -617,7 +625,7 @@ def _checked(portion: Portion, request: Request, progress: Progress) -> list[dic
     """Return the rows of the matrix; none where nothing can be compared here, for reasons that the cells have too."""
     try:
         frame = matrix.check(
-            load_operations([portion.reference]),
+            given_operations(portion.reference),
             backend=request.backends(portion.devices),
             device=portion.devices,
             dtype=checked_dtypes(request.dtype, quick=request.quick),

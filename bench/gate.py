@@ -31,10 +31,10 @@ class Passed:
 
 
 def prepare(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Find the references; the side of their worker.
+    """Find the references, and what the calls cost by the model; the side of their worker.
 
-    ``arguments["wanted"]`` is a list of objects with ``reference``, ``size``, ``seed``, ``dtype``, ``precision`` and
-    ``path``.
+    ``arguments["wanted"]`` is a list of objects with ``reference``, ``size``, ``seed``, ``dtype``, ``precision``,
+    ``path`` and ``variants``: those whose cost is wanted.
     """
     from multigrad import truth
 
@@ -47,7 +47,18 @@ def prepare(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         references = truth.bounded(op, arrays, parameters, wanted["dtype"], wanted["precision"], hull=False)
         path = Path(wanted["path"])
         truth.write(path.parent, path.stem, truth.Truth(arrays, references))
-        yield {"end": i}
+        yield {"end": i, "costs": {v: _cost(op, size, wanted["dtype"], v) for v in wanted["variants"]}}
+
+
+def _cost(op: Operation, size: Mapping[str, Any], dtype: str, variant: str) -> list[float] | None:
+    """Return floating-point operations and compulsory bytes of one call, or None where there is no model."""
+    from multigrad.namespaces.cost import cost
+
+    try:
+        found = cost(op, size, dtype, variant)
+    except Exception:  # noqa: BLE001 - a model that fails costs its columns, never a time that was measured
+        return None
+    return [float(found.flops), float(found.bytes)]
 
 
 def read_inputs(path: str) -> list[np.ndarray]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from multigrad.backend import Precision, cuda_device_count
+from multigrad.loading import entry_point
 from multigrad.matrix import Progress, check
 from multigrad.operation import Operation, Operations, given_operations
 
@@ -20,6 +21,7 @@ QUICK_OPERATIONS = ("relu_regression", "linear_map")
 """The two that the project began with: a first look in minutes. The whole catalogue takes hours to time."""
 
 
+@entry_point(store.no_run)
 def run_job(
     ops: Operations = None,
     *,

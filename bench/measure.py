@@ -21,6 +21,8 @@ from typing import Any
 from multigrad import worker
 from multigrad.backend import Precision, device_kind
 from multigrad.backend import backend as find_backend
+from multigrad.backend import backends as known_backends
+from multigrad.loading import allowed, entry_point, files_of
 from multigrad.operation import DTYPES, BadInput, Operation, Operations, given_operations
 
 from . import machine, memory, store, worktree
@@ -37,6 +39,7 @@ Progress = Callable[[int, int, str], None]
 Event = dict[str, Any]
 
 
+@entry_point(store.no_run)
 def measure(
     ops: Operations = None,
     *,
@@ -81,7 +84,8 @@ def measure(
         quick: a first look in minutes.
         protocol: other constants than those of a full or quick run.
         resume: folder of an unfinished run, whose missing cells are measured; everything but ``progress`` is taken
-            from it.
+            from it. What of its code is neither the catalogue's nor one of the backends there are has to be given once
+            more: files as ``ops``, ``module:ATTRIBUTE`` as ``backend``, and a commit as ``against_commit``.
         against: folder of an older run, whose cells (those that have a time) are measured again, by its protocol and
             seed; of the other arguments only ``ops`` and ``backend`` count, to find what is not in the catalogue.
         against_commit: a commit that measures the same cells in the same rounds, interleaved; what it found is the
@@ -100,7 +104,8 @@ def measure(
         KeyboardInterrupt: after what was measured has been made readable.
     """
     if resume is not None:
-        return _resumed(Path(resume), progress)
+        given = Given(files_of(ops), as_list(backend) or [], against_commit)
+        return _resumed(Path(resume), given, progress)
     older = store.load_run(Path(against)) if against is not None else None
     if older is not None and len(older.machines) > 1:
         raise BadInput(f"{against} is of several machines ({', '.join(older.machines)}); wanted a run of this one")
@@ -270,22 +275,72 @@ def _folder(out: Path | None, folder: Path | None, name: str) -> Iterator[Path]:
             yield Path(scratch)
 
 
-def _resumed(folder: Path, progress: Progress | None) -> store.Run:
+@dataclass(frozen=True)
+class Given:
+    """The code that a person lets run, of what the journal of a run names."""
+
+    files: Sequence[Path]
+    """Files of operations."""
+    backends: Sequence[str]
+    """Names, or ``module:ATTRIBUTE``."""
+    commit: str | None = None
+
+    def reference(self, reference: str, origin: str, how: str) -> str:
+        """Return a reference that may be loaded.
+
+        Raises:
+            BadInput: it names a file that was not given.
+        """
+        return allowed(reference, self.files, origin, how)
+
+    def source(self, source: str, origin: str) -> str:
+        """Return the source of a backend that may be loaded.
+
+        Raises:
+            BadInput: it names a module, and was not given.
+        """
+        if source not in known_backends() and source not in self.backends:
+            raise BadInput(f"{origin} names the backend {source}, which is code; to let it run: --backend {source}")
+        return source
+
+    def plan(self, plan: Plan, folder: Path) -> Plan:
+        """Return a plan that was read, with what may be loaded.
+
+        Raises:
+            BadInput: it names what was not given.
+        """
+        how = f"multigrad bench FILE --resume {folder}"
+        cells = [
+            replace(
+                c, reference=self.reference(c.reference, str(folder), how), source=self.source(c.source, str(folder))
+            )
+            for c in plan.cells
+        ]
+        return replace(plan, cells=tuple(cells))
+
+
+def _resumed(folder: Path, given: Given, progress: Progress | None) -> store.Run:
     if not folder.is_dir():
         raise BadInput(f"no folder {folder}; wanted the folder of an unfinished run")
     journal = store.Journal(folder, new=False)
     try:
-        return _gone_on_with(folder, journal, progress)
+        return _gone_on_with(folder, journal, given, progress)
     finally:
         journal.close()
 
 
-def _gone_on_with(folder: Path, journal: store.Journal, progress: Progress | None) -> store.Run:
+def _gone_on_with(folder: Path, journal: store.Journal, given: Given, progress: Progress | None) -> store.Run:
     if "portions" in next(store.journal_events(folder)):
         raise BadInput(f"{folder} is a fleet's run; multigrad run --fleet ADDRESS --resume {folder} goes on with it")
     events = store.read_journal(folder)
     info = events[0]["info"]
-    now = _info(Plan.from_json(events[0]["plan"]))
+    plan = given.plan(Plan.from_json(events[0]["plan"]), folder)
+    other = info.get("against_commit")
+    if other is not None:
+        repository = worktree.repository(c.reference for c in plan.cells)
+        if given.commit is None or worktree.commit(repository, given.commit) != other:
+            raise BadInput(f"{folder} runs the code of another commit; to let it run: --against-commit {other}")
+    now = _info(plan)
     for what in ("cpu", "cores", "gpus", "python"):
         begun = info.get("host", {}).get(what)
         if begun != now["host"][what]:
@@ -293,7 +348,7 @@ def _gone_on_with(folder: Path, journal: store.Journal, progress: Progress | Non
     if info.get("versions") != now["versions"]:
         changed = sorted({n for n, v in {*(info.get("versions") or {}).items()} ^ {*now["versions"].items()}})
         raise BadInput(f"{folder} was begun with other versions of {', '.join(changed)}; start a new run")
-    plan, protocol = Plan.from_json(events[0]["plan"]), Protocol.of(events[0]["protocol"])
+    protocol = Protocol.of(events[0]["protocol"])
     return Conductor(plan, protocol, journal, folder, folder, progress, events, info).run()
 
 
@@ -453,7 +508,8 @@ class Conductor:
             known = {"reference": cell.reference, "size": dict(cell.size), "seed": self.plan.seed}
             known |= {"dtype": cell.dtype, "precision": cell.precision}
             same = (cell.reference, cell.size, cell.dtype, cell.precision)
-            number, entry = files.setdefault(same, (len(files), {**known, "path": path}))
+            number, entry = files.setdefault(same, (len(files), {**known, "path": path, "variants": []}))
+            entry["variants"] = sorted({*entry["variants"], cell.variant})
             users.setdefault(number, []).append(i)
             self.references[i] = entry["path"]
         pending = dict(files.values())
@@ -471,7 +527,11 @@ class Conductor:
                 elif "begin" in message:
                     self._tick(f"the truth of {self.plan.cells[users[order[message['begin']]][0]].operation}")
                 elif "end" in message:
-                    del pending[order[message["end"]]]
+                    lost = order[message["end"]]
+                    del pending[lost]
+                    for i in users[lost]:
+                        model = message["costs"][self.plan.cells[i].variant]
+                        self._note({"event": "cost", "cell": i, "model": model})
 
     def _fail(self, index: int, round: int, twin: int, verdict: str, reason: str, *, died: bool = False) -> None:
         event = {"event": "cell", "cell": index, "round": round, "twin": twin, "verdict": verdict, "reason": reason}

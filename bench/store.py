@@ -191,6 +191,11 @@ class Run:
         return machines_of(self.info)
 
 
+def no_run() -> Run:
+    """Return a run of nothing."""
+    return Run(None, {}, to_frame([], SummaryRow), to_frame([], SampleRow))
+
+
 def machines_of(info: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     """Return what a ``run.json`` says of each machine, by its name; of one that was never given a name, all."""
     return info.get("machines") or {"": info}

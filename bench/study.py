@@ -35,13 +35,14 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 
 from multigrad.decode import decode, read_bytes, reason
-from multigrad.operation import BadInput
+from multigrad.loading import entry_point, files_of
+from multigrad.operation import BadInput, Operations
 
 from . import machine as machines
 from . import plan as planning
 from . import schema, statistics, store
 from .compare import Side, geometric_means, within
-from .measure import Progress, cells_of, measure_plan, with_rounds
+from .measure import Given, Progress, as_list, cells_of, measure_plan, with_rounds
 from .protocol import FULL, QUICK, Protocol
 from .scaling import scaling
 from .tables import place
@@ -76,6 +77,8 @@ class Study:
     """``kind``, and what that kind needs."""
     answering: Callable[[store.Run], Answer] | None = None
     """A function of one's own, instead."""
+    data: Path | None = None
+    """The TOML file it was read from: what that names is code, which runs only where somebody gives it too."""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object, without a function of one's own."""
@@ -119,7 +122,7 @@ def load(path: Path) -> Study:
         values = tomllib.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path.name} cannot be read as TOML: {reason(error)}") from error
-    return _checked(path, values, None)
+    return replace(_checked(path, values, None), data=path)
 
 
 def _from_python(path: Path) -> tuple[Any, Any]:
@@ -129,7 +132,7 @@ def _from_python(path: Path) -> tuple[Any, Any]:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadInput(f"{path.name} raised on import: {type(error).__name__}: {error}") from error
     if not hasattr(module, "STUDY"):
         raise BadInput(f"{path.name} defines no STUDY; wanted a dictionary with question, answer and cells")
@@ -158,9 +161,11 @@ def _answerable(where: str, answer: schema.AnswerValues) -> None:
         raise BadInput(f"{where}: answer.column is {answer.column!r}; there are {', '.join(COLUMNS)}")
 
 
+@entry_point(store.no_run)
 def measure_study(
     name: str | Path | Study,
     *,
+    ops: Operations = None,
     quick: bool = False,
     protocol: Protocol | None = None,
     rounds: int | None = None,
@@ -175,10 +180,11 @@ def measure_study(
 
     Args:
         name: of a study, its file, or the study.
+        ops: the files of operations that a TOML file names: it is data, and they are code.
         quick: two rounds instead of five, and no memory.
         protocol: other constants than those of a full or quick run.
         rounds: processes per cell; None is what the protocol says.
-        backend: only these, instead of those of the study.
+        backend: only these, instead of those of the study; ``module:ATTRIBUTE`` of a TOML file has to be given here.
         seed: seed of inputs and orders.
         out: folder that holds ``<machine>/<run>/``; a new run is made in it.
         folder: the run's own folder, instead of ``out``; with neither nothing is kept.
@@ -191,17 +197,32 @@ def measure_study(
     chosen = name if isinstance(name, Study) else study(name)
     constants = with_rounds(protocol or (QUICK if quick else FULL), rounds)
     cells: dict[planning.Cell, planning.Refusal | None] = {}
+    given = Given(files_of(ops), as_list(backend) or [])
     for table in chosen.cells:
         wanted = {("ops" if k == "operation" else k): v for k, v in table.items()}
         if "threads" in wanted:
             wanted["threads"] = _threads(wanted["threads"])
         if backend is not None:
             wanted["backend"] = backend
+        if chosen.data is not None:
+            _permit(wanted, chosen.data, given)
         cells |= cells_of(**wanted)
     plan = planning.of_cells(cells, twins=constants.twins, seed=seed, quick=quick)
     more = {"study": chosen.to_json()}
     places: dict[str, Any] = {"out": out, "folder": folder, "machine": machine}
     return measure_plan(plan, constants, more=more, progress=progress, **places)
+
+
+def _permit(wanted: Mapping[str, Any], file: Path, given: Given) -> None:
+    """Make sure that what a file names was given too, as far as it is code.
+
+    Raises:
+        BadInput: it was not.
+    """
+    for reference in as_list(wanted.get("ops")) or ():
+        given.reference(str(reference), str(file), f"multigrad bench --study {file} FILE")
+    for source in as_list(wanted.get("backend")) or ():
+        given.source(str(source), str(file))
 
 
 def _threads(given: Any) -> list[int]:
@@ -228,7 +249,10 @@ def answer(study: Study, run: store.Run) -> Answer:
         BadInput: the run has not the cells that the answer needs.
     """
     if study.answering is not None:
-        return study.answering(run)
+        try:
+            return study.answering(run)
+        except SystemExit as error:
+            raise BadInput(f"{study.name}: its answer ended the process: sys.exit({error.code!r})") from error
     _answerable(study.name, decode(study.name, dict(study.answer), schema.AnswerValues))
     return KINDS[study.answer["kind"]].function(study.answer, run)
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from multigrad.backend import backends
-from multigrad.matrix import sentence
+from multigrad.matrix import PROOF_DIED, sentence
 from multigrad.operation import operations
 from multigrad.truth import derivative_name
 from multigrad.verdict import FAIL, GAP, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
@@ -102,6 +102,18 @@ def is_wrong(frame: pd.DataFrame) -> bool:
     return "verdict" in frame and bool((frame["verdict"] == FAIL).any())
 
 
+def without_verdict(frame: pd.DataFrame) -> str:
+    """Name the operations whose formula was to be judged and has no verdict, each with the reason; empty if none."""
+    formulas = frame[(frame["backend"] == "exact") & (frame["regime"] != "kink")]
+    sentences = []
+    for name, rows in formulas.groupby("operation", sort=False):
+        open_rows = rows[rows["verdict"].isin([INCONCLUSIVE, UNAVAILABLE])]
+        died = open_rows[open_rows["reason"].str.startswith(PROOF_DIED)]
+        if not rows["verdict"].isin([PASS, FAIL]).any() or len(died):
+            sentences.append(f"{name} ({(died if len(died) else open_rows)['reason'].iloc[0]})")
+    return _listed(sentences, most=3)
+
+
 def worst(verdicts: Iterable[str]) -> str:
     """Return the worst of some verdicts."""
     present = set(verdicts)
@@ -120,15 +132,61 @@ FEW = 12
 """How many operations may have several rows each, with figures; of more, each has one row of signs."""
 
 
-def show_matrix(frame: pd.DataFrame, *, verbose: bool = False) -> None:
+class Formulas:
+    """Prints verdicts on formulas while a check is running: see :data:`multigrad.matrix.Tell`.
+
+    Of few operations it is their table, as soon as the last formula is judged; of many it is a line for each wrong one
+    at once, and a line for every hundred.
+    """
+
+    EVERY = 100
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+        self.operations: dict[str, str] = {}
+        """The worst verdict so far of each operation."""
+        self.shown = False
+        """Whether the table has been printed."""
+
+    def __call__(self, rows: Iterable[Mapping[str, Any]], judged: bool) -> None:
+        """Take in rows as they come, and print what is to be said of them now."""
+        for row in rows:
+            if row["backend"] == "exact":
+                self.rows[tuple(row[name] for name in ("operation", "output", "regime", "sizes"))] = row
+                self._count(row)
+        if judged and not self.shown and self.rows and len(self.operations) <= FEW:
+            import pandas as pd
+
+            self.shown = True
+            _show_formulas(pd.DataFrame([*self.rows.values()]))
+
+    def _count(self, row: Mapping[str, Any]) -> None:
+        name, before = row["operation"], self.operations.get(row["operation"])
+        self.operations[name] = worst([row["verdict"], *([before] if before else [])])
+        if len(self.operations) <= FEW:
+            return
+        if row["verdict"] == FAIL and before != FAIL:
+            say(visible(f"✗ {sentence(row)}"), SYMBOLS[FAIL][1])
+        if before is None and len(self.operations) % self.EVERY == 0:
+            wrong = sum(verdict == FAIL for verdict in self.operations.values())
+            say(f"… {len(self.operations)} formulas judged, {wrong} of them wrong", "dim")
+
+
+def show_matrix(frame: pd.DataFrame, *, verbose: bool = False, formulas: bool = True) -> None:
     """Print the correctness matrix, then everything that is not a plain PASS, then the count.
 
     Few operations have their figures, where there is room for them; else a sign says every verdict.
+
+    Args:
+        frame: the rows of a check.
+        verbose: whether every row is printed.
+        formulas: whether the table of the formulas is printed; not where :class:`Formulas` has done so.
     """
     numbers = frame[(frame["backend"] != "exact") & (frame["verdict"] != UNAVAILABLE)]
     figures = _figures(numbers)
     if frame["operation"].nunique() <= FEW and least_width(figures) <= width():
-        _show_formulas(frame[frame["backend"] == "exact"])
+        if formulas:
+            _show_formulas(frame[frame["backend"] == "exact"])
         if len(numbers):
             show(figures, "Are the numbers right?  (largest error ÷ its bound)")
     else:

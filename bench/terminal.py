@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .plain import shown
+from .streams import LEAST_WIDTH
 
 PIPED_WIDTH = 160
 """How many columns a table may have where nobody's terminal says it; the variable COLUMNS does too."""
@@ -26,6 +27,8 @@ class Terminal(Console):
 
     def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
         super().__init__(highlight=False, markup=False, emoji=False, stderr=stderr, width=width)
+        if self.width < LEAST_WIDTH:  # rich would leave out what has no room
+            self.width = LEAST_WIDTH
 
     def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render as rich does, and write out whatever a terminal would obey."""

@@ -478,7 +478,7 @@ def backends() -> Mapping[str, Backend]:
             backend = entry.load()
             if not isinstance(backend, Backend):
                 raise TypeError(f"wanted a multigrad.Backend, found {type(backend).__name__}")  # noqa: TRY301
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             backend = _Broken(entry.name, one_line(error))
         found.setdefault(backend.name, backend)
     order = {"numpy": 0}  # the one every other is compared with goes first
@@ -520,8 +520,9 @@ def _imported(name: str) -> Backend:
     module, _, attribute = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise BadInput(f"backend {name!r} is not to be had: {error}; wanted module:ATTRIBUTE") from error
+    except (Exception, SystemExit) as error:
+        said = str(error) if isinstance(error, ImportError | AttributeError) else one_line(error)
+        raise BadInput(f"backend {name!r} is not to be had: {said}; wanted module:ATTRIBUTE") from error
     if not isinstance(found, Backend):
         raise BadInput(f"{name!r} is {type(found).__name__}; wanted an instance of a subclass of Backend")
     return found

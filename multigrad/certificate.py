@@ -12,7 +12,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta, Struct
 
+from . import worker
 from .decode import Amount, Count, Int64, decode, from_json, read_bytes
+from .loading import allowed, entry_point, files_of, no_rows
 from .operation import BadInput, Operation, Operations, given_operations, load_operations
 from .verdict import FAIL, PASS
 
@@ -94,6 +96,7 @@ class Content(Struct):
             raise ValueError("certified is empty: it certifies nothing")
 
 
+@entry_point(no_rows(f.name for f in fields(Certified)))
 def write_certificate(
     path: str | os.PathLike[str],
     ops: Operations = None,
@@ -120,16 +123,14 @@ def write_certificate(
     """
     import pandas as pd
 
-    from .truth import small_sizes
-
-    found: list[Certified] = []
-    folder = Path(path).resolve().parent
-    for op in given_operations(ops):
+    chosen = given_operations(ops)
+    for op in chosen:
         if not op.reference:
             raise BadInput(f"{op.name} is defined inside a function; a certificate needs one that can be found again")
-        for name in small_sizes(op):
-            for regime in regimes:
-                found += _certified(op, op.size(name), _try(op, op.size(name), seed, regime, points), folder)
+    folder = Path(path).resolve().parent
+    arguments = {"references": [op.reference for op in chosen], "seed": seed, "regimes": regimes, "points": points}
+    answers = _ask("certify", arguments, [op.name for op in chosen])
+    found = [replace(c, reference=_seen_from(folder, c.reference)) for c in (Certified(**a) for a in answers)]
     passed = [asdict(c) for c in found if c.passed]
     if not passed:
         raise BadInput("nothing was certified, so there is no certificate; `multigrad check` says what is wrong")
@@ -147,6 +148,34 @@ def write_certificate(
     return pd.DataFrame([asdict(c) for c in found])
 
 
+def _ask(target: str, arguments: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Let a worker prove, for it imports and runs somebody's code, and return its answers."""
+    answers: list[dict[str, Any]] = []
+    for message in worker.run(f"{__name__}:{target}", arguments):
+        if isinstance(message, worker.Death):
+            raise BadInput(f"{names[message.task or 0]}: the proof {message.reason}")
+        if "refused" in message:
+            raise BadInput(message["refused"])
+        answers += message.get("answers", ())
+    return answers
+
+
+def certify(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Prove operations at every small size; the worker's side of :func:`write_certificate`."""
+    from .truth import small_sizes
+
+    try:
+        for i, reference in enumerate(arguments["references"]):
+            yield {"begin": i}
+            (op,) = load_operations([reference])
+            for size in map(op.size, small_sizes(op)):
+                for regime in arguments["regimes"]:
+                    proof = _try(op, size, arguments["seed"], regime, arguments["points"])
+                    yield {"answers": [asdict(c) for c in _certified(op, size, proof)]}
+    except BadInput as error:
+        yield {"refused": str(error)}
+
+
 def _try(op: Operation, size: Mapping[str, Any], seed: int, regime: str, points: int) -> Proof:
     from .namespaces.exact import Undecided
     from .proof import prove
@@ -159,13 +188,13 @@ def _try(op: Operation, size: Mapping[str, Any], seed: int, regime: str, points:
     raise BadInput(f"{op.name}: no certificate at {dict(size)}, for at {TRIES} draws {reason}")
 
 
-def _certified(op: Operation, size: Mapping[str, Any], proof: Proof, folder: Path) -> Iterator[Certified]:
+def _certified(op: Operation, size: Mapping[str, Any], proof: Proof) -> Iterator[Certified]:
     from .mutation import source_hash
 
     for gradient in proof.gradients:
         yield Certified(
             operation=op.name,
-            reference=_seen_from(folder, op.reference),
+            reference=op.reference,
             source_sha256=source_hash(op),
             output=f"{gradient.name}_bar",
             size=dict(size),
@@ -186,23 +215,32 @@ def _seen_from(folder: Path, reference: str) -> str:
     return f"{Path(os.path.relpath(path, folder)).as_posix()}{mark}{name}" if mark else reference
 
 
+def _seen_at(folder: Path, reference: str) -> str:
+    """Undo :func:`_seen_from`."""
+    path, mark, name = reference.partition("::")
+    return f"{(folder / path).resolve()}{mark}{name}" if mark else reference
+
+
 def _digest(content: Mapping[str, Any]) -> str:
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def verify(path: str | os.PathLike[str]) -> pd.DataFrame:
+@entry_point(no_rows(("operation", "output", "sizes", "regime", "verdict", "reason")))
+def verify(path: str | os.PathLike[str], ops: Operations = None) -> pd.DataFrame:
     """Repeat what a certificate says.
 
     Args:
         path: a file that :func:`write_certificate` wrote.
+        ops: the files of those operations that are not the catalogue's: a certificate names code, and what it names
+            runs only where somebody gives it too.
 
     Returns:
         One row for each thing certified, with ``operation``, ``output``, ``sizes``, ``regime``, ``verdict`` (PASS or
         FAIL) and ``reason``: what has changed, in one line. A file whose own hash is wrong has a first row for that.
 
     Raises:
-        BadInput: the file cannot be read, or is no certificate.
+        BadInput: the file cannot be read, is no certificate, or names a file that was not given.
     """
     import pandas as pd
 
@@ -211,9 +249,20 @@ def verify(path: str | os.PathLike[str]) -> pd.DataFrame:
     if content.pop("sha256", None) != _digest(content):
         reason = "the certificate was changed after it was written: its hash is not that of its content"
         rows.append(_answer("*", "*", "", "", reason))
-    proofs: dict[str, Any] = {}
-    rows += [_verified(one, Path(path).resolve().parent, proofs) for one in described.certified]
+    entries = described.certified
+    folder, how = Path(path).resolve().parent, f"multigrad verify {path} FILE"
+    references = [allowed(_seen_at(folder, one.reference), files_of(ops), str(path), how) for one in entries]
+    given = [asdict(replace(one, reference=to)) for one, to in zip(entries, references, strict=True)]
+    rows += _ask("repeat", {"certified": given}, [one.operation for one in entries])
     return pd.DataFrame(rows)
+
+
+def repeat(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Repeat proofs; the worker's side of :func:`verify`."""
+    proofs: dict[str, Any] = {}
+    for i, entry in enumerate(arguments["certified"]):
+        yield {"begin": i}
+        yield {"answers": [_verified(Certified(**entry), proofs)]}
 
 
 def read_certificate(path: str | os.PathLike[str]) -> list[Certified]:
@@ -255,11 +304,11 @@ def _answer(operation: str, output: str, sizes: str, regime: str, reason: str) -
     return dict(zip(names, (operation, output, sizes, regime, verdict, reason), strict=True))
 
 
-def _verified(one: Certified, folder: Path, proofs: dict[str, Any]) -> dict[str, str]:
+def _verified(one: Certified, proofs: dict[str, Any]) -> dict[str, str]:
     from .truth import sizes_text
 
     try:
-        reason = _difference(one, folder, proofs)
+        reason = _difference(one, proofs)
     except BadInput as error:
         reason = str(error)
     except Exception as error:  # noqa: BLE001 - whatever a changed formula raises, it is not what was certified
@@ -268,19 +317,18 @@ def _verified(one: Certified, folder: Path, proofs: dict[str, Any]) -> dict[str,
     return _answer(one.operation, one.output, sizes_text(one.size), one.regime, reason)
 
 
-def _difference(one: Certified, folder: Path, proofs: dict[str, Any]) -> str:
+def _difference(one: Certified, proofs: dict[str, Any]) -> str:
     """Say what has changed, or nothing."""
     from .mutation import source_hash
     from .proof import prove
 
-    reference, mark, name = one.reference.partition("::")
-    op = load_operations([f"{(folder / reference).resolve()}{mark}{name}" if mark else reference])[0]
+    op = load_operations([one.reference])[0]
     changed = source_hash(op) != one.source_sha256
     size = {k: tuple(v) if isinstance(v, list) else v for k, v in one.size.items()}
     key = json.dumps([one.reference, one.size, one.regime, one.seed, one.points], sort_keys=True)
     if key not in proofs:
         proofs[key] = prove(op, size, one.seed, one.regime, points=one.points)
-    found = {c.output: c for c in _certified(op, size, proofs[key], folder)}.get(one.output)
+    found = {c.output: c for c in _certified(op, size, proofs[key])}.get(one.output)
     if found is None:
         return f"{op.name} has no gradient {one.output} any more"
     after = "the source has changed" if changed else "the source is the same"

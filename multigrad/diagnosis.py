@@ -43,6 +43,10 @@ class Evidence:
     cotangents: Sequence[np.ndarray] = ()
     """The cotangents the pullback was given."""
 
+    def shows_an_error(self) -> bool:
+        """Tell whether something is wrong here at all: another shape, or an entry beyond its bound."""
+        return self.found.shape != self.true.shape or bool(_wrong(self).any())
+
 
 class _Watched(np.ndarray[Any, Any]):
     """A NumPy array that writes down the conditions that are asked of it."""
@@ -118,7 +122,7 @@ def diagnose_calls(op: Operation, parameters: Mapping[str, Any], arrays: Sequenc
         return "the pullback changes from call to call: the second call with the same cotangent gives something else"
     if not all(map(_equal, first, kept)):
         return "a later call of the pullback overwrote what the first returned: both return the same arrays"
-    if all(map(_equal, twice, kept)) and any(np.any(g) for g in kept):
+    if all(map(_equal, twice, kept)) and any(np.any(g[np.isfinite(g)]) for g in kept):
         return "the pullback ignores the cotangent: twice the cotangent gives the same gradients"
     return None
 

@@ -21,6 +21,7 @@ import numpy as np
 from . import truth, worker
 from .backend import Session, Unavailable, backend, backends
 from .columns import doc
+from .loading import entry_point, no_rows
 from .mutation import Mutant, mutants
 from .operation import BadInput, Operation, Operations, given_operations, load_operations
 from .reach import reaching_sizes, scaled_sizes
@@ -80,6 +81,7 @@ class Work:
     """Reference of an operation, number of a mutant."""
 
 
+@entry_point(no_rows(COLUMNS))
 def kill_matrix(
     ops: Operations = None,
     *,
@@ -102,11 +104,7 @@ def kill_matrix(
     """
     import pandas as pd
 
-    found = _operations(ops)
-    texts: dict[tuple[str, int], dict[str, Any]] = {}
-    for op in found:
-        texts[op.reference, CORRECT] = _described(op, None)
-        texts |= {(op.reference, m.number): _described(op, m) for m in mutants(op)[::every]}
+    texts = _described(_operations(ops), every)
     items = list(texts)
     names = _present(backends)
     works = [Work("formula", "exact", items)]
@@ -145,10 +143,35 @@ def _operations(ops: Operations) -> list[Operation]:
     return found
 
 
-def _described(op: Operation, mutant: Mutant | None) -> dict[str, Any]:
-    if mutant is None:
-        return {"operation": op.name, "kind": "correct", "line": 0, "change": ""}
-    return {"operation": op.name, "kind": mutant.kind, "line": mutant.line, "change": mutant.change}
+def _described(ops: Sequence[Operation], every: int) -> dict[tuple[str, int], dict[str, Any]]:
+    """Let a worker make the mutants, which compiles somebody's code, and say what each of them is."""
+    texts: dict[tuple[str, int], dict[str, Any]] = {}
+    arguments = {"references": [op.reference for op in ops], "every": every}
+    for message in worker.run(f"{__name__}:describe", arguments):
+        if isinstance(message, worker.Death):
+            raise BadInput(f"no mutants of {ops[message.task or 0].name}: the process that makes them {message.reason}")
+        if "refused" in message:
+            raise BadInput(message["refused"])
+        if "end" in message:
+            texts |= {(ops[message["end"]].reference, number): text for number, text in message["texts"]}
+    return texts
+
+
+def describe(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Say what the mutants of operations are; the worker's side."""
+    for i, reference in enumerate(arguments["references"]):
+        yield {"begin": i}
+        try:
+            op = _original(reference)
+            texts = [(CORRECT, {"operation": op.name, "kind": "correct", "line": 0, "change": ""})]
+            texts += [
+                (m.number, {"operation": op.name, "kind": m.kind, "line": m.line, "change": m.change})
+                for m in mutants(op)[:: arguments["every"]]
+            ]
+        except BadInput as error:
+            yield {"refused": str(error)}
+            return
+        yield {"end": i, "texts": texts}
 
 
 def _present(names: Sequence[str] | None) -> list[str]:

@@ -10,22 +10,26 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import queue
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import truth, worker
-from .backend import Backend, Precision, Session, Unavailable, backend, backends, device_kind, mesh_shape
+from .backend import Backend, Precision, Session, Unavailable, backend, backends, device_kind, mesh_shape, one_line
 from .columns import doc
 from .diagnosis import Evidence, diagnose, observed_conditions
 from .formats import FORMATS
+from .loading import entry_point, no_rows
 from .operation import DTYPES, REGIMES, BadInput, Operation, Operations, given_operations, load_operations
 from .placement import rounded, undivided
+from .pool import Lost, work_through
 from .reach import reaching_sizes
 from .relations import Structure, relations, structure
 from .roundoff import Roundoff, probe
@@ -35,7 +39,6 @@ from .verdict import (
     GAP,
     INCONCLUSIVE,
     NOTE,
-    PASS,
     UNAVAILABLE,
     Judgement,
     Reference,
@@ -47,6 +50,13 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int, str], None]
 """Called with cells done, cells in all, and what is running: as one begins, and as it ends."""
+
+Tell = Callable[[Sequence[Mapping[str, Any]], bool], None]
+"""Called with rows of the matrix as they come, and whether those on the formulas are complete."""
+
+TIMEOUT_S = 60.0
+"""Seconds without a sign after which a worker of a check is killed: small sizes take milliseconds, a compiler half a
+minute."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,10 @@ class MatrixRow:
     mode: str = doc("`eager` or `compiled`.")
     variant: str = doc("`analytic` (hand-derived), `autodiff` (the framework's own) or `native` (its fused functions).")
     dtype: str = doc("Floating-point type of inputs and outputs; `arb` for ball arithmetic.")
-    regime: str = doc("How the inputs were drawn, or `file`; or the relation that was tried; or `roundoff`, the probe.")
+    regime: str = doc(
+        "How the inputs were drawn, `aimed` at the branches of the formula, or `file`; or the relation that was tried; "
+        "or `roundoff`, the probe."
+    )
     sizes: str = doc("Dimensions and parameters, such as `m=5 k=4 n=3`.")
     verdict: str = doc("PASS, NOTE, FAIL, INCONCLUSIVE, UNAVAILABLE or GAP.")
     ratio: float = doc("Largest error divided by its bound; above 1 is a FAIL.")
@@ -80,6 +93,12 @@ class MatrixRow:
 
 
 COLUMNS = tuple(f.name for f in fields(MatrixRow))
+
+PROOF_DIED = "the proof died: "
+"""What the reason of a row begins with whose proof died; how it died follows."""
+
+_IDENTITY = ("operation", "output", "backend", "device", "mode", "variant", "dtype", "regime", "sizes", "seed")
+"""The columns that make a row the same one when it is said again."""
 
 
 class GradientError(AssertionError):
@@ -104,6 +123,7 @@ EAGER_ONLY = ("empty", "length-1", "strided", "nonfinite")
 """Regimes that would be compiled anew for their own shapes, or that a compiler may answer in its own way."""
 
 
+@entry_point(no_rows(COLUMNS))
 def check(
     ops: Operations = None,
     *,
@@ -117,7 +137,9 @@ def check(
     inputs: str | os.PathLike[str] | None = None,
     seed: int = 0,
     precision: Precision = "strict",
+    timeout_s: float = TIMEOUT_S,
     progress: Progress | None = None,
+    tell: Tell | None = None,
 ) -> pd.DataFrame:
     """Judge operations on backends and return one row per output, with the columns of :class:`MatrixRow`.
 
@@ -132,11 +154,15 @@ def check(
         variant: ``analytic``, ``autodiff``, ``native``; None is all.
         size: a named size; None is every one that is small enough for ball arithmetic.
         regime: how inputs are drawn, of :data:`multigrad.operation.REGIMES`; ``relations`` for the relations alone,
-            ``all`` for everything. None is gaussian and integers, the kinks of the formula and the relations.
+            ``all`` for everything. None is gaussian and integers, the kinks and branches of the formula, the relations,
+            and in the first dtype also empty, length-1 and strided.
         inputs: an .npz file with one array per input, by name, instead of drawn ones.
         seed: seed of everything that is drawn.
         precision: what float32 products may be computed in.
+        timeout_s: seconds after which a worker that gives no sign is killed; as many times longer as more processes
+            want to run than there are processors.
         progress: told about every cell, as it begins and as it ends.
+        tell: given rows as soon as they are known, see :meth:`Plan.run`.
 
     Raises:
         BadInput: an unknown name, or a file that does not fit.
@@ -155,9 +181,12 @@ def check(
         inputs=inputs,
         seed=seed,
         precision=precision,
+        timeout_s=timeout_s,
     )
-    rows = [row for rows in plan.run(progress) for row in rows]
-    if not any(row["compared"] and row["backend"] != "exact" for row in rows):
+    if not plan.work:
+        raise BadInput(f"nothing to compare: {_why_nothing(plan.known)}")
+    rows = plan.rows(progress, tell)
+    if not any(row["verdict"] == FAIL or (row["compared"] and row["backend"] != "exact") for row in rows):
         raise BadInput(f"nothing was compared: {_why_nothing(rows)}")
     frame = pd.DataFrame(rows)
     frame["bitwise_equal_to_numpy"] = _equal_to_numpy(frame)
@@ -227,6 +256,8 @@ class Plan:
     """Whether the formula is held against the subdifferential at kinks."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """How a worker finds a backend, by its name, where it stands in no folder and no entry point."""
+    timeout_s: float = TIMEOUT_S
+    """Seconds without a sign after which a worker is killed, on an idle machine."""
 
     @classmethod
     def make(
@@ -243,6 +274,7 @@ class Plan:
         inputs: str | os.PathLike[str] | None,
         seed: int,
         precision: Precision,
+        timeout_s: float = TIMEOUT_S,
     ) -> Plan:
         """Make the plan; see :func:`check` for the arguments."""
         wanted_dtypes = _known("dtype", dtypes, DTYPES)
@@ -260,7 +292,7 @@ class Plan:
             if not kinds:
                 kinds, chosen = ["gaussian"], chosen[:1]
             for regime, dtype in itertools.product(kinds, wanted_dtypes):
-                if dtype in op.dtypes:
+                if dtype in op.dtypes and (regimes is not None or _by_default(op, regime, dtype, wanted_dtypes)):
                     plain = Case(reference, op.name, chosen[0], regime, dtype, seed, path, precision)
                     cases += _of_regime(op, plain, chosen)
         work: dict[tuple[str, str], list[Cell]] = {}
@@ -278,10 +310,33 @@ class Plan:
         isolated = all(op.reference for op in ops)
         kinks = _KINK in chosen_regimes or regimes is None
         sources = {backend(source).name: source for source in backends or ()}
-        return cls(by_reference, cases, work, known, precision, isolated, kinks, sources)
+        return cls(by_reference, cases, work, known, precision, isolated, kinks, sources, timeout_s)
 
-    def run(self, progress: Progress | None = None) -> Iterator[list[dict[str, Any]]]:
-        """Find the truth, then let every backend work; yield the rows as they come."""
+    def rows(self, progress: Progress | None = None, tell: Tell | None = None) -> list[dict[str, Any]]:
+        """Carry the plan out and return its rows, each once, as it was known last."""
+        rows: list[dict[str, Any]] = []
+        undiagnosed: dict[tuple[Any, ...], int] = {}
+        for batch, judged in self.run(progress):
+            for row in batch:
+                identity = tuple(row[name] for name in _IDENTITY)
+                if row["undiagnosed"]:
+                    undiagnosed[identity] = len(rows)
+                elif identity in undiagnosed and row["backend"] == "exact":
+                    rows[undiagnosed.pop(identity)] = row
+                    continue
+                rows.append(row)
+            if tell:
+                tell(batch, judged)
+        return rows
+
+    def run(self, progress: Progress | None = None) -> Iterator[tuple[list[dict[str, Any]], bool]]:
+        """Judge the formulas, then let every backend work.
+
+        Yields:
+            Rows as they come, and whether all formulas have been judged.
+
+        A row on a wrong formula comes twice: at once with the figures, and later with the name of the mistake.
+        """
         total = len(self.cases) + sum(map(len, self.work.values()))
         done: list[str] = []
 
@@ -291,49 +346,73 @@ class Plan:
             if progress:
                 progress(len(done), total, text)
 
-        yield self.known
+        yield self.known, False
         with tempfile.TemporaryDirectory(prefix="multigrad-") as folder:
             lanes = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
             parts = max(1, lanes // max(1, len(self.work))) if self.isolated else 1
             with ThreadPoolExecutor(lanes if self.isolated else 1) as pool:
                 # Whole operations: what is known of one holds for all of its cases.
                 several = min(lanes, len(self.ops)) if self.isolated else 1
-                yield from pool.map(lambda part: self._find_truth(folder, part, several, tick), range(several))
-                shares = [(key, part) for key in self.work for part in range(parts)]
-                futures = [pool.submit(self._run_backend, *key, part, parts, folder, tick) for key, part in shares]
-                for future in futures:
-                    yield future.result()
+                judging = [partial(self._judge_formulas, folder, part, several, tick) for part in range(several)]
+                for batch in _as_they_come(pool, judging):
+                    yield batch, False
+                yield [], True
+                # NumPy opens at once: its verdicts come first.
+                places = sorted(self.work, key=lambda key: key[0] != "numpy")
+                shares = [(key, part) for key in places for part in range(parts)]
+                working = [partial(self._run_backend, *key, part, parts, folder, tick) for key, part in shares]
+                for batch in _as_they_come(pool, working):
+                    yield batch, True
 
-    def _call(self, target: str, arguments: dict[str, Any], environment: Mapping[str, str]) -> Iterator[Any]:
+    def _start(self, target: str, arguments: dict[str, Any], environment: Mapping[str, str]) -> Iterator[Any]:
         if self.isolated:
-            return worker.run(f"{__name__}:{target}", arguments, environment=environment)
+            timeout_s = self.timeout_s * busy()
+            return worker.run(f"{__name__}:{target}", arguments, environment=environment, timeout_s=timeout_s)
         functions: dict[str, Callable[..., Iterator[Any]]] = {
             "truth_worker": truth_worker,
+            "diagnosis_worker": diagnosis_worker,
             "backend_worker": backend_worker,
         }
-        return functions[target](arguments, self.ops)
+        return worker.run_here(functions[target](arguments, self.ops))
 
-    def _find_truth(self, folder: str, part: int, parts: int, tick: Callable[..., None]) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        mine = [*self.ops][part::parts]
-        cases = [i for i, case in enumerate(self.cases) if case.reference in mine]
-        pending = list(cases)
-        while pending:
+    def _judge_formulas(
+        self, folder: str, part: int, parts: int, tick: Callable[..., None]
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Judge the formulas of some operations and write the truth of their cases, then name the mistakes."""
+        references = {*itertools.islice(self.ops, part, None, parts)}
+        cases = [i for i, case in enumerate(self.cases) if case.reference in references]
+
+        def start(pending: list[int]) -> Iterator[Any]:
             given = {str(i): asdict(self.cases[i]) for i in pending}
             arguments = {"folder": folder, "cases": given, "kinks": self.kinks and len(pending) == len(cases)}
-            for message in self._call("truth_worker", arguments, {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}):
-                if isinstance(message, worker.Death):
-                    lost = message.task if message.task is not None else pending[0]
-                    truth.write_unknown(folder, lost, message.reason)
-                    rows.append(_failed_case(self.cases[lost], message.reason))
-                    pending.remove(lost)
-                elif "begin" in message:
-                    tick(f"{self.cases[message['begin']].operation}: the truth", ended=False)
-                elif "case" in message:
-                    rows.extend(message["rows"])
-                    pending.remove(message["case"])
-                    tick(f"{self.cases[message['case']].operation}: the truth", ended=True)
-        return rows
+            return self._start("truth_worker", arguments, SINGLE_THREADED)
+
+        wrong: dict[int, list[dict[str, Any]]] = {}
+        for message in work_through(cases, start):
+            if isinstance(message, Lost):
+                truth.write_unknown(folder, message.task, message.reason)
+                yield [_failed_case(self.cases[message.task], message.reason)]
+            elif "begin" in message:
+                tick(f"{self.cases[message['begin']].operation}: the truth", ended=False)
+            elif "rows" in message:
+                yield message["rows"]
+                if undiagnosed := [row for row in message["rows"] if row["undiagnosed"]]:
+                    wrong[message["case"]] = undiagnosed
+            elif "end" in message:
+                tick(f"{self.cases[message['end']].operation}: the truth", ended=True)
+        yield from self._diagnose(wrong)
+
+    def _diagnose(self, wrong: Mapping[int, list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
+        """Name the mistakes in worker processes of their own: what dies or hangs there costs a sentence."""
+
+        def start(pending: list[int]) -> Iterator[Any]:
+            rows = {str(i): wrong[i] for i in pending}
+            arguments = {"rows": rows, "cases": {str(i): asdict(self.cases[i]) for i in pending}}
+            return self._start("diagnosis_worker", arguments, SINGLE_THREADED)
+
+        for message in work_through([*wrong], start):
+            if not isinstance(message, Lost) and "rows" in message:
+                yield message["rows"]
 
     def _share(self, cells: list[Cell], part: int, parts: int) -> list[int]:
         """Return the cells that one of several workers of a backend takes: whole functions, so none compiles twice."""
@@ -350,13 +429,13 @@ class Plan:
 
     def _run_backend(
         self, name: str, device: str, part: int, parts: int, folder: str, tick: Callable[..., None]
-    ) -> list[dict[str, Any]]:
+    ) -> Iterator[list[dict[str, Any]]]:
         cells = self.work[name, device]
         source = self.sources.get(name, name)
-        one = backend(source)
-        rows: list[dict[str, Any]] = []
-        pending = self._share(cells, part, parts)
-        while pending:
+        environment = backend(source).environment(device, 1, self.precision)
+        share = self._share(cells, part, parts)
+
+        def start(pending: list[int]) -> Iterator[Any]:
             arguments = {
                 "folder": folder,
                 "backend": source,
@@ -365,44 +444,88 @@ class Plan:
                 "cases": {str(cells[i].case): asdict(self.cases[cells[i].case]) for i in pending},
                 "cells": {str(i): asdict(cells[i]) for i in pending},
             }
-            environment = one.environment(device, 1, self.precision)
-            for message in self._call("backend_worker", arguments, environment):
-                if isinstance(message, worker.Death):
-                    lost = message.task if message.task is not None else pending[0]
-                    case = self.cases[cells[lost].case]
-                    rows.append(_row(case, cells[lost], name, device, "*", _worded_judgement(FAIL, message.reason)))
-                    pending.remove(lost)
-                elif "probe" in message:
-                    rows += [] if part else [_probed(name, device, message["probe"], self.cases[0].seed)]
-                elif "unavailable" in message:
-                    operations = dict.fromkeys(self.cases[cells[i].case].operation for i in pending)
-                    reason = message["unavailable"]
-                    if part == 0:
-                        rows += [_worded(o, name, device, UNAVAILABLE, reason, self.cases[0].seed) for o in operations]
-                    pending = []
-                elif "begin" in message:
-                    tick(self._text(cells[message["begin"]], name, device), ended=False)
-                elif "cell" in message:
-                    rows.extend(message["rows"])
-                    pending.remove(message["cell"])
-                    tick(self._text(cells[message["cell"]], name, device), ended=True)
-        return rows
+            return self._start("backend_worker", arguments, environment)
+
+        for message in work_through(share, start):
+            if isinstance(message, Lost):
+                cell = cells[message.task]
+                judgement = _worded_judgement(FAIL, message.reason)
+                yield [_row(self.cases[cell.case], cell, name, device, "*", judgement)]
+            elif "probe" in message:
+                yield [] if part else [_probed(name, device, message["probe"], self.cases[0].seed)]
+            elif "unavailable" in message:
+                operations = dict.fromkeys(self.cases[cells[i].case].operation for i in share)
+                reason, seed = message["unavailable"], self.cases[0].seed
+                yield [] if part else [_worded(o, name, device, UNAVAILABLE, reason, seed) for o in operations]
+            elif "begin" in message:
+                tick(self._text(cells[message["begin"]], name, device), ended=False)
+            elif "rows" in message:
+                yield message["rows"]
+            elif "end" in message:
+                tick(self._text(cells[message["end"]], name, device), ended=True)
 
     def _text(self, cell: Cell, name: str, device: str) -> str:
         case = self.cases[cell.case]
         return f"{case.operation} {cell.variant} {cell.mode} on {name}/{device} {case.dtype}"
 
 
+SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""What a worker is told that computes with balls: there is nothing for a second thread to do."""
+
+
+def _as_they_come(
+    pool: ThreadPoolExecutor, jobs: Sequence[Callable[[], Iterator[list[dict[str, Any]]]]]
+) -> Iterator[list[dict[str, Any]]]:
+    """Run jobs side by side and yield what each of them yields, in the order of time."""
+    batches: queue.SimpleQueue[list[dict[str, Any]] | None] = queue.SimpleQueue()
+
+    def run(job: Callable[[], Iterator[list[dict[str, Any]]]]) -> None:
+        try:
+            for batch in job():
+                batches.put(batch)
+        finally:
+            batches.put(None)
+
+    futures = [pool.submit(run, job) for job in jobs]
+    running = len(futures)
+    while running:
+        batch = batches.get()
+        if batch is None:
+            running -= 1
+        else:
+            yield batch
+    for future in futures:
+        future.result()
+
+
+def busy() -> float:
+    """Return by how much longer everything may take now than on an idle machine; at least 1."""
+    try:
+        return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    except OSError:
+        return 1.0
+
+
 _KINK = "kink"
+AIMED = "aimed"
+"""How the inputs were drawn, of a row of the formula: so that they meet its branches."""
 
 
 def _regimes(names: list[str] | None, file: bool) -> list[str]:
     if file:
         return ["file"]
     if names is None:
-        return [*truth.DEFAULT_REGIMES, RELATIONS]
+        return [*truth.DEFAULT_REGIMES, *SHAPES, RELATIONS]
     found = _known("regime", names, (*REGIMES, RELATIONS, EVERY))
     return [*REGIMES, RELATIONS] if EVERY in found else list(dict.fromkeys(found))
+
+
+SHAPES = ("strided", "length-1", "empty")
+"""Regimes of layout and shape that are tried by default, in one dtype: what goes wrong there is the same in all."""
+
+
+def _by_default(op: Operation, regime: str, dtype: str, dtypes: Sequence[str]) -> bool:
+    return regime not in SHAPES or dtype == next(d for d in dtypes if d in op.dtypes)
 
 
 def _of_regime(op: Operation, plain: Case, sizes: Sequence[Mapping[str, Any]]) -> Iterator[Case]:
@@ -465,42 +588,61 @@ def _cells(
 
 
 def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | None = None) -> Iterator[dict[str, Any]]:
-    """Certify each case and write its truth; the worker's side of the first step."""
+    """Judge each case's formula, say so, and write its truth; the worker's side of the first step."""
+    from .aim import judge_formula
+
     wrong: dict[tuple[str, str, str], list[str]] = {}
     seen: set[str] = set()
     told: set[tuple[str, ...]] = set()
     for key, values in arguments["cases"].items():
-        case = Case(**values)
-        yield {"begin": int(key)}
+        case, number = Case(**values), int(key)
+        yield {"begin": number}
         op = _find(case, ops)
-        rows: list[dict[str, Any]] = []
-        if case.reference not in seen and arguments.get("kinks"):
+        first = case.reference not in seen and arguments.get("kinks")
+        if first:
             seen.add(case.reference)
-            rows += _at_kinks(op, case)
-            rows += _at_reaching_sizes(op, case)
+            yield {"case": number, "rows": [*_at_reaching_sizes(op, case)]}
         try:
             truth.serve(op, case)
-            ground = case.regime if case.regime in truth.SMOOTH else "gaussian"
+            ground = case.regime if case.regime in (*truth.SMOOTH, "empty") else "gaussian"
             identity = (case.reference, case.sizes, ground)
-            if identity not in wrong and case.regime != "empty":
-                judgements = truth.judge_formula(op, case)
+            if identity not in wrong:
+                judgements = judge_formula(op, case)
                 wrong[identity] = [output for output, j in judgements.items() if j.verdict == FAIL]
                 shown = case if case.regime == "file" else replace(case, regime=ground)
-                rows += [_formula_row(shown, output, j) for output, j in judgements.items()]
-            _write_truth(arguments["folder"], int(key), op, case, wrong.get(identity, []))
+                rows = [_formula_row(shown, output, j) for output, j in judgements.items()]
+                yield {"case": number, "rows": [{**row, "undiagnosed": row["verdict"] == FAIL} for row in rows]}
+            _write_truth(arguments["folder"], number, op, case, wrong.get(identity, []))
         except truth.Unserved as error:
             truth.write_unknown(arguments["folder"], key, str(error), unserved=True)
-            rows += _once(told, case, "*", _worded_judgement(UNAVAILABLE, str(error)))
+            yield {"case": number, "rows": [*_once(told, case, "*", _worded_judgement(UNAVAILABLE, str(error)))]}
         except truth.Unknown as error:
             truth.write_unknown(arguments["folder"], key, str(error))
         except Exception as error:
             if case.regime != "empty":
                 raise
-            lines = str(error).strip().splitlines()
-            reason = f"its forward part has this case, its pullback raised {type(error).__name__}: {lines[0]}"
+            reason = f"its forward part has this case, its pullback raised {one_line(error)}"
             truth.write_unknown(arguments["folder"], key, reason, unserved=True)
-            rows += _once(told, case, "*", _worded_judgement(FAIL, reason))
-        yield {"case": int(key), "rows": rows}
+            yield {"case": number, "rows": [*_once(told, case, "*", _worded_judgement(FAIL, reason))]}
+        if first:
+            yield {"case": number, "rows": [*_surveyed(op, case)]}
+        yield {"end": number}
+
+
+def diagnosis_worker(
+    arguments: Mapping[str, Any], ops: Mapping[str, Operation] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Name the mistakes in formulas that have been judged wrong; the worker's side."""
+    for key, values in arguments["cases"].items():
+        case, rows = Case(**values), arguments["rows"][key]
+        yield {"begin": int(key)}
+        try:
+            reasons = truth.diagnose_formula(_find(case, ops), case, [row["output"] for row in rows])
+        except Exception:  # noqa: BLE001 - the verdict stands, with its figures
+            reasons = {}
+        named = [{**row, "reason": reasons.get(row["output"], row["reason"])} for row in rows]
+        yield {"rows": [{**row, "undiagnosed": False} for row in named]}
+        yield {"end": int(key)}
 
 
 def _at_reaching_sizes(op: Operation, case: Case) -> Iterator[dict[str, Any]]:
@@ -538,36 +680,22 @@ def _formula_row(case: Case, output: str, judgement: Judgement) -> dict[str, Any
     return _row(case, Cell(-1, "eager", "analytic"), "exact", "cpu", output, judgement, dtype="arb")
 
 
-KINK_POINTS = 3
-"""Points to draw before an operation counts as one without a kink."""
+def _surveyed(op: Operation, case: Case) -> Iterator[dict[str, Any]]:
+    """Judge the formula on its kinks and at inputs that are aimed at its branches, at the smallest size."""
+    from .aim import survey
 
-
-def _at_kinks(op: Operation, case: Case) -> Iterator[dict[str, Any]]:
-    """Hold the formula against the subdifferential, where the smallest size has kinks at all."""
-    from .kinks import prove_at_kink
-
-    size = next(iter(op.sizes.values()))
-    here = replace(case, size=size, regime=_KINK, inputs="")
+    here = replace(case, size=next(iter(op.sizes.values())), regime=_KINK, inputs="")
+    reason = "no entry lies on a kink"
     try:
-        truth.serve(op, here)
-        for seed in range(case.seed, case.seed + KINK_POINTS):
-            proofs = prove_at_kink(op, size, seed)
-            if any(proof.compared for proof in proofs):
-                break
-    except Exception as error:  # noqa: BLE001 - an operation that has no such points has no kink to be judged at
-        lines = str(error).strip().splitlines()
-        if case.regime == _KINK:
-            reason = f"no kink to judge: {lines[0] if lines else type(error).__name__}"
-            yield _formula_row(here, "*", _worded_judgement(UNAVAILABLE, reason))
-        return
-    for proof in proofs:
-        output = f"{proof.name}_bar"
-        if not proof.passed:
-            reason = f"{derivative_name(output)}: {proof.reason}"
-            yield _formula_row(here, output, replace(_worded_judgement(FAIL, reason), compared=proof.compared))
-        elif proof.compared:
-            reason = f"in the subdifferential at {proof.compared} entries that lie on a kink"
-            yield _formula_row(here, output, Judgement(PASS, 0.0, 0.0, 0.0, 0.0, proof.compared, reason))
+        found = survey(op, here.size, case.seed)
+    except Exception as error:  # noqa: BLE001 - what is wrong with the operation as a whole is said beside the formula
+        found, reason = None, one_line(error)
+    for output, judgement in found.kinks.items() if found else ():
+        yield _formula_row(here, output, judgement)
+    for output, judgement in found.aimed.items() if found and not case.inputs else ():
+        yield _formula_row(replace(here, regime=AIMED), output, judgement)
+    if case.regime == _KINK and not (found and found.kinks):
+        yield _formula_row(here, "*", _worded_judgement(UNAVAILABLE, f"no kink to judge: {reason}"))
 
 
 def backend_worker(
@@ -588,8 +716,8 @@ def backend_worker(
         cell = Cell(**values)
         case = Case(**arguments["cases"][str(cell.case)])
         yield {"begin": int(key)}
-        rows = list(bench.check(cell, case, _find(case, ops)))
-        yield {"cell": int(key), "rows": rows}
+        yield {"rows": list(bench.check(cell, case, _find(case, ops)))}
+        yield {"end": int(key)}
 
 
 def _probe(session: Session, dtypes: Iterable[str]) -> Mapping[str, Roundoff]:
@@ -711,6 +839,9 @@ class _Bench:
                 judgement = truth.judge_variant(
                     op, parameters, case.dtype, cell.variant, lambda: known.arrays, i, host, reference
                 )
+            if case.regime in truth.RESIZED and judgement.verdict == INCONCLUSIVE:
+                # One number less its own mean: there is nothing to hold a bound against.
+                judgement = replace(judgement, verdict=UNAVAILABLE)
             judgement = self.session.backend.worded(judgement, op, cell.variant)
             kind = self.session.dtype_name(array)
             if kind != case.dtype and judgement.verdict != FAIL:
@@ -830,7 +961,7 @@ def _row(
         reason=judgement.reason,
         seed=case.seed,
     )
-    return {**asdict(row), "digest": digest, "compared": judgement.compared}
+    return {**asdict(row), "digest": digest, "compared": judgement.compared, "undiagnosed": False}
 
 
 def _worded(operation: str, name: str, device: str, verdict: str, reason: str, seed: int) -> dict[str, Any]:
@@ -845,7 +976,7 @@ def _probed(name: str, device: str, found: Mapping[str, str], seed: int) -> dict
 
 
 def _failed_case(case: Case, reason: str) -> dict[str, Any]:
-    judgement = _worded_judgement(INCONCLUSIVE, f"the proof {reason}")
+    judgement = _worded_judgement(INCONCLUSIVE, f"{PROOF_DIED}{reason}")
     return _row(case, Cell(-1, "eager", "analytic"), "exact", "cpu", "*", judgement, dtype="arb")
 
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib
-import importlib.util
 import inspect
 import itertools
+import math
+import operator
 import pkgutil
 import re
-import sys
+import warnings
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
+from numbers import Integral, Number, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,12 +29,21 @@ if TYPE_CHECKING:
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 """The floating-point types the project knows, widest first."""
 
+_AN_EXAMPLE = "'(m,k),(k,n)->(m,n)'"
+
+LARGEST_BYTES = 2**40
+"""Inputs of more bytes, in float64, are a mistake in a size."""
+
 Regime = str
 Size = Mapping[str, Any]
 
 
 class BadInput(Exception):
     """What a person gave cannot be used: one line that says what was wanted, what was found, and what to do."""
+
+
+class WrongResult(BadInput):
+    """What an operation or its pullback returns is no result: one sentence that says what was wanted and found."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +63,25 @@ class Signature:
         Raises:
             BadInput: the text is not of the form ``(a,b),(c)->(d)``.
         """
+        if not isinstance(text, str):
+            raise BadInput(f"the signature is {type(text).__name__}; wanted @operation with text, as in {_AN_EXAMPLE}")
         squeezed = re.sub(r"\s", "", text)
         shape = r"\((?:\w+(?:,\w+)*)?\)"
         if not re.fullmatch(rf"{shape}(?:,{shape})*->{shape}(?:,{shape})*", squeezed):
-            raise BadInput(f"signature {text!r} is not gufunc notation; wanted something like '(m,k),(k,n)->(m,n)'")
+            raise BadInput(f"signature {text!r:.200} is not gufunc notation; wanted something like {_AN_EXAMPLE}")
         left, right = squeezed.split("->")
 
         def shapes(side: str) -> tuple[tuple[str, ...], ...]:
             return tuple(tuple(filter(None, dims.split(","))) for dims in re.findall(r"\(([^)]*)\)", side))
 
-        return cls(squeezed, shapes(left), shapes(right))
+        parsed = cls(squeezed, shapes(left), shapes(right))
+        for name in itertools.chain.from_iterable((*parsed.inputs, *parsed.outputs)):
+            # What Unicode calls a digit may be no number for Python, or another one than it looks like.
+            if not name.isidentifier() and not re.fullmatch("[1-9][0-9]{0,12}", name):
+                raise BadInput(
+                    f"signature {text!r:.60} has the dimension {name!r:.60}; wanted a name, or a number from 1"
+                )
+        return parsed
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -103,6 +124,14 @@ REGIMES: Mapping[str, str] = {
 }
 """Every regime with its meaning; the size or the layout is what some of them change."""
 
+AIMED: Mapping[str, str] = {
+    "first": "every label and every random integer is the lowest",
+    "last": "every label and every random integer is the highest",
+    "below": "no number is positive",
+    "above": "no number is negative",
+}
+"""How inputs are drawn so that a generator's masks and indices are all alike; the formula alone is judged there."""
+
 
 class Draw:
     """Draws the inputs of an operation: one seeded NumPy generator and one regime.
@@ -112,7 +141,9 @@ class Draw:
     """
 
     def __init__(self, seed: int, regime: Regime = "gaussian") -> None:
-        """Begin with a seed and one of :data:`REGIMES`; ``huge:float32`` is huge as that dtype sees it.
+        """Begin with a seed and one of :data:`REGIMES` or :data:`AIMED`.
+
+        ``huge:float32`` is huge as that dtype sees it.
 
         Raises:
             BadInput: no regime of that name.
@@ -121,10 +152,12 @@ class Draw:
 
         self.seed = seed
         self.regime, _, dtype = regime.partition(":")
-        if self.regime not in REGIMES:
+        if self.regime not in REGIMES and self.regime not in AIMED:
             raise BadInput(f"no regime named {regime!r}; there are {', '.join(REGIMES)}")
         self.dtype = dtype or "float64"
         self.rng: np.random.Generator = np.random.default_rng(seed)
+        if self.regime in ("first", "last"):
+            self.rng = _ends(self.rng, last=self.regime == "last")
 
     def __call__(self, *shape: int) -> np.ndarray:
         """Return an array of that shape, each element drawn as the regime says."""
@@ -142,6 +175,8 @@ class Draw:
             return signs * (1.0 + normal / 64)
         if self.regime in ("huge", "tiny"):
             return np.asarray(np.ldexp(normal, self._exponent()))
+        if self.regime in ("below", "above"):
+            return np.asarray(np.abs(normal) if self.regime == "above" else -np.abs(normal))
         return normal
 
     def _exponent(self) -> int:
@@ -153,6 +188,34 @@ class Draw:
     def labels(self, count: int, *shape: int) -> np.ndarray:
         """Return integer class labels in ``0 … count - 1``."""
         return self.rng.integers(0, count, shape)
+
+
+LINE = "the whole line"
+
+DOMAINS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    LINE: lambda x: x,
+    "positive numbers": lambda x: abs(x) + 0.125,
+    "numbers between −1 and 1": lambda x: x / (abs(x) + 1),
+    "numbers between 0 and 1": lambda x: (abs(x) + 0.125) / (abs(x) + 1),
+    "numbers above 1": lambda x: abs(x) + 1.125,
+}
+"""What inputs may be drawn from, and what makes such numbers of any."""
+
+
+def _ends(rng: np.random.Generator, *, last: bool) -> np.random.Generator:
+    """Return a generator whose integers are all the lowest, or all the highest."""
+    import numpy as np
+
+    class Ends(np.random.Generator):
+        def integers(
+            self, low: Any, high: Any = None, size: Any = None, dtype: Any = np.int64, endpoint: Any = False
+        ) -> Any:
+            lowest, above = (0, low) if high is None else (low, high)
+            lowest, highest = np.broadcast_arrays(lowest, above if endpoint else np.asarray(above) - 1)
+            chosen = highest if last else lowest
+            return np.array(np.broadcast_to(chosen, chosen.shape if size is None else size), dtype=dtype)[()]
+
+    return Ends(rng.bit_generator)
 
 
 Inputs = Callable[..., "Sequence[np.ndarray]"]
@@ -185,9 +248,31 @@ class Operation:
     """How another process finds it: a catalogue name or ``path.py::name``; empty if it cannot be found again."""
 
     def __call__(self, xp: Any, *inputs: Any, **parameters: Any) -> tuple[Any, Callable[..., Any]]:
-        """Return the value (a tuple of them, if there are several) and the pullback."""
-        value, pullback = self.function(xp, *inputs, **parameters)
-        return value, pullback
+        """Return the value (a tuple of them, if there are several) and the pullback.
+
+        Raises:
+            WrongResult: the function returns something else.
+        """
+        result = self.function(xp, *inputs, **parameters)
+        if not isinstance(result, tuple | list) or len(result) != 2 or not callable(result[1]):
+            raise WrongResult(f"{self.name} returned {_described(result)}; wanted (value, pullback)")
+        return result[0], result[1]
+
+    def values(self, value: Any) -> tuple[Any, ...]:
+        """Return what the forward part returned as a tuple of arrays.
+
+        Raises:
+            WrongResult: there are more or fewer than outputs in the signature, or one is no array.
+        """
+        return _results(value, self.outputs[: len(self.signature.outputs)], f"{self.name}'s forward part", "values")
+
+    def gradients_of(self, result: Any) -> tuple[Any, ...]:
+        """Return what a pullback returned as a tuple of arrays, one for each of :attr:`gradients`.
+
+        Raises:
+            WrongResult: there are more or fewer, or one is no array.
+        """
+        return _results(result, self.gradients, f"{self.name}'s pullback", "gradients")
 
     @property
     def doc(self) -> str:
@@ -238,16 +323,68 @@ class Operation:
         Raises:
             BadInput: the operation's own generator returned arrays that do not fit the signature.
         """
-        import numpy as np
-
         # The operation's name takes part, so that two operations with one seed do not see the same numbers.
         draw = Draw(zlib.crc32(self.name.encode()) ^ seed, regime)
         dimensions, _ = self.split(size)
         if self.draw is not None:
-            arrays = [np.asarray(a) for a in self.draw(draw, **size)]
+            arrays = self._drawn(draw, size)
         else:
-            arrays = [draw(*(int(dimensions.get(s, s)) for s in shape)) for shape in self.signature.inputs]
+            move = DOMAINS[self.domain]
+            arrays = [move(draw(*(int(dimensions.get(s, s)) for s in shape))) for shape in self.signature.inputs]
         self.check_inputs(arrays)
+        return arrays
+
+    @functools.cached_property
+    def domain(self) -> str:
+        """The first of :data:`DOMAINS` on which it has a value: what inputs are drawn from where it has no generator.
+
+        It is looked for in NumPy, at the smallest size. Where the value is NaN in some entry on all of them, it is the
+        whole line.
+        """
+        import array_api_compat.numpy as xp
+        import numpy as np
+
+        if self.draw is not None:
+            return LINE
+        size = next(iter(self.sizes.values()))
+        dimensions, parameters = self.split(size)
+        draw = Draw(zlib.crc32(self.name.encode()))
+        drawn = [draw(*(int(dimensions.get(s, s)) for s in shape)) for shape in self.signature.inputs]
+        forward = self.forward(xp, parameters)
+        for name, move in DOMAINS.items():
+            try:
+                with np.errstate(all="ignore"), warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    values = forward(*map(move, drawn))
+                if not any(np.isnan(value).any() for value in values):
+                    return name
+            except Exception:  # noqa: BLE001 - what it raises is said where it is judged
+                return LINE
+        return LINE
+
+    def _drawn(self, draw: Draw, size: Size) -> list[np.ndarray]:
+        """Return what the operation's own generator gives."""
+        import numpy as np
+
+        assert self.draw is not None
+        wanted = f"wanted one array for each of {', '.join(self.inputs)}"
+        try:
+            given = self.draw(draw, **size)
+        except BadInput:
+            raise
+        except (Exception, SystemExit) as error:
+            said = next(iter(str(error).strip().splitlines()), "")
+            raise BadInput(f"{self.name}: inputs= raised {type(error).__name__}: {said} (at {dict(size)})") from error
+        if not isinstance(given, Iterable) or isinstance(given, str | Mapping) or getattr(given, "shape", None) == ():
+            raise BadInput(f"{self.name}: inputs= returned {type(given).__name__}; {wanted}")
+        try:
+            arrays = [np.asarray(a) for a in given]
+        except (Exception, SystemExit) as error:
+            said = type(error).__name__
+            raise BadInput(f"{self.name}: inputs= returned what is no array: {said}; {wanted}") from error
+        for name, array in zip(self.inputs, arrays, strict=False):
+            if array.dtype.kind not in "fiubc":
+                raise BadInput(f"{self.name}: inputs= gave {name} the dtype {array.dtype}; wanted numbers")
         return arrays
 
     def make_cotangents(
@@ -277,29 +414,42 @@ class Operation:
         """Return ``f(*inputs) -> values``: the forward part alone."""
 
         def forward(*inputs: Any) -> tuple[Any, ...]:
-            value, _ = self.function(xp, *inputs, **parameters)
-            return value if isinstance(value, tuple) else (value,)
+            value, _ = self(xp, *inputs, **parameters)
+            return self.values(value)
 
         forward.__name__ = f"{self.name}_forward"
         return forward
 
     def analytic(self, xp: Any, parameters: Mapping[str, Any]) -> Callable[..., tuple[Any, ...]]:
         """Return ``f(*inputs, *cotangents) -> (*values, *gradients)``: forward part and hand-derived pullback."""
-        count, wanted = len(self.inputs), self.gradients
+        count = len(self.inputs)
 
         def analytic(*arrays: Any) -> tuple[Any, ...]:
-            value, pullback = self.function(xp, *arrays[:count], **parameters)
-            gradients = pullback(*arrays[count:])
-            gradients = tuple(gradients) if isinstance(gradients, tuple | list) else (gradients,)
-            if len(gradients) != len(wanted):
-                raise BadInput(
-                    f"{self.name}'s pullback returned {len(gradients)} gradients; "
-                    f"wanted {len(wanted)}: {', '.join(wanted)}"
-                )
-            return (value if isinstance(value, tuple) else (value,)) + gradients
+            value, pullback = self(xp, *arrays[:count], **parameters)
+            return self.values(value) + self.gradients_of(pullback(*arrays[count:]))
 
         analytic.__name__ = f"{self.name}_analytic"
         return analytic
+
+
+def _results(result: Any, names: Sequence[str], what: str, kind: str) -> tuple[Any, ...]:
+    results = tuple(result) if isinstance(result, tuple | list) else (result,)
+    wanted = f"{len(names)}: {', '.join(names)}" if len(names) > 1 else "one array"
+    for name, each in zip(names, results, strict=False):
+        if each is None or isinstance(each, str | bytes | Mapping) or callable(each):
+            where = f", for {name}" if len(names) > 1 else ""
+            raise WrongResult(f"{what} returned {_described(each)}{where}; wanted {wanted}")
+    if len(results) != len(names):
+        raise WrongResult(f"{what} returned {len(results)} {kind}; wanted {wanted}")
+    return results
+
+
+def _described(thing: Any) -> str:
+    if thing is None or isinstance(thing, bool | int | float):
+        return str(thing)
+    if isinstance(thing, tuple | list):
+        return f"a {type(thing).__name__} of {len(thing)}"
+    return f"the {'text' if isinstance(thing, str) else type(thing).__name__} {thing!r:.60}"
 
 
 def operation(
@@ -324,9 +474,11 @@ def operation(
         BadInput: signature, function and names do not fit each other.
     """
     parsed = Signature.parse(signature)
+    without = _names("nondifferentiable", nondifferentiable)
+    kinds = _names("dtypes", dtypes)
 
     def wrap(function: Callable[..., Any]) -> Operation:
-        name = function.__name__
+        name = _name_of(function)
         arguments = list(inspect.signature(function).parameters.values())
         arrays = tuple(a.name for a in arguments if a.kind in (a.POSITIONAL_OR_KEYWORD, a.POSITIONAL_ONLY))[1:]
         parameters = {a.name: a.default for a in arguments if a.kind is a.KEYWORD_ONLY}
@@ -335,31 +487,130 @@ def operation(
                 f"{name}: the signature {parsed.text} has {len(parsed.inputs)} inputs, "
                 f"the function has {len(arrays)} after the namespace ({', '.join(arrays) or 'none'})"
             )
-        without = [p for p, default in parameters.items() if default is inspect.Parameter.empty]
-        if without:
-            raise BadInput(f"{name}: parameter {without[0]} has no default; every parameter needs one")
-        unknown = [n for n in nondifferentiable if n not in arrays]
+        for parameter, default in parameters.items():
+            if default is inspect.Parameter.empty:
+                raise BadInput(f"{name}: parameter {parameter} has no default; every parameter needs one")
+            if not _is_plain(default):
+                raise BadInput(
+                    f"{name}: parameter {parameter} is {type(default).__name__}; wanted a plain value: a number, "
+                    "a text, None, or a tuple of them"
+                )
+        unknown = [n for n in without if n not in arrays]
         if unknown:
             raise BadInput(f"{name}: nondifferentiable names {unknown[0]!r}, which is not among {', '.join(arrays)}")
-        flags = tuple(a not in set(nondifferentiable) for a in arrays)
+        flags = tuple(a not in without for a in arrays)
         if not any(flags):
             raise BadInput(f"{name}: no input is differentiable, so there is no gradient to check")
-        chosen = dict(sizes) if sizes is not None else _default_sizes(parsed)
+        for kind in kinds or ("none",):
+            if kind not in DTYPES:
+                raise BadInput(f"{name}: no dtype named {kind!r}; there are {', '.join(DTYPES)}")
+        if inputs is not None and not callable(inputs):
+            raise BadInput(f"{name}: inputs is {type(inputs).__name__}; wanted a function: inputs(draw, **size)")
+        own = inputs is not None
+        chosen = _default_sizes(parsed) if sizes is None else _sizes(name, parsed, sizes, parameters, drawn=own)
         for size_name, size in chosen.items():
-            stray = [k for k in size if k not in parsed.symbols and k not in parameters]
-            missing = [s for s in parsed.symbols if s not in size]
-            if (stray or missing) and inputs is None:
-                word, found = ("gives", stray[0]) if stray else ("lacks", missing[0])
-                raise BadInput(
-                    f"{name}: size {size_name!r} {word} {found!r}; the signature has {', '.join(parsed.symbols)}"
-                )
-        op = Operation(
-            name, function, parsed, arrays, flags, parameters, chosen, inputs, tuple(dtypes), _reference(function)
-        )
+            _check_room(f"{name}: size {size_name!r}", parsed, size)
+        op = Operation(name, function, parsed, arrays, flags, parameters, chosen, inputs, kinds, _reference(function))
         object.__setattr__(op, "__doc__", function.__doc__)  # so that help() shows the formula
         return op
 
     return wrap
+
+
+def _name_of(function: Any) -> str:
+    """Return the name of a function that can be an operation.
+
+    Raises:
+        BadInput: it is something else that can be called, or has no name of its own.
+    """
+    if not inspect.isfunction(function):
+        raise BadInput(f"an operation is a function written with def; found {type(function).__name__} {function!r:.60}")
+    name = str(function.__name__)
+    if not name.isidentifier():
+        raise BadInput(f"an operation is a function with a name of its own, written with def; found {name!r}")
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        raise BadInput(f"{name} is a coroutine or a generator; wanted a function that returns value and pullback")
+    if inspect.isasyncgenfunction(function):
+        raise BadInput(f"{name} is an asynchronous generator; wanted a function that returns value and pullback")
+    return name
+
+
+def _names(what: str, given: Any) -> tuple[str, ...]:
+    names = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Iterable) else (given,)
+    for name in names:
+        if not isinstance(name, str):
+            raise BadInput(f"{what} has {name!r:.60}, which is {type(name).__name__}; wanted names")
+    return names
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, tuple | list | set | frozenset | range):
+        return all(map(_is_plain, value))
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, value.values()))
+    return value is None or isinstance(value, str | bytes | slice | Number | Enum)
+
+
+def _sizes(
+    name: str, signature: Signature, given: Any, parameters: Mapping[str, Any], *, drawn: bool
+) -> dict[str, dict[str, Any]]:
+    """Return named sizes whose numbers are Python's.
+
+    Raises:
+        BadInput: there is none, or one does not fit the signature or is no size.
+    """
+    if not isinstance(given, Mapping) or not given:
+        found = "empty" if isinstance(given, Mapping) else type(given).__name__
+        raise BadInput(f"{name}: sizes is {found}; wanted named sizes such as {{'tiny': {{'n': 3}}}}, or none at all")
+    sizes: dict[str, dict[str, Any]] = {}
+    for size_name, size in given.items():
+        if not isinstance(size_name, str) or not isinstance(size, Mapping):
+            raise BadInput(f"{name}: sizes has {size_name!r:.40}: {size!r:.40}; wanted a name and a dictionary")
+        stray = [k for k in size if k not in signature.symbols and k not in parameters]
+        missing = [s for s in signature.symbols if s not in size]
+        if (stray or missing) and not drawn:
+            word, key = ("gives", stray[0]) if stray else ("lacks", missing[0])
+            raise BadInput(
+                f"{name}: size {size_name!r} {word} {key!r}; the signature has {', '.join(signature.symbols)}"
+            )
+        sizes[size_name] = {
+            key: _dimension(f"{name}: size {size_name!r}: {key}", value)
+            if key in signature.symbols and key not in parameters
+            else _portable(f"{name}: size {size_name!r}: {key}", value)
+            for key, value in size.items()
+        }
+    return sizes
+
+
+def _check_room(where: str, signature: Signature, size: Size) -> None:
+    shapes = [[int(size.get(s, s if s.isdigit() else 1)) for s in shape] for shape in signature.inputs]
+    wanted = 8 * sum(map(math.prod, shapes))
+    if wanted > LARGEST_BYTES:
+        most = f"{LARGEST_BYTES / 2**40:g} TiB at most"
+        raise BadInput(f"{where} has inputs of {wanted / 2**40:.3g} TiB in float64; wanted {most}")
+
+
+def _dimension(where: str, value: Any) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if isinstance(value, bool) or number < 1:
+        raise BadInput(f"{where} is {value!r:.60}; wanted a whole number of 1 or more (--regime empty has arrays of 0)")
+    return number
+
+
+def _portable(where: str, value: Any) -> Any:
+    """Return a value that another process can be told of."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, tuple | list):
+        return type(value)(_portable(where, v) for v in value) if type(value) in (tuple, list) else tuple(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    raise BadInput(f"{where} is {type(value).__name__}; wanted a number, a text, None, or a tuple of them")
 
 
 def _default_sizes(signature: Signature) -> dict[str, dict[str, int]]:
@@ -387,33 +638,27 @@ def _reference(function: Callable[..., Any]) -> str:
 def operations() -> Mapping[str, Operation]:
     """Return the catalogue: every operation in ``multigrad/catalogue/``, by name."""
     from . import catalogue
+    from .loading import of_module
 
     modules = sorted(m.name for m in pkgutil.iter_modules(catalogue.__path__))
-    found = [_in_module(importlib.import_module(f"{catalogue.__name__}.{m}")) for m in modules]
+    found = [of_module(importlib.import_module(f"{catalogue.__name__}.{m}")) for m in modules]
     return {op.name: op for op in itertools.chain.from_iterable(found)}
-
-
-def _in_module(module: Any) -> list[Operation]:
-    own = [v for v in vars(module).values() if isinstance(v, Operation) and v.function.__module__ == module.__name__]
-    return list(dict.fromkeys(own))
 
 
 def load_operations(references: Iterable[str] = ()) -> list[Operation]:
     """Find operations by catalogue name, by file (``my_gradient.py``) or by file and name (``my_gradient.py::f``).
 
-    No reference at all means the whole catalogue.
+    A file is imported here, in this process. No reference at all means the whole catalogue.
 
     Raises:
         BadInput: nothing of that name (with the nearest one), a file that is not there, holds none, or fails on import.
     """
+    from .loading import imported
+
     references = list(references)
     if not references:
         return list(operations().values())
-    found: dict[int, Operation] = {}
-    for reference in references:
-        for op in _load(reference):
-            found[id(op)] = op
-    return list(found.values())
+    return list({id(op): op for reference in references for op in _find(reference, imported)}.values())
 
 
 Operations = Operation | str | Iterable[Operation | str] | None
@@ -423,14 +668,25 @@ Operations = Operation | str | Iterable[Operation | str] | None
 def given_operations(ops: Operations) -> list[Operation]:
     """Return operations given as such, by name or by file, each once; None is the whole catalogue.
 
+    A file is imported by another process, which describes what it found (:mod:`multigrad.loading`): the operations can
+    be planned with here, and computed in worker processes.
+
     Raises:
-        BadInput: none at all, one that :func:`load_operations` does not find, or two of one name.
+        BadInput: none at all, one that is not found, or two of one name.
     """
+    from . import loading
+
     if ops is None:
         return load_operations()
+    given = [ops] if isinstance(ops, Operation | str) else list(ops)
+    # What can be computed in this process alone takes the others with it.
+    here = any(isinstance(one, Operation) and not one.reference for one in given)
+    find = loading.imported if here else loading.described
     found: dict[str, Operation] = {}
-    for given in [ops] if isinstance(ops, Operation | str) else ops:
-        for op in [given] if isinstance(given, Operation) else load_operations([given]):
+    for one in given:
+        if isinstance(one, Operation) and one.draw is not None and not one.catalogued:
+            loading.try_to_draw(one)
+        for op in [one] if isinstance(one, Operation) else _find(one, find):
             known = found.setdefault(op.name, op)
             if known is not op and (not op.reference or op.reference != known.reference):
                 raise BadInput(
@@ -448,13 +704,11 @@ def _origin(op: Operation) -> str:
     return f"that of {op.reference.partition('::')[0]}" if op.reference else "one that lies in no file"
 
 
-def _load(reference: str) -> list[Operation]:
+def _find(reference: str, of_file: Callable[[Path], Sequence[Operation]]) -> Sequence[Operation]:
     path, _, name = reference.partition("::")
-    if path.endswith(".py") or "/" in path:
-        ops = _load_file(Path(path))
-        if not name:
-            return ops
-        chosen = [op for op in ops if op.name == name]
+    if names_a_file(reference):
+        ops = of_file(Path(path))
+        chosen = [op for op in ops if op.name == name] if name else ops
         if not chosen:
             raise BadInput(f"{path} has no operation {name!r}; it has {', '.join(op.name for op in ops)}")
         return chosen
@@ -465,48 +719,10 @@ def _load(reference: str) -> list[Operation]:
     raise BadInput(f"no operation named {reference!r}{hint} `multigrad list` shows them; a file must end in .py")
 
 
-def _load_file(path: Path) -> list[Operation]:
-    if not path.is_file():
-        raise BadInput(f"no file {path}; wanted a Python file that defines an @operation")
-    return list(_load_path(str(path.resolve()), path.stat().st_mtime_ns))
-
-
-@functools.cache
-def _load_path(path: str, mtime_ns: int) -> tuple[Operation, ...]:
-    # The name keeps `if __name__ == "__main__":` from running; the folder goes on the path for the file's own imports.
-    name = f"multigrad_user_{zlib.crc32(path.encode()):08x}_{Path(path).stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise BadInput(f"{path} cannot be read as a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    folder = str(Path(path).parent)
-    sys.path.insert(0, folder)
-    try:
-        spec.loader.exec_module(module)
-    except BadInput as error:
-        raise BadInput(f"{Path(path).name}: {error}") from error
-    except Exception as error:
-        line = _line_in(error, path)
-        raise BadInput(f"{Path(path).name} raised on import{line}: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.remove(folder)
-    ops = _in_module(module)
-    if not ops:
-        raise BadInput(f"{Path(path).name} defines no operation; wanted a function decorated with @operation")
-    return tuple(ops)
-
-
-def _line_in(error: BaseException, path: str) -> str:
-    lines = []
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == path:
-            lines.append(trace.tb_lineno)
-        trace = trace.tb_next
-    if isinstance(error, SyntaxError) and error.lineno:
-        lines.append(error.lineno)
-    return f" (line {lines[-1]})" if lines else ""
+def names_a_file(reference: str) -> bool:
+    """Tell whether a reference names a file of operations, not one of the catalogue."""
+    path = reference.partition("::")[0]
+    return path.endswith(".py") or "/" in path
 
 
 Variant = Literal["forward", "analytic", "autodiff", "native"]

@@ -112,7 +112,8 @@ def rounded(op: Operation, size: Mapping[str, Any], meshes: Sequence[Sequence[in
         while any(undivided(op, shapes := input_shapes(op, found), mesh) for mesh in meshes):
             for symbol in split_symbols(op, shapes, axes):
                 found[symbol] = -(-found[symbol] // multiple) * multiple
-        op.make_inputs(found, 0)
+        if found != size:
+            op.make_inputs(found, 0)
     except BadInput:
         return dict(size)
     return found

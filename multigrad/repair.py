@@ -9,8 +9,10 @@ or else gives more of them than before and spoils none, is the answer. The likel
 from __future__ import annotations
 
 import ast
+import contextlib
 import copy
 import itertools
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +30,9 @@ CLOSE = 1e-9
 
 SECONDS = 1.2
 """Candidates beyond this time are not tried: a person waits."""
+
+CANDIDATE_SECONDS = 0.2
+"""A candidate that takes longer on a small case does not end."""
 
 
 @dataclass(frozen=True)
@@ -116,11 +121,33 @@ def _right(
 ) -> list[bool]:
     """Tell which gradients a function gets right."""
     try:
-        with np.errstate(all="ignore"):
-            found = replace(op, function=function).analytic(np, parameters)(*arrays)[len(op.signature.outputs) :]
-    except Exception:  # noqa: BLE001 - most candidates are nonsense, and nonsense may raise anything
+        with np.errstate(all="ignore"), _deadline(CANDIDATE_SECONDS):
+            outputs = replace(op, function=function).analytic(np, parameters)(*arrays)
+            return [_same(f, w) for f, w in zip(outputs[len(op.signature.outputs) :], wanted, strict=True)]
+    except (Exception, _TooLong):  # noqa: BLE001 - most candidates are nonsense, and nonsense may raise anything
         return [False] * len(wanted)
-    return [_same(f, w) for f, w in zip(found, wanted, strict=True)]
+
+
+class _TooLong(BaseException):
+    """A candidate does not end; no `except Exception` of its own may catch this."""
+
+
+@contextlib.contextmanager
+def _deadline(seconds: float) -> Iterator[None]:
+    """Raise at the next line that is run after so many seconds: an edit of `i = i + 1` makes a loop without end."""
+    until = time.perf_counter() + seconds
+
+    def trace(frame: Any, event: str, _: Any) -> Any:
+        if time.perf_counter() > until:
+            raise _TooLong
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
 
 
 def _same(found: Any, wanted: np.ndarray | None) -> bool:

@@ -8,12 +8,14 @@ from typing import Any
 
 from . import worker
 from .backend import Unavailable, backend, backends
+from .loading import entry_point
 from .operation import BadInput
 
 VARIABLE = "MULTIGRAD_SCHEDULER"
 """The environment variable with the address, such as ``tcp://host:8786``; worker processes inherit it."""
 
 
+@entry_point(lambda: None)
 def use_scheduler(address: str, names: Sequence[str] | None = None) -> None:
     """Let backends that can use a scheduler use the one at an address, once each has opened on it in a fresh process.
 

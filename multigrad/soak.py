@@ -12,6 +12,7 @@ import numpy as np
 
 from . import truth, worker
 from .backend import backend, backends
+from .loading import entry_point, no_rows
 from .operation import load_operations
 from .reach import entries, scaled_sizes
 from .truth import SMALL_ENTRIES, Case
@@ -26,6 +27,7 @@ REGIMES = ("gaussian", "integers", "kink", "wide", "cancellation", "huge", "tiny
 COLUMNS = ("operation", "output", "backend", "dtype", "regime", "sizes", "seed", "verdict", "ratio", "reason")
 
 
+@entry_point(no_rows(COLUMNS))
 def soak(
     count: int, *, ops: Sequence[str] = (), names: Sequence[str] | None = None, seed: int = 0, timeout_s: float = 300.0
 ) -> pd.DataFrame:

@@ -5,6 +5,7 @@ It is found once, in a process of its own, and lies in an .npz file that every b
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import warnings
@@ -18,9 +19,10 @@ import numpy as np
 from .diagnosis import Evidence, diagnose, diagnose_calls, observed_conditions
 from .formats import FORMATS
 from .npz import read_npz
-from .operation import BadInput, Operation
-from .repair import Repair, repair
-from .verdict import FAIL, INCONCLUSIVE, NOTE, PASS, Judgement, Reference, judge
+from .operation import LINE, BadInput, Operation, WrongResult
+from .reach import entries
+from .repair import repair
+from .verdict import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE, Judgement, Reference, judge
 
 if TYPE_CHECKING:
     from .proof import GradientProof
@@ -144,15 +146,7 @@ def output_shapes(op: Operation, size: Mapping[str, Any], inputs: Sequence[np.nd
 
 def small_sizes(op: Operation) -> list[str]:
     """Return the names of the sizes that are small enough for ball arithmetic; the smallest at least."""
-    small = []
-    for name, size in op.sizes.items():
-        dimensions, _ = op.split(size)
-        shapes = [
-            [int(dimensions.get(s, s)) if s.isdigit() or s in dimensions else 1 for s in shape]
-            for shape in op.signature.inputs
-        ]
-        if sum(int(np.prod(shape)) for shape in shapes) <= SMALL_ENTRIES:
-            small.append(name)
+    small = [name for name, size in op.sizes.items() if entries(op, size) <= SMALL_ENTRIES]
     return small or [next(iter(op.sizes))]
 
 
@@ -201,6 +195,8 @@ def case_arrays(op: Operation, case: Case) -> list[np.ndarray]:
 def serve(op: Operation, case: Case) -> None:
     """Ask whether an operation has a case at all: it does if inputs can be drawn and its forward part runs in NumPy.
 
+    The mean over nothing and the variance of one number are no values to differentiate.
+
     Raises:
         Unserved: with what refused it.
     """
@@ -218,44 +214,125 @@ def serve(op: Operation, case: Case) -> None:
         if not all(np.all(np.isfinite(FORMATS[case.dtype].round(a))) for a in inputs if a.dtype.kind == "f"):
             raise Unserved(f"its generator gives inputs that are not finite in {case.dtype}")
         try:
-            op.forward(xp, parameters)(*inputs)
+            values = op.forward(xp, parameters)(*inputs)
         except Exception as error:
             raise Unserved(f"its forward part has no such case: {_words(error)}") from error
+        if case.regime in RESIZED and not all(np.all(np.isfinite(v)) for v in values):
+            raise Unserved("its forward part is not finite there")
 
 
 def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:
     """Judge the hand-derived formula itself: its enclosure against that of the derivative of the forward part.
 
     Returns:
-        A judgement for each gradient, by name (``W_bar``); or one for ``*`` where the whole has one answer.
+        A judgement for each gradient, by name (``W_bar``); or one for ``*`` where the whole has one answer. A FAIL has
+        its figures; :func:`diagnose_formula` names the mistake.
     """
     from .namespaces.exact import Undecided
+    from .namespaces.unsupported import Unsupported
     from .proof import prove
 
-    entries = sum(a.size for a in case_arrays(op, case)[: len(op.inputs)])
-    size = case.size if entries <= BASIS_ENTRIES else next(iter(op.sizes.values()))
-    regime = case.drawn if case.regime in SMOOTH else "gaussian"
+    size, regime = _proof_point(op, case)
     try:
         proof = prove(op, size, case.seed, regime)
     except Undecided as error:
-        return {"*": _unjudged(INCONCLUSIVE, str(error))}
+        return {"*": _undecided(op, size, case.seed, regime, str(error))}
+    except Unsupported as error:
+        return {"*": _unjudged(UNAVAILABLE, str(error))}
     except Exception as error:  # noqa: BLE001 - whatever a person's formula raises is the verdict on it
-        lacking = isinstance(error, AttributeError) and "exact has no" in str(error)
-        change = None if lacking else _change(op, size, case.seed, regime)
-        return {
-            "*": _unjudged(
-                INCONCLUSIVE if lacking else FAIL, f"raised {_words(error)}{f'; {change}' if change else ''}"
-            )
-        }
-    refuted = [g for g in proof.gradients if not g.passed]
-    reasons = _why_wrong(op, size, case.seed, regime, refuted) if refuted else {}
-    return {f"{g.name}_bar": _judged(g, proof.kind, reasons) for g in proof.gradients}
+        raised = _raised_in_numpy(op, size, case.seed, regime)
+        if raised is None:
+            return {"*": _unjudged(UNAVAILABLE, f"the proof cannot follow it: {_words(error)}")}
+        return {"*": _unjudged(FAIL, raised)}
+    kind = proof.kind if op.domain == LINE else f"{proof.kind}; inputs are {op.domain}: elsewhere its value is NaN"
+    return {f"{g.name}_bar": judged(g, kind) for g in proof.gradients}
 
 
-def _judged(gradient: GradientProof, kind: str, reasons: Mapping[str, str]) -> Judgement:
-    output = f"{gradient.name}_bar"
+def diagnose_formula(op: Operation, case: Case, outputs: Sequence[str]) -> dict[str, str]:
+    """Name the mistake in gradients whose formula has been judged wrong.
+
+    Args:
+        op: the operation.
+        case: the case in which it was judged.
+        outputs: what was judged wrong: gradients (``W_bar``), or ``*`` where the pullback raises.
+
+    Returns:
+        A sentence for each output about which there is something to say.
+    """
+    size, regime = _proof_point(op, case)
+    _, parameters = op.split(size)
+    arrays = dtype_arrays(op, size, case.seed, regime, "float64")
+    if "*" in outputs:
+        raised = _raised_in_numpy(op, size, case.seed, regime)
+        true = {name: high for name, high, _ in true_gradients(op, arrays, parameters, op.outputs)}
+        change = repair(op, parameters, arrays, true) if true else None
+        return {"*": f"{raised}; {change}"} if raised and change else {}
+    # A pullback that misbehaves gives wrong numbers too, which would lead astray.
+    calls = diagnose_calls(op, parameters, arrays)
+    if calls:
+        return {output: f"{derivative_name(output)}: {calls}" for output in outputs}
+    true = {name: high for name, high, _ in true_gradients(op, arrays, parameters, op.outputs)}
+    computed = _computed(op, arrays, parameters)
+    reasons = {}
+    for output in outputs:
+        if output in true and output in computed:
+            evidence = _evidence(op, size, arrays, true, output, computed[output])
+            if evidence.shows_an_error():
+                reasons[output] = diagnose(evidence)
+    change = repair(op, parameters, arrays, true) if true else None
+    return {output: f"{reason}; {change}" if change else reason for output, reason in reasons.items()}
+
+
+def _proof_point(op: Operation, case: Case) -> tuple[Mapping[str, Any], str]:
+    """Return the size and the regime at which a case's formula is judged: a small size, an ordinary regime."""
+    regime = case.drawn if case.regime in SMOOTH else "gaussian"
+    if entries(op, case.size) <= BASIS_ENTRIES:
+        return case.size, regime
+    smallest = next(iter(op.sizes.values()))
+    if entries(op, smallest) <= BASIS_ENTRIES:
+        return smallest, regime
+    # It has large sizes alone: one of our own making, if its generator can draw it.
+    own = {**smallest, **{symbol: 3 + i for i, symbol in enumerate(reversed(op.signature.symbols))}}
+    try:
+        op.make_inputs(own, case.seed, regime)
+    except Exception:  # noqa: BLE001 - a generator refuses in many ways
+        return smallest, regime
+    return own, regime
+
+
+def _undecided(op: Operation, size: Mapping[str, Any], seed: int, regime: str, reason: str) -> Judgement:
+    """Word an enclosure that did not become narrow: a value that is not a number anywhere is wrong."""
+    import array_api_compat.numpy as xp
+
+    _, parameters = op.split(size)
+    with np.errstate(all="ignore"), contextlib.suppress(Exception):  # what it raises is said by the cells
+        values = op.forward(xp, parameters)(*op.make_inputs(size, seed, regime))
+        if any(np.size(value) and np.isnan(value).all() for value in values):
+            reason = "the value is NaN in every entry: wrong, or drawn outside its domain (declare inputs=)"
+            return _unjudged(FAIL, reason)
+    return _unjudged(INCONCLUSIVE, reason)
+
+
+def _raised_in_numpy(op: Operation, size: Mapping[str, Any], seed: int, regime: str) -> str | None:
+    """Run an operation in NumPy and say what it raises; None if it runs."""
+    import array_api_compat.numpy as xp
+
+    _, parameters = op.split(size)
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            op.analytic(xp, parameters)(*dtype_arrays(op, size, seed, regime, "float64"))
+    except WrongResult as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - that it raises is the answer
+        return f"raised {_words(error)}"
+    return None
+
+
+def judged(gradient: GradientProof, kind: str) -> Judgement:
+    """Return the judgement on a gradient; ``kind`` is what its proof is worth, in words."""
     if not gradient.passed:
-        return _unjudged(FAIL, reasons[output], gradient)
+        return _unjudged(FAIL, _disagreement(gradient), gradient)
     how = kind if kind.startswith(("proven", "certified")) else "certified at 1 point"
     return Judgement(PASS, 0.0, 0.0, 0.0, gradient.width, gradient.compared, how)
 
@@ -264,30 +341,6 @@ def _unjudged(verdict: str, reason: str, gradient: GradientProof | None = None) 
     nan = float("nan")
     compared = gradient.compared if gradient else 0
     return Judgement(verdict, nan if gradient is None else float("inf"), nan, nan, nan, compared, reason)
-
-
-def _why_wrong(
-    op: Operation, size: Mapping[str, Any], seed: int, regime: str, gradients: Sequence[GradientProof]
-) -> dict[str, str]:
-    """Name the mistake in each gradient that was refuted, by output."""
-    _, parameters = op.split(size)
-    arrays = dtype_arrays(op, size, seed, regime, "float64")
-    # A pullback that misbehaves gives wrong numbers too, which would lead astray.
-    calls = diagnose_calls(op, parameters, arrays)
-    if calls:
-        return {f"{g.name}_bar": f"{derivative_name(g.name + '_bar')}: {calls}" for g in gradients}
-    true = {name: high for name, high, _ in true_gradients(op, arrays, parameters, op.outputs)}
-    found = _found(op, arrays, parameters)
-    change = repair(op, parameters, arrays, true) if true else None
-    reasons = {}
-    for gradient in gradients:
-        output = f"{gradient.name}_bar"
-        reasons[output] = _disagreement(gradient)
-        if output in true and output in found and not gradient.agrees:
-            reasons[output] = diagnose(_evidence(op, size, arrays, true, output, found[output]))
-        if change:
-            reasons[output] += f"; {change}"
-    return reasons
 
 
 def _disagreement(gradient: GradientProof) -> str:
@@ -299,7 +352,7 @@ def _disagreement(gradient: GradientProof) -> str:
     return f"{name} differs from the derivative by {gradient.disagreement:.3g} of its size"
 
 
-def _found(op: Operation, arrays: Sequence[np.ndarray], parameters: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _computed(op: Operation, arrays: Sequence[np.ndarray], parameters: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Return what the pullback gives, by output: from ball arithmetic, or where that has no value from NumPy."""
     try:
         balls = certified(op, arrays, parameters)
@@ -311,17 +364,6 @@ def _found(op: Operation, arrays: Sequence[np.ndarray], parameters: Mapping[str,
         except Exception:  # noqa: BLE001 - then nothing is known of it
             return {}
         return {output: np.asarray(a, dtype=np.float64) for output, a in zip(op.outputs, numbers, strict=True)}
-
-
-def _change(op: Operation, size: Mapping[str, Any], seed: int, regime: str) -> Repair | None:
-    """Look for the change that mends a pullback which raises."""
-    _, parameters = op.split(size)
-    try:
-        arrays = dtype_arrays(op, size, seed, regime, "float64")
-        true = {name: high for name, high, _ in true_gradients(op, arrays, parameters, op.outputs)}
-    except Exception:  # noqa: BLE001 - then it is the forward part that raises
-        return None
-    return repair(op, parameters, arrays, true) if true else None
 
 
 def _evidence(

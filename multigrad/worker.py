@@ -27,6 +27,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
+from . import loading
+
 Message = dict[str, Any]
 
 
@@ -38,6 +40,10 @@ class Death:
     """One line: what ended it, with the last line it wrote."""
     task: int | None
     """Index of the task it had begun, or None if it died before or between tasks."""
+
+
+END_S = 5.0
+"""How long a worker may take to end after its last answer."""
 
 
 def run(
@@ -65,7 +71,7 @@ def run(
         address_space_bytes: a limit on its address space (RLIMIT_AS).
         root: folder of the multigrad that it uses, such as a checkout of another commit; None is this very one.
     """
-    changed = {**os.environ, **(environment or {}), "PYTHONPATH": _python_path(root)}
+    changed = {**os.environ, **(environment or {}), "PYTHONPATH": _python_path(root), loading.WORKER: "1"}
     variables = {name: value for name, value in changed.items() if value is not None}
     # Files instead of pipes: a worker that dies before it has read cannot block the parent or end it by SIGPIPE.
     ours, theirs = socket.socketpair()
@@ -89,6 +95,22 @@ def run(
             yield from _listen(process, errors, ours, timeout_s)
         finally:
             _kill(process)
+
+
+def run_here(messages: Iterator[Message]) -> Iterator[Message | Death]:
+    """Yield what a worker's function yields in this very process, and a :class:`Death` where that would be its end."""
+    task: int | None = None
+    try:
+        for message in messages:
+            task = message.get("begin", None if "end" in message else task)
+            yield message
+    except SystemExit as error:
+        yield Death(_left(error), task)
+
+
+def _left(error: BaseException) -> str:
+    said = f"sys.exit({error.code!r})" if isinstance(error, SystemExit) else type(error).__name__
+    return f"the operation ended the process: {said}"
 
 
 _LIMIT = "MULTIGRAD_ADDRESS_SPACE_BYTES"
@@ -137,6 +159,8 @@ def _listen(process: Any, errors: Any, turns: socket.socket, timeout_s: float) -
         try:
             line = lines.get(timeout=timeout_s)
         except queue.Empty:
+            if done:
+                return
             _kill(process)
             yield Death(f"gave no sign for {timeout_s:.0f} s and was killed", task)
             return
@@ -147,7 +171,11 @@ def _listen(process: Any, errors: Any, turns: socket.socket, timeout_s: float) -
         except json.JSONDecodeError:
             continue  # killed in the middle of a line
         if "worker_done" in message:
-            done = True
+            # What it started may have its pipe still, and never let go of it.
+            done, timeout_s = True, END_S
+            continue
+        if "said" in message:
+            loading.say_once(message["said"])
             continue
         if "begin" in message:
             task = message["begin"]
@@ -171,7 +199,8 @@ def _listen(process: Any, errors: Any, turns: socket.socket, timeout_s: float) -
 def _last_words(code: int, errors: Any) -> str:
     errors.seek(0)
     lines = errors.read().decode("utf-8", "replace").strip().splitlines()
-    ended = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    known = {s.value: s.name for s in signal.Signals}
+    ended = f"killed by {known.get(-code, f'signal {-code}')}" if code < 0 else f"ended with exit code {code}"
     if code == -signal.SIGKILL:
         ended += " (out of memory?)"
     # Of a process that aborts the last words are its stack, after what it had to say.
@@ -227,14 +256,26 @@ def main() -> None:
     module, _, name = sys.argv[1].partition(":")
     arguments["worker_started"] = started
     arguments["turn"] = _turn(answers, socket.socket(fileno=int(sys.argv[3])))
-    for message in getattr(import_module(module), name)(arguments):
-        _say(answers, message)
+    loading.tell = lambda text: _say(answers, {"said": text})
+    # A copy of this process is no worker: what it would say is lost.
+    os.register_at_fork(after_in_child=lambda: os.dup2(2, answers.fileno()))
+    try:
+        for message in getattr(import_module(module), name)(arguments):
+            _say(answers, message)
+    except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+        # Ctrl-C reaches the parent alone: it is somebody's code that raises these.
+        print(_left(error), file=sys.stderr, flush=True)  # noqa: T201
+        sys.exit(1)
     _say(answers, {"worker_done": True})
 
 
+_saying = threading.Lock()
+
+
 def _say(answers: TextIO, message: Message) -> None:
-    answers.write(json.dumps(message) + "\n")
-    answers.flush()
+    with _saying:
+        answers.write(json.dumps(message) + "\n")
+        answers.flush()
 
 
 def _turn(answers: TextIO, turns: socket.socket) -> Callable[[Any], None]:

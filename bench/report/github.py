@@ -5,7 +5,6 @@ Source: GitHub's documentation, "Workflow commands for GitHub Actions".
 
 from __future__ import annotations
 
-import inspect
 import os
 import secrets
 from collections.abc import Iterable, Iterator
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from multigrad.loading import source_of
 from multigrad.matrix import sentence
 from multigrad.operation import BadInput, Operation
 from multigrad.verdict import FAIL, INCONCLUSIVE
@@ -93,13 +93,13 @@ def _first(rows: pd.DataFrame) -> str:
 
 def source(op: Operation) -> dict[str, str | int]:
     """Return file and line of an operation as GitHub wants them, or nothing where they are not in the workspace."""
-    function = inspect.unwrap(op.function)
     workspace = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
     try:
-        path = Path(inspect.getfile(function)).resolve().relative_to(workspace)
+        place = source_of(op)
+        path = Path(place.path).resolve().relative_to(workspace)
     except (OSError, TypeError, ValueError):
         return {}
-    return {"file": path.as_posix(), "line": function.__code__.co_firstlineno}
+    return {"file": path.as_posix(), "line": place.line}
 
 
 def command(name: str, message: str, **properties: str | int) -> str:

@@ -12,7 +12,6 @@ import ast
 import inspect
 import math
 import os
-import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multigrad.certificate import Certified, read_certificate
+from multigrad.loading import entry_point, no_rows, source_of
 from multigrad.matrix import MatrixRow, sentence
 from multigrad.operation import BadInput, Operation, given_operations, operations
 from multigrad.truth import derivative_name, sizes_text, small_sizes
@@ -147,6 +147,7 @@ class Page:
         return self.text if self.figures is None else stamped(self.figures)
 
 
+@entry_point(no_rows(("file", "state")))
 def docs(
     ops: Sequence[str] | None = None,
     *,
@@ -271,14 +272,13 @@ def _facts(op: Operation, results: Results, out: Path, known: set[str], drawn: b
 
 
 def _source_link(op: Operation, out: Path) -> str:
-    path = inspect.getsourcefile(op.function) or ""
-    line = op.function.__code__.co_firstlineno
-    return f"{Path(os.path.relpath(path, out)).as_posix()}#L{line}"
+    source = source_of(op)
+    return f"{Path(os.path.relpath(source.path, out)).as_posix()}#L{source.line}"
 
 
 def _code(op: Operation) -> str:
     """Return the function without decorator and docstring, which stand above."""
-    text = textwrap.dedent(inspect.getsource(op.function))
+    text = textwrap.dedent(source_of(op).text)
     node = ast.parse(text).body[0]
     assert isinstance(node, ast.FunctionDef)
     lines = text.splitlines()
@@ -583,7 +583,8 @@ def _families(ops: Iterable[Operation]) -> list[tuple[str, list[Operation]]]:
     found: dict[str, list[Operation]] = {}
     for op in ops:
         found.setdefault(op.function.__module__, []).append(op)
-    titles = {module: inspect.cleandoc(sys.modules[module].__doc__ or module).split("\n\n")[0] for module in found}
+    docs = {module: source_of(members[0]).module_doc for module, members in found.items()}
+    titles = {module: inspect.cleandoc(doc or module).split("\n\n")[0] for module, doc in docs.items()}
     return [(plain(titles[module].rstrip(".")), members) for module, members in sorted(found.items())]
 
 

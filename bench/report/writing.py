@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+from multigrad.loading import entry_point
 from multigrad.operation import BadInput
 
 from ..store import load_run, write_text
@@ -16,6 +17,7 @@ from .markdown import markdown
 MARKDOWN, PAGE = "report.md", "report.html"
 
 
+@entry_point(list)
 def write_reports(
     folder: Path, *, svg: Path | None = None, png: Path | None = None, wanted: Collection[str] = ()
 ) -> list[str]:

@@ -23,7 +23,9 @@ evaluation gets exactly have no error at all.
 from __future__ import annotations
 
 import builtins
+import functools
 import math
+import sys
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -33,6 +35,7 @@ import numpy as np
 from multigrad.formats import FORMATS
 
 from . import bounds_linalg as linalg
+from . import textbook
 from .bounds_model import (
     Array,
     Choice,
@@ -61,6 +64,7 @@ from .bounds_rules import (
     rounding,
     within,
 )
+from .unsupported import NO_VALUE, Unsupported, absent, guard
 
 __all__ = ["FORMATS", "Array", "Choice", "Condition", "Context", "analyse", "context", "linalg"]
 
@@ -73,7 +77,9 @@ e, pi, inf, nan, newaxis = math.e, math.pi, math.inf, math.nan, None
 
 
 def __getattr__(name: str) -> Any:
-    raise AttributeError(f"the bounds namespace has no function {name!r}")
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise absent(sys.modules[__name__], "xp", f"xp.{name}", name, Parts.knower)
 
 
 def analyse(function: Callable[..., Any], *arrays: Any, context: str | Context = "float32", **settings: Any) -> Any:
@@ -117,7 +123,7 @@ def astype(x: Any, dtype: Any, *, copy: bool = True, device: Any = None) -> Any:
         if not is_ours(x):
             return np.asarray(x).astype(dtype)
         if isinstance(x, Array):
-            raise TypeError("a bounded array does not turn into integers: it would ask for its value")
+            raise Unsupported("xp.astype(x, int)", NO_VALUE, Parts.knower)
         return x.map(lambda p: p) if np.dtype(dtype) == x.dtype else as_array(x)
     array = as_array(x)
     coarse = FORMATS[dtype.name]
@@ -255,26 +261,42 @@ def _plain(*operands: Any) -> builtins.bool:
     return not builtins.any(is_ours(o) or np.asarray(o).dtype.kind == "f" for o in operands)
 
 
+def _of_whole_numbers(function: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Leave integers to NumPy; of indices that depend on data the result is one, as undecided as they are."""
+
+    def decorate(of_reals: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(of_reals)
+        def chosen(*operands: Any) -> Any:
+            if _plain(*operands):
+                return function(*operands)
+            if not _plain(*(o.value if isinstance(o, Choice) else o for o in operands)):
+                return of_reals(*operands)
+            value = np.asarray(function(*(o.value if isinstance(o, Choice) else o for o in operands)))
+            loose = [o.undecided for o in operands if isinstance(o, Choice)]
+            return Choice(value, np.broadcast_to(np.logical_or.reduce(np.broadcast_arrays(*loose)), value.shape))
+
+        return chosen
+
+    return decorate
+
+
+@_of_whole_numbers(np.add)
 def add(a: Any, b: Any, /) -> Any:
     """Errors add up."""
-    if _plain(a, b):
-        return np.add(a, b)
     A, B = as_array(a), as_array(b)
     return added(A, B, A.value + B.value, infinite=_endless(A, B), signed=not _both(A, B))
 
 
+@_of_whole_numbers(np.subtract)
 def subtract(a: Any, b: Any, /) -> Any:
     """Errors add up."""
-    if _plain(a, b):
-        return np.subtract(a, b)
     A, B = as_array(a), as_array(b)
     return added(A, B, A.value - B.value, infinite=_endless(A, B))
 
 
+@_of_whole_numbers(np.multiply)
 def multiply(a: Any, b: Any, /) -> Any:
     """|âb̂ − ab| ≤ E_a|b| + |a|E_b + E_a E_b, with |a| ≤ |v_a| + E_a."""
-    if _plain(a, b):
-        return np.multiply(a, b)
     A, B = as_array(a), as_array(b)
 
     def moved(x: Error, y: Error) -> Error:
@@ -325,10 +347,9 @@ def _endless(*operands: Array) -> Callable[[Floats, int], Any]:
     return find
 
 
+@_of_whole_numbers(np.negative)
 def negative(x: Any, /) -> Any:
     """−x, exactly."""
-    if not is_ours(x):
-        return np.negative(x)
     x = as_array(x)
     return Array(-x.value, x.worst, x.probable, integral=x.integral)
 
@@ -338,10 +359,12 @@ def positive(x: Any, /) -> Any:
     return x
 
 
+conj = real = positive
+
+
+@_of_whole_numbers(np.abs)
 def abs(x: Any, /) -> Any:
     """|x|, whose error is no larger than that of x."""
-    if not is_ours(x):
-        return np.abs(x)
     x = as_array(x)
     return Array(np.abs(x.value), x.worst, x.probable, integral=x.integral, nonnegative=True)
 
@@ -409,6 +432,55 @@ asinh = _elementary("asinh", np.arcsinh, lambda v, y, r: r / np.sqrt(1.0 + _near
 acosh = _elementary("acosh", np.arccosh, lambda v, y, r: _over(r, np.sqrt(np.maximum(v - 2.0 * r, 1.0) ** 2 - 1.0)))
 atanh = _elementary("atanh", np.arctanh, lambda v, y, r: _over(r, 1.0 - _far(v, r) ** 2))
 # fmt: on
+
+
+def _special(name: str, moved: Moved, scale: float = 0.0) -> Any:
+    """A function that the standard lacks; near its zeros libraries are as far off as where it is ``scale``."""
+    from . import exact
+
+    def special(x: Any, /) -> Array:
+        A = as_array(x)
+        value = exact.midpoints(exact.FUNCTIONS[name](A.value))
+
+        def rule(errors: Sequence[Error], unit: Any) -> Any:
+            shift = errors[0] if isinstance(errors[0], float) else moved(A.value, value, errors[0])
+            return rounding(value, shift, 16.0) + 32.0 * current().u * scale
+
+        return bounded([A], value, rule, rounds=True)
+
+    special.__name__ = special.__qualname__ = name
+    special.__doc__ = f"As SciPy's or torch's ``{name}``."
+    return special
+
+
+def _slope(name: str) -> Moved:
+    """The slope times r, for positive arguments: the larger of those at the ends of the interval."""
+    from . import exact
+
+    def moved(v: Floats, y: Floats, r: Floats) -> Any:
+        ends = [np.abs(exact.midpoints(exact.FUNCTIONS[name](e))) for e in (v - 2.0 * r, v + 2.0 * r)]
+        return np.where(v - 2.0 * r > 0, np.maximum(*ends) * r, np.where(r > 0, np.inf, 0.0))
+
+    return moved
+
+
+def _bell(v: Floats, y: Floats, r: Floats) -> Any:
+    return r * (2.0 / math.sqrt(math.pi)) * np.exp(-(_near(v, r) ** 2))
+
+
+def _of_gamma(v: Floats, y: Floats, r: Floats) -> Any:
+    return _slope("digamma")(v, y, r) * np.maximum(*(_gamma_at(e) for e in (v - 2.0 * r, v + 2.0 * r)))
+
+
+def _gamma_at(x: Floats) -> Floats:
+    from . import exact
+
+    return np.asarray(np.abs(exact.midpoints(exact.FUNCTIONS["gamma"](x))))
+
+
+erf, erfc = _special("erf", _bell), _special("erfc", _bell)
+lgamma, gamma = _special("lgamma", _slope("digamma"), scale=1.0), _special("gamma", _of_gamma)
+digamma = _special("digamma", _slope("trigamma"), scale=1.0)
 
 
 def sqrt(x: Any, /) -> Array:
@@ -522,9 +594,8 @@ floor, ceil, trunc, round, sign = _step(np.floor), _step(np.ceil), _step(np.trun
 
 
 def _extremum(function: Callable[..., Any], turn: float) -> Callable[..., Any]:
+    @_of_whole_numbers(function)
     def extremum(a: Any, b: Any, /) -> Any:
-        if _plain(a, b):
-            return function(a, b)
         A, B = as_array(a), as_array(b)
 
         def rule(errors: Sequence[Error], unit: Any) -> Any:
@@ -542,6 +613,18 @@ def _extremum(function: Callable[..., Any], turn: float) -> Callable[..., Any]:
 
 
 maximum, minimum = _extremum(np.maximum, 1.0), _extremum(np.minimum, -1.0)
+
+
+@_of_whole_numbers(np.floor_divide)
+def floor_divide(a: Any, b: Any, /) -> Any:
+    """⌊a / b⌋."""
+    return floor(divide(a, b))
+
+
+@_of_whole_numbers(np.remainder)
+def remainder(a: Any, b: Any, /) -> Any:
+    """What is left, a − ⌊a / b⌋b, which has the sign of b."""
+    return subtract(a, multiply(floor_divide(a, b), b))
 
 
 def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
@@ -593,6 +676,14 @@ not_equal     = _compare(np.not_equal)
 # fmt: on
 
 
+def _choice(x: Any) -> Choice:
+    if isinstance(x, Choice):
+        return x
+    if is_ours(x) or np.asarray(x).dtype.kind == "f":
+        raise Unsupported("xp.where(mask, indices, x)", "write indices on both sides", Parts.knower)
+    return Choice(np.asarray(x), np.zeros(np.shape(x), dtype=np.bool_))
+
+
 def _condition(x: Any) -> Condition:
     if isinstance(x, Condition):
         return x
@@ -632,6 +723,39 @@ def logical_not(x: Any, /) -> Any:
     return Condition(~x.value, x.undecided, x.doubtful) if isinstance(x, Condition) else np.logical_not(x)
 
 
+def _bitwise(function: Callable[..., Any], of_conditions: Callable[..., Any]) -> Callable[..., Any]:
+    @_of_whole_numbers(function)
+    def bitwise(*operands: Any) -> Any:
+        if builtins.any(isinstance(o, Array) for o in operands):
+            raise Unsupported(f"xp.{function.__name__}", "it takes integers and conditions alone", Parts.knower)
+        return of_conditions(*operands)
+
+    bitwise.__doc__ = f"As NumPy's ``{function.__name__}``, of integers and conditions."
+    return bitwise
+
+
+bitwise_and, bitwise_or = _bitwise(np.bitwise_and, logical_and), _bitwise(np.bitwise_or, logical_or)
+bitwise_xor, bitwise_invert = _bitwise(np.bitwise_xor, logical_xor), _bitwise(np.bitwise_invert, logical_not)
+
+
+def _whole_only(function: Callable[..., Any]) -> Callable[..., Any]:
+    def apply(*operands: Any, **options: Any) -> Any:
+        settled = [o.value if isinstance(o, Condition) and not o.undecided.any() else o for o in operands]
+        if builtins.any(is_ours(o) for o in settled):
+            raise Unsupported(f"xp.{function.__name__}", "it takes integers and decided conditions alone", Parts.knower)
+        return function(*settled, **options)
+
+    apply.__doc__ = f"As NumPy's ``{function.__name__}``, of integers and decided conditions."
+    return apply
+
+
+bitwise_left_shift, bitwise_right_shift = _whole_only(np.bitwise_left_shift), _whole_only(np.bitwise_right_shift)
+isin, nonzero, unique_all, unique_counts, unique_inverse, unique_values = (
+    _whole_only(f) for f in (np.isin, np.nonzero, np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values)
+)
+broadcast_shapes, iinfo = np.broadcast_shapes, np.iinfo
+
+
 def _quality(function: Callable[..., Any]) -> Callable[..., Any]:
     def quality(x: Any, /) -> Any:
         return _condition(function(as_array(x).value))
@@ -652,6 +776,9 @@ def where(condition: Any, a: Any, b: Any, /) -> Any:
         return (_condition(condition) & a) | (~_condition(condition) & b)
     if not is_ours(condition) and _plain(a, b):
         return np.where(condition, a, b)
+    if isinstance(a, Choice) or isinstance(b, Choice):
+        C, (x, y) = _condition(condition), (_choice(o) for o in (a, b))
+        return Choice(np.where(C.value, x.value, y.value), C.undecided | np.where(C.value, x.undecided, y.undecided))
     C, A, B = _condition(condition), as_array(a), as_array(b)
     value = np.where(C.value, A.value, B.value)
 
@@ -831,7 +958,7 @@ def all(x: Any, /, *, axis: Any = None, keepdims: builtins.bool = False) -> Any:
 
 def count_nonzero(x: Any, /, *, axis: Any = None, keepdims: builtins.bool = False) -> Any:
     """The number of true elements, with the undecided ones as its error."""
-    return sum(x != 0 if isinstance(x, Array) else x, axis=axis, keepdims=keepdims)
+    return sum(not_equal(x, 0) if isinstance(x, Array) else x, axis=axis, keepdims=keepdims)
 
 
 def sort(x: Any, /, *, axis: int = -1, descending: builtins.bool = False, stable: builtins.bool = True) -> Any:
@@ -1061,3 +1188,13 @@ def tensordot(a: Any, b: Any, /, *, axes: Any = 2) -> Any:
     A = reshape(permute_dims(a, tuple(rows + left)), (math.prod(a.shape[i] for i in rows), inner))
     B = reshape(permute_dims(b, tuple(right + columns)), (inner, math.prod(b.shape[i] for i in columns)))
     return reshape(matmul(A, B), outer)
+
+
+# What is written once in terms of the rest.
+
+_this = sys.modules[__name__]
+copysign, einsum = (functools.partial(getattr(textbook, f), _this) for f in ("copysign", "einsum"))
+globals().update({name: functools.partial(written, _this) for name, written in textbook.SPECIAL.items()})
+
+
+guard(globals(), "xp", Parts.knower, besides=("analyse",))

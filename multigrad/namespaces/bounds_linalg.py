@@ -10,13 +10,15 @@ honest evaluation two; hence the factors 2 and 3.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .bounds_model import Array, Error, Floats, current, namespace, up
+from .bounds_model import Array, Error, Floats, Parts, current, namespace, up
 from .bounds_rules import Unit, as_array, bounded, matmul
+from .unsupported import absent, guard
 
 __all__ = ["matmul"]
 
@@ -62,7 +64,9 @@ class SVD(NamedTuple):
 
 
 def __getattr__(name: str) -> Any:
-    raise AttributeError(f"the bounds namespace has no function {f'linalg.{name}'!r}")
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise absent(sys.modules[__name__], "xp.linalg", f"xp.linalg.{name}", name, Parts.knower)
 
 
 def _steps(unit: Unit, algorithm: str, n: int) -> float:
@@ -443,3 +447,6 @@ def vecdot(a: Any, b: Any, /, *, axis: int = -1) -> Any:
 def tensordot(a: Any, b: Any, /, *, axes: Any = 2) -> Any:
     """Sums of products over chosen axes."""
     return namespace().tensordot(a, b, axes=axes)
+
+
+guard(globals(), "xp.linalg", Parts.knower)

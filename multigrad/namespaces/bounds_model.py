@@ -24,6 +24,9 @@ import numpy.typing as npt
 
 from multigrad.formats import FORMATS, Format
 
+from .operators import PythonOperators
+from .unsupported import Unsupported
+
 Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 Error = Any
@@ -230,11 +233,11 @@ def up(error: Error, terms: int = 0) -> Error:
 Self = TypeVar("Self", bound="Parts")
 
 
-class Parts:
+class Parts(PythonOperators):
     """Several NumPy arrays of one shape that are moved about together."""
 
     __slots__ = ("value",)
-    __array_ufunc__ = None  # so that `numpy_array * bounded_array` comes here
+    knower = "the error bounds"
     value: Any
 
     def parts(self) -> tuple[Any, ...]:
@@ -287,26 +290,16 @@ class Parts:
         items = key if isinstance(key, tuple) else (key,)
         loose = [k for k in items if isinstance(k, Choice) and k.undecided.any()]
         if loose and isinstance(self, Array):
-            whole: Self = (
-                namespace().take(self, loose[0], axis=0) if len(items) == 1 else _refuse("an index in a tuple")
-            )
+            whole: Self = namespace().take(self, loose[0], axis=0) if len(items) == 1 else _refuse("index, …")
             return whole
         plain = tuple(_settled(k) for k in items)
         return self.map(lambda p: p[plain])
 
-    def __bool__(self) -> bool:
-        raise TypeError("an operation never asks for a value: a bounded array has no truth of its own")
-
-    def __float__(self) -> float:
-        raise TypeError("an operation never asks for a value: a bounded array is not a number")
-
-    __hash__ = None  # type: ignore[assignment]  # like every array
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise Unsupported("x[…] = …", "write `xp.where`", self.knower)
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         return namespace()
-
-    def __array__(self, *_: Any, **__: Any) -> Any:
-        raise TypeError("a bounded array does not turn into a NumPy array; read .value, .worst and .probable")
 
 
 def _once(done: dict[int, Any], part: Any, function: Callable[[Any], Any]) -> Any:
@@ -318,12 +311,18 @@ def _once(done: dict[int, Any], part: Any, function: Callable[[Any], Any]) -> An
 
 def _settled(key: Any) -> Any:
     if isinstance(key, Condition):
-        return key.value if not key.undecided.any() else _refuse("a mask")
+        return key.value if not key.undecided.any() else _refuse("mask")
     return key.value if isinstance(key, Choice) else key
 
 
+def _decided(key: Any) -> Any:
+    return _refuse("index") if isinstance(key, Choice) and key.undecided.any() else _settled(key)
+
+
 def _refuse(what: str) -> Any:
-    raise TypeError(f"{what} that the error leaves undecided cannot select elements")
+    raise Unsupported(
+        f"x[{what}]", "the rounding error leaves open what it selects; write `xp.where` or `xp.take`", Parts.knower
+    )
 
 
 def namespace() -> Any:
@@ -394,71 +393,32 @@ class Array(Parts):
             nonnegative=all(a.nonnegative for a in every),
         )
 
+    def __setitem__(self, key: Any, value: Any) -> None:
+        # Rebound, never overwritten: an array that shares these elements does not see it.
+        xp = namespace()
+        new = xp.as_array(value)
+        if isinstance(key, Condition) and key.undecided.any() and new.ndim == 0:
+            self._become(xp.where(xp.reshape(key, key.shape + (1,) * (self.ndim - key.ndim)), new, self))
+            return
+        place = tuple(_decided(k) for k in (key if isinstance(key, tuple) else (key,)))
+
+        def written(old: Any, part: Any) -> Any:
+            changed = np.array(old)
+            changed[place] = part
+            return changed
+
+        worst = written(self.worst, new.worst)
+        same = self.worst is self.probable and new.worst is new.probable
+        probable = worst if same else written(self.probable, new.probable)
+        kept = {name: getattr(self, name) and getattr(new, name) for name in ("integral", "nonnegative")}
+        self._become(Array(written(self.value, new.value), worst, probable, **kept))
+
+    def _become(self, other: Array) -> None:
+        for name in ("value", *Array.__slots__):
+            setattr(self, name, getattr(other, name))
+
     def __repr__(self) -> str:
         return f"Array(value={self.value!r}, worst={self.worst!r}, probable={self.probable!r})"
-
-    def __add__(self, other: Any) -> Any:
-        return namespace().add(self, other)
-
-    def __radd__(self, other: Any) -> Any:
-        return namespace().add(other, self)
-
-    def __sub__(self, other: Any) -> Any:
-        return namespace().subtract(self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return namespace().subtract(other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return namespace().multiply(self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return namespace().multiply(other, self)
-
-    def __truediv__(self, other: Any) -> Any:
-        return namespace().divide(self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return namespace().divide(other, self)
-
-    def __pow__(self, other: Any) -> Any:
-        return namespace().pow(self, other)
-
-    def __rpow__(self, other: Any) -> Any:
-        return namespace().pow(other, self)
-
-    def __matmul__(self, other: Any) -> Any:
-        return namespace().matmul(self, other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return namespace().matmul(other, self)
-
-    def __neg__(self) -> Any:
-        return namespace().negative(self)
-
-    def __pos__(self) -> Any:
-        return self
-
-    def __abs__(self) -> Any:
-        return namespace().abs(self)
-
-    def __lt__(self, other: Any) -> Any:
-        return namespace().less(self, other)
-
-    def __le__(self, other: Any) -> Any:
-        return namespace().less_equal(self, other)
-
-    def __gt__(self, other: Any) -> Any:
-        return namespace().greater(self, other)
-
-    def __ge__(self, other: Any) -> Any:
-        return namespace().greater_equal(self, other)
-
-    def __eq__(self, other: Any) -> Any:
-        return namespace().equal(self, other)
-
-    def __ne__(self, other: Any) -> Any:
-        return namespace().not_equal(self, other)
 
 
 class Condition(Parts):
@@ -488,48 +448,6 @@ class Condition(Parts):
     def __repr__(self) -> str:
         return f"Condition(value={self.value!r}, undecided={self.undecided!r})"
 
-    def __and__(self, other: Any) -> Any:
-        return namespace().logical_and(self, other)
-
-    __rand__ = __and__
-
-    def __or__(self, other: Any) -> Any:
-        return namespace().logical_or(self, other)
-
-    __ror__ = __or__
-
-    def __xor__(self, other: Any) -> Any:
-        return namespace().logical_xor(self, other)
-
-    __rxor__ = __xor__
-
-    def __invert__(self) -> Any:
-        return namespace().logical_not(self)
-
-    def __eq__(self, other: Any) -> Any:
-        return ~(self ^ other)
-
-    def __ne__(self, other: Any) -> Any:
-        return self ^ other
-
-    def __mul__(self, other: Any) -> Any:
-        return namespace().multiply(self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return namespace().multiply(other, self)
-
-    def __add__(self, other: Any) -> Any:
-        return namespace().add(self, other)
-
-    def __radd__(self, other: Any) -> Any:
-        return namespace().add(other, self)
-
-    def __sub__(self, other: Any) -> Any:
-        return namespace().subtract(self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return namespace().subtract(other, self)
-
 
 class Choice(Parts):
     """Indices that depend on data, such as those of ``argmax``; some may be left undecided by the error."""
@@ -552,9 +470,3 @@ class Choice(Parts):
 
     def rebuilt(self, parts: Sequence[Any], others: Sequence[Choice] = ()) -> Choice:  # noqa: D102
         return Choice(*(np.asarray(p) for p in parts))
-
-    def __eq__(self, other: Any) -> Any:
-        return namespace().equal(self, other)
-
-    def __ne__(self, other: Any) -> Any:
-        return namespace().not_equal(self, other)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import builtins
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,6 +29,9 @@ import numpy as np
 from multigrad.operation import BadInput, Operation, Size
 
 from . import cost_linalg as linalg
+from . import textbook
+from .operators import PythonOperators
+from .unsupported import Unsupported, absent, guard
 
 __all__ = ["FACTORISATIONS", "Array", "Cost", "cost", "counting", "linalg"]
 
@@ -133,14 +137,17 @@ e, pi, inf, nan, newaxis = math.e, math.pi, math.inf, math.nan, None
 
 
 def __getattr__(name: str) -> Any:
-    raise AttributeError(f"the cost namespace has no function {name!r}")
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise absent(sys.modules[__name__], "xp", f"xp.{name}", name, Array.knower)
 
 
-class Array:
+class Array(PythonOperators):
     """A shape and a dtype."""
 
-    __array_ufunc__ = None  # so that `numpy_array * array` comes here
     __slots__ = ("dtype", "shape", "stored")
+    knower = "the count of operations"
+    shape: tuple[int, ...]
 
     def __init__(self, shape: Sequence[int], dtype: str, stored: int | None = None) -> None:
         self.shape = tuple(int(n) for n in shape)
@@ -186,15 +193,6 @@ class Array:
     def __repr__(self) -> str:
         return f"Array({self.shape}, {self.dtype})"
 
-    def __bool__(self) -> builtins.bool:
-        raise TypeError("an operation never asks for a value: here are shapes only")
-
-    def __float__(self) -> float:
-        raise TypeError("an operation never asks for a value: here are shapes only")
-
-    def __array__(self, *_: Any, **__: Any) -> Any:
-        raise TypeError("here are shapes only; there is no NumPy array")
-
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         from . import cost as namespace
 
@@ -206,80 +204,9 @@ class Array:
         gathers = builtins.any(isinstance(k, np.ndarray) for k in keys)
         return _moved(shape, self.dtype, self) if gathers else _view(self, shape)
 
-    __hash__ = None  # type: ignore[assignment]  # like every array
-
-    def __add__(self, other: Any) -> Any:
-        return add(self, other)
-
-    def __sub__(self, other: Any) -> Any:
-        return subtract(self, other)
-
-    def __mul__(self, other: Any) -> Any:
-        return multiply(self, other)
-
-    def __truediv__(self, other: Any) -> Any:
-        return divide(self, other)
-
-    def __floordiv__(self, other: Any) -> Any:
-        return floor_divide(self, other)
-
-    def __mod__(self, other: Any) -> Any:
-        return remainder(self, other)
-
-    def __pow__(self, other: Any) -> Any:
-        return pow(self, other)
-
-    def __rpow__(self, other: Any) -> Any:
-        return pow(other, self)
-
-    __radd__, __rsub__, __rmul__, __rtruediv__ = __add__, __sub__, __mul__, __truediv__
-
-    def __matmul__(self, other: Any) -> Any:
-        return matmul(self, other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return matmul(other, self)
-
-    def __neg__(self) -> Any:
-        return negative(self)
-
-    def __pos__(self) -> Any:
-        return self
-
-    def __abs__(self) -> Any:
-        return abs(self)
-
-    def __invert__(self) -> Any:
-        return logical_not(self)
-
-    def __and__(self, other: Any) -> Any:
-        return logical_and(self, other)
-
-    def __or__(self, other: Any) -> Any:
-        return logical_or(self, other)
-
-    def __xor__(self, other: Any) -> Any:
-        return logical_xor(self, other)
-
-    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
-
-    def __lt__(self, other: Any) -> Any:
-        return less(self, other)
-
-    def __le__(self, other: Any) -> Any:
-        return less_equal(self, other)
-
-    def __gt__(self, other: Any) -> Any:
-        return greater(self, other)
-
-    def __ge__(self, other: Any) -> Any:
-        return greater_equal(self, other)
-
-    def __eq__(self, other: Any) -> Any:
-        return equal(self, other)
-
-    def __ne__(self, other: Any) -> Any:
-        return not_equal(self, other)
+    def __setitem__(self, key: Any, value: Any) -> None:
+        keys = tuple(_as_index(k) for k in (key if isinstance(key, tuple) else (key,)))
+        _moved(_ghost(self.shape)[keys].shape, self.dtype, value)
 
 
 def _ghost(shape: tuple[int, ...]) -> np.ndarray:
@@ -290,7 +217,7 @@ def _ghost(shape: tuple[int, ...]) -> np.ndarray:
 def _as_index(key: Any) -> Any:
     if isinstance(key, Array):
         if key.dtype == "bool":
-            raise TypeError("a mask selects as many elements as its values say: here are shapes only")
+            raise Unsupported("x[mask]", "here are shapes only; write `xp.where`", Array.knower)
         return np.zeros(key.shape, dtype=np.int64)
     return np.asarray(key) if isinstance(key, list) else key
 
@@ -378,17 +305,26 @@ greater, greater_equal, not_equal        = _questions("greater", "greater_equal"
 isnan, isinf, isfinite, signbit          = _questions("isnan", "isinf", "isfinite", "signbit")
 logical_and, logical_or                  = _questions("logical_and", "logical_or", flops=0.0)
 logical_xor, logical_not                 = _questions("logical_xor", "logical_not", flops=0.0)
+bitwise_and, bitwise_or                  = _arithmetic("bitwise_and", "bitwise_or")
+bitwise_xor, bitwise_invert              = _arithmetic("bitwise_xor", "bitwise_invert")
+bitwise_left_shift, bitwise_right_shift  = _arithmetic("bitwise_left_shift", "bitwise_right_shift")
 exp, expm1, log, log1p, log2, log10      = _calls("exp", "expm1", "log", "log1p", "log2", "log10")
 sin, cos, tan, asin, acos, atan          = _calls("sin", "cos", "tan", "asin", "acos", "atan")
 sinh, cosh, tanh, asinh, acosh, atanh    = _calls("sinh", "cosh", "tanh", "asinh", "acosh", "atanh")
 sqrt, atan2, hypot, logaddexp            = _calls("sqrt", "atan2", "hypot", "logaddexp")
 (_general_power,)                        = _calls("pow")
+erf, erfc, lgamma, gamma, digamma        = _calls("erf", "erfc", "lgamma", "gamma", "digamma")
 # fmt: on
+globals().update(zip(textbook.SPECIAL, _calls(*textbook.SPECIAL), strict=True))
+broadcast_shapes, iinfo = np.broadcast_shapes, np.iinfo
 
 
 def positive(x: Any, /) -> Any:
     """X itself."""
     return x
+
+
+conj = real = positive
 
 
 def pow(a: Any, b: Any, /) -> Array:
@@ -520,6 +456,16 @@ def tensordot(a: Any, b: Any, /, *, axes: Any = 2) -> Array:
     )
     shape = [n for i, n in enumerate(left) if i not in first] + [n for i, n in enumerate(right) if i not in second]
     return _product(shape, (a, b), math.prod(left[i] for i in first))
+
+
+def einsum(subscripts: str, /, *operands: Any) -> Array:
+    """2 operations for each term of the sum over all letters."""
+    terms, result, sizes = textbook.letters(subscripts, operands)
+    shape = [sizes[letter] for letter in result]
+    summed = math.prod(n for letter, n in sizes.items() if letter not in result)
+    if len(terms) > 1:
+        return _product(shape, operands, summed)
+    return _computed(shape, _dtype(*operands), operands, math.prod(shape) * summed)
 
 
 # Creation and types
@@ -687,7 +633,7 @@ def tile(x: Any, repetitions: tuple[int, ...], /) -> Array:
 def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Array:
     """A copy."""
     if not isinstance(repeats, int):
-        raise TypeError("repeats that are an array make a shape that depends on data: here are shapes only")
+        raise Unsupported("xp.repeat(x, array)", "here are shapes only; write `xp.take`", Array.knower)
     shape = [x.size] if axis is None else list(x.shape)
     shape[0 if axis is None else axis] *= repeats
     return _moved(shape, x.dtype, x)
@@ -763,7 +709,7 @@ def cost(op: Operation, size: Size, dtype: str = "float32", variant: str = "anal
 
     Raises:
         BadInput: the dtype is unknown, or the size gives no value for a dimension.
-        AttributeError: the operation uses a function that is not here; the message names it.
+        Unsupported: the operation uses a function that is not here; the message names it.
     """
     if dtype not in FLOATS:
         raise BadInput(f"no floating-point dtype {dtype!r}; there are {', '.join(FLOATS)}")
@@ -791,3 +737,7 @@ def _inputs(op: Operation, size: Size, dtype: str) -> list[Array]:
     if missing:
         raise BadInput(f"{op.name} needs a size for {missing[0]}; found {', '.join(map(str, size)) or 'none'}")
     return [Array([int(dimensions.get(s, s)) for s in shape], dtype) for shape in op.signature.inputs]
+
+
+guard(globals(), "xp", Array.knower, besides=("cost", "counting"))
+guard(vars(linalg), "xp.linalg", Array.knower)

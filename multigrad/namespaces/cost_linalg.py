@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import cost as xp
+from .unsupported import absent
 
 
 class SLogDet(NamedTuple):
@@ -41,7 +43,9 @@ class SVD(NamedTuple):
 
 
 def __getattr__(name: str) -> Any:
-    raise AttributeError(f"the cost namespace has no function {f'linalg.{name}'!r}")
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise absent(sys.modules[__name__], "xp.linalg", f"xp.linalg.{name}", name, xp.Array.knower)
 
 
 def _factorised(x: Any, kind: str, *shapes: Sequence[int], extra: float = 0.0) -> list[Any]:

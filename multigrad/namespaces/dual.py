@@ -32,7 +32,8 @@ import numpy as np
 
 from . import exact, structure, textbook
 from .exact import CONSTANTS, ExactArray, Kink
-from .operators import COMPARISONS, Linalg, Operators, absent, plain_key
+from .operators import COMPARISONS, Linalg, Operators, plain_key
+from .unsupported import absent, guarded
 
 if TYPE_CHECKING:
     from multigrad.operation import Operation
@@ -111,13 +112,20 @@ UNARY: dict[str, Callable[[Any, Any], Any]] = {
     "asinh": lambda x, y: 1 / _f["sqrt"](1 + x * x),
     "acosh": lambda x, y: 1 / (_f["sqrt"](x - 1) * _f["sqrt"](x + 1)),
     "atanh": lambda x, y: 1 / (1 - x * x),
+    "erf": lambda x, y: 2 / _f["sqrt"](_f["acos"](-1)) * _f["exp"](-x * x),
+    "erfc": lambda x, y: -2 / _f["sqrt"](_f["acos"](-1)) * _f["exp"](-x * x),
+    "erfinv": lambda x, y: _f["sqrt"](_f["acos"](-1)) / 2 * _f["exp"](y * y),
+    "gamma": lambda x, y: y * _f["digamma"](x),
+    "lgamma": lambda x, y: _f["digamma"](x),
+    "digamma": lambda x, y: _f["trigamma"](x),
+    "trigamma": lambda x, y: -2 * exact.hurwitz_zeta(3, x),
     "sign": lambda x, y: _nowhere_zero("sign", x, 0 * x),
     "floor": lambda x, y: _nowhere_zero("floor", x - y, 0 * x),
     "ceil": lambda x, y: _nowhere_zero("ceil", x - y, 0 * x),
     "trunc": lambda x, y: _nowhere_zero("trunc", _f["where"](_f["equal"](y, 0), 1, x - y), 0 * x),
     "round": lambda x, y: _nowhere_zero("round", _f["abs"](x - y) - 0.5, 0 * x),
 }
-"""The derivative of y = f(x), from x and y."""
+"""The derivative of y = f(x), from x and y; None where y is constant."""
 
 BINARY: dict[str, tuple[Callable[[Any, Any, Any], Any], Callable[[Any, Any, Any], Any]]] = {
     "add": (lambda a, b, y: 1, lambda a, b, y: 1),
@@ -131,7 +139,9 @@ BINARY: dict[str, tuple[Callable[[Any, Any, Any], Any], Callable[[Any, Any, Any]
 
 
 def _nowhere_zero(name: str, distance: Any, derivative: Any) -> Any:
-    return _nowhere(name, _f["equal"](distance, 0), derivative)
+    # Between its jumps a step function is constant, and may be compared with what it equals.
+    kinks = np.asarray(_f["equal"](distance, 0), dtype=bool)
+    return _nowhere(name, kinks, derivative) if kinks.any() else None
 
 
 def _nowhere(name: str, kinks: Any, derivative: Any) -> Any:
@@ -153,6 +163,8 @@ def _aligned(tangent: ExactArray, ndim: int) -> ExactArray:
 
 
 def _scaled(factor: Any, tangent: ExactArray) -> Any:
+    if factor is None:
+        return None
     if isinstance(factor, int):
         return tangent if factor == 1 else -tangent
     return factor * tangent
@@ -329,7 +341,7 @@ def _linear(name: str) -> None:
         from_end = tuple(a - x.ndim if a >= 0 else a for a in axes)
         if name == "cumulative_sum":
             (from_end,) = from_end  # type: ignore[assignment]
-        function = exact.FUNCTIONS[name]
+        function = getattr(exact, name)
         value = function(x.value, axis=from_end, **options)
         return DualArray(value, None if x.tangent is None else function(x.tangent, axis=from_end, **options))
 
@@ -363,7 +375,7 @@ def matmul(x1: Any, x2: Any, /) -> Any:
 
 def _value_only(name: str) -> None:
     def apply(x: Any, /, **options: Any) -> Any:
-        return exact.FUNCTIONS[name](x.value, **options)
+        return getattr(exact, name)(x.value, **options)
 
     apply.__name__ = name
     _public(apply)
@@ -406,24 +418,24 @@ def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = 
 
 def _counted(name: str) -> None:
     def apply(x: Any, /, **options: Any) -> Any:
-        return exact.FUNCTIONS[name](FUNCTIONS["not_equal"](x, 0), **options)
+        return getattr(exact, name)(FUNCTIONS["not_equal"](x, 0), **options)
 
     apply.__name__ = name
     _public(apply)
 
 
-for _name in ("all", "any", "count_nonzero"):
+for _name in ("all", "any", "count_nonzero", "nonzero"):
     _counted(_name)
 
 
 @_public
-def asarray(x: Any, /, *, dtype: Any = None, device: Any = None, copy: Any = None) -> Any:
+def asarray_(x: Any, /, *, dtype: Any = None, device: Any = None, copy: Any = None) -> Any:
     """The array itself."""
-    return astype(x, dtype or exact.float64)
+    return FUNCTIONS["astype"](x, dtype or exact.float64)
 
 
 @_public
-def astype(x: Any, dtype: Any, /, *, copy: Any = True, device: Any = None) -> Any:
+def astype_(x: Any, dtype: Any, /, *, copy: Any = True, device: Any = None) -> Any:
     """Reals to booleans by ≠ 0; reals stay reals."""
     kind = np.dtype(dtype).kind
     if kind == "f":
@@ -470,7 +482,7 @@ def eigh(x: Any, /) -> tuple[Any, Any]:
 
 
 _this = sys.modules[__name__]
-for _name, _written in textbook.FUNCTIONS.items():
+for _name, _written in (textbook.FUNCTIONS | textbook.SPECIAL).items():
     FUNCTIONS[_name] = functools.partial(_written, _this)
 LINALG: dict[str, Callable[..., Any]] = {
     **{name: functools.partial(written, _this) for name, written in textbook.LINALG.items()},
@@ -480,39 +492,64 @@ LINALG: dict[str, Callable[..., Any]] = {
 }
 """The same for ``linalg``."""
 
-linalg = Linalg("dual", LINALG)
+linalg = Linalg(LINALG)
+
+
+@_public
+def full_(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
+    """An array of one value."""
+    return FUNCTIONS["broadcast_to"](fill_value, shape if isinstance(shape, Sequence) else (shape,))
+
+
+@_public
+def full_like_(x: Any, /, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
+    """An array of one value, of another's shape."""
+    return FUNCTIONS["full"](x.shape, fill_value, dtype=dtype or x.dtype)
+
+
+def _created(name: str) -> None:
+    make = FUNCTIONS.get(name, exact.FUNCTIONS[name])
+
+    @functools.wraps(make)
+    def create(*args: Any, **options: Any) -> Any:
+        # As an array of this namespace, so that entries with a tangent can be written into it.
+        result = make(*args, **options)
+        return DualArray(result) if isinstance(result, ExactArray) else result
+
+    FUNCTIONS[name] = create
+
+
+for _name in ("zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like", "full_like"):
+    _created(_name)
+for _name in ("eye", "arange", "linspace", "asarray", "astype"):
+    _created(_name)
 
 WITHOUT_TANGENT = (
-    *(
-        "zeros",
-        "ones",
-        "empty",
-        "full",
-        "zeros_like",
-        "ones_like",
-        "empty_like",
-        "full_like",
-        "eye",
-        "arange",
-        "linspace",
-    ),
-    *("result_type", "isdtype", "finfo", "iinfo", "logical_and", "logical_or", "logical_xor", "logical_not"),
+    *("result_type", "isdtype", "can_cast", "broadcast_shapes", "finfo", "iinfo"),
+    *("logical_and", "logical_or", "logical_xor", "logical_not", "bitwise_and", "bitwise_or", "bitwise_xor"),
+    *("bitwise_invert", "bitwise_left_shift", "bitwise_right_shift", "isin"),
+    *("unique_all", "unique_counts", "unique_inverse", "unique_values"),
 )
 """What makes or asks about arrays, and never needs a tangent."""
 
 __array_namespace_info__ = exact.__array_namespace_info__
 
 
+@functools.cache
+def _guarded(name: str) -> Callable[..., Any]:
+    return guarded(FUNCTIONS[name], f"xp.{name}", Operators.knower)
+
+
 def __getattr__(name: str) -> Any:
     if name in FUNCTIONS:
-        return FUNCTIONS[name]
+        return _guarded(name)
     if name in WITHOUT_TANGENT:
-        return exact.FUNCTIONS[name]
+        return getattr(exact, name)
     if name in CONSTANTS:
         return CONSTANTS[name]
-    if name == "__path__":  # what the import system asks of every module
+    if name.startswith("__"):  # what the import system asks of every module
         raise AttributeError(name)
-    raise AttributeError(absent("dual", name))
+    raise absent(sys.modules[__name__], "xp", f"xp.{name}", name, Operators.knower)
 
 
 # ── Derivatives ──────────────────────────────────────────────────────────────────────────────────────────────────────

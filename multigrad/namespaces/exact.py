@@ -21,7 +21,9 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import struct
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,7 +36,8 @@ import numpy as np
 from flint import acb_mat, arb, arb_mat, fmpq, fmpq_mat
 
 from . import structure, textbook
-from .operators import COMPARISONS, Linalg, Operators, absent, plain_key
+from .operators import COMPARISONS, Linalg, Operators, plain_key
+from .unsupported import STANDARD_NAMES, Unsupported, absent, guarded
 
 Array = Any
 """An :class:`ExactArray`, an integer or boolean NumPy array, or a Python number."""
@@ -57,10 +60,23 @@ class NotRational(ArithmeticError):
     """A step that is not +, −, ×, ÷: there is no fraction to compute, or no one polynomial to speak of."""
 
 
+CONSTANT_ULPS = 16
+"""How far a constant may be from the real number that it stands for, in units in the last place.
+
+Half a unit is its rounding. Three operations that made it and the digit that one of them may cancel add the rest. A
+constant that is wrong in its 14th digit is further off.
+"""
+
+SHORT_BITS = 30
+"""A float of so few significant bits is an exact fraction: an integer, a half, what a person writes in binary."""
+
+
 @dataclass
 class _State:
     rational: bool = False
     branches: int = 0
+    sample: int | None = None
+    moved: int = 0
 
 
 _state = _State()
@@ -91,6 +107,35 @@ def rationals() -> Iterator[None]:
         yield
     finally:
         _state.rational = before
+
+
+@contextmanager
+def moved_constants(sample: int) -> Iterator[None]:
+    """Compute with every float that is no input moved in its last digits: it stands for a number that has more.
+
+    Equal floats move alike, integers and short fractions not at all; see :func:`moved_count`. A constant that an input
+    is compared with stays where it is.
+
+    Args:
+        sample: chooses the moves, each between half of :data:`CONSTANT_ULPS` and the whole, to either side.
+    """
+    with _sampled(sample):
+        yield
+
+
+@contextmanager
+def _sampled(sample: int | None) -> Iterator[None]:
+    before = _state.sample
+    _state.sample = sample
+    try:
+        yield
+    finally:
+        _state.sample = before
+
+
+def moved_count() -> int:
+    """Return how many constants have been moved so far."""
+    return _state.moved
 
 
 def branch_count() -> int:
@@ -141,11 +186,13 @@ class Integers(np.ndarray[Any, Any]):
     """Integers and booleans. Where NumPy would round (a division, a float factor), the result is an exact array."""
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if any(isinstance(i, Operators) for i in inputs):
+            return NotImplemented
         plain = [i.view(np.ndarray) if isinstance(i, Integers) else i for i in inputs]
         options = {k: tuple(o.view(np.ndarray) for o in v) if k == "out" else v for k, v in options.items()}
         result = getattr(ufunc, method)(*plain, **options)
         if isinstance(result, np.ndarray | np.generic) and result.dtype.kind == "f":
-            return __getattr__(ufunc.__name__)(*(lift(p) for p in plain))
+            return __getattr__(STANDARD_NAMES.get(ufunc.__name__, ufunc.__name__))(*(lift(p) for p in plain))
         return whole(result)
 
 
@@ -203,11 +250,27 @@ def _number(value: Any) -> Any:
         ratio = fmpq(value.numerator, value.denominator)
         return ratio if _state.rational else arb(ratio)
     value = float(value)
+    if _state.sample is not None:
+        return _moved(value, _state.sample)
     if not _state.rational:
         return arb(value)
     if not math.isfinite(value):
         raise NotRational(f"{value} is no fraction")
     return fmpq(*value.as_integer_ratio())
+
+
+def _moved(value: float, sample: int) -> arb:
+    if not math.isfinite(value) or _is_short(value):
+        return arb(value)
+    _state.moved += 1
+    drawn = zlib.crc32(struct.pack("<dq", abs(value), sample))
+    size = 0.5 + 0.5 * (drawn >> 1) / 2**31
+    return arb(value) * (1 + arb(size if drawn & 1 else -size) * CONSTANT_ULPS * 2**-52)
+
+
+def _is_short(value: float) -> bool:
+    numerator = abs(value.as_integer_ratio()[0])
+    return bool(numerator // (numerator & -numerator or 1) < 2**SHORT_BITS)
 
 
 _numbers = np.frompyfunc(_number, 1, 1)
@@ -217,7 +280,8 @@ def lift(x: Any) -> ExactArray:
     """Return anything real as an exact array; what is not one yet is a constant.
 
     Raises:
-        TypeError: it is not real, or belongs to another namespace.
+        Unsupported: it is not real.
+        TypeError: it belongs to another namespace.
     """
     if isinstance(x, ExactArray):
         return x
@@ -225,7 +289,7 @@ def lift(x: Any) -> ExactArray:
         raise TypeError(f"exact cannot take a {type(x).__name__}")
     elements = np.asarray(x)
     if elements.dtype.kind == "c":
-        raise TypeError("exact holds real numbers; found complex ones")
+        raise Unsupported("a complex number", "write real and imaginary part as two arrays")
     return _array(_numbers(elements.view(np.ndarray)), CONSTANT)
 
 
@@ -239,7 +303,12 @@ def variable(x: Any) -> Array:
     """Return an input: a float array as an exact one whose entries are variables (degree 1); integers as they are."""
     if not isinstance(x, ExactArray) and _is_whole(x):
         return whole(x)
-    return ExactArray(lift(x).elements, (1, 0))
+    return ExactArray(_unmoved(x).elements, (1, 0))
+
+
+def _unmoved(x: Any) -> ExactArray:
+    with _sampled(None):
+        return lift(x)
 
 
 # ── The table of functions ───────────────────────────────────────────────────────────────────────────────────────────
@@ -281,11 +350,28 @@ def _function(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 # Arithmetic: the object array's own ufunc calls the balls' operators.
 
-_DEGREES = {
+_ANYTHING = arb(0, "inf")
+"""Some number, of which nothing is known."""
+
+
+def _hull(*ends: arb) -> arb:
+    """The smallest ball around exact numbers."""
+    return functools.reduce(arb.union, ends) if all(e.is_finite() for e in ends) else _ANYTHING
+
+
+def _quotient(a: Any, b: Any) -> Any:
+    """A / b. By a ball that holds zero and other numbers it is anything; by zero itself it has no value."""
+    ratio = a / b
+    if isinstance(ratio, arb) and ratio.is_nan() and not (a.is_nan() or b.is_nan() or b.is_exact()):
+        return _ANYTHING
+    return ratio
+
+
+_DEGREES: dict[str, tuple[Callable[[Any, Any], Any], Any]] = {
     "add": (np.add, _added),
     "subtract": (np.subtract, _added),
     "multiply": (np.multiply, _multiplied),
-    "divide": (np.true_divide, _divided),
+    "divide": (np.frompyfunc(_quotient, 2, 1), _divided),
 }
 
 
@@ -337,30 +423,82 @@ def _transcendental(name: str) -> None:
     raise NotRational(f"{name} is not a rational function")
 
 
-def _log(x: arb) -> arb:
-    return arb("-inf") if x.is_zero() else x.log()
+def _monotone(
+    function: Callable[[arb], arb], low: float = -math.inf, high: float = math.inf, **ends: float
+) -> Callable[[arb], arb]:
+    """Extend a monotone function of balls to those that reach over the edge of its domain.
 
+    Arb has NaN for them. Where the number itself lies beyond the edge, more precision shows it; until then it is one of
+    those inside.
+
+    Args:
+        function: the function of Arb.
+        low: where its domain begins.
+        high: where it ends.
+        ends: its values there, ``at_low`` and ``at_high``, where they are infinite.
+    """
+
+    def at(x: arb) -> arb:
+        if x == low and "at_low" in ends:
+            return arb(ends["at_low"])
+        return arb(ends["at_high"]) if x == high and "at_high" in ends else function(x)
+
+    def apply(x: arb) -> arb:
+        result = function(x)
+        if not result.is_nan() or x.is_nan():
+            return at(x) if x.is_exact() else result
+        first, last = max(x.lower(), arb(low)), min(x.upper(), arb(high))
+        if first > last:
+            return result
+        return at(x) if x.is_exact() else _hull(at(first), at(last))
+
+    return apply
+
+
+def _with_poles(function: Callable[[arb], arb]) -> Callable[[arb], arb]:
+    """Extend a function of balls to those that may hold a pole, where Arb has NaN."""
+
+    def apply(x: arb) -> arb:
+        result = function(x)
+        return _ANYTHING if result.is_nan() and x.is_finite() and not x.is_exact() else result
+
+    return apply
+
+
+def _lgamma(x: arb) -> arb:
+    return x.lgamma() if x > 0 else abs(x.gamma()).log()
+
+
+_log = _monotone(arb.log, 0, at_low=-math.inf)
 
 ELEMENTARY: dict[str, Callable[[arb], arb]] = {
     "exp": arb.exp,
     "expm1": arb.expm1,
     "log": _log,
-    "log1p": arb.log1p,
+    "log1p": _monotone(arb.log1p, -1, at_low=-math.inf),
     "log2": lambda x: _log(x) / arb.const_log2(),
     "log10": lambda x: _log(x) / arb.const_log10(),
-    "sqrt": arb.sqrt,
+    "sqrt": _monotone(arb.sqrt, 0),
     "sin": arb.sin,
     "cos": arb.cos,
-    "tan": arb.tan,
-    "asin": arb.asin,
-    "acos": arb.acos,
+    "tan": _with_poles(arb.tan),
+    "asin": _monotone(arb.asin, -1, 1),
+    "acos": _monotone(arb.acos, -1, 1),
     "atan": arb.atan,
     "sinh": arb.sinh,
     "cosh": arb.cosh,
     "tanh": arb.tanh,
-    "asinh": arb.asinh,
-    "acosh": arb.acosh,
-    "atanh": arb.atanh,
+    "asinh": _monotone(arb.asinh),
+    "acosh": _monotone(arb.acosh, 1),
+    "atanh": _monotone(arb.atanh, -1, 1, at_low=-math.inf, at_high=math.inf),
+    # The standard lacks these; torch and SciPy have them.
+    "erf": arb.erf,
+    "erfc": arb.erfc,
+    "erfinv": _monotone(arb.erfinv, -1, 1, at_low=-math.inf, at_high=math.inf),
+    "gamma": _with_poles(arb.gamma),
+    "lgamma": _with_poles(_lgamma),
+    "digamma": _with_poles(arb.digamma),
+    "trigamma": _with_poles(lambda x: arb(2).zeta(x)),
 }
 """Functions of one ball."""
 
@@ -397,11 +535,37 @@ def pow_(x1: Any, x2: Any, /) -> Any:
     if isinstance(x2, int | np.integer):
         n, inverted = abs(int(x2)), x2 < 0
         degree: Degree = None if base.degree is None else (base.degree[0] * n, base.degree[1] * n)
-        power = _array(np.frompyfunc(lambda b: b**n, 1, 1)(base.elements), degree)
+        power = _array(np.frompyfunc(lambda b: _whole_power(b, n), 1, 1)(base.elements), degree)
         return reciprocal(power) if inverted else power
     if _state.rational:
         _transcendental("pow")
-    return _array(np.power(base.elements, lift(x2).elements), None)
+    return _array(np.frompyfunc(_power, 2, 1)(base.elements, lift(x2).elements), None)
+
+
+def _whole_power(base: Any, n: int) -> Any:
+    """A power with an exponent n ≥ 0; Arb has NaN for one of a ball around zero."""
+    power = base**n
+    if isinstance(power, fmpq) or not power.is_nan() or base.is_nan():
+        return power
+    low, high = base.lower(), base.upper()
+    return _hull(low**n, high**n) if n % 2 else _hull(arb(0), max(-low, high) ** n)
+
+
+def _power(base: arb, exponent: arb) -> Any:
+    n = exponent.unique_fmpz() if exponent.is_integer() else None
+    if n is not None and abs(n) <= _MOST_FACTORS:
+        power = _whole_power(base, abs(int(n)))
+        return _quotient(arb(1), power) if n < 0 else power
+    power = base**exponent
+    if not power.is_nan() or base.is_nan() or exponent.is_nan() or (base.is_exact() and exponent.is_exact()):
+        return power
+    if exponent > 0 and base.upper() >= 0:
+        return _hull(arb(0), base.upper() ** exponent.lower(), base.upper() ** exponent.upper())
+    return power if base < 0 and exponent.is_exact() else _ANYTHING
+
+
+_MOST_FACTORS = 1000
+"""A whole exponent that a ball may have and still be taken for a number of factors."""
 
 
 @_integral
@@ -417,7 +581,7 @@ def _compared(name: str) -> Callable[[Any, Any], Any]:
     of_itself = name in ("less_equal", "greater_equal", "equal")
 
     def compare(x1: Any, x2: Any, /) -> Any:
-        first, second = lift(x1), lift(x2)
+        first, second = _unmoved(x1), _unmoved(x2)
         _branch(first.degree, second.degree)
         a, b = np.broadcast_arrays(first.elements, second.elements)
         yes, no = np.asarray(true(a, b), dtype=bool), np.asarray(false(a, b), dtype=bool)
@@ -460,6 +624,8 @@ def sign(x: Any, /) -> ExactArray:
 
 def _rounded(name: str, function: Callable[[Any], Any]) -> None:
     def one(x: Any) -> Any:
+        if x.is_nan() or (x.is_exact() and not x.is_finite()):
+            return x
         result = function(x).unique_fmpz()
         if result is None:
             raise Undecided(f"{name} is undecided")
@@ -493,10 +659,15 @@ _rounded("round", _half_to_even)
 
 
 def _asked(name: str, question: Callable[[Any], bool]) -> None:
+    def of_one(x: Any) -> bool:
+        if name != "isnan" and isinstance(x, arb) and not (x.is_finite() or x.is_nan() or x.is_exact()):
+            raise Undecided(f"{name} is undecided")
+        return question(x)
+
     def ask(x: Any, /) -> Any:
         if _is_whole(x):
             return whole(getattr(np, name)(x))
-        return whole(np.asarray(np.frompyfunc(question, 1, 1)(lift(x).elements), dtype=bool))
+        return whole(np.asarray(np.frompyfunc(of_one, 1, 1)(lift(x).elements), dtype=bool))
 
     FUNCTIONS[name] = ask
 
@@ -660,6 +831,9 @@ def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool
 @_public
 def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
     """The entries of an axis in order."""
+    if _is_whole(x):
+        ascending = np.sort(x, axis=axis)
+        return whole(np.flip(ascending, axis) if descending else ascending)
     return FUNCTIONS["take_along_axis"](lift(x), argsort(x, axis=axis, descending=descending), axis=axis)
 
 
@@ -691,6 +865,30 @@ def _logical(name: str) -> None:
 
 for _name in ("logical_and", "logical_or", "logical_xor", "logical_not"):
     _logical(_name)
+
+
+def _whole_only(name: str) -> None:
+    function = getattr(np, name)
+
+    def apply(*xs: Any, **options: Any) -> Any:
+        if any(isinstance(x, Operators) for x in xs):
+            raise Unsupported(f"xp.{name}", "it takes integers and conditions alone")
+        result = function(*xs, **options)
+        return type(result)(*map(whole, result)) if hasattr(result, "_fields") else whole(result)
+
+    FUNCTIONS[name] = apply
+
+
+for _name in ("and", "or", "xor", "invert", "left_shift", "right_shift"):
+    _whole_only(f"bitwise_{_name}")
+for _name in ("isin", "unique_all", "unique_counts", "unique_inverse", "unique_values"):
+    _whole_only(_name)
+
+
+@_public
+def nonzero(x: Any, /) -> tuple[Any, ...]:
+    """The indices of the entries that are not zero, one array for each axis."""
+    return tuple(whole(i) for i in np.nonzero(_condition(x)))
 
 
 # Creation. A real dtype makes an exact array, any other a NumPy one.
@@ -784,11 +982,9 @@ def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None,
     if all(_is_whole(v) for v in (start, stop, step)):
         result = np.arange(start, stop, step)
         return whole(result) if dtype is None else _typed(result, dtype)
-    first, last, width = Fraction(start), Fraction(stop), Fraction(step)
-    count = max(0, math.ceil((last - first) / width))
-    values = np.empty(count, dtype=object)
-    values[:] = [first + i * width for i in range(count)]
-    return _array(_numbers(values), CONSTANT)
+    count = max(0, math.ceil((Fraction(stop) - Fraction(start)) / Fraction(step)))
+    first, width = _number(start), _number(step)
+    return _array(_objects([first + i * width for i in range(count)]), CONSTANT)
 
 
 @_public
@@ -796,17 +992,27 @@ def linspace(
     start: Any, stop: Any, /, num: int, *, dtype: Any = None, device: Any = None, endpoint: Any = True
 ) -> ExactArray:
     """Evenly spaced rationals from start to stop."""
-    first, last = Fraction(start), Fraction(stop)
+    first, last = _number(start), _number(stop)
     gaps = max(1, num - 1 if endpoint else num)
-    values = np.empty(num, dtype=object)
-    values[:] = [first + (last - first) * i / gaps for i in range(num)]
-    return _array(_numbers(values), CONSTANT)
+    return _array(_objects([first + (last - first) * i / gaps for i in range(num)]), CONSTANT)
 
 
 @_public
 def result_type(*items: Any) -> Any:
     """NumPy's promotion; an exact array counts as float64."""
     return np.result_type(*(i.dtype if isinstance(i, Operators) else i for i in items))
+
+
+@_public
+def can_cast(from_: Any, to: Any, /) -> Any:
+    """What NumPy says of the dtypes."""
+    return np.can_cast(getattr(from_, "dtype", from_), to)
+
+
+@_public
+def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that arrays of these shapes have together."""
+    return np.broadcast_shapes(*shapes)
 
 
 @_public
@@ -828,6 +1034,11 @@ def iinfo(x: Any, /) -> Any:
 
 
 # What only our own namespaces offer, for the textbook's algorithms.
+
+
+def hurwitz_zeta(s: int, x: Any) -> ExactArray:
+    """Σ (x + k)⁻ˢ over k ≥ 0: the derivatives of the digamma function."""
+    return _array(np.frompyfunc(lambda v: arb(s).zeta(v), 1, 1)(lift(x).elements), None)
 
 
 def midpoints(x: Any) -> np.ndarray:
@@ -935,7 +1146,7 @@ def _objects(items: Sequence[Any]) -> np.ndarray:
     return result
 
 
-for _name, _written in textbook.FUNCTIONS.items():
+for _name, _written in (textbook.FUNCTIONS | textbook.SPECIAL).items():
     FUNCTIONS[_name] = functools.partial(_written, sys.modules[__name__])
 for _name, _written in textbook.LINALG.items():
     LINALG[_name] = functools.partial(_written, sys.modules[__name__])
@@ -945,7 +1156,7 @@ LINALG["eigh"], LINALG["eigvalsh"] = eigh, eigvalsh
 LINALG["matmul"], LINALG["matrix_transpose"] = FUNCTIONS["matmul"], FUNCTIONS["matrix_transpose"]
 
 
-linalg = Linalg("exact", LINALG)
+linalg = Linalg(LINALG)
 
 
 def __array_namespace_info__() -> Any:  # noqa: N807 - the name is the standard's
@@ -962,14 +1173,19 @@ def __array_namespace_info__() -> Any:  # noqa: N807 - the name is the standard'
     )
 
 
+@functools.cache
+def _guarded(name: str) -> Callable[..., Any]:
+    return guarded(FUNCTIONS[name], f"xp.{name}", Operators.knower)
+
+
 def __getattr__(name: str) -> Any:
     if name in FUNCTIONS:
-        return FUNCTIONS[name]
+        return _guarded(name)
     if name in CONSTANTS:
         return CONSTANTS[name]
-    if name == "__path__":  # what the import system asks of every module
+    if name.startswith("__"):  # what the import system asks of every module
         raise AttributeError(name)
-    raise AttributeError(absent("exact", name))
+    raise absent(sys.modules[__name__], "xp", f"xp.{name}", name, Operators.knower)
 
 
 # ── Results ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,4 @@
-"""What the arrays of `exact` and `dual` have in common: Python's operators and the standard's attributes."""
+"""What our arrays have in common: Python's operators, and those of `exact` and `dual` the standard's attributes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from .numpy_protocols import NumpyProtocols
+from .unsupported import absent, guarded
 
 Array = Any
 """An array of the namespace at hand."""
@@ -20,6 +23,9 @@ OPERATORS = {
     "mod": "remainder",
     "pow": "pow",
     "matmul": "matmul",
+    "and": "bitwise_and",
+    "or": "bitwise_or",
+    "xor": "bitwise_xor",
 }
 """Python's name of a binary operator, and the standard's function."""
 
@@ -34,30 +40,23 @@ COMPARISONS = {
 """The standard's function, Python's name, what is certainly true and what is certainly false."""
 
 
-class Operators:
+class PythonOperators(NumpyProtocols):
     """What every array of ours has: the operators, each by its function in the array's own namespace."""
 
     __slots__ = ()
-    __array_ufunc__ = None  # so that a NumPy array on the left leaves the operation to us
     __hash__ = None  # type: ignore[assignment]  # == is elementwise
-    rank = 0
-    shape: tuple[int, ...]
 
-    if TYPE_CHECKING:  # made from the tables below
+    if TYPE_CHECKING:  # made from the tables above
 
         def __add__(self, other: Any) -> Any: ...
         def __sub__(self, other: Any) -> Any: ...
         def __mul__(self, other: Any) -> Any: ...
         def __rmul__(self, other: Any) -> Any: ...
         def __truediv__(self, other: Any) -> Any: ...
-
-    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
-        raise NotImplementedError
-
-    def __bool__(self) -> Any:
-        raise TypeError("an operation never asks for a value: use xp.where, not `if` or `and`")
-
-    __float__ = __int__ = __complex__ = __bool__
+        def __pow__(self, other: Any) -> Any: ...
+        def __and__(self, other: Any) -> Any: ...
+        def __or__(self, other: Any) -> Any: ...
+        def __xor__(self, other: Any) -> Any: ...
 
     def __neg__(self) -> Array:
         return self.__array_namespace__().negative(self)
@@ -67,6 +66,33 @@ class Operators:
 
     def __abs__(self) -> Array:
         return self.__array_namespace__().abs(self)
+
+    def __invert__(self) -> Array:
+        return self.__array_namespace__().bitwise_invert(self)
+
+
+def _operator(name: str, reflected: bool) -> Callable[[Any, Any], Any]:
+    def operate(self: PythonOperators, other: Any) -> Any:
+        if isinstance(other, PythonOperators) and other.rank > self.rank:
+            return NotImplemented
+        function = getattr(self.__array_namespace__(), name)
+        return function(other, self) if reflected else function(self, other)
+
+    return operate
+
+
+for _short, _name in OPERATORS.items():
+    setattr(PythonOperators, f"__{_short}__", _operator(_name, reflected=False))
+    setattr(PythonOperators, f"__r{_short}__", _operator(_name, reflected=True))
+for _name, (_short, _, _) in COMPARISONS.items():
+    setattr(PythonOperators, f"__{_short}__", _operator(_name, reflected=False))
+
+
+class Operators(PythonOperators):
+    """What the arrays of `exact` and `dual` have besides: the standard's attributes."""
+
+    __slots__ = ()
+    shape: tuple[int, ...]
 
     def __len__(self) -> int:
         if not self.shape:
@@ -121,36 +147,17 @@ def plain_key(key: Any) -> Any:
     return np.asarray(key) if isinstance(key, np.ndarray) else key
 
 
-def _operator(name: str, reflected: bool) -> Callable[[Any, Any], Any]:
-    def operate(self: Operators, other: Any) -> Any:
-        if isinstance(other, Operators) and other.rank > self.rank:
-            return NotImplemented
-        function = getattr(self.__array_namespace__(), name)
-        return function(other, self) if reflected else function(self, other)
-
-    return operate
-
-
-for _short, _name in OPERATORS.items():
-    setattr(Operators, f"__{_short}__", _operator(_name, reflected=False))
-    setattr(Operators, f"__r{_short}__", _operator(_name, reflected=True))
-for _name, (_short, _, _) in COMPARISONS.items():
-    setattr(Operators, f"__{_short}__", _operator(_name, reflected=False))
-
-
 class Linalg:
     """The standard's ``linalg`` of one of our namespaces."""
 
-    def __init__(self, namespace: str, functions: dict[str, Callable[..., Any]]) -> None:
-        self._namespace = namespace
-        self._functions = functions
+    def __init__(self, functions: dict[str, Callable[..., Any]]) -> None:
+        self._functions = {
+            name: guarded(function, f"xp.linalg.{name}", NumpyProtocols.knower) for name, function in functions.items()
+        }
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name not in self._functions:
-            raise AttributeError(absent(f"{self._namespace}.linalg", name))
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name not in self._functions:
+            raise absent(self, "xp.linalg", f"xp.linalg.{name}", name, NumpyProtocols.knower)
         return self._functions[name]
-
-
-def absent(namespace: str, name: str) -> str:
-    """Say that a namespace lacks a function, and what to do."""
-    return f"{namespace} has no function {name!r}; write it with those that are there, or add it to its table"

@@ -35,7 +35,7 @@ def progress(done, total, text):
     print(done, total, text, flush=True)
 
 address, out, resume, *ops = sys.argv[1:]
-given = {"resume": Path(resume)} if resume else {"ops": ops, "out": Path(out)}
+given = {"ops": ops, **({"resume": Path(resume)} if resume else {"out": Path(out)})}
 protocol = Protocol(**{**vars(FAST), "cell_timeout_s": 600.0})
 run = run_fleet(address=address, backend=["fake_backends:LOGGED"], dtype=["float64"], mode=["eager"], threads=1,
                 variant=["forward", "analytic"], protocol=protocol, progress=progress, patience_s=5.0, **given)
@@ -259,7 +259,7 @@ def test_when_the_last_machine_is_lost_what_is_missing_is_recorded_and_a_resumed
     with pytest.raises(BadInput, match="is a fleet's run; multigrad run --fleet ADDRESS --resume"):
         measure(resume=journal.parent)
     cluster.workers(1, *CPU)
-    resumed = cluster.measuring(tmp_path, resume=journal.parent)
+    resumed = cluster.measuring(tmp_path, square, cube, resume=journal.parent)
     _, errors = resumed.communicate(timeout=120)
     assert resumed.returncode == 0, errors
     run = store.load_run(journal.parent)

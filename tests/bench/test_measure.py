@@ -246,14 +246,14 @@ def test_a_killed_run_is_rebuilt_and_goes_on_with_what_is_missing(square, cube, 
     before = store.load_run(folder)
     assert before.info["state"] == "interrupted"
     assert 3 <= len(before.samples.groupby(["operation", "variant", "round", "twin"])) < 10
-    after = measure(resume=folder)
+    after = measure([square, cube], backend="fake_backends:BUSY", resume=folder)
     assert after.info["state"] == "complete"
     assert (after.summary["verdict"] == "PASS").sum() == 4
     assert (after.summary[after.summary["verdict"] == "PASS"]["processes"] == 2).all()
     kept = before.samples.merge(after.samples, how="inner")
     assert len(kept) == len(before.samples)
     with pytest.raises(BadInput, match="it is complete"):
-        measure(resume=folder)
+        measure([square, cube], backend="fake_backends:BUSY", resume=folder)
 
 
 def test_ctrl_c_leaves_a_readable_run(square, cube, tmp_path):
@@ -267,7 +267,7 @@ def test_ctrl_c_leaves_a_readable_run(square, cube, tmp_path):
     run = store.load_run(folder)
     assert run.info["state"] == "interrupted"
     assert (run.summary["verdict"] == "PASS").any()
-    assert measure(resume=folder).info["state"] == "complete"
+    assert measure([square, cube], backend="fake_backends:BUSY", resume=folder).info["state"] == "complete"
 
 
 def echo(arguments):

@@ -51,7 +51,8 @@ def test_every_study_has_its_question_and_cells_that_exist():
 def test_a_study_of_ones_own_is_measured_and_answered(square, tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text(MINE.format(square=square))
-    run = study.measure_study(file, protocol=FAST, folder=tmp_path / "run")
+    given = {"ops": square, "backend": "fake_backends:BUSY"}
+    run = study.measure_study(file, **given, protocol=FAST, folder=tmp_path / "run")
     again = store.load_run(tmp_path / "run")
     found = study.study_of(again)
     assert found.question == "Does the pullback cost more than the forward part?"

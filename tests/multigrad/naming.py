@@ -51,7 +51,8 @@ def sentence(op, mutant, size="tiny"):
     """Return what the tool says about a mutant; nothing where the formula and the numbers are right."""
     case = Case("", op.name, op.size(size), "gaussian", "float64", 0)
     judged = truth.judge_formula(mutant.operation, case)
-    said = [j.reason for j in judged.values() if j.verdict == "FAIL"]
+    wrong = {output: j.reason for output, j in judged.items() if j.verdict == "FAIL"}
+    said = (wrong | truth.diagnose_formula(mutant.operation, case, [*wrong])).values() if wrong else []
     return " | ".join(said) if said else _of_numbers(op, mutant, case)
 
 

@@ -49,8 +49,8 @@ def test_a_certificate_holds_no_path_of_the_machine(certificate, tmp_path):
     assert str(tmp_path) not in certificate.read_text()
 
 
-def test_what_was_proven_is_proven_again(certificate):
-    frame = verify(certificate)
+def test_what_was_proven_is_proven_again(certificate, square):
+    frame = verify(certificate, str(square))
     assert list(frame["verdict"]) == [PASS]
 
 
@@ -63,41 +63,41 @@ def test_the_catalogue_verifies(tmp_path):
 
 def test_a_changed_source_is_told(certificate, square):
     square.write_text(square.read_text().replace("2 * b * x", "b * x + b * x"))
-    frame = verify(certificate)
+    frame = verify(certificate, str(square))
     assert list(frame["verdict"]) == [FAIL]
     assert "the source has changed" in frame["reason"].iloc[0]
 
 
 def test_a_source_that_became_wrong_is_told(certificate, square):
     square.write_text(square.read_text().replace("2 * b * x", "3 * b * x"))
-    reason = verify(certificate)["reason"].iloc[0]
+    reason = verify(certificate, str(square))["reason"].iloc[0]
     assert "the source has changed, and the proof fails: refuted" in reason
 
 
 def test_a_source_that_is_gone_is_told(certificate, square):
     square.unlink()
-    frame = verify(certificate)
+    frame = verify(certificate, str(square))
     assert list(frame["verdict"]) == [FAIL]
     assert "no file" in frame["reason"].iloc[0]
 
 
-def test_a_changed_figure_is_told(certificate):
+def test_a_changed_figure_is_told(certificate, square):
     content = json.loads(certificate.read_text())
     content["certified"][0]["compared"] = 600
     certificate.write_text(json.dumps(content))
-    frame = verify(certificate)
+    frame = verify(certificate, str(square))
     assert list(frame["verdict"]) == [FAIL, FAIL]
     assert "changed after it was written" in frame["reason"].iloc[0]
     assert "compared 600, the proof gives 6" in frame["reason"].iloc[1]
 
 
-def test_a_forger_who_mends_the_hash_is_told(certificate):
+def test_a_forger_who_mends_the_hash_is_told(certificate, square):
     content = json.loads(certificate.read_text())
     content["certified"][0]["probability"] = 1e-99
     del content["sha256"]
     content["sha256"] = _digest(content)
     certificate.write_text(json.dumps(content))
-    frame = verify(certificate)
+    frame = verify(certificate, str(square))
     assert list(frame["verdict"]) == [FAIL]
     assert "forged" in frame["reason"].iloc[0]
 

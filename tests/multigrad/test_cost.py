@@ -111,15 +111,15 @@ def test_a_missing_dimension_is_refused_by_name():
 
 
 def test_a_missing_function_is_named():
-    with pytest.raises(AttributeError, match="no function 'einsum'"):
-        _ = namespace.einsum
-    with pytest.raises(AttributeError, match=r"no function 'linalg\.expm'"):
+    with pytest.raises(AttributeError, match=r"`xp\.fft` \(test_cost\.py, line \d+\) is not known to the count"):
+        _ = namespace.fft
+    with pytest.raises(AttributeError, match=r"`xp\.linalg\.expm` .* is not known"):
         _ = namespace.linalg.expm
 
 
 @pytest.mark.parametrize("question", [bool, float, np.asarray])
 def test_nobody_gets_a_value(question):
-    with pytest.raises(TypeError, match="shapes only"):
+    with pytest.raises(TypeError, match="is not known to the count of operations"):
         question(Array((), "float32"))
 
 

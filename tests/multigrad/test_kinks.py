@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from multigrad import operation, operations
@@ -73,3 +75,14 @@ def test_the_table_of_conventions_has_a_column_for_each_framework():
     assert len(table.columns) >= 3
     if len(table.columns) > 3:
         assert not table.iloc[:, 3:].isin(["no answer"]).any(axis=None)
+
+
+def test_the_rounding_of_a_constant_is_no_step_outside_the_hull():
+    @operation("(n)->()")
+    def bits(xp, x):
+        s = xp.maximum(x, 0) + 1
+        return xp.sum(xp.log2(s)), lambda b: b * xp.where(x > 0, 1.0, 0.0) / (s * math.log(2))
+
+    (proof,) = prove_at_kink(bits, {"n": 4})
+    assert proof.compared > 0
+    assert proof.passed, proof.reason

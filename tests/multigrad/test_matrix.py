@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ def test_another_convention_within_the_subdifferential_passes(layer):
 def test_every_regime_is_served_and_said(layer):
     frame = quick(layer(), regime="all")
     relations = {r for r in frame["regime"] if r.startswith("relation: ")}
-    assert set(frame["regime"]) - relations == set(REGIMES)
+    assert set(frame["regime"]) - relations == {*REGIMES, matrix.AIMED}
     assert len(relations) >= 4
     assert set(frame["verdict"]) <= {PASS, NOTE, UNAVAILABLE}
     certified = rows(frame, backend="exact", output="W_bar", verdict=PASS)
@@ -425,3 +426,137 @@ def test_the_last_words_of_a_process_that_aborts_are_not_its_stack():
     )
     assert _last_words(-6, io.BytesIO(said)) == "killed by SIGABRT: F1 rendezvous.cc:161] Termination timeout"
     assert _last_words(3, io.BytesIO(b"")) == "ended with exit code 3"
+
+
+# ── A checker that stumbles lets nothing through ─────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def source(tmp_path):
+    def write(text):
+        path = tmp_path / "mine.py"
+        path.write_text("from multigrad import operation\n\n" + textwrap.dedent(text))
+        return str(path)
+
+    return write
+
+
+TWO_FACTORS = """
+@operation("(m,n),(n)->()")
+def f(xp, A, x):
+    y = A @ x
+
+    def pullback(f_bar):
+        g = (f_bar * y[:, None] * x[None, :], f_bar * (xp.matrix_transpose(A) @ y))
+        return tuple({} * a for a in g)
+
+    return xp.sum(y * y), pullback
+"""
+
+
+def test_a_search_for_the_repair_that_stumbles_costs_its_sentence_alone(source, monkeypatch):
+    assert not (quick(source(TWO_FACTORS.format(2)))["verdict"] == FAIL).any()
+
+    def stumble(*_):
+        raise ValueError("inhomogeneous shape")
+
+    monkeypatch.setattr(matrix.truth, "repair", stumble)
+    op = multigrad.load_operations([source(TWO_FACTORS.format(1))])[0]
+    wrong = rows(quick(replace(op, reference=""), regime="gaussian"), backend="exact", verdict=FAIL)
+    assert set(wrong["output"]) == {"A_bar", "x_bar"}
+    assert wrong["reason"].str.contains("differs from the derivative by 0.5").all()
+
+
+def test_two_lost_factors_in_a_generator_are_found_and_named(source):
+    wrong = rows(quick(source(TWO_FACTORS.format(1)), regime="gaussian"), backend="exact", verdict=FAIL)
+    assert set(wrong["output"]) == {"A_bar", "x_bar"}
+    assert wrong["reason"].str.contains("a factor 2 is missing").all()
+
+
+def test_an_edit_that_never_ends_does_not_hang_the_check(source):
+    text = """
+        @operation("(n)->()")
+        def power(xp, x):
+            def pullback(f_bar):
+                i, g = 0, f_bar
+                while i < 2:
+                    g = g * x
+                    i = i + 1
+                return 2 * g
+
+            return xp.sum(x * x * x), pullback
+    """
+    frame = quick(source(text))
+    wrong = rows(frame, backend="exact", verdict=FAIL, output="x_bar")
+    assert wrong["reason"].str.contains("line 11: with `3` in place of `2`").any()
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        ("return xp.sum(x * x), lambda f_bar: None", "f's pullback returned None; wanted one array"),
+        ("return xp.sum(x * x), lambda f_bar: 'x'", "f's pullback returned the text 'x'; wanted one array"),
+        ("return xp.sum(x * x), lambda f_bar: [x, x]", "f's pullback returned 2 gradients; wanted one array"),
+        ("return xp.sum(x * x), 2 * x", "f returned a tuple of 2; wanted (value, pullback)"),
+        ("return xp.sum(x * x)", "; wanted (value, pullback)"),
+        ("return None", "f returned None; wanted (value, pullback)"),
+        ("return None, lambda f_bar: 2 * x", "f's forward part returned None; wanted one array"),
+        ("return xp.sum(x) * float('nan'), lambda f_bar: f_bar * x", "the value is NaN in every entry"),
+        ("return xp.sum(x * x), lambda f_bar: f_bar * x * float('nan')", "is not finite in"),
+        ("return xp.sum(deep(x, 5000)), lambda f_bar: f_bar * x", "raised RecursionError"),
+    ],
+)
+def test_what_is_no_result_is_wrong_in_one_sentence(source, returned, words):
+    text = f"""
+        def deep(x, n):
+            return x if n == 0 else deep(x, n - 1)
+
+        @operation("(n)->()")
+        def f(xp, x):
+            {returned}
+    """
+    wrong = rows(quick(source(text), regime="gaussian"), backend="exact", verdict=FAIL)
+    assert len(wrong)
+    assert wrong["reason"].str.contains(words, regex=False).all()
+
+
+def test_lists_of_results_are_results(source):
+    text = """
+        @operation("(n),(n)->(n),()")
+        def f(xp, x, y):
+            return [x * y, xp.sum(x)], lambda a_bar, b_bar: [a_bar * y + b_bar, a_bar * x]
+    """
+    assert set(quick(source(text))["verdict"]) <= {PASS, UNAVAILABLE}
+
+
+@pytest.mark.parametrize(
+    ("value", "gradient", "domain"),
+    [
+        ("xp.sum(xp.log(x))", "1 / x", "positive numbers"),
+        ("xp.sum(xp.sqrt(x * (1 - x)))", "(1 - 2 * x) / (2 * xp.sqrt(x * (1 - x)))", "numbers between 0 and 1"),
+        ("xp.sum(xp.atanh(x))", "1 / (1 - x * x)", "numbers between −1 and 1"),
+        ("xp.sum(xp.acosh(x))", "1 / xp.sqrt(x * x - 1)", "numbers above 1"),
+    ],
+)
+def test_inputs_are_drawn_where_the_value_is_a_number(source, value, gradient, domain):
+    text = f"""
+        @operation("(n)->()")
+        def f(xp, x):
+            return {value}, lambda f_bar: f_bar * ({gradient})
+    """
+    frame = quick(source(text), regime="gaussian")
+    assert set(frame["verdict"]) <= {PASS, NOTE, UNAVAILABLE}
+    assert rows(frame, backend="exact")["reason"].str.contains(f"inputs are {domain}").all()
+    text = text.replace("f_bar * (", "f_bar * 2 * (")
+    assert len(rows(quick(source(text), regime="gaussian"), backend="exact", verdict=FAIL))
+
+
+def test_an_operation_with_large_sizes_alone_is_proven_at_a_small_one(source):
+    text = """
+        @operation("(m,n)->()", sizes={"large": {"m": 1000, "n": 1000}})
+        def f(xp, X):
+            return xp.sum(X * X), lambda f_bar: 2 * f_bar * X
+    """
+    frame = quick(source(text), regime="gaussian")
+    assert set(frame["verdict"]) <= {PASS, UNAVAILABLE}
+    assert rows(frame, backend="exact")["reason"].str.startswith("proven").all()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -202,3 +204,121 @@ def test_linear_algebra_is_certified():
 
     assert prove(nuclear_norm, "tiny").kind == "certified at 1 point"
     assert prove(solution, "tiny").kind.startswith("proven")
+
+
+def beside(forward, pullback):
+    """A sum of functions of s = x² + 1, with a pullback that knows s."""
+
+    @operation("(n)->()", sizes={"tiny": {"n": 3}})
+    def f(xp, x):
+        s = x * x + 1
+        return xp.sum(forward(xp, s, x)), lambda b: b * pullback(xp, s, x)
+
+    return f
+
+
+def log_two(xp, s, x):
+    return xp.log2(s)
+
+
+def density(xp, s, x):
+    return xp.exp(-s / 2) / math.sqrt(2 * math.pi)
+
+
+def power(xp, s, x, p=0.3):
+    return s**p
+
+
+RIGHT_CONSTANTS = {
+    "log 2": beside(log_two, lambda xp, s, x: 2 * x / (s * math.log(2))),
+    "log₂ e in digits": beside(log_two, lambda xp, s, x: 2 * x / s * 1.4426950408889634),
+    "a normal density": beside(density, lambda xp, s, x: -x * xp.exp(-s / 2) * (2 * math.pi) ** -0.5),
+    "p and p − 1": beside(power, lambda xp, s, x: 0.3 * s ** (0.3 - 1) * 2 * x),
+    "1 / p": beside(lambda xp, s, x: s ** (1 / 0.3), lambda xp, s, x: s ** (1 / 0.3 - 1) * 2 * x / 0.3),
+    "0.3 and 3 × 0.1": beside(lambda xp, s, x: 0.3 * s, lambda xp, s, x: 0.1 * 3 * 2 * x),
+    "1 / n": beside(lambda xp, s, x: xp.mean(s), lambda xp, s, x: 2 * x * (1 / 3)),
+    "π of the namespace": beside(lambda xp, s, x: s / xp.pi, lambda xp, s, x: 2 * x * (1 / math.pi)),
+    "a derivative that cancels": beside(lambda xp, s, x: x - xp.sum(x) * (1 / 3), lambda xp, s, x: 0 * x),
+    "an array of NumPy": beside(
+        lambda xp, s, x: s * xp.asarray(np.arange(1, 4) / 7), lambda xp, s, x: 2 * x * xp.asarray(np.arange(1, 4)) / 7
+    ),
+    "a grid": beside(
+        lambda xp, s, x: s * xp.arange(0.1, 0.35, 0.1), lambda xp, s, x: 2 * x * xp.asarray([0.1, 0.2, 0.3])
+    ),
+    "beside a branch": beside(
+        lambda xp, s, x: xp.where(x > 0.1, 0.7 * x, 0.1 * x), lambda xp, s, x: xp.where(x > 0.1, 1.1 - 0.4, 0.1)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT_CONSTANTS)
+def test_a_constant_stands_for_a_number_with_more_digits(name):
+    proof = prove(RIGHT_CONSTANTS[name], "tiny")
+    assert proof.passed
+    assert proof.kind == "certified at 1 point; constants are known to 16 digits"
+    (gradient,) = proof.gradients
+    assert 0 < gradient.constants < 1e-15
+    assert gradient.compared == 3
+
+
+WRONG_CONSTANTS = {
+    "log 2 to 10 digits": beside(log_two, lambda xp, s, x: 2 * x / (s * 0.6931471805)),
+    "log 2 to 12 digits": beside(log_two, lambda xp, s, x: 2 * x / (s * 0.693147180560)),
+    "a factor of 1 + 10⁻¹²": beside(log_two, lambda xp, s, x: 2 * x / (s * math.log(2)) * (1 + 1e-12)),
+    "a factor of 1 + 2·10⁻¹⁴": beside(log_two, lambda xp, s, x: 2 * x / (s * math.log(2)) * (1 + 2e-14)),
+    "a term of 10⁻¹²": beside(log_two, lambda xp, s, x: 2 * x / (s * math.log(2)) + 1e-12),
+    "√(2/π) to 10 digits": beside(
+        lambda xp, s, x: xp.tanh(math.sqrt(2 / math.pi) * x),
+        lambda xp, s, x: 0.7978845608 * (1 - xp.tanh(0.7978845608 * x) ** 2),
+    ),
+    "π to 6 digits": beside(lambda xp, s, x: xp.sin(xp.pi * x), lambda xp, s, x: 3.14159 * xp.cos(3.14159 * x)),
+    "an epsilon forgotten": beside(lambda xp, s, x: xp.log(s + 1e-12), lambda xp, s, x: 2 * x / s),
+    "a smaller one": beside(lambda xp, s, x: xp.log(s + 1e-16), lambda xp, s, x: 2 * x / s),
+    "a polynomial": beside(lambda xp, s, x: 0.3 * s, lambda xp, s, x: 0.1 * 3 * 2 * x * (1 + 1e-12)),
+    "an exponent": beside(power, lambda xp, s, x: 0.3 * s ** (0.3 - 1 + 1e-12) * 2 * x),
+    "a short fraction": beside(lambda xp, s, x: 0.5 * s, lambda xp, s, x: x + x * 2.0**-29),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_CONSTANTS)
+def test_a_wrong_digit_is_seen_beside_constants(name):
+    proof = prove(WRONG_CONSTANTS[name], "tiny")
+    assert proof.kind == "refuted"
+    assert all(g.constants == 0 and g.disagreement > 0 for g in proof.gradients)
+
+
+def test_constants_are_explained_in_random_directions_and_at_several_points():
+    op = beside(log_two, lambda xp, s, x: 2 * x / (s * math.log(2)))
+    proof = prove(op, {"n": 310}, points=2)
+    assert proof.kind == "certified at 2 points; constants are known to 16 digits"
+    assert proof.gradients[0].directions == 8
+    wrong = beside(log_two, lambda xp, s, x: 2 * x / (s * math.log(2)) * (1 + 1e-11))
+    assert prove(wrong, {"n": 310}).kind == "refuted"
+
+
+def test_a_formula_that_agrees_exactly_needs_no_leave_for_its_constants():
+    op = beside(lambda xp, s, x: 0.3 * s, lambda xp, s, x: 2 * (0.3 * x))
+    assert prove(op, "tiny").kind.startswith("proven")
+
+
+@pytest.mark.parametrize("regime", ["huge:float64", "tiny:float64", "wide", "cancellation"])
+def test_constants_are_explained_far_from_the_ordinary(regime):
+    op = beside(power, lambda xp, s, x: 0.3 * s ** (0.3 - 1) * 2 * x)
+    assert prove(op, "tiny", regime=regime).passed
+
+
+def test_a_polynomial_of_enormous_degree_is_not_evaluated_in_fractions():
+    @operation("(n)->(n)")
+    def squared_forty_times(xp, x):
+        ys = [x]
+        for _ in range(40):
+            ys.append(ys[-1] * ys[-1])  # degree 2⁴⁰: a numerator at a random point would not fit into memory
+
+        def pullback(y_bar):
+            for y in reversed(ys[:-1]):
+                y_bar = 2 * y * y_bar
+            return y_bar
+
+        return ys[-1], pullback
+
+    assert prove(squared_forty_times, "tiny").kind == "certified at 1 point"

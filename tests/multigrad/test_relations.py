@@ -7,7 +7,7 @@ from multigrad.backends.numpy_backend import BACKEND
 
 from multigrad import operation, operations
 from multigrad.relations import RELATIONS, relations, structure
-from multigrad.verdict import FAIL, PASS
+from multigrad.verdict import FAIL, PASS, UNAVAILABLE
 
 SIZE = {"b": 3, "n": 4}
 
@@ -118,3 +118,64 @@ def test_each_relation_is_seen_to_fail(wrong, relation, words):
     judgement = tried(made(wrong))[RELATIONS[relation]]
     assert judgement.verdict == FAIL
     assert words in judgement.reason
+
+
+def spline(xp, q):
+    """The cubic B-spline of radius 2, and its derivative: zero from |q| = 2 on."""
+    a = xp.abs(q)
+    near, far = 1 - 1.5 * a**2 + 0.75 * a**3, 0.25 * (2 - a) ** 3
+    slope_near, slope_far = -3 * a + 2.25 * a**2, -0.75 * (2 - a) ** 2
+    value = xp.where(a < 1, near, xp.where(a < 2, far, 0 * q))
+    return value, xp.sign(q) * xp.where(a < 1, slope_near, xp.where(a < 2, slope_far, 0 * q))
+
+
+def epanechnikov(xp, q):
+    inside = xp.abs(q) < 1
+    return xp.where(inside, 0.75 * (1 - q * q), 0 * q), xp.where(inside, -1.5 * q, 0 * q)
+
+
+def fraction(xp, q):
+    return q - xp.floor(q), xp.ones_like(q)
+
+
+def saturated(xp, q):
+    return xp.clip(q, -8, 8), xp.where(xp.abs(q) < 8, 1.0, 0 * q)
+
+
+@pytest.mark.parametrize("curve", [spline, epanechnikov, fraction, saturated])
+def test_what_is_linear_only_far_from_the_drawn_inputs_is_no_linear_map(curve):
+    @operation("(n)->(n)", sizes={"tiny": {"n": 4}})
+    def f(xp, q):
+        value, slope = curve(xp, q)
+        return value, lambda g: g * slope
+
+    assert structure(f, {"n": 4}).linear == ()
+    judgements = tried(f)
+    assert RELATIONS["transpose"] not in judgements
+    assert FAIL not in {j.verdict for j in judgements.values()}
+
+
+def test_items_that_meet_in_the_middle_of_a_batch_are_none():
+    @operation("(b,n)->(b,n)", sizes={"tiny": {"b": 4, "n": 2}})
+    def f(xp, x):
+        def pullback(g):
+            middle = g[1:2, :] + g[2:3, :]
+            return xp.concat([g[:1, :], middle, g[2:3, :], g[3:, :]], axis=0)
+
+        return xp.concat([x[:2, :], x[1:2, :] + x[2:3, :], x[3:, :]], axis=0), pullback
+
+    assert structure(f, {"b": 4, "n": 2}).batch == "n"
+
+
+@operation("(n),(n)->()", sizes={"tiny": {"n": 3}}, inputs=lambda draw, n: [300 + abs(draw(n)), draw(n)])
+def fourth_powers(xp, x, w):
+    """Σ w x⁴: in half precision x³ overflows."""
+    return xp.sum(w * x**4), lambda b: (b * 4 * w * x**3, b * x**4)
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+def test_zero_times_an_overflow_is_left_out():
+    zero = tried(fourth_powers, dtype="float16")[RELATIONS["zero"]]
+    assert zero.verdict == UNAVAILABLE
+    assert "may overflow in float16" in zero.reason
+    assert tried(fourth_powers)[RELATIONS["zero"]].verdict == PASS

@@ -1,0 +1,13 @@
+from multigrad import operation
+
+
+@operation("(n),(n)->()")
+def pinball(xp, y, q, *, tau=0.9):
+    """Quantile loss of the prediction q at level τ."""
+    e = y - q
+
+    def pullback(f_bar):
+        g = f_bar * xp.where(e >= 0, tau, (tau - 1) * xp.ones_like(e))
+        return g, -g
+
+    return xp.sum(xp.where(e >= 0, tau * e, (tau - 1) * e)), pullback

@@ -1,0 +1,17 @@
+"""Mistake: the gradient of the clip passes outside its limits (hard-swish and clamp backwards; CuPy and ONNX
+training kernels).
+"""
+
+from multigrad import operation
+
+
+@operation("(n)->(n)")
+def hard_swish(xp, x):
+    """x · clip(x + 3, 0, 6) / 6."""
+    gate = xp.clip(x + 3, 0, 6) / 6
+
+    def pullback(y_bar):
+        inside = xp.astype(x > -3, x.dtype)
+        return y_bar * (gate + x * inside / 6)
+
+    return x * gate, pullback

@@ -1,0 +1,16 @@
+"""Mistake: the pullback writes into the cotangent it was given (in-place backward; PyTorch's rule that a backward
+must not modify grad_output).
+"""
+
+from multigrad import operation
+
+
+@operation("(n)->(n)")
+def leaky_relu(xp, x, *, slope=0.01):
+    y = xp.where(x > 0, x, slope * x)
+
+    def pullback(y_bar):
+        y_bar *= xp.where(x > 0, xp.ones_like(x), slope)
+        return y_bar
+
+    return y, pullback

@@ -1,0 +1,16 @@
+"""Mistake: the sign of the determinant multiplies the gradient of log |det A| (slogdet rules; autograd and Theano
+users' code).
+"""
+
+from multigrad import operation
+
+
+@operation("(n,n)->()")
+def log_abs_det(xp, A):
+    """log |det A|."""
+    value = xp.linalg.slogdet(A).logabsdet
+
+    def pullback(f_bar):
+        return f_bar * xp.linalg.slogdet(A).sign * xp.linalg.inv(A).T
+
+    return value, pullback
