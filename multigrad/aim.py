@@ -833,7 +833,10 @@ def _beside(op: Operation, case: Case) -> Iterator[list[np.ndarray]]:
             yield others
     rng = np.random.default_rng(case.seed)
     for width in (2.0**-8, 0.5):
-        yield [_shaken(a, rng, width) if a.dtype.kind == "f" else a for a in drawn]
+        moved = [_shaken(a, rng, width) if a.dtype.kind == "f" else a for a in drawn]
+        yield moved
+        # Zeros do not show that a root or a power of them is taken.
+        yield [np.abs(m) if m.dtype.kind == "f" and not a.any() else m for a, m in zip(drawn, moved, strict=True)]
 
 
 def _shaken(array: np.ndarray, rng: np.random.Generator, width: float) -> np.ndarray:
@@ -866,10 +869,10 @@ PROPERTIES: dict[str, Callable[[np.ndarray], bool]] = {
     "not positive": lambda a: bool(np.all(a <= 0)),
     "at most 1 in size": lambda a: bool(np.all(np.abs(a) <= 1)),
     "whole": lambda a: bool(np.all(a == np.rint(a))),
-    "ascending": lambda a: a.ndim > 0 and a.shape[-1] > 1 and bool(np.all(np.diff(a, axis=-1) >= 0)),
-    "descending": lambda a: a.ndim > 0 and a.shape[-1] > 1 and bool(np.all(np.diff(a, axis=-1) <= 0)),
-    "ascending in columns": lambda a: a.ndim > 1 and a.shape[0] > 1 and bool(np.all(np.diff(a, axis=0) >= 0)),
-    "of sum 1": lambda a: a.ndim > 0 and bool(np.allclose(np.sum(a, axis=-1), 1)),
+    "ascending": lambda a: a.ndim > 0 and a.shape[-1] > 1 and bool(np.all(a[..., 1:] >= a[..., :-1])),
+    "descending": lambda a: a.ndim > 0 and a.shape[-1] > 1 and bool(np.all(a[..., 1:] <= a[..., :-1])),
+    "ascending in columns": lambda a: a.ndim > 1 and a.shape[0] > 1 and bool(np.all(a[1:] >= a[:-1])),
+    "of sum 1": lambda a: a.ndim > 0 and bool(np.all(np.isfinite(a)) and np.allclose(np.sum(a, axis=-1), 1)),
     "symmetric": lambda a: _is_square(a) and bool(np.array_equal(a, np.swapaxes(a, -1, -2))),
     "lower triangular": lambda a: _is_square(a) and not np.any(np.triu(a, 1)),
     "upper triangular": lambda a: _is_square(a) and not np.any(np.tril(a, -1)),
