@@ -13,6 +13,7 @@ testing", PLDI 2005.
 
 from __future__ import annotations
 
+import itertools
 import linecache
 import math
 import sys
@@ -832,32 +833,30 @@ def _beside(op: Operation, case: Case) -> Iterator[list[np.ndarray]]:
         if not all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(others, drawn, strict=True)):
             yield others
     rng = np.random.default_rng(case.seed)
-    for width in (2.0**-8, 0.5):
-        moved = [_shaken(a, rng, width) if a.dtype.kind == "f" else a for a in drawn]
+    # An identity has so many properties that nothing but itself has all of them.
+    for width, kept in itertools.product((2.0**-8, 0.5), (tuple(PROPERTIES), ("symmetric", "not negative"))):
+        moved = [_shaken(a, rng, width, kept) if a.dtype.kind == "f" else a for a in drawn]
         yield moved
         # Zeros do not show that a root or a power of them is taken.
         yield [np.abs(m) if m.dtype.kind == "f" and not a.any() else m for a, m in zip(drawn, moved, strict=True)]
 
 
-def _shaken(array: np.ndarray, rng: np.random.Generator, width: float) -> np.ndarray:
-    """Move every entry, and mend what the array shows by its properties."""
+def _shaken(array: np.ndarray, rng: np.random.Generator, width: float, kept: Sequence[str]) -> np.ndarray:
+    """Move every entry, and mend what the array shows of some properties."""
     finite = np.isfinite(array)
     size = float(np.max(np.abs(array), where=finite, initial=0.0)) or 1.0
     # What is masked by infinity takes an ordinary number.
     moved: np.ndarray = np.where(finite, array, -size) + size * width * rng.standard_normal(array.shape)
-    if not array.any():
-        return moved
-    if any(PROPERTIES[name](array) for name in ("lower triangular", "upper triangular")):
+    shown = {name for name in kept if array.any() and PROPERTIES[name](array)}
+    if shown & {"lower triangular", "upper triangular"}:
         moved = np.where(array == 0, 0.0, moved)
-    if PROPERTIES["symmetric"](array):
+    if "symmetric" in shown:
         moved = (moved + np.swapaxes(moved, -1, -2)) / 2
-    if PROPERTIES["not negative"](array):
+    if "not negative" in shown:
         moved = np.abs(moved)
-    if PROPERTIES["of sum 1"](array):
+    if "of sum 1" in shown:
         moved = moved / moved.sum(axis=-1, keepdims=True)
-    if PROPERTIES["ascending"](array):
-        moved = np.sort(moved, axis=-1)
-    return moved
+    return np.sort(moved, axis=-1) if "ascending" in shown else moved
 
 
 def _is_square(a: np.ndarray) -> bool:
