@@ -632,11 +632,12 @@ def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | No
         except Exception as error:
             if case.regime not in truth.RESIZED:
                 raise
-            # It is loud, so it misleads nobody: worth a look, not a wrong gradient.
             said = str(error) if isinstance(error, _RaisesThere) else f"raised {one_line(error)}"
             reason = f"its forward part has this case, its pullback {said}"
             truth.write_unknown(arguments["folder"], key, reason, unserved=True)
-            yield {"case": number, "rows": [*_once(told, case, "*", _worded_judgement(NOTE, reason))]}
+            # A division by the number of rows is wrong; a pullback that has no row to join refuses the case.
+            verdict = FAIL if ZeroDivisionError.__name__ in said else UNAVAILABLE
+            yield {"case": number, "rows": [*_once(told, case, "*", _worded_judgement(verdict, reason))]}
         if first:
             yield {"case": number, "rows": [*_surveyed(op, case)]}
         yield {"end": number}
@@ -795,7 +796,9 @@ class _Bench:
             if gap is not None and gap.raises in {c.__name__ for c in type(error).__mro__}:
                 yield _row(case, cell, name, device, "*", _worded_judgement(GAP, f"{gap.kind}: {gap.reason}"))
             else:
-                yield _row(case, cell, name, device, "*", _worded_judgement(FAIL, f"raised {said}"))
+                # NumPy has this shape; that another framework refuses it says nothing of the gradient.
+                verdict = UNAVAILABLE if case.regime in truth.RESIZED else FAIL
+                yield _row(case, cell, name, device, "*", _worded_judgement(verdict, f"raised {said}"))
         else:
             if gap is not None:
                 reason = f"a gap is recorded ({gap.reason}) but the cell runs: remove the gap"

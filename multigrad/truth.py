@@ -221,8 +221,14 @@ def serve(op: Operation, case: Case) -> None:
             values = op.forward(xp, parameters)(*inputs)
         except Exception as error:
             raise Unserved(f"its forward part has no such case: {_words(error)}") from error
-        if case.regime in RESIZED and not all(np.all(np.isfinite(v)) for v in values):
-            raise Unserved("its forward part is not finite there")
+        if case.regime in RESIZED:
+            if not all(np.all(np.isfinite(v)) for v in values):
+                raise Unserved("its forward part is not finite there")
+            dimensions = op.check_inputs(inputs)
+            for value, shape in zip(values, op.signature.outputs, strict=False):
+                wanted = tuple(int(dimensions.get(s, s)) if s.isdigit() or s in dimensions else -1 for s in shape)
+                if -1 not in wanted and np.shape(value) != wanted:
+                    raise Unserved(f"its forward part has shape {np.shape(value)} there, not {wanted}")
 
 
 def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:

@@ -246,9 +246,8 @@ def _compared(name: str) -> Callable[[Any, Any], Any]:
     def compare(x1: Any, x2: Any, /) -> Any:
         first, second = (x.value if isinstance(x, DualArray) else x for x in (x1, x2))
         if any(isinstance(x, DualArray) and x.tangent is not None for x in (x1, x2)):
-            # What is the very same ball moves with itself; what only has the same value need not.
-            same = np.frompyfunc(operator.is_, 2, 1)(exact.lift(first).elements, exact.lift(second).elements)
-            ties = np.asarray(exact.FUNCTIONS["equal"](first, second)) & ~np.asarray(same, dtype=bool)
+            # What moves alike stays equal, such as the distance of a point from itself and 0.
+            ties = _unlike(_lift(x1), _lift(x2))
             if ties.any():
                 raise Kink(f"{name} compares equal values in {int(ties.sum())} of {ties.size} entries: a kink")
         return exact.FUNCTIONS[name](first, second)
