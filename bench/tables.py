@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from multigrad.backend import backends
-from multigrad.matrix import sentence
+from multigrad.matrix import failing, sentence
 from multigrad.operation import operations
 from multigrad.truth import derivative_name
-from multigrad.verdict import FAIL, GAP, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
+from multigrad.verdict import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PASS, PORTABILITY, UNAVAILABLE
 
 from .plain import visible
 from .terminal import least_width, say, show, table, width
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 SYMBOLS = {
     FAIL: ("✗", "bold red"),
     INCONCLUSIVE: ("?", "yellow"),
+    FINDING: ("†", "magenta"),
+    PORTABILITY: ("‡", "magenta"),
     NOTE: ("~", "cyan"),
     PASS: ("✓", "green"),
     GAP: ("○", "dim"),
@@ -97,9 +99,14 @@ def show_backends() -> None:
     show(made, "Backends")
 
 
-def is_wrong(frame: pd.DataFrame) -> bool:
-    """Tell whether any row is a correctness failure."""
-    return "verdict" in frame and bool((frame["verdict"] == FAIL).any())
+def is_wrong(frame: pd.DataFrame, fail_on: str | None = None) -> bool:
+    """Tell whether any row is a correctness failure.
+
+    Args:
+        frame: rows with a verdict.
+        fail_on: what fails besides a FAIL, as for :func:`multigrad.matrix.failing`.
+    """
+    return "verdict" in frame and bool(frame["verdict"].isin(failing(fail_on)).any())
 
 
 def worst(verdicts: Iterable[str]) -> str:
@@ -255,13 +262,13 @@ def _show_rows(frame: pd.DataFrame) -> None:
 
 
 def _show_reasons(frame: pd.DataFrame) -> None:
-    wrong = frame[frame["verdict"] == FAIL]
     keys = ["operation", "output", "backend", "device", "mode", "variant"]
-    for _, rows in wrong.groupby(keys, sort=False):
-        # One line for each place, the worst of its dtypes and regimes; the rest stands in the rows.
-        row = rows.sort_values("ratio", ascending=False).iloc[0].to_dict()
-        more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-        say(visible(sentence(row)) + more, SYMBOLS[FAIL][1])
+    for verdict in (FAIL, PORTABILITY, FINDING):
+        for _, rows in frame[frame["verdict"] == verdict].groupby(keys, sort=False):
+            # One line for each place, the worst of its dtypes and regimes; the rest stands in the rows.
+            row = rows.sort_values("ratio", ascending=False).iloc[0].to_dict()
+            more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
+            say(visible(sentence(row)) + more, SYMBOLS[verdict][1])
     for verdict in (INCONCLUSIVE, NOTE):
         worded = frame[frame["verdict"] == verdict]
         for row in worded.head(5).to_dict("records"):

@@ -27,18 +27,25 @@ from .formats import FORMATS
 from .operation import DTYPES, REGIMES, BadInput, Operation, Operations, given_operations, load_operations
 from .placement import rounded, undivided
 from .reach import reaching_sizes
+from .refusals import judge_error, worded
 from .relations import Structure, relations, structure
 from .roundoff import Roundoff, probe
 from .truth import Case, derivative_name
 from .verdict import (
+    ALL,
     FAIL,
+    FAIL_ON,
     GAP,
     INCONCLUSIVE,
     NOTE,
     PASS,
+    PORTABILITY,
+    THEIRS,
     UNAVAILABLE,
+    VERDICTS,
     Judgement,
     Reference,
+    blamed,
     judge_entries,
 )
 
@@ -64,7 +71,7 @@ class MatrixRow:
     dtype: str = doc("Floating-point type of inputs and outputs; `arb` for ball arithmetic.")
     regime: str = doc("How the inputs were drawn, or `file`; or the relation that was tried; or `roundoff`, the probe.")
     sizes: str = doc("Dimensions and parameters, such as `m=5 k=4 n=3`.")
-    verdict: str = doc("PASS, NOTE, FAIL, INCONCLUSIVE, UNAVAILABLE or GAP.")
+    verdict: str = doc("PASS, NOTE, FAIL, FINDING, PORTABILITY, INCONCLUSIVE, UNAVAILABLE or GAP.")
     ratio: float = doc("Largest error divided by its bound; above 1 is a FAIL.")
     max_abs_error: float = doc("Largest absolute error.")
     max_ulp: float = doc("Largest error in units in the last place of the true value in that dtype.")
@@ -157,6 +164,7 @@ def check(
         precision=precision,
     )
     rows = [row for rows in plan.run(progress) for row in rows]
+    rows = _named_once(rows)
     if not any(row["compared"] and row["backend"] != "exact" for row in rows):
         raise BadInput(f"nothing was compared: {_why_nothing(rows)}")
     frame = pd.DataFrame(rows)
@@ -167,17 +175,59 @@ def check(
     return frame[list(COLUMNS)].reset_index(drop=True)
 
 
-def assert_gradients(ops: Operations, **options: Any) -> pd.DataFrame:
+def assert_gradients(
+    ops: Operations, *, fail_on: str | Iterable[str] = ("inconclusive",), **options: Any
+) -> pd.DataFrame:
     """Do what :func:`check` does, and raise if anything is wrong.
 
+    Args:
+        ops: as for :func:`check`.
+        fail_on: what fails besides a FAIL, as for :func:`failing`.
+        options: as for :func:`check`.
+
     Raises:
-        GradientError: a verdict is FAIL or INCONCLUSIVE; the message names operation, output, backend and figures.
+        GradientError: a verdict is one that fails; the message names operation, output, backend and figures.
+        BadInput: as :func:`check`.
     """
+    verdicts = failing(fail_on)
     frame = check(ops, **options)
-    bad = frame[frame["verdict"].isin([FAIL, INCONCLUSIVE])]
+    bad = frame[frame["verdict"].isin(verdicts)]
     if len(bad):
         raise GradientError("\n".join(sentence(row) for row in bad.to_dict("records")))
     return frame
+
+
+def failing(words: str | Iterable[str] | None = None) -> tuple[str, ...]:
+    """Return the verdicts that fail.
+
+    Args:
+        words: of :data:`multigrad.verdict.FAIL_ON`, or ``all``; a text separates them by commas. A FAIL always fails.
+
+    Raises:
+        BadInput: an unknown word; the message has those that there are.
+    """
+    verdicts = {FAIL}
+    for word in words.split(",") if isinstance(words, str) else words or ():
+        if word == ALL:
+            verdicts |= {*FAIL_ON.values()} - {UNAVAILABLE}
+        elif word in FAIL_ON:
+            verdicts.add(FAIL_ON[word])
+        else:
+            raise BadInput(f"no verdict to fail on is named {word!r}; there are {', '.join((ALL, *FAIL_ON))}")
+    return tuple(verdict for verdict in VERDICTS if verdict in verdicts)
+
+
+def _named_once(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows with what is not portable said once of each operation: every cell meets the same first place."""
+    seen: set[tuple[str, str]] = set()
+    kept = []
+    for row in rows:
+        key = row["operation"], row["backend"]
+        if row["verdict"] == PORTABILITY and key in seen:
+            continue
+        seen |= {key} if row["verdict"] == PORTABILITY else set()
+        kept.append(row)
+    return kept
 
 
 def sentence(row: Mapping[Any, Any]) -> str:
@@ -370,7 +420,7 @@ class Plan:
                 if isinstance(message, worker.Death):
                     lost = message.task if message.task is not None else pending[0]
                     case = self.cases[cells[lost].case]
-                    rows.append(_row(case, cells[lost], name, device, "*", _worded_judgement(FAIL, message.reason)))
+                    rows.append(_row(case, cells[lost], name, device, "*", worded(FAIL, message.reason)))
                     pending.remove(lost)
                 elif "probe" in message:
                     rows += [] if part else [_probed(name, device, message["probe"], self.cases[0].seed)]
@@ -467,6 +517,7 @@ def _cells(
 def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | None = None) -> Iterator[dict[str, Any]]:
     """Certify each case and write its truth; the worker's side of the first step."""
     wrong: dict[tuple[str, str, str], list[str]] = {}
+    refuted: dict[str, set[str]] = {}
     seen: set[str] = set()
     told: set[tuple[str, ...]] = set()
     for key, values in arguments["cases"].items():
@@ -487,10 +538,12 @@ def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | No
                 wrong[identity] = [output for output, j in judgements.items() if j.verdict == FAIL]
                 shown = case if case.regime == "file" else replace(case, regime=ground)
                 rows += [_formula_row(shown, output, j) for output, j in judgements.items()]
-            _write_truth(arguments["folder"], int(key), op, case, wrong.get(identity, []))
+            refuted.setdefault(case.reference, set()).update(r["output"] for r in rows if r["verdict"] == FAIL)
+            here = wrong.get(identity, [])
+            _write_truth(arguments["folder"], int(key), op, case, here, {*here, *refuted[case.reference]})
         except truth.Unserved as error:
             truth.write_unknown(arguments["folder"], key, str(error), unserved=True)
-            rows += _once(told, case, "*", _worded_judgement(UNAVAILABLE, str(error)))
+            rows += _once(told, case, "*", worded(UNAVAILABLE, str(error)))
         except truth.Unknown as error:
             truth.write_unknown(arguments["folder"], key, str(error))
         except Exception as error:
@@ -499,7 +552,7 @@ def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | No
             lines = str(error).strip().splitlines()
             reason = f"its forward part has this case, its pullback raised {type(error).__name__}: {lines[0]}"
             truth.write_unknown(arguments["folder"], key, reason, unserved=True)
-            rows += _once(told, case, "*", _worded_judgement(FAIL, reason))
+            rows += _once(told, case, "*", worded(FAIL, reason))
         yield {"case": int(key), "rows": rows}
 
 
@@ -516,7 +569,7 @@ def _at_reaching_sizes(op: Operation, case: Case) -> Iterator[dict[str, Any]]:
     if never:
         lines = ", ".join(map(str, never))
         reason = f"no size was found that runs line {lines} of the pullback: what it says there is not certified"
-        yield _formula_row(replace(case, regime="gaussian"), "*", _worded_judgement(INCONCLUSIVE, reason))
+        yield _formula_row(replace(case, regime="gaussian"), "*", worded(INCONCLUSIVE, reason))
 
 
 def _once(told: set[tuple[str, ...]], case: Case, output: str, judgement: Judgement) -> Iterator[dict[str, Any]]:
@@ -527,11 +580,15 @@ def _once(told: set[tuple[str, ...]], case: Case, output: str, judgement: Judgem
         yield _formula_row(case, output, judgement)
 
 
-def _write_truth(folder: str, key: int, op: Operation, case: Case, wrong: Sequence[str]) -> None:
-    truth.write(folder, key, truth.find(op, case, wrong))
+def _write_truth(
+    folder: str, key: int, op: Operation, case: Case, wrong: Sequence[str], refuted: Iterable[str]
+) -> None:
+    refuted = tuple(sorted(refuted))
+    truth.write(folder, key, replace(truth.find(op, case, wrong), refuted=refuted))
     if case.precision != "strict" and case.dtype == "float32":
         # What a framework may do it need not: the probe decides which bounds are held against it.
-        truth.write(folder, f"{key}-strict", truth.find(op, replace(case, precision="strict"), wrong))
+        strict = truth.find(op, replace(case, precision="strict"), wrong)
+        truth.write(folder, f"{key}-strict", replace(strict, refuted=refuted))
 
 
 def _formula_row(case: Case, output: str, judgement: Judgement) -> dict[str, Any]:
@@ -558,13 +615,13 @@ def _at_kinks(op: Operation, case: Case) -> Iterator[dict[str, Any]]:
         lines = str(error).strip().splitlines()
         if case.regime == _KINK:
             reason = f"no kink to judge: {lines[0] if lines else type(error).__name__}"
-            yield _formula_row(here, "*", _worded_judgement(UNAVAILABLE, reason))
+            yield _formula_row(here, "*", worded(UNAVAILABLE, reason))
         return
     for proof in proofs:
         output = f"{proof.name}_bar"
         if not proof.passed:
             reason = f"{derivative_name(output)}: {proof.reason}"
-            yield _formula_row(here, output, replace(_worded_judgement(FAIL, reason), compared=proof.compared))
+            yield _formula_row(here, output, replace(worded(FAIL, reason), compared=proof.compared))
         elif proof.compared:
             reason = f"in the subdifferential at {proof.compared} entries that lie on a kink"
             yield _formula_row(here, output, Judgement(PASS, 0.0, 0.0, 0.0, 0.0, proof.compared, reason))
@@ -627,12 +684,11 @@ class _Bench:
     def check(self, cell: Cell, case: Case, op: Operation) -> Iterator[dict[str, Any]]:
         """Compute and judge one cell, and try the relations where it is the one for them."""
         yield from self._cell(cell, case, op)
-        name, device = self.session.backend.name, self.session.device
-        gap = self.session.backend.gap(op, case.dtype, cell.mode, cell.variant, device)
+        gap = self.session.backend.gap(op, case.dtype, cell.mode, cell.variant, self.session.device)
         if cell.relations and gap is None and case.dtype in self.session.dtypes:
             for words, judgement in self._relations(case, op):
                 here = replace(case, regime=f"relation: {words}")
-                yield _row(here, cell, name, device, "*", judgement)
+                yield self._without_answer(here, cell, judgement)
 
     def _cell(self, cell: Cell, case: Case, op: Operation) -> Iterator[dict[str, Any]]:
         session, name, device = self.session, self.session.backend.name, self.session.device
@@ -641,26 +697,37 @@ class _Bench:
         gap = session.backend.gap(op, case.dtype, cell.mode, cell.variant, device)
         try:
             known = self._truth(case, cell)
-            outputs = self._compute(cell, case, op, known)
         except truth.Unserved:
             return  # said once, beside the formula
         except truth.Unknown as error:
-            yield _row(case, cell, name, device, "*", _worded_judgement(INCONCLUSIVE, str(error)))
+            yield _row(case, cell, name, device, "*", worded(INCONCLUSIVE, str(error)))
+            return
+        try:
+            outputs = self._compute(cell, case, op, known)
         except Unavailable as error:
-            yield _row(case, cell, name, device, "*", _worded_judgement(UNAVAILABLE, str(error)))
+            yield _row(case, cell, name, device, "*", worded(UNAVAILABLE, str(error)))
         except Exception as error:  # noqa: BLE001 - whatever a framework raises belongs to this cell alone
-            lines = str(error).strip().splitlines()
-            said = f"{type(error).__name__}: {lines[0] if lines else ''}"
             if gap is not None and gap.raises in {c.__name__ for c in type(error).__mro__}:
-                yield _row(case, cell, name, device, "*", _worded_judgement(GAP, f"{gap.kind}: {gap.reason}"))
+                yield _row(case, cell, name, device, "*", worded(GAP, f"{gap.kind}: {gap.reason}"))
             else:
-                yield _row(case, cell, name, device, "*", _worded_judgement(FAIL, f"raised {said}"))
+                _, parameters = op.split(case.size)
+                judgement = judge_error(session, op, parameters, known.arrays, case.dtype, cell.variant, error)
+                if cell.variant in THEIRS and judgement.verdict == FAIL:
+                    judgement = replace(judgement, reason=f"{name}'s {cell.variant} {judgement.reason}")
+                yield self._without_answer(case, cell, judgement)
         else:
             if gap is not None:
                 reason = f"a gap is recorded ({gap.reason}) but the cell runs: remove the gap"
-                yield _row(case, cell, name, device, "*", _worded_judgement(FAIL, reason))
+                yield _row(case, cell, name, device, "*", worded(FAIL, reason))
                 return
             yield from self._judged(cell, case, op, known, outputs)
+
+    def _without_answer(self, case: Case, cell: Cell, judgement: Judgement) -> dict[str, Any]:
+        """Return the row of what has no figures for single outputs."""
+        name, device = self.session.backend.name, self.session.device
+        if judgement.verdict == PORTABILITY:
+            case = replace(case, size={}, regime="*", dtype="*")
+        return _row(case, cell, name, device, "*", judgement)
 
     def _truth(self, case: Case, cell: Cell) -> truth.Truth:
         found = self.probed.get(case.dtype)
@@ -699,7 +766,7 @@ class _Bench:
         if all(silent):
             reason = f"nothing to compare: every entry of every output may be touched by {known.note}"
             name, device = self.session.backend.name, self.session.device
-            yield _row(case, cell, name, device, "*", _worded_judgement(UNAVAILABLE, reason))
+            yield _row(case, cell, name, device, "*", worded(UNAVAILABLE, reason))
         for i, (output, array, host, reference) in enumerate(zip(op.outputs, outputs, hosts, references, strict=True)):
             if silent[i]:
                 continue
@@ -713,10 +780,15 @@ class _Bench:
                 )
             judgement = self.session.backend.worded(judgement, op, cell.variant)
             kind = self.session.dtype_name(array)
+            if cell.variant in THEIRS and judgement.verdict == FAIL:
+                judgement, of_formula = self._against_forward(cell, case, op, known, i, host, judgement)
+                yield from of_formula
             if kind != case.dtype and judgement.verdict != FAIL:
-                judgement = _worded_judgement(FAIL, f"has dtype {kind}, wanted {case.dtype}")
+                judgement = worded(FAIL, f"has dtype {kind}, wanted {case.dtype}")
             elif judgement.verdict in (FAIL, NOTE):
                 judgement = self._explained(judgement, case, op, known.arrays, references, i, host)
+            if cell.variant in THEIRS and judgement.verdict == FAIL:
+                judgement = self._attributed(cell, case, op, known, i, host, judgement)
             if not judgement.reason:
                 shapes = [a.shape for a in known.arrays[: len(op.inputs)]]
                 whole = undivided(op, shapes, mesh_shape(self.session.device))
@@ -725,6 +797,84 @@ class _Bench:
                 case, cell, self.session.backend.name, self.session.device, output, judgement, digest=_digest(host)
             )
             yield {**row, "collectives": self.collectives.get(self._key(cell, case), "")}
+
+    def _against_forward(
+        self,
+        cell: Cell,
+        case: Case,
+        op: Operation,
+        known: truth.Truth,
+        number: int,
+        host: np.ndarray,
+        judgement: Judgement,
+    ) -> tuple[Judgement, list[dict[str, Any]]]:
+        """Judge a form that is not ours, and is off, by the derivative of the forward part, which is what it computes.
+
+        Returns:
+            The judgement, and a row about the formula where that is what differs.
+        """
+        output, reference = op.outputs[number], known.outputs(cell.variant)[number]
+        value = number < len(op.signature.outputs)
+        if value or host.shape != reference.value.shape or not np.isfinite(host).all():
+            return judgement, []
+        if {output, "*"} & {*known.refuted}:
+            reason = "not judged: the formula is wrong, and its bounds with it"
+            return worded(UNAVAILABLE, reason), []
+        _, parameters = op.split(case.size)
+        for _, high, low in truth.true_gradients(op, known.arrays, parameters, [output]):
+            apart = np.abs((high - reference.value) - (reference.rest - low))
+            if high.shape != reference.value.shape or not (apart > reference.bound).any():
+                break
+            right = replace(reference, value=high, rest=low)
+            share = f"{int(np.sum(apart > reference.bound))} of {apart.size} entries"
+            reason = (
+                f"{derivative_name(output)} differs from the derivative of the forward part in {share}, "
+                f"by up to {float(np.max(apart)):.3g}"
+            )
+            wrong = replace(worded(FAIL, reason), ratio=float("inf"), compared=apart.size)
+            judged = truth.judge_variant(
+                op, parameters, case.dtype, cell.variant, lambda: known.arrays, number, host, right
+            )
+            if judged.verdict == FAIL:
+                judged = worded(UNAVAILABLE, "not judged: the formula is wrong, and its bounds with it")
+            return judged, [_formula_row(case, output, wrong)]
+        return judgement, []
+
+    def _attributed(
+        self,
+        cell: Cell,
+        case: Case,
+        op: Operation,
+        known: truth.Truth,
+        number: int,
+        host: np.ndarray,
+        judgement: Judgement,
+    ) -> Judgement:
+        """Say whose number is off, and whether the hand-derived one is right there."""
+        what = f"{self.session.backend.name}'s {cell.variant}"
+        yours = "; yours is right" if self._ours_is_right(case, op, known, number) else ""
+        if np.isnan(judgement.ratio) or host.shape != known.references[number].value.shape:  # another dtype or shape
+            return replace(judgement, reason=f"{what} {judgement.reason}{yours}")
+        finite = np.isfinite(known.references[number].value)
+        for word, where in (("NaN", np.isnan(host) & finite), ("infinite", np.isinf(host) & finite)):
+            if where.any():
+                return replace(judgement, reason=f"{what} is {word} here{yours}: {judgement.reason}")
+        return replace(judgement, reason=f"{what} is off here{yours}: {judgement.reason}")
+
+    def _ours_is_right(self, case: Case, op: Operation, known: truth.Truth, number: int) -> bool:
+        _, parameters = op.split(case.size)
+        session = self.session
+        try:
+            function = session.function(op, parameters, "analytic", "eager")
+            outputs = function(*session.place(op, known.arrays, case.dtype))
+            session.wait(outputs)
+            host = session.to_numpy(outputs[number])
+        except Exception:  # noqa: BLE001 - its own cell says what it raised
+            return False
+        judged = truth.judge_variant(
+            op, parameters, case.dtype, "analytic", lambda: known.arrays, number, host, known.references[number]
+        )
+        return judged.verdict in (PASS, NOTE) and op.outputs[number] not in known.refuted
 
     def _explained(
         self,
@@ -774,6 +924,9 @@ class _Bench:
             seed=case.seed,
             precision=self.precision if degraded else "strict",
             known=self.structures[case.reference],
+            raised=lambda error, arrays: judge_error(
+                self.session, op, op.split(case.size)[1], arrays, case.dtype, "analytic", error
+            ),
         )
 
 
@@ -794,11 +947,6 @@ def _strided(session: Session, array: np.ndarray, dtype: str | None) -> Any:
 def _digest(array: np.ndarray) -> str:
     # Adding zero makes −0 into +0: they are equal numbers.
     return hashlib.sha256(np.ascontiguousarray(array + 0.0).tobytes()).hexdigest()
-
-
-def _worded_judgement(verdict: str, reason: str) -> Judgement:
-    nan = float("nan")
-    return Judgement(verdict, nan, nan, nan, nan, 0, reason)
 
 
 def _row(
@@ -822,7 +970,7 @@ def _row(
         dtype=dtype or case.dtype,
         regime=case.regime,
         sizes=case.sizes,
-        verdict=judgement.verdict,
+        verdict=blamed(judgement.verdict, cell.variant),
         ratio=judgement.ratio,
         max_abs_error=judgement.max_abs_error,
         max_ulp=judgement.max_ulp,
@@ -835,17 +983,17 @@ def _row(
 
 def _worded(operation: str, name: str, device: str, verdict: str, reason: str, seed: int) -> dict[str, Any]:
     case = Case("", operation, {}, "*", "*", seed)
-    return _row(case, Cell(-1, "*", "*"), name, device, "*", _worded_judgement(verdict, reason))
+    return _row(case, Cell(-1, "*", "*"), name, device, "*", worded(verdict, reason))
 
 
 def _probed(name: str, device: str, found: Mapping[str, str], seed: int) -> dict[str, Any]:
     case = Case("", "*", {}, "roundoff", found["dtype"], seed)
-    judgement = _worded_judgement(found["verdict"], found["reason"])
+    judgement = worded(found["verdict"], found["reason"])
     return _row(case, Cell(-1, "eager", "*"), name, device, "*", judgement)
 
 
 def _failed_case(case: Case, reason: str) -> dict[str, Any]:
-    judgement = _worded_judgement(INCONCLUSIVE, f"the proof {reason}")
+    judgement = worded(INCONCLUSIVE, f"the proof {reason}")
     return _row(case, Cell(-1, "eager", "analytic"), "exact", "cpu", "*", judgement, dtype="arb")
 
 

@@ -116,6 +116,7 @@ def relations(
     seed: int = 0,
     precision: str = "strict",
     known: Structure | None = None,
+    raised: Callable[[Exception, Sequence[np.ndarray]], Judgement] | None = None,
 ) -> Iterator[tuple[str, Judgement]]:
     """Try every relation on a backend and yield its words with the judgement.
 
@@ -127,6 +128,7 @@ def relations(
         seed: of inputs and cotangents.
         precision: what float32 products may be computed in.
         known: the operation's structure, where it has been found before.
+        raised: judges what a backend raises, given the arguments; None is a FAIL.
     """
     known = known or structure(op, size, seed)
     trial = _Trial(session, op, size, dtype, seed, precision)
@@ -148,6 +150,9 @@ def relations(
         except truth.Unknown as error:
             yield RELATIONS[name], _worded(INCONCLUSIVE, str(error))
         except Exception as error:  # noqa: BLE001 - whatever a framework raises belongs to this relation alone
+            if raised is not None:
+                yield RELATIONS[name], raised(error, [*trial.inputs, *trial.u])
+                continue
             lines = str(error).strip().splitlines()
             yield RELATIONS[name], _worded(FAIL, f"raised {type(error).__name__}: {lines[0] if lines else ''}")
 

@@ -109,6 +109,8 @@ class Truth:
     """Values, then gradients, for the hand-derived formula."""
     note: str = ""
     """What is special about the inputs, such as the entry that is NaN."""
+    refuted: tuple[str, ...] = ()
+    """The outputs whose formula is known to be wrong, here or elsewhere; ``*`` is all."""
 
     def outputs(self, variant: str) -> list[Reference]:
         """Return the references of a variant. Only the hand-derived one is held to our convention at a kink."""
@@ -675,6 +677,7 @@ def write(folder: str | os.PathLike[str], name: object, truth: Truth) -> None:
         parts = {part: getattr(r, part) for part in ("value", "rest", "bound", "probable", "hull")}
         named |= {f"{part}{i}": a if part == "value" or a.any() else np.zeros(()) for part, a in parts.items()}
     named["note"] = np.array(truth.note)
+    named["refuted"] = np.array(truth.refuted, dtype=np.str_)
     path = Path(folder) / f"{name}.npz"
     aside = path.with_suffix(".part")
     with aside.open("wb") as file:
@@ -705,7 +708,8 @@ def read(folder: str | os.PathLike[str], name: object) -> Truth:
 def read_file(path: Path) -> Truth:
     """Read the truth of a case from a file that :func:`write` wrote."""
     with np.load(path) as file:
-        return Truth(_arrays(file), _references(file), note=str(file["note"]))
+        refuted = tuple(str(output) for output in file["refuted"])
+        return Truth(_arrays(file), _references(file), str(file["note"]), refuted)
 
 
 def read_arrays(path: Path) -> list[np.ndarray]:
