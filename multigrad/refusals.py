@@ -6,7 +6,7 @@ import linecache
 import traceback
 import types
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,7 @@ def judge_error(
     place = place_of(error, op)
     said = f"{one_line(error)}{f' ({place})' if place else ''}"
     if session.backend.standard:
-        return _nonportable(session, op, parameters, arrays, error)
+        return _nonportable(session, op, parameters, arrays, dtype, error)
     reason = session.backend.cannot(error) or _lacking(session, op, error)
     if reason is None and dtype in NARROW and _runs_wider(session, op, parameters, arrays, variant):
         reason = f"{session.backend.name} cannot do this in {dtype}, and can in wider dtypes"
@@ -114,11 +114,16 @@ def _runs_wider(
 
 
 def _nonportable(
-    session: Session, op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.ndarray], error: Exception
+    session: Session,
+    op: Operation,
+    parameters: Mapping[str, Any],
+    arrays: Sequence[np.ndarray],
+    dtype: str,
+    error: Exception,
 ) -> Judgement:
     """Judge what the standard refuses: not portable where NumPy computes it, else wrong everywhere."""
     place = place_of(error, op)
-    if not runs_on_numpy(lambda xp: op.analytic(xp, parameters), arrays):
+    if not _runs_on_numpy(op, parameters, arrays, dtype):
         return worded(FAIL, f"raised {one_line(error)}{f' ({place})' if place else ''}")
     frame = _own_frame(error, op)
     line = linecache.getline(frame.filename, frame.lineno or 0).strip() if frame else ""
@@ -127,14 +132,14 @@ def _nonportable(
     return worded(PORTABILITY, f"{where}{f'{advice} (' if advice else ''}{one_line(error)}{')' if advice else ''}")
 
 
-def runs_on_numpy(make: Callable[[Any], Callable[..., Any]], arrays: Sequence[np.ndarray]) -> bool:
-    """Tell whether a function, made for a namespace, runs on NumPy."""
+def _runs_on_numpy(op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.ndarray], dtype: str) -> bool:
     import array_api_compat.numpy as xp
 
+    given = [np.array(a, dtype=dtype if a.dtype.kind == "f" else None) for a in arrays]
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            make(xp)(*(np.array(a) for a in arrays))
+            op.analytic(xp, parameters)(*given)
         except Exception:  # noqa: BLE001 - the question is whether it raises
             return False
     return True
