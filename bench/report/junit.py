@@ -60,7 +60,8 @@ def _add_case(suite: ET.Element, key: Mapping[str, Any], rows: pd.DataFrame, tag
     place = f"{key['backend']}/{key['device']}"
     name = " ".join(_text(key[column]) for column in CASE[3:] if key[column] != "*") or "*"
     case = ET.SubElement(suite, "testcase", classname=f"{_text(key['operation'])}.{_text(place)}", name=name)
-    verdict = worst(rows["verdict"])
+    present = list(rows["verdict"])
+    verdict = worst([v for v in present if tags.get(v) == "failure"] or present)
     told = rows[(rows["verdict"] == verdict) & (verdict in tags)]
     if len(told):
         _say(case, tags[verdict], told)
