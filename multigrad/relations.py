@@ -18,7 +18,7 @@ import numpy as np
 from . import truth
 from .formats import FORMATS
 from .operation import Operation, Size
-from .verdict import FAIL, INCONCLUSIVE, PASS, Judgement, Reference, joined, judge
+from .verdict import FAIL, INCONCLUSIVE, PASS, Judgement, Reference, joined, judge, judge_entries
 
 if TYPE_CHECKING:
     from .backend import Session
@@ -191,7 +191,7 @@ class _Trial:
         found = zip(self.op.outputs, outputs, bounds, strict=True)
         for name, output, bound in list(found)[self.values :]:
             # What underflows on its way may leave a trace below the smallest number. Written so that a NaN is one.
-            trace = ~(np.abs(np.asarray(output, dtype=np.float64)) <= bound.bound)
+            trace = ~(np.abs(np.asarray(output, dtype=np.float64)) <= bound.bound) & ~bound.excused
             if trace.any():
                 largest = float(np.max(np.abs(np.asarray(output, dtype=np.float64))))
                 where = f"{int(trace.sum())} of {trace.size} entries"
@@ -301,7 +301,9 @@ class _Trial:
         """Judge the gradients alone: the values do not know of the cotangent."""
         found = []
         for name, output, reference in list(zip(self.op.outputs, outputs, wanted, strict=True))[self.values :]:
-            one = judge(np.asarray(output, dtype=np.float64), reference, self.dtype)
+            one = judge_entries(
+                np.asarray(output, dtype=np.float64), reference, self.dtype, f"may overflow in {self.dtype}"
+            )
             named = f"{truth.derivative_name(name)}: {one.reason}"
             found.append(replace(one, reason=named if one.reason and one.verdict != PASS else ""))
         return joined(found)
@@ -325,7 +327,8 @@ def _about(value: np.ndarray, *terms: tuple[float, Reference]) -> Reference:
     host = 8 * form.unit_roundoff * sum(abs(k) * np.abs(r.value) for k, r in terms)
     bound, probable = (sum(k * getattr(r, part) for k, r in terms) + host for part in ("bound", "probable"))
     zero = np.zeros(value.shape)
-    return Reference(value, zero, np.asarray(bound), np.asarray(probable), zero)
+    excused = np.logical_or.reduce(np.broadcast_arrays(zero, *(r.excused for _, r in terms))[1:])
+    return Reference(value, zero, np.asarray(bound), np.asarray(probable), zero, excused)
 
 
 def _stacked(axis: int) -> Callable[[Sequence[np.ndarray]], np.ndarray]:
@@ -337,8 +340,9 @@ def _summed(items: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _joined_bounds(items: Sequence[Reference], join: Callable[[Sequence[np.ndarray]], np.ndarray]) -> Reference:
-    parts = ("value", "rest", "bound", "probable", "hull")
-    return Reference(*(join([getattr(r, part) for r in items]) for part in parts))
+    excused = [np.broadcast_to(r.excused, r.value.shape).astype(np.float64) for r in items]
+    value, rest, bound, probable, hull = map(join, zip(*(r.parts() for r in items), strict=True))
+    return Reference(value, rest, bound, probable, hull, join(excused) > 0)
 
 
 def _dot(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
