@@ -106,7 +106,22 @@ def is_wrong(frame: pd.DataFrame, fail_on: str | None = None) -> bool:
         frame: rows with a verdict.
         fail_on: what fails besides a FAIL, as for :func:`multigrad.matrix.failing`.
     """
-    return "verdict" in frame and bool(frame["verdict"].isin(failing(fail_on)).any())
+    if "verdict" not in frame:
+        return False
+    return bool(frame["verdict"].isin(failing(fail_on)).any()) or bool(undecided(frame))
+
+
+def undecided(frame: pd.DataFrame) -> list[str]:
+    """Return the outputs of which no backend's number could be judged in any dtype, for the bounds are too wide."""
+    if "output" not in frame:
+        return []
+    numbers = frame[(frame["backend"] != "exact") & (frame["variant"] == "analytic") & (frame["output"] != "*")]
+    names = []
+    for (name, output), rows in numbers.groupby(["operation", "output"], sort=False):
+        verdicts = set(rows["verdict"])
+        if INCONCLUSIVE in verdicts and not verdicts & {PASS, NOTE, FAIL}:
+            names.append(f"{name} {derivative_name(output)}")
+    return names
 
 
 def worst(verdicts: Iterable[str]) -> str:
@@ -147,6 +162,8 @@ def show_matrix(frame: pd.DataFrame, *, verbose: bool = False) -> None:
     if verbose or (frame["operation"].nunique() == 1 and len(frame) <= 40):
         _show_rows(frame)
     _show_reasons(frame)
+    for name in undecided(frame):
+        say(visible(f"{INCONCLUSIVE} {name}: no number could be judged anywhere, which is no pass"), SYMBOLS[FAIL][1])
     counts = frame["verdict"].value_counts()
     summary = " · ".join(f"{counts[v]} {v}" for v in SYMBOLS if v in counts)
     compared = frame["ratio"].notna().sum()

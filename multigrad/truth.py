@@ -621,11 +621,12 @@ def _kinks(bounds: Any, function: Callable[..., Any], arrays: Sequence[np.ndarra
         # A unit roundoff below everything: ties that two roundings hide are opened by the errors of the inputs.
         with bounds.context("float64", u=2.0**-200, underflow=0.0):
             given = (_off_by(bounds, a, relative * np.abs(a) + HAIR) for a in arrays)
-            found.append([bounds.asarray(one).worst for one in function(*given)])
+            outputs = [bounds.asarray(one) for one in function(*given)]
+        found.append([one.worst for one in outputs])
     hulls = []
-    for near, far in zip(*found, strict=True):
-        jumps = ~(far > TIE_GROWTH / 4 * near)
-        hulls.append(np.where(jumps & (near > 0), near, 0.0))
+    for near, far, one in zip(*found, outputs, strict=True):
+        whole = near > 1e-9 * float(np.max(np.abs(one.value), initial=HAIR))
+        hulls.append(np.where(whole & ~(far > TIE_GROWTH / 4 * near), near, 0.0))
     return hulls
 
 

@@ -8,12 +8,13 @@ import textwrap
 import numpy as np
 import pytest
 from multigrad.backends.numpy_backend import NumPyBackend, NumPySession
+from multigrad.bench import tables
 
 import multigrad
 from multigrad import BadInput, GradientError, assert_gradients, check, matrix, operation
 from multigrad.backend import Inaccuracy, Unavailable
 from multigrad.operation import REGIMES, Operation
-from multigrad.verdict import FAIL, FINDING, GAP, NOTE, PASS, PORTABILITY, UNAVAILABLE
+from multigrad.verdict import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PASS, PORTABILITY, UNAVAILABLE
 from multigrad.worker import _last_words
 
 LAYER = """
@@ -685,3 +686,71 @@ def test_all_that_can_be_chosen_to_fail_leaves_out_what_is_not_here():
     assert matrix.failing("portability,finding") == (FAIL, FINDING, PORTABILITY)
     assert UNAVAILABLE not in matrix.failing("all")
     assert UNAVAILABLE in matrix.failing("unavailable")
+
+
+OVERFLOWING = """
+    @operation("(n)->()", sizes={"tiny": {"n": 16}})
+    def product(xp, x):
+        y = xp.prod(9 + x)
+        return y, lambda y_bar: y_bar * y / (9 + x)
+
+    @operation("(n)->()", sizes={"tiny": {"n": 16}})
+    def spread(xp, x):
+        z = 90 * x
+        s = xp.sum(z)
+        return xp.sum(z * z) - s * s / 16, lambda y_bar: 90 * y_bar * (2 * z - 2 * s / 16)
+
+    @operation("(n)->(n)", sizes={"tiny": {"n": 4}})
+    def tanh_like(xp, x):
+        e = xp.exp(20 + x)
+        return e / (1 + e), lambda y_bar: y_bar * e / (1 + e) ** 2
+"""
+
+
+def test_what_overflows_in_half_precision_is_no_failure_of_a_right_gradient(tmp_path):
+    frame = of_file(tmp_path, OVERFLOWING, backend="numpy", dtype=["float32", "float16"], regime=None)
+    assert set(frame["verdict"]) <= {PASS, NOTE, UNAVAILABLE, INCONCLUSIVE}
+    half = rows(frame, backend="numpy", dtype="float16")
+    assert half["reason"].str.contains("may overflow in float16").sum() >= 6
+    assert {"value", "x_bar"} <= set(rows(frame, backend="numpy", dtype="float32", verdict=PASS)["output"])
+
+
+def test_a_wrong_gradient_is_not_excused_by_an_overflow_elsewhere(tmp_path):
+    wrong = OVERFLOWING.replace("90 * y_bar * (2 * z - 2 * s / 16)", "90 * y_bar * (2 * z - s / 16)")
+    frame = of_file(tmp_path, wrong, backend="numpy", dtype=["float32", "float16"], regime="integers")
+    assert FAIL in set(rows(frame, backend="numpy", operation="spread", dtype="float16", output="x_bar")["verdict"])
+
+
+SPOILED = """
+    @operation("(n)->(n)", sizes={"tiny": {"n": 4}})
+    def spoiled(xp, x):
+        def pullback(y_bar):
+            near_zero = (3 * x - x - 2 * x) + 1e-8
+            return xp.nan * y_bar if "multigrad" not in xp.__name__ else 0 * y_bar / near_zero
+
+        return 0 * x, pullback
+"""
+
+
+@pytest.mark.parametrize("regime", ["wide", "cancellation", "gaussian"])
+def test_not_a_number_where_the_truth_is_zero_is_excused_by_no_regime(tmp_path, regime):
+    frame = of_file(tmp_path, SPOILED, backend="numpy", dtype="float32", regime=regime)
+    assert set(rows(frame, backend="numpy", output="x_bar")["verdict"]) == {FAIL}
+
+
+LOST = """
+    @operation("(n)->(n)", sizes={"tiny": {"n": 4}}, inputs=lambda draw, n: [1e-9 * (1 + abs(draw(n)))])
+    def lost(xp, x):
+        return (1 + x) - 1, lambda y_bar: 1 * y_bar
+"""
+
+
+def test_an_output_that_has_lost_all_digits_is_no_pass(tmp_path):
+    frame = of_file(tmp_path, LOST, backend="numpy", dtype="float32", variant="analytic")
+    (value,) = rows(frame, backend="numpy", output="value").to_dict("records")
+    assert value["verdict"] == INCONCLUSIVE
+    assert value["reason"].startswith("all digits are lost here: error 1")
+    assert tables.undecided(frame) == ["lost value"]
+    assert tables.is_wrong(frame)
+    both = of_file(tmp_path, LOST, backend="numpy", dtype=["float64", "float32"], variant="analytic")
+    assert not tables.is_wrong(both)
