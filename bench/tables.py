@@ -116,16 +116,17 @@ def without_verdict(frame: pd.DataFrame) -> str:
         Names with reasons, in one line; empty where there is none.
     """
     asked = frame[(frame["backend"] == "exact") & (frame["regime"] != "kink")]
-    names = []
+    names: list[str] = []
     for name, rows in asked.groupby("operation", sort=False):
         open_rows = rows[rows["verdict"].isin([INCONCLUSIVE, UNAVAILABLE])]
         died = open_rows[open_rows["reason"].str.startswith(PROOF_DIED)]
         if not rows["verdict"].isin([PASS, FAIL]).any() or len(died):
             names.append(f"the formula of {name} ({(died if len(died) else open_rows)['reason'].iloc[0]})")
     numbers = frame[(frame["backend"] != "exact") & (frame["variant"] == "analytic") & (frame["output"] != "*")]
-    for (name, output), rows in numbers.groupby(["operation", "output"], sort=False):
+    for key, rows in numbers.groupby(["operation", "output"], sort=False):
+        name, output = map(str, key)
         if INCONCLUSIVE in set(rows["verdict"]) and not rows["verdict"].isin([PASS, NOTE, FAIL]).any():
-            names.append(f"{name} {derivative_name(str(output))} ({rows['reason'].iloc[0]})")
+            names.append(f"{name} {derivative_name(output)} ({rows['reason'].iloc[0]})")
     return _listed(names, most=3)
 
 
@@ -213,8 +214,6 @@ def show_matrix(frame: pd.DataFrame, *, verbose: bool = False, formulas: bool = 
     if verbose or (frame["operation"].nunique() == 1 and len(frame) <= 40):
         _show_rows(frame)
     _show_reasons(frame)
-    for name in undecided(frame):
-        say(visible(f"{INCONCLUSIVE} {name}: no number could be judged anywhere, which is no pass"), SYMBOLS[FAIL][1])
     counts = frame["verdict"].value_counts()
     summary = " · ".join(f"{counts[v]} {v}" for v in SYMBOLS if v in counts)
     compared = frame["ratio"].notna().sum()
