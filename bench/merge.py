@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multigrad.matrix import MatrixRow
+from multigrad.matrix import COLUMNS, MatrixRow
 from multigrad.operation import BadInput
 
 from . import machine, store
@@ -90,10 +90,11 @@ def of_portions(begin: Event, events: Iterable[Event], folder: Path | None) -> R
 
 def _of_portion(answer: Event) -> Run:
     run = assemble(answer["events"], None)
-    cells = [e for e in answer["events"] if e["event"] == "cell"]
+    cells = [e for e in answer["events"] if e["event"] == "cell" and "began" in e and "ended" in e]
     span = {"began": min(e["began"] for e in cells), "ended": max(e["ended"] for e in cells)} if cells else {}
     run.info["portion"] = {**{k: answer[k] for k in ("operation", "devices", "worker")}, **span}
-    matrix = store.to_frame([MatrixRow(**row) for row in answer["matrix"]], MatrixRow)
+    known = ({name: value for name, value in row.items() if name in COLUMNS} for row in answer["matrix"])
+    matrix = store.to_frame([MatrixRow(**row) for row in known], MatrixRow)
     return Run(None, run.info, run.summary, run.samples, matrix)
 
 

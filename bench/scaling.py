@@ -115,6 +115,8 @@ def scaling(run: Run, *, resamples: int = 200, level: float = FULL.level) -> pd.
     timed = run.summary[run.summary["median_s"].notna()]
     samples = run.samples[run.samples["twin"] == 0]
     medians = _process_medians(timed, samples)
+    if len(timed):
+        timed = timed[[key in medians for key in timed[list(KEY)].itertuples(index=False, name=None)]]
     where = [name for name in KEY if name != "sizes"]
     rows = []
     for group, cells in timed.groupby(where, sort=False):

@@ -577,7 +577,7 @@ class Journal:
         if not new and not self.path.exists():
             raise BadInput(f"{folder} has no {JOURNAL}: it is complete, or no run")
         try:
-            self.file: TextIO = self.path.open("x" if new else "r+", encoding="utf-8")
+            self.file: TextIO = self.path.open("x" if new else "r+", encoding="utf-8", errors="backslashreplace")
             self._lock()
         except OSError as error:
             taken = error.errno in (errno.EWOULDBLOCK, errno.EEXIST)

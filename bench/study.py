@@ -345,6 +345,8 @@ def _best(wanted: Mapping[str, Any], run: store.Run) -> Answer:
     side = Side.of(run, store.KEY, "")
     names = [name for name in store.KEY if name not in (column, "backend", "device", "mode")]
     timed = run.summary[run.summary["median_s"].notna()]
+    if len(timed):
+        timed = timed[[key in side.blocks for key in timed[list(store.KEY)].itertuples(index=False, name=None)]]
     rows = []
     for known, cells in timed.groupby(names, sort=False):
         fastest: dict[str, Mapping[Any, Any]] = {}

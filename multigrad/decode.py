@@ -111,6 +111,8 @@ def decode(where: str | os.PathLike[str], value: Any, kind: type[T]) -> T:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise BadInput(f"{where}: {_worded(str(error), value)}") from error
+    except UnicodeEncodeError as error:
+        raise BadInput(f"{where}: a name holds half a surrogate pair, which is no letter") from error
 
 
 def _worded(message: str, value: Any) -> str:
@@ -121,22 +123,23 @@ def _worded(message: str, value: Any) -> str:
     if missing := re.fullmatch(r"Object missing required field `(.*)`", text):
         return f"{f'{place}.' if place else ''}{missing[1]} is missing"
     if wanted := re.fullmatch(r"Expected (.*?)(?:, got (.*))?", text):
-        found = _found(value, path) or (wanted[2] or "something else").replace("`", "")
-        return f"{place or 'it'} is {found}; wanted {wanted[1].replace('`', '')}"
+        kind, got = wanted[1].replace("`", ""), (wanted[2] or "").replace("`", "")
+        found = _found(value, path) or got
+        return f"{place or 'it'} is {found}; wanted {kind}" if found else f"{place}: wanted {kind}"
     if text.startswith(("Invalid", "Number out of range")):
         return f"{place or 'it'} is {_found(value, path) or 'wrong'}: {text.replace('`', '')}"
     return f"{f'{place}.' if place else ''}{text}"
 
 
 def _found(value: Any, path: str) -> str:
-    """Return what stands at a place; nothing where the place is not unique, or the value is no single one."""
+    """Return what stands at a place; nothing where the place does not say at which name of an object."""
     for name, index in re.findall(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]", path):
         try:
             value = value[name] if name else value[int(index)]
         except (LookupError, TypeError, ValueError):
             return ""
     if isinstance(value, dict | list):
-        return ""
+        return f"an array of length {len(value)}" if isinstance(value, list) else "an object"
     try:
         text = repr(value)
     except ValueError:  # a whole number of thousands of digits

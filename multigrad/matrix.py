@@ -587,10 +587,21 @@ def _cells(
     return sorted(cells, key=together)
 
 
-def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | None = None) -> Iterator[dict[str, Any]]:
-    """Judge each case's formula, say so, and write its truth; the worker's side of the first step."""
+class _RaisesThere(Exception):
+    """A pullback raises at a shape without entries, or of length 1; the message says what."""
+
+
+def _judgements(op: Operation, case: Case) -> dict[str, Judgement]:
     from .aim import judge_formula
 
+    judgements = judge_formula(op, case)
+    if case.regime in truth.RESIZED and "*" in judgements and judgements["*"].verdict == FAIL:
+        raise _RaisesThere(judgements["*"].reason)
+    return judgements
+
+
+def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | None = None) -> Iterator[dict[str, Any]]:
+    """Judge each case's formula, say so, and write its truth; the worker's side of the first step."""
     wrong: dict[tuple[str, str, str], list[str]] = {}
     seen: set[str] = set()
     told: set[tuple[str, ...]] = set()
@@ -607,7 +618,7 @@ def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | No
             ground = case.regime if case.regime in (*truth.SMOOTH, "empty") else "gaussian"
             identity = (case.reference, case.sizes, ground)
             if identity not in wrong:
-                judgements = judge_formula(op, case)
+                judgements = _judgements(op, case)
                 wrong[identity] = [output for output, j in judgements.items() if j.verdict == FAIL]
                 shown = case if case.regime == "file" else replace(case, regime=ground)
                 rows = [_formula_row(shown, output, j) for output, j in judgements.items()]
@@ -619,11 +630,14 @@ def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | No
         except truth.Unknown as error:
             truth.write_unknown(arguments["folder"], key, str(error))
         except Exception as error:
-            if case.regime != "empty":
+            if case.regime not in truth.RESIZED:
                 raise
-            reason = f"its forward part has this case, its pullback raised {one_line(error)}"
+            said = str(error) if isinstance(error, _RaisesThere) else f"raised {one_line(error)}"
+            reason = f"its forward part has this case, its pullback {said}"
             truth.write_unknown(arguments["folder"], key, reason, unserved=True)
-            yield {"case": number, "rows": [*_once(told, case, "*", _worded_judgement(FAIL, reason))]}
+            # A division by the number of rows is wrong; a pullback that has no row to join refuses the case.
+            verdict = FAIL if ZeroDivisionError.__name__ in said else UNAVAILABLE
+            yield {"case": number, "rows": [*_once(told, case, "*", _worded_judgement(verdict, reason))]}
         if first:
             yield {"case": number, "rows": [*_surveyed(op, case)]}
         yield {"end": number}
@@ -782,7 +796,9 @@ class _Bench:
             if gap is not None and gap.raises in {c.__name__ for c in type(error).__mro__}:
                 yield _row(case, cell, name, device, "*", _worded_judgement(GAP, f"{gap.kind}: {gap.reason}"))
             else:
-                yield _row(case, cell, name, device, "*", _worded_judgement(FAIL, f"raised {said}"))
+                # NumPy has this shape; that another framework refuses it says nothing of the gradient.
+                verdict = UNAVAILABLE if case.regime in truth.RESIZED else FAIL
+                yield _row(case, cell, name, device, "*", _worded_judgement(verdict, f"raised {said}"))
         else:
             if gap is not None:
                 reason = f"a gap is recorded ({gap.reason}) but the cell runs: remove the gap"

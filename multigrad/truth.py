@@ -19,7 +19,7 @@ import numpy as np
 from .diagnosis import Evidence, diagnose, diagnose_calls, observed_conditions
 from .formats import FORMATS
 from .npz import read_npz
-from .operation import LINE, BadInput, Operation, WrongResult
+from .operation import LINE, BadInput, Operation, WrongResult, default_sizes
 from .reach import entries
 from .repair import repair
 from .verdict import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE, Judgement, Reference, judge
@@ -145,9 +145,13 @@ def output_shapes(op: Operation, size: Mapping[str, Any], inputs: Sequence[np.nd
 
 
 def small_sizes(op: Operation) -> list[str]:
-    """Return the names of the sizes that are small enough for ball arithmetic; the smallest at least."""
+    """Return the names of the sizes that are small enough for ball arithmetic; the smallest at least.
+
+    Of sizes that nobody named there are two at most: the third is a larger one of the same kind.
+    """
     small = [name for name, size in op.sizes.items() if entries(op, size) <= SMALL_ENTRIES]
-    return small or [next(iter(op.sizes))]
+    most = 2 if op.sizes == default_sizes(op.signature) else len(small)
+    return small[:most] or [next(iter(op.sizes))]
 
 
 def read_inputs(op: Operation, path: str) -> dict[str, Any]:
@@ -217,8 +221,14 @@ def serve(op: Operation, case: Case) -> None:
             values = op.forward(xp, parameters)(*inputs)
         except Exception as error:
             raise Unserved(f"its forward part has no such case: {_words(error)}") from error
-        if case.regime in RESIZED and not all(np.all(np.isfinite(v)) for v in values):
-            raise Unserved("its forward part is not finite there")
+        if case.regime in RESIZED:
+            if not all(np.all(np.isfinite(v)) for v in values):
+                raise Unserved("its forward part is not finite there")
+            dimensions = op.check_inputs(inputs)
+            for value, shape in zip(values, op.signature.outputs, strict=False):
+                wanted = tuple(int(dimensions.get(s, s)) if s.isdigit() or s in dimensions else -1 for s in shape)
+                if -1 not in wanted and np.shape(value) != wanted:
+                    raise Unserved(f"its forward part has shape {np.shape(value)} there, not {wanted}")
 
 
 def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:

@@ -34,13 +34,15 @@ from typing import Any
 import numpy as np
 import pytest
 from made_up_run import made_up, made_up_events, made_up_fleet
-from multigrad.bench import exports, store
+from multigrad.bench import exports, store, tables
 from multigrad.bench import study as studies
-from multigrad.bench.compare import compare, find_run, markdown, within
+from multigrad.bench.compare import compare, find_run, geometric_means, markdown, within
 from multigrad.bench.merge import merge
 from multigrad.bench.report import html
 from multigrad.bench.report import markdown as report_markdown
 from multigrad.bench.report.figures import Figures
+from multigrad.bench.report.junit import junit
+from multigrad.bench.report.pages import Results
 
 from multigrad import BadInput
 from multigrad.certificate import read_certificate, verify, write_certificate
@@ -332,6 +334,26 @@ def answered(folder: Path) -> None:
             studies.answer(one, run)
 
 
+def shown(folder: Path) -> None:
+    """Print the tables of a run, and write what a CI reads."""
+    run = store.load_run(folder)
+    with contextlib.redirect_stdout(io.StringIO()):
+        tables.show_summary(run.summary)
+        tables.show_scaling(run)
+        if run.matrix is not None:
+            tables.show_matrix(run.matrix, verbose=True)
+            junit(run.matrix)
+        if run.info.get("machines"):
+            tables.show_machines(run)
+        frame = compare(folder, folder.parent / "sound", force=True)
+        tables.show_comparison(frame, geometric_means(frame))
+
+
+def documented(folder: Path) -> None:
+    """Read a run as the pages of the documentation do."""
+    Results.read([folder])
+
+
 def found_by_commit(folder: Path) -> None:
     """Look for a run by its commit."""
     find_run("0123456", folder.parent.parent)
@@ -392,7 +414,7 @@ def make_run(folder: Path, *, sizes: int = 3) -> None:
     kind = {"kind": "within", "column": "variant", "before": "autodiff", "after": "analytic"}
     table = {"backend": "torch", "size": ["small", {"m": 5}], "threads": [1, "all"]}
     info["study"] = {"name": "mine", "question": "Which?", "cells": [table], "answer": kind}
-    info["host"]["hostname"] = folder.name
+    info["host"] |= {"hostname": folder.name, "system": "Linux", "architecture": "x86_64"}
     (folder / store.RUN).write_text(json.dumps(info))
 
 
@@ -443,11 +465,11 @@ def make_inputs(folder: Path) -> None:
 
 
 SPECIMENS = {
-    "run": Specimen(make_run, (pages, compared, merged, exported, answered, found_by_commit), 6),
-    "merged": Specimen(make_merged, (pages, compared, merged, exported, answered), 2),
+    "run": Specimen(make_run, (pages, compared, merged, exported, answered, shown, documented, found_by_commit), 8),
+    "merged": Specimen(make_merged, (pages, compared, merged, exported, answered, shown), 2),
     "journal": Specimen(make_journal(made_up_events), (written, resumed), 6),
     "fleet": Specimen(make_journal(made_up_fleet), (written, resumed), 2),
-    "certificate": Specimen(make_certificate, (certified, verified), 3),
+    "certificate": Specimen(make_certificate, (certified, verified, documented), 3),
     "study": Specimen(make_study, (asked,), 3),
     "inputs": Specimen(make_inputs, (given,), 5),
 }
