@@ -517,8 +517,7 @@ def wrong(tmp_path: Path) -> Path:
     return mine(tmp_path, GOOD.replace("2 * f_bar", "3 * f_bar"))
 
 
-@pytest.mark.parametrize("name", ["COLUMNS", "LINES"])
-@pytest.mark.parametrize("value", ["0", "1", "²", "many"])
+@pytest.mark.parametrize(("name", "value"), [("COLUMNS", "0"), ("COLUMNS", "1"), ("COLUMNS", "²"), ("LINES", "²")])
 def test_a_verdict_is_printed_whatever_the_width(wrong: Path, name: str, value: str) -> None:
     command = [sys.executable, "-m", "multigrad.bench.cli", "check", str(wrong), *ONE[:-1]]
     ended = subprocess.run(command, env={**os.environ, name: value}, capture_output=True, text=True)
@@ -559,12 +558,8 @@ def random_words(rng: random.Random, files: list[str]) -> list[str]:
 
     words = ["", "0", "-1", "1", "1e9", "nan", "²", "nothing", "numpy", "float64", "tiny", "gaussian", "a,b", "::", "/"]
     words += ["linear_map", "payload:BACKEND", "cpu:2", "eager", "analytic", "\udcff", "x" * 300, "--", *files]
-    small = {
-        "ops": ["mine.py"],
-        "backend": ["--backend", "numpy"],
-        "dtype": ["--dtype", "float64"],
-        "quick": ["--quick"],
-    }
+    values = {"backend": "numpy", "dtype": "float64", "regime": "gaussian", "mode": "eager", "variant": "analytic"}
+    small = {"ops": ["mine.py"], "quick": ["--quick"], **{k: [f"--{k}", value] for k, value in values.items()}}
     command: Any = typer.main.get_command(cli.app)
     name = rng.choice(sorted(command.commands))
     parameters = command.commands[name].params
@@ -592,7 +587,9 @@ def test_any_command_line_ends_with_a_documented_code(tmp_path: Path) -> None:
     count = int(os.environ.get("MULTIGRAD_COMMAND_LINES", "2000"))
     codes: dict[int, int] = {}
     cut = 0
-    for _ in range(count):
+    for number in range(count):
+        if number % 20 == 0:
+            print(f"{number} command lines: exit codes {codes}, {cut} stopped after 20 s", flush=True)  # noqa: T201
         words = random_words(rng, files)
         command = [sys.executable, "-m", "multigrad.bench.cli", *words]
         process = subprocess.Popen(
