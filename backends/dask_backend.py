@@ -16,6 +16,7 @@ from multigrad.backend import (
     Array,
     Backend,
     Precision,
+    Refusal,
     Session,
     Unavailable,
     cpu_name,
@@ -303,6 +304,10 @@ class DaskBackend(Backend):
     module = "dask"
     distributions = ("dask",)
     install = "pip install 'dask[array]' distributed"
+    refusals = (
+        *numpy_backend.BACKEND.refusals,
+        Refusal("ValueError", "[Uu]nknown chunk|chunk sizes", "Dask does not know the length of what a mask selects."),
+    )
     scheduler = True
 
     def missing(self, device: str) -> str | None:

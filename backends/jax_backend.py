@@ -20,6 +20,7 @@ from multigrad.backend import (
     Backend,
     Inaccuracy,
     Precision,
+    Refusal,
     Session,
     Unavailable,
     cpu_name,
@@ -379,6 +380,14 @@ class JaxBackend(Backend):
     meshes = True
     modes = ("eager", "compiled")
     variants = ("forward", "analytic", "autodiff", "native")
+    refusals = (
+        Refusal("TypeError", "immutable|does not support item assignment", "JAX's arrays cannot be written into."),
+        Refusal("Exception", r"Unsupported dtype \w+", "JAX's linear algebra lacks the dtype."),
+        Refusal("ConcretizationTypeError", "", "jax.jit cannot follow what asks for a value."),
+        Refusal("JAXTypeError", "", "jax.jit cannot follow what asks for a value."),
+        Refusal("JAXIndexError", "", "jax.jit cannot follow a shape that depends on values."),
+        Refusal("ValueError", "Reverse-mode differentiation does not work", "JAX's autodiff cannot follow the loop."),
+    )
     inaccuracies = (
         Inaccuracy("kmeans", "native", "k1000", 1e4, CANCELS),
         Inaccuracy("kmeans_direction", "native", "k1000", 1e4, CANCELS),

@@ -8,7 +8,7 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from multigrad.backend import Backend, Precision, Session, Unavailable, cpu_name, namespace, one_line
+from multigrad.backend import Backend, Precision, Refusal, Session, Unavailable, cpu_name, namespace, one_line
 from multigrad.blocks import run_in_blocks
 from multigrad.elimination import Standard
 from multigrad.operation import Operation
@@ -130,6 +130,9 @@ class NumPyBackend(Backend):
     module = "numpy"
     distributions = ("numpy",)
     install = "pip install numpy"
+    refusals = (
+        Refusal("TypeError", r"array type \w+ is unsupported in linalg", "NumPy's linear algebra lacks the dtype."),
+    )
 
     def open(self, device: str = "cpu", *, threads: int | None = None, precision: Precision = "strict") -> Session:
         if reason := self.missing(device):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from multigrad.backend import Backend, Precision, Session, Unavailable, cpu_name
+from multigrad.backend import Backend, Precision, Refusal, Session, Unavailable, cpu_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +43,58 @@ class StrictSession(Session):
         return {"standard": self.xp.__array_api_version__}
 
 
+REFUSALS = (
+    Refusal(
+        "IndexError", r"out-of-bounds (start|stop)s", "a slice ends within the axis: write min(stop, x.shape[axis])"
+    ),
+    Refusal("IndexError", "multi-axes index only specifies", "an index names every axis: write x[i, ...] for x[i]"),
+    Refusal(
+        "IndexError", "Fancy indexing __setitem__", "no array of indices can be assigned to: write xp.where, or a sum"
+    ),
+    Refusal("IndexError", "Integer index arrays are only allowed", "write xp.take(x, indices, axis=axis)"),
+    Refusal("IndexError", "masking is only specified", "a mask is the only index: write xp.where(mask, x, 0)"),
+    Refusal(
+        "IndexError", "Single-axes index", "an index is an integer, a slice, ..., None or an array of the namespace"
+    ),
+    Refusal("IndexError", "must be array_api_strict arrays", "write xp.asarray for an array of NumPy's"),
+    Refusal(
+        "ValueError",
+        "different devices|mismatched devices|same device",
+        "an array is made on the default device: write device=x.device, or xp.zeros_like(x)",
+    ),
+    Refusal(
+        "RuntimeError", "Can't (extract|convert)", "an array is read on the host, by NumPy or float(): write it with xp"
+    ),
+    Refusal(
+        "TypeError",
+        "cannot be type promoted|mismatched dtypes|Cannot perform .* with dtypes",
+        "kinds of dtype do not mix: write xp.astype(i, x.dtype)",
+    ),
+    Refusal(
+        "TypeError", "Python \\w+ scalars", "a Python number has the kind of the array: write xp.astype(i, x.dtype)"
+    ),
+    Refusal("TypeError", "Expected Array or Python scalar", "write float(number) for a number of NumPy's"),
+    Refusal(
+        "TypeError",
+        "Only .*floating-point dtypes are allowed",
+        "the function takes floating-point arrays: write xp.astype(i, x.dtype)",
+    ),
+    Refusal("TypeError", "Only .* dtypes are allowed", "the function does not take this dtype: write xp.astype"),
+    Refusal(
+        "TypeError",
+        "array iteration is not allowed",
+        "no loop over an array: write for i in range(x.shape[0]): x[i, ...]",
+    ),
+    Refusal(
+        "TypeError",
+        "only allowed on arrays with 0 dimensions",
+        "a Python number is made of an array without dimensions",
+    ),
+    Refusal("AttributeError", "", "the function is not in the standard"),
+)
+"""What strict refuses, with what to write instead."""
+
+
 class StrictBackend(Backend):
     """array-api-strict, eager only."""
 
@@ -50,6 +102,8 @@ class StrictBackend(Backend):
     module = "array_api_strict"
     distributions = ("array-api-strict",)
     install = "pip install array-api-strict"
+    standard = True
+    refusals = REFUSALS
 
     def open(self, device: str = "cpu", *, threads: int | None = None, precision: Precision = "strict") -> Session:
         if reason := self.missing(device):

@@ -22,6 +22,7 @@ from multigrad.backend import (
     Gap,
     Inaccuracy,
     Precision,
+    Refusal,
     Session,
     Unavailable,
     cpu_name,
@@ -438,6 +439,20 @@ class TorchBackend(Backend):
     gaps = tuple(
         Gap("lstm", "*", "notyet", "TimeoutError", UNROLLS, mode="compiled", variant=variant)
         for variant in ("autodiff", "native")
+    )
+    refusals = (
+        Refusal("RuntimeError", r"not implemented for '\w+'", "torch lacks the function in this dtype."),
+        Refusal("RuntimeError", "Low precision dtypes not supported", "torch's linear algebra lacks the dtype."),
+        Refusal(
+            "RuntimeError",
+            "in-place operation|an inplace operation",
+            "torch.autograd cannot follow what is written in place.",
+        ),
+        Refusal(
+            "RuntimeError", "derivative for .* is not implemented", "torch.autograd has no derivative of the function."
+        ),
+        Refusal("TorchDynamoException", "", "torch.compile cannot follow the function."),
+        Refusal("InductorError", "", "torch.compile cannot compile the function."),
     )
     inaccuracies = (
         Inaccuracy("kmeans", "native", "k1000", 1e4, CANCELS),

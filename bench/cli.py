@@ -153,6 +153,13 @@ def check(
     github: Annotated[
         bool, typer.Option("--github", help="In GitHub Actions: write the step's summary and annotate the source.")
     ] = False,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(
+            "--fail-on",
+            help="What fails besides a FAIL: all, finding, portability, inconclusive, unavailable (with commas).",
+        ),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every row, not only what is amiss.")] = False,
     certificate: Annotated[
         Path | None, typer.Option("--certificate", help="Prove the formulas and write what was proven to this file.")
@@ -167,11 +174,13 @@ def check(
 ) -> None:
     """Print the correctness matrix; exit 1 if anything is wrong."""
     from multigrad.matrix import check as run_check
+    from multigrad.matrix import failing
 
     from . import tables
     from .terminal import progress
 
     _use_scheduler(scheduler, backend)
+    failing(fail_on)  # an unknown word is said before the work, not after it
     summary = _github_summary(as_json) if github else None
     formulas = None if as_json or github else tables.Formulas()
     if kinks:
@@ -201,17 +210,17 @@ def check(
     if junit is not None:
         from .report.junit import write_junit
 
-        write_junit(frame, junit)
+        write_junit(frame, junit, fail_on)
     if as_json:
         _print_json(frame)
     elif summary is not None:
-        _tell_github(frame, _split(ops), summary, verbose)
+        _tell_github(frame, _split(ops), summary, verbose, fail_on)
     else:
         tables.show_matrix(frame, verbose=verbose, formulas=formulas is None or not formulas.shown)
-    if tables.is_wrong(frame):
+    if tables.is_wrong(frame, fail_on):
         raise typer.Exit(WRONG)
-    if undecided := tables.without_verdict(frame):
-        raise BadInput(f"no verdict on the formula of {undecided}; this is no pass")
+    if open_questions := tables.without_verdict(frame):
+        raise BadInput(f"no verdict on {open_questions}; this is no pass")
     raise typer.Exit(GOOD)
 
 
@@ -223,7 +232,7 @@ def _github_summary(as_json: bool) -> Path:
     return summary_file()
 
 
-def _tell_github(frame: pd.DataFrame, ops: list[str] | None, summary: Path, verbose: bool) -> None:
+def _tell_github(frame: pd.DataFrame, ops: list[str] | None, summary: Path, verbose: bool, fail_on: str | None) -> None:
     from multigrad.operation import given_operations
 
     from . import tables
@@ -232,7 +241,7 @@ def _tell_github(frame: pd.DataFrame, ops: list[str] | None, summary: Path, verb
     github.write_summary(frame, summary)
     with github.commands_stopped(sys.stdout):
         tables.show_matrix(frame, verbose=verbose)
-    for line in github.annotated(frame, given_operations(ops)):
+    for line in github.annotated(frame, given_operations(ops), fail_on):
         print(line)  # noqa: T201 - the runner reads the output
 
 

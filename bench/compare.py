@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from multigrad.backend import device_kind
 from multigrad.columns import doc
 from multigrad.operation import BadInput
+from multigrad.verdict import FAIL, FINDING
 
 from . import machine, statistics
 from .assemble import NOT_OF_PAIRS
@@ -456,15 +457,19 @@ def _row(
     )
 
 
+WRONG = (FAIL, FINDING)
+"""What has no time for what it returned, whoever wrote it."""
+
+
 def _word(before: Mapping[Any, Any] | None, after: Mapping[Any, Any] | None, times: list[Any]) -> str | None:
     """Return the word for a cell that has not two times; None for one that has."""
     if after is None:
         return "missing"
     if before is None:
-        return "new failure" if after["verdict"] == "FAIL" else "new"
-    if after["verdict"] == "FAIL" and before["verdict"] != "FAIL":
+        return "new failure" if after["verdict"] in WRONG else "new"
+    if after["verdict"] in WRONG and before["verdict"] not in WRONG:
         return "new failure"
-    if before["verdict"] == "FAIL" and times[1] is not None:
+    if before["verdict"] in WRONG and times[1] is not None:
         return "fixed"
     if times[1] is None and times[0] is not None:
         return "missing"

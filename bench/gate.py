@@ -129,7 +129,7 @@ def _judged(
     dtype: str,
 ) -> Passed:
     from multigrad import truth
-    from multigrad.verdict import FAIL, INCONCLUSIVE, NOTE, PASS
+    from multigrad.verdict import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
 
     names = op.outputs[: len(op.signature.outputs)] if variant == "forward" else op.outputs
     if len(outputs) != len(names):
@@ -143,7 +143,7 @@ def _judged(
             op, parameters, dtype, variant, lambda: truth.read_arrays(Path(path)), i, array, reference
         )
     ratio = max(judgement.ratio for judgement in found.values())
-    for verdict in (FAIL, INCONCLUSIVE, NOTE):
+    for verdict in (FAIL, INCONCLUSIVE, UNAVAILABLE, NOTE):
         for name, judgement in found.items():
             if judgement.verdict == verdict:
                 return Passed(verdict, ratio, f"{truth.derivative_name(name)}: {judgement.reason}")

@@ -381,6 +381,14 @@ class MemoryEvent(Struct, tag_field="event", tag="memory"):
     reason: str = ""
 
 
+class CostEvent(Struct, tag_field="event", tag="cost"):
+    """What one call of one cell costs by the model."""
+
+    cell: Count
+    model: tuple[Amount, Amount] | None
+    """Floating-point operations and compulsory bytes; None where there is no model."""
+
+
 class SpentEvent(Struct, tag_field="event", tag="spent"):
     """How long a part of the work took."""
 
@@ -400,7 +408,7 @@ class EndEvent(Struct, tag_field="event", tag="end"):
     state: str
 
 
-OwnEvent = Begin | CellEvent | WorkerEvent | PeaksEvent | MemoryEvent | SpentEvent | WallEvent | EndEvent
+OwnEvent = Begin | CellEvent | WorkerEvent | PeaksEvent | MemoryEvent | CostEvent | SpentEvent | WallEvent | EndEvent
 
 
 class PortionEvent(Struct, tag_field="event", tag="portion"):
@@ -438,7 +446,7 @@ def check_event(begin: Event, event: Event) -> None:
         if all(portion.number != event.number for portion in begin.portions):
             raise ValueError(f"number is {event.number}, which is none of the portions of row 1")
         return
-    if isinstance(event, CellEvent | MemoryEvent):
+    if isinstance(event, CellEvent | MemoryEvent | CostEvent):
         cells = [] if begin.plan is UNSET else begin.plan.cells
         _below("cell", [event.cell], len(cells), "cells")
         if isinstance(event, CellEvent) and event.blocks is not UNSET:

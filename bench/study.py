@@ -23,11 +23,13 @@ returns a data frame and a sentence.
 from __future__ import annotations
 
 import difflib
-import importlib.util
+import functools
+import json
 import math
 import os
+import tempfile
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +37,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 
 from multigrad.decode import decode, read_bytes, reason
-from multigrad.loading import entry_point, files_of
+from multigrad.loading import ask, entry_point, files_of, import_file, raised
 from multigrad.operation import BadInput, Operations
 
 from . import machine as machines
@@ -63,6 +65,9 @@ COLUMNS = tuple(name for name in store.KEY if name != "machine")
 
 ALL = "all"
 """As many threads as there are cores."""
+
+ANSWER_S = 600.0
+"""How long a function of one's own may take to answer."""
 
 
 @dataclass(frozen=True)
@@ -125,18 +130,61 @@ def load(path: Path) -> Study:
     return replace(_checked(path, values, None), data=path)
 
 
-def _from_python(path: Path) -> tuple[Any, Any]:
-    spec = importlib.util.spec_from_file_location(f"multigrad_study_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise BadInput(f"{path} cannot be read as a Python file")
-    module = importlib.util.module_from_spec(spec)
+def _from_python(path: Path) -> tuple[Any, Callable[[store.Run], Answer] | None]:
+    """Let a worker import a file; what it defines, and a function that lets a worker answer as the file says."""
+    said = ask(f"{__name__}:describe", {"path": str(path)}, str(path))
+    return said["study"], functools.partial(_answered, path) if said["answers"] else None
+
+
+def describe(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Import a study and say what it defines; the worker's side."""
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise BadInput(f"{path.name} raised on import: {type(error).__name__}: {error}") from error
+        module = _module(arguments["path"])
+        json.dumps(module.STUDY)
+    except BadInput as error:
+        yield {"refused": str(error)}
+    except (TypeError, ValueError) as error:
+        yield {"refused": f"{Path(arguments['path']).name}: STUDY is more than numbers, texts and lists: {error}"}
+    else:
+        yield {"answer": {"study": module.STUDY, "answers": callable(getattr(module, "answer", None))}}
+
+
+def _module(path: str) -> Any:
+    module = import_file(path, lambda module: hasattr(module, "STUDY"))
     if not hasattr(module, "STUDY"):
-        raise BadInput(f"{path.name} defines no STUDY; wanted a dictionary with question, answer and cells")
-    return module.STUDY, getattr(module, "answer", None)
+        raise BadInput(f"{Path(path).name} defines no STUDY; wanted a dictionary with question, answer and cells")
+    return module
+
+
+def _answered(path: Path, run: store.Run) -> Answer:
+    import pandas as pd
+
+    with tempfile.TemporaryDirectory(prefix="multigrad-") as scratch:
+        folder = run.folder
+        if folder is None or not (folder / store.RUN).exists():
+            folder = Path(scratch)
+            store.write_run(replace(run, folder=folder, before=None))
+        arguments = {"path": str(path), "folder": str(folder)}
+        said = ask(f"{__name__}:give_answer", arguments, str(path), timeout_s=ANSWER_S)
+    table = json.loads(said["frame"])
+    return pd.DataFrame(table["data"], table["index"], table["columns"]), said["sentence"]
+
+
+def give_answer(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Answer as a study says; the worker's side."""
+    import pandas as pd
+
+    name = Path(arguments["path"]).name
+    try:
+        found = _module(arguments["path"]).answer(store.load_run(Path(arguments["folder"])))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it is somebody's code
+        yield {"refused": f"{name}: its answer {raised(error, arguments['path'], '')}"}
+        return
+    if not (isinstance(found, tuple) and [type(part) for part in found] == [pd.DataFrame, str]):
+        yield {"refused": f"{name}: its answer is {type(found).__name__}; wanted a data frame and a sentence"}
+        return
+    frame, sentence = found
+    yield {"answer": {"frame": frame.to_json(orient="split", double_precision=15), "sentence": sentence}}
 
 
 def _checked(path: Path, values: Any, answering: Any) -> Study:
@@ -249,10 +297,7 @@ def answer(study: Study, run: store.Run) -> Answer:
         BadInput: the run has not the cells that the answer needs.
     """
     if study.answering is not None:
-        try:
-            return study.answering(run)
-        except SystemExit as error:
-            raise BadInput(f"{study.name}: its answer ended the process: sys.exit({error.code!r})") from error
+        return study.answering(run)
     _answerable(study.name, decode(study.name, dict(study.answer), schema.AnswerValues))
     return KINDS[study.answer["kind"]].function(study.answer, run)
 

@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from multigrad.backend import backends
-from multigrad.matrix import PROOF_DIED, sentence
+from multigrad.matrix import PROOF_DIED, failing, sentence
 from multigrad.operation import operations
 from multigrad.truth import derivative_name
-from multigrad.verdict import FAIL, GAP, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
+from multigrad.verdict import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PASS, PORTABILITY, UNAVAILABLE
 
 from .plain import visible
 from .terminal import least_width, say, show, table, width
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 SYMBOLS = {
     FAIL: ("✗", "bold red"),
     INCONCLUSIVE: ("?", "yellow"),
+    FINDING: ("†", "magenta"),
+    PORTABILITY: ("‡", "magenta"),
     NOTE: ("~", "cyan"),
     PASS: ("✓", "green"),
     GAP: ("○", "dim"),
@@ -97,21 +99,34 @@ def show_backends() -> None:
     show(made, "Backends")
 
 
-def is_wrong(frame: pd.DataFrame) -> bool:
-    """Tell whether any row is a correctness failure."""
-    return "verdict" in frame and bool((frame["verdict"] == FAIL).any())
+def is_wrong(frame: pd.DataFrame, fail_on: str | None = None) -> bool:
+    """Tell whether any row is a correctness failure.
+
+    Args:
+        frame: rows with a verdict.
+        fail_on: what fails besides a FAIL, as for :func:`multigrad.matrix.failing`.
+    """
+    return "verdict" in frame and bool(frame["verdict"].isin(failing(fail_on)).any())
 
 
 def without_verdict(frame: pd.DataFrame) -> str:
-    """Name the operations whose formula was to be judged and has no verdict, each with the reason; empty if none."""
-    formulas = frame[(frame["backend"] == "exact") & (frame["regime"] != "kink")]
-    sentences = []
-    for name, rows in formulas.groupby("operation", sort=False):
+    """Name the formulas that were to be judged and have no verdict, and the outputs no number of which could be judged.
+
+    Returns:
+        Names with reasons, in one line; empty where there is none.
+    """
+    asked = frame[(frame["backend"] == "exact") & (frame["regime"] != "kink")]
+    names = []
+    for name, rows in asked.groupby("operation", sort=False):
         open_rows = rows[rows["verdict"].isin([INCONCLUSIVE, UNAVAILABLE])]
         died = open_rows[open_rows["reason"].str.startswith(PROOF_DIED)]
         if not rows["verdict"].isin([PASS, FAIL]).any() or len(died):
-            sentences.append(f"{name} ({(died if len(died) else open_rows)['reason'].iloc[0]})")
-    return _listed(sentences, most=3)
+            names.append(f"the formula of {name} ({(died if len(died) else open_rows)['reason'].iloc[0]})")
+    numbers = frame[(frame["backend"] != "exact") & (frame["variant"] == "analytic") & (frame["output"] != "*")]
+    for (name, output), rows in numbers.groupby(["operation", "output"], sort=False):
+        if INCONCLUSIVE in set(rows["verdict"]) and not rows["verdict"].isin([PASS, NOTE, FAIL]).any():
+            names.append(f"{name} {derivative_name(str(output))} ({rows['reason'].iloc[0]})")
+    return _listed(names, most=3)
 
 
 def worst(verdicts: Iterable[str]) -> str:
@@ -198,6 +213,8 @@ def show_matrix(frame: pd.DataFrame, *, verbose: bool = False, formulas: bool = 
     if verbose or (frame["operation"].nunique() == 1 and len(frame) <= 40):
         _show_rows(frame)
     _show_reasons(frame)
+    for name in undecided(frame):
+        say(visible(f"{INCONCLUSIVE} {name}: no number could be judged anywhere, which is no pass"), SYMBOLS[FAIL][1])
     counts = frame["verdict"].value_counts()
     summary = " · ".join(f"{counts[v]} {v}" for v in SYMBOLS if v in counts)
     compared = frame["ratio"].notna().sum()
@@ -313,13 +330,13 @@ def _show_rows(frame: pd.DataFrame) -> None:
 
 
 def _show_reasons(frame: pd.DataFrame) -> None:
-    wrong = frame[frame["verdict"] == FAIL]
     keys = ["operation", "output", "backend", "device", "mode", "variant"]
-    for _, rows in wrong.groupby(keys, sort=False):
-        # One line for each place, the worst of its dtypes and regimes; the rest stands in the rows.
-        row = rows.sort_values("ratio", ascending=False).iloc[0].to_dict()
-        more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-        say(visible(sentence(row)) + more, SYMBOLS[FAIL][1])
+    for verdict in (FAIL, PORTABILITY, FINDING):
+        for _, rows in frame[frame["verdict"] == verdict].groupby(keys, sort=False):
+            # One line for each place, the worst of its dtypes and regimes; the rest stands in the rows.
+            row = rows.sort_values("ratio", ascending=False).iloc[0].to_dict()
+            more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
+            say(visible(sentence(row)) + more, SYMBOLS[verdict][1])
     for verdict in (INCONCLUSIVE, NOTE):
         worded = frame[frame["verdict"] == verdict]
         for row in worded.head(5).to_dict("records"):

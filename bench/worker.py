@@ -201,7 +201,10 @@ class Measurement:
         except (Unavailable, BadInput) as error:  # a commit that has no such operation is no failure of it
             return {"verdict": "UNAVAILABLE", "reason": _one_line(error)}
         except Exception as error:  # noqa: BLE001 - frameworks raise what they like, and the next cell must go on
-            return {"verdict": "FAIL", "reason": f"raised {type(error).__name__}: {_one_line(error)}"}
+            from multigrad.verdict import blamed
+
+            reason = f"raised {type(error).__name__}: {_one_line(error)}"
+            return {"verdict": blamed("FAIL", self.cell.variant), "reason": reason}
 
     def time(self, share_s: float, calls: dict[str, int] | None, turn: Callable[[], None]) -> Message:
         """Set up, gate and time the cell.
@@ -348,7 +351,11 @@ class Measurement:
         operation, variant = self.operation, self.cell.variant
         _, parameters = operation.split(dict(self.cell.size))
         passed, digest = self.gate.passes(operation, parameters, variant, host, kinds, self.reference, self.cell.dtype)
-        return self.session.backend.worded(passed, operation, variant), digest, statistics.median(durations)
+        from multigrad.verdict import blamed
+
+        passed = self.session.backend.worded(passed, operation, variant)
+        passed = replace(passed, verdict=blamed(passed.verdict, variant))
+        return passed, digest, statistics.median(durations)
 
 
 def _one_line(error: BaseException) -> str:

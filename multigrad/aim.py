@@ -13,6 +13,7 @@ testing", PLDI 2005.
 
 from __future__ import annotations
 
+import itertools
 import linecache
 import math
 import sys
@@ -352,7 +353,7 @@ class _Survey:
         inputs = spied.make_inputs(self.size, self.seed)
         _, self.parameters = op.split(self.size)
         self.free = [op.draw is None or any(np.array_equal(a, d) for d in drawn.arrays) for a in inputs]
-        self.ranges = [(-math.inf, math.inf) if free else self._range(i) for i, free in enumerate(self.free)]
+        self.kept = [() if free else self._properties(i) for i, free in enumerate(self.free)]
         # Few digits, so that sums and products are exact and a place can be met exactly.
         self.base = [
             np.where(np.rint(a * 1024) == 0, a, np.rint(a * 1024) / 1024) if free and a.dtype.kind == "f" else a
@@ -369,23 +370,16 @@ class _Survey:
         self.base_is_right = self._smooth("", self.base) is not False
         self.wrong, self.failed = set(self.failed), {}
 
-    def _range(self, number: int) -> tuple[float, float]:
-        """What an input that the generator makes is taken to be confined to: one sign, [0, 1] or [−1, 1]."""
+    def _properties(self, number: int) -> tuple[Callable[[np.ndarray], bool], ...]:
+        """What all arrays have in common that the generator makes for an input."""
         drawn = [self.op.make_inputs(self.size, s)[number] for s in range(self.seed, self.seed + DRAWS)]
-        values = np.concatenate([np.ravel(a) for a in drawn])
-        if not values.size or values.dtype.kind != "f":
-            return -math.inf, math.inf
-        low, high = float(values.min()), float(values.max())
-        if low >= 0:
-            return 0.0, 1.0 if high <= 1 else math.inf
-        if high <= 0:
-            return -math.inf, 0.0
-        return (-1.0, 1.0) if max(-low, high) <= 1 else (-math.inf, math.inf)
+        return tuple(holds for holds in PROPERTIES.values() if all(a.dtype.kind == "f" and holds(a) for a in drawn))
 
     def _moved(self, inputs: Sequence[np.ndarray], coordinate: Coordinate, value: float) -> list[np.ndarray] | None:
-        """Give an entry another value, unless that is out of its range."""
-        low, high = self.ranges[coordinate[0]]
-        return _moved(inputs, coordinate, value) if low <= value <= high else None
+        """Give an entry another value, unless the generator makes no such array."""
+        result = _moved(inputs, coordinate, value)
+        array = result[coordinate[0]]
+        return result if all(holds(array) for holds in self.kept[coordinate[0]]) else None
 
     def _dense(self) -> None:
         """Inputs with many ties at once."""
@@ -550,10 +544,10 @@ class _Survey:
             return True
         if coordinate not in self.stands:
             value = float(self.base[coordinate[0]].flat[coordinate[1]])
-            there = _moved(self.base, coordinate, value * (1 - 2.0**-6))
-            failed, points = dict(self.failed), self.points
-            self.stands[coordinate] = self._smooth("", there) is True
-            self.failed, self.points = failed, points
+            there = self._moved(self.base, coordinate, value * (1 - 2.0**-6))
+            failed = dict(self.failed)
+            self.stands[coordinate] = there is not None and self._smooth("", there) is True
+            self.failed = failed
         return self.stands[coordinate]
 
     def _on_entry(self, number: int, entry: tuple[int, ...], entries: Sequence[tuple[int, ...]]) -> None:
@@ -841,27 +835,47 @@ def _beside(op: Operation, case: Case) -> Iterator[list[np.ndarray]]:
         if not all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(others, drawn, strict=True)):
             yield others
     rng = np.random.default_rng(case.seed)
-    for width in (2.0**-8, 0.5):
-        yield [_shaken(a, rng, width) if a.dtype.kind == "f" else a for a in drawn]
+    # An identity has so many properties that nothing but itself has all of them.
+    for width, kept in itertools.product((2.0**-8, 0.5), (tuple(PROPERTIES), ("symmetric", "not negative"))):
+        moved = [_shaken(a, rng, width, kept) if a.dtype.kind == "f" else a for a in drawn]
+        yield moved
+        # Zeros do not show that a root or a power of them is taken.
+        yield [np.abs(m) if m.dtype.kind == "f" and not a.any() else m for a, m in zip(drawn, moved, strict=True)]
 
 
-def _shaken(array: np.ndarray, rng: np.random.Generator, width: float) -> np.ndarray:
-    """Move every entry: a symmetric, triangular, sorted or positive array, or one of sum 1, remains so."""
-    noise = width * rng.standard_normal(array.shape)
+def _shaken(array: np.ndarray, rng: np.random.Generator, width: float, kept: Sequence[str]) -> np.ndarray:
+    """Move every entry, and mend what the array shows of some properties."""
     finite = np.isfinite(array)
     size = float(np.max(np.abs(array), where=finite, initial=0.0)) or 1.0
     # What is masked by infinity takes an ordinary number.
-    moved = np.where(finite, array, -size) + size * noise
-    if array.ndim >= 2 and array.shape[-1] == array.shape[-2] > 1:
-        turned = np.swapaxes(array, -1, -2)
-        if np.array_equal(array, turned):
-            moved = (moved + np.swapaxes(moved, -1, -2)) / 2
-        elif not np.triu(array, 1).any() or not np.tril(array, -1).any():
-            moved = np.where(array == 0, 0.0, moved)
-    if array.size > 1 and np.all(finite & (array >= 0)) and np.any(array > 0):
+    moved: np.ndarray = np.where(finite, array, -size) + size * width * rng.standard_normal(array.shape)
+    shown = {name for name in kept if array.any() and PROPERTIES[name](array)}
+    if shown & {"lower triangular", "upper triangular"}:
+        moved = np.where(array == 0, 0.0, moved)
+    if "symmetric" in shown:
+        moved = (moved + np.swapaxes(moved, -1, -2)) / 2
+    if "not negative" in shown:
         moved = np.abs(moved)
-        if array.ndim and np.allclose(array.sum(axis=-1), 1):
-            moved = moved / moved.sum(axis=-1, keepdims=True)
-    if array.ndim and array.shape[-1] > 2 and np.all(np.diff(array, axis=-1) >= 0) and np.any(array != array.flat[0]):
-        moved = np.sort(moved, axis=-1)
-    return np.asarray(moved)
+    if "of sum 1" in shown:
+        moved = moved / moved.sum(axis=-1, keepdims=True)
+    return np.sort(moved, axis=-1) if "ascending" in shown else moved
+
+
+def _is_square(a: np.ndarray) -> bool:
+    return a.ndim >= 2 and a.shape[-1] == a.shape[-2] > 1
+
+
+PROPERTIES: dict[str, Callable[[np.ndarray], bool]] = {
+    "not negative": lambda a: bool(np.all(a >= 0)),
+    "not positive": lambda a: bool(np.all(a <= 0)),
+    "at most 1 in size": lambda a: bool(np.all(np.abs(a) <= 1)),
+    "whole": lambda a: bool(np.all(a == np.rint(a))),
+    "ascending": lambda a: a.ndim > 0 and a.shape[-1] > 1 and bool(np.all(a[..., 1:] >= a[..., :-1])),
+    "descending": lambda a: a.ndim > 0 and a.shape[-1] > 1 and bool(np.all(a[..., 1:] <= a[..., :-1])),
+    "ascending in columns": lambda a: a.ndim > 1 and a.shape[0] > 1 and bool(np.all(a[1:] >= a[:-1])),
+    "of sum 1": lambda a: a.ndim > 0 and bool(np.all(np.isfinite(a)) and np.allclose(np.sum(a, axis=-1), 1)),
+    "symmetric": lambda a: _is_square(a) and bool(np.array_equal(a, np.swapaxes(a, -1, -2))),
+    "lower triangular": lambda a: _is_square(a) and not np.any(np.triu(a, 1)),
+    "upper triangular": lambda a: _is_square(a) and not np.any(np.tril(a, -1)),
+}
+"""What an array may be confined to that a generator makes; an input that has it in every draw keeps it."""

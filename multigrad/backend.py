@@ -133,13 +133,30 @@ class Inaccuracy:
     """How the inputs are drawn with which it is beyond the bound."""
 
     def worded(self, judged: Judged) -> Judged:
-        """Return what was judged, with a FAIL within ``most`` times the bound worded as a GAP."""
-        from .verdict import FAIL, GAP  # with which comes NumPy
+        """Return what was judged, with what is wrong within ``most`` times the bound worded as a GAP."""
+        from .verdict import FAIL, FINDING, GAP  # with which comes NumPy
 
         # Written so that a NaN is not within.
-        if judged.verdict != FAIL or not judged.ratio <= self.most:
+        if judged.verdict not in (FAIL, FINDING) or not judged.ratio <= self.most:
             return judged
         return replace(judged, verdict=GAP, reason=f"inaccurate, {judged.ratio:.3g} × the bound: {self.reason}")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What a framework says where it cannot do what an operation asks of it, in whatever operation that may be."""
+
+    raises: str
+    """Name of the exception's class, or of one that it derives from."""
+    says: str
+    """A regular expression that is found in its message; empty for any."""
+    reason: str
+    """One sentence for a person: what it cannot do, or what to write instead."""
+
+    def covers(self, error: BaseException) -> bool:
+        """Tell whether an exception is this refusal."""
+        classes = {c.__name__ for c in type(error).__mro__}
+        return self.raises in classes and re.search(self.says, str(error)) is not None
 
 
 class Session(ABC):
@@ -309,6 +326,10 @@ class Backend(ABC):
     """What it cannot do."""
     inaccuracies: ClassVar[tuple[Inaccuracy, ...]] = ()
     """What it does with too few digits."""
+    refusals: ClassVar[tuple[Refusal, ...]] = ()
+    """What it says where it lacks a dtype or a function, or where its compiler or its autodiff cannot follow."""
+    standard: ClassVar[bool] = False
+    """Whether it is the array API standard and nothing else: what raises here and runs on NumPy is not portable."""
     scheduler: ClassVar[bool] = False
     """Whether it runs on a scheduler that is there already, see :mod:`multigrad.scheduler`."""
 
@@ -405,6 +426,10 @@ class Backend(ABC):
     def gap(self, operation: Operation, dtype: str, mode: str, variant: str, device: str) -> Gap | None:
         """Return the gap that speaks of that cell, or None."""
         return next((g for g in self.gaps if g.covers(operation, dtype, mode, variant, device)), None)
+
+    def cannot(self, error: BaseException) -> str | None:
+        """Return what the framework cannot do, where an exception says that; else None."""
+        return next((r.reason for r in self.refusals if r.covers(error)), None)
 
     def worded(self, judged: Judged, operation: Operation, variant: str) -> Judged:
         """Return what was judged of a form of an operation, as a GAP where it is a known inaccuracy."""

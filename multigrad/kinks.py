@@ -150,7 +150,6 @@ def prove_at(
         # A ball may be NaN where a number is not: what counts is what NumPy gives as well.
         numbers = point.in_numpy()
         nan = [n & ~np.isfinite(x) for n, x in zip(nan, numbers, strict=True)]
-    conventional = [c for second in (False, True) for c in point.by_convention(second=second)]
     arrays = [
         _Array(
             name,
@@ -158,12 +157,18 @@ def prove_at(
             nan[i],
             np.stack([sample.gradients[i] for sample in near]),
             np.stack([sample.gradients[i] for sample in nearer]),
-            np.stack([sample[i] for sample in conventional]) if conventional else np.zeros((0, *found[i].shape)),
         )
         for i, name in enumerate(op.gradients)
     ]
-    proofs = [array.proof(explicit) for array in arrays]
-    return _jointly(arrays, proofs)
+    proofs = _held(arrays, explicit)
+    if all(p.passed for p in proofs):
+        return proofs
+    conventional = [c for second in (False, True) for c in point.by_convention(second=second)]
+    return _held([a.with_conventions([c[i] for c in conventional]) for i, a in enumerate(arrays)], explicit)
+
+
+def _held(arrays: Sequence[_Array], explicit: bool) -> list[KinkProof]:
+    return _jointly(arrays, [array.proof(explicit) for array in arrays])
 
 
 def _continuous(here: Sequence[np.ndarray], beside: Sequence[np.ndarray]) -> bool:
@@ -297,8 +302,17 @@ class _Array:
     """Limiting gradients, (samples, *shape)."""
     nearer: np.ndarray
     """The first two of them, nearer to the point."""
-    conventional: np.ndarray
+    conventional: np.ndarray | None = None
     """(at most 2, *shape)."""
+
+    def with_conventions(self, gradients: Sequence[np.ndarray]) -> _Array:
+        """Add what the rules of differentiation give on the point itself."""
+        return replace(self, conventional=np.stack(gradients)) if gradients else self
+
+    def rows(self, entries: np.ndarray) -> np.ndarray:
+        """Return every gradient found, (gradients, entries)."""
+        parts = [self.near] if self.conventional is None else [self.near, self.conventional]
+        return np.concatenate([p[:, entries] for p in parts])
 
     @property
     def scale(self) -> float:
@@ -326,7 +340,7 @@ class _Array:
 
     def vertices(self, entries: np.ndarray) -> np.ndarray:
         """Return the distinct gradients, (vertices, entries); those by convention that have a NaN are left out."""
-        rows = np.concatenate([self.near[:, entries], self.conventional[:, entries]])
+        rows = self.rows(entries)
         return distinct(rows[np.all(np.isfinite(rows), axis=1)], self.close)
 
     def proof(self, explicit: bool) -> KinkProof:
@@ -374,10 +388,7 @@ def _jointly(arrays: Sequence[_Array], proofs: list[KinkProof]) -> list[KinkProo
         return proofs
     masks = [arrays[i].judged() for i in moving]
     close = max(arrays[i].close for i in moving)
-    parts = [
-        np.concatenate([arrays[i].near[:, m], arrays[i].conventional[:, m]]) for i, m in zip(moving, masks, strict=True)
-    ]
-    rows = np.concatenate(parts, axis=1)
+    rows = np.concatenate([arrays[i].rows(m) for i, m in zip(moving, masks, strict=True)], axis=1)
     rows = distinct(rows[np.all(np.isfinite(rows), axis=1)], close)
     ours = np.concatenate([arrays[i].found[m] for i, m in zip(moving, masks, strict=True)])
     if len(rows) > FEW or in_hull(ours, rows, close):

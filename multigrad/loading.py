@@ -21,6 +21,7 @@ import math
 import os
 import sys
 import threading
+import types
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -190,29 +191,9 @@ def _regular(path: Path) -> tuple[str, int]:
 
 @functools.cache
 def _imported(path: str, mtime_ns: int) -> tuple[Operation, ...]:
-    # The name keeps `if __name__ == "__main__":` from running; the folder goes on the path for the file's own imports.
-    name = f"multigrad_user_{zlib.crc32(os.fsencode(path)):08x}_{Path(path).stem}"
+    before = _numpy()
+    module = import_file(path, lambda module: bool(of_module(module)))
     short = Path(path).name
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise BadInput(f"{path} cannot be read as a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    before, process = _numpy(), os.getpid()
-    with _importing(Path(path)):
-        try:
-            spec.loader.exec_module(module)
-        except BadInput as error:
-            if not (_underway.skipped and of_module(module)):
-                raise BadInput(f"{short}: {error}") from error
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt) and WORKER not in os.environ:
-                raise  # a person's
-            # After a check that gave it nothing a script cannot go on; its operations are there.
-            if not (_underway.skipped and of_module(module)):
-                raise BadInput(f"{short} {_raised(error, path)}") from error
-    if os.getpid() != process and WORKER in os.environ:
-        os._exit(0)  # a copy of this worker, which the file made
     ops = of_module(module)
     if not ops:
         raise BadInput(f"{short} defines no operation; wanted a function decorated with @operation")
@@ -225,6 +206,41 @@ def _imported(path: str, mtime_ns: int) -> tuple[Operation, ...]:
         if not op.reference:  # made inside a function, but found under its name in this file
             object.__setattr__(op, "reference", f"{path}::{op.name}")
     return tuple(ops)
+
+
+def import_file(path: str, complete: Callable[[types.ModuleType], bool]) -> types.ModuleType:
+    """Import a file of Python's and return the module.
+
+    Args:
+        path: the file.
+        complete: tells of a module whose code raised after an entry point did nothing whether it is of use all the
+            same.
+
+    Raises:
+        BadInput: it raises or exits; the message has the line.
+    """
+    # The name keeps `if __name__ == "__main__":` from running; the folder goes on the path for the file's own imports.
+    name = f"multigrad_user_{zlib.crc32(os.fsencode(path)):08x}_{Path(path).stem}"
+    short = Path(path).name
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise BadInput(f"{path} cannot be read as a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    process = os.getpid()
+    with _importing(Path(path)):
+        try:
+            spec.loader.exec_module(module)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and WORKER not in os.environ:
+                raise  # a person's
+            # After a check that gave it nothing a script cannot go on; its operations are there.
+            if not (_underway.skipped and complete(module)):
+                said = f": {error}" if isinstance(error, BadInput) else f" {raised(error, path)}"
+                raise BadInput(f"{short}{said}") from error
+    if os.getpid() != process and WORKER in os.environ:
+        os._exit(0)  # a copy of this worker, which the file made
+    return module
 
 
 @contextlib.contextmanager
@@ -274,14 +290,15 @@ def _numpy() -> dict[tuple[str, str], Any]:
     return {name: value for name, value in values.items() if callable(value)}
 
 
-def _raised(error: BaseException, path: str) -> str:
+def raised(error: BaseException, path: str, when: str = " on import") -> str:
+    """Say what the code of a file raised, and in which of its lines."""
     line = _line_in(error, path)
     if isinstance(error, SystemExit):
-        return f"ended the process on import{line}: sys.exit({error.code!r})"
+        return f"ended the process{when}{line}: sys.exit({error.code!r})"
     said = ""
     with contextlib.suppress(Exception):  # an exception whose text cannot be had is still an exception
         said = str(error)
-    return f"raised on import{line}: {type(error).__name__}{f': {said}' if said else ''}"
+    return f"raised{when}{line}: {type(error).__name__}{f': {said}' if said else ''}"
 
 
 def _line_in(error: BaseException, path: str) -> str:
@@ -325,16 +342,27 @@ def described(path: Path) -> Sequence[Operation]:
 
 @functools.cache
 def _described(path: str, mtime_ns: int) -> tuple[Operation, ...]:
-    return tuple(_restored(said) for said in _ask("describe", {"path": path}, Path(path).name))
+    return tuple(_restored(said) for said in ask(f"{__name__}:describe", {"path": path}, path))
 
 
-def _ask(target: str, arguments: Mapping[str, Any], file: str) -> Any:
+def ask(target: str, arguments: Mapping[str, Any], path: str, *, timeout_s: float | None = None) -> Any:
+    """Let a worker answer that imports a file.
+
+    Args:
+        target: ``module:function``; it yields ``{"answer": …}``, or ``{"refused": …}``, why there is none.
+        arguments: a JSON object.
+        path: the file.
+        timeout_s: how long it may take, in seconds; None is :data:`TIMEOUT_S`.
+
+    Raises:
+        BadInput: there is no answer.
+    """
     from . import worker
 
     answer: Any = None
-    for said in worker.run(f"{__name__}:{target}", arguments, timeout_s=TIMEOUT_S):
+    for said in worker.run(target, arguments, timeout_s=timeout_s or TIMEOUT_S):
         if isinstance(said, worker.Death):
-            raise BadInput(f"{file} cannot be imported: {said.reason}")
+            raise BadInput(f"{Path(path).name} cannot be imported: {said.reason}")
         if "refused" in said:
             raise BadInput(said["refused"])
         answer = said["answer"]
@@ -426,7 +454,7 @@ def _drawn_elsewhere(reference: str, draw: Draw, **size: Any) -> list[np.ndarray
 
     regime = f"{draw.regime}:{draw.dtype}"
     arguments = {"reference": reference, "seed": draw.seed, "regime": regime, "size": size}
-    arrays = _ask("draw_inputs", arguments, Path(reference.partition("::")[0]).name)
+    arrays = ask(f"{__name__}:draw_inputs", arguments, reference.partition("::")[0])
     return [np.array(a["values"], dtype=a["dtype"]).reshape(a["shape"]) for a in arrays]
 
 
@@ -442,7 +470,7 @@ def draw_inputs(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         size = {name: _tupled(value) for name, value in arguments["size"].items()}
         arrays = [np.asarray(a) for a in op.draw(Draw(arguments["seed"], arguments["regime"]), **size)]
     except Exception as error:  # noqa: BLE001 - it is somebody's code
-        yield {"refused": str(error) if isinstance(error, BadInput) else f"inputs= {_raised(error, '')}"}
+        yield {"refused": str(error) if isinstance(error, BadInput) else f"inputs= {raised(error, '', '')}"}
         return
     yield {"answer": [{"dtype": a.dtype.str, "shape": a.shape, "values": a.ravel().tolist()} for a in arrays]}
 

@@ -31,17 +31,25 @@ from .operation import DTYPES, REGIMES, BadInput, Operation, Operations, given_o
 from .placement import rounded, undivided
 from .pool import Lost, work_through
 from .reach import reaching_sizes
+from .refusals import judge_error, worded
 from .relations import Structure, relations, structure
 from .roundoff import Roundoff, probe
 from .truth import Case, derivative_name
 from .verdict import (
+    ALL,
     FAIL,
+    FAIL_ON,
     GAP,
     INCONCLUSIVE,
     NOTE,
+    PASS,
+    PORTABILITY,
+    THEIRS,
     UNAVAILABLE,
+    VERDICTS,
     Judgement,
     Reference,
+    blamed,
     judge_entries,
 )
 
@@ -77,7 +85,7 @@ class MatrixRow:
         "or `roundoff`, the probe."
     )
     sizes: str = doc("Dimensions and parameters, such as `m=5 k=4 n=3`.")
-    verdict: str = doc("PASS, NOTE, FAIL, INCONCLUSIVE, UNAVAILABLE or GAP.")
+    verdict: str = doc("PASS, NOTE, FAIL, FINDING, PORTABILITY, INCONCLUSIVE, UNAVAILABLE or GAP.")
     ratio: float = doc("Largest error divided by its bound; above 1 is a FAIL.")
     max_abs_error: float = doc("Largest absolute error.")
     max_ulp: float = doc("Largest error in units in the last place of the true value in that dtype.")
@@ -185,7 +193,7 @@ def check(
     )
     if not plan.work:
         raise BadInput(f"nothing to compare: {_why_nothing(plan.known)}")
-    rows = plan.rows(progress, tell)
+    rows = _named_once(plan.rows(progress, tell))
     if not any(row["verdict"] == FAIL or (row["compared"] and row["backend"] != "exact") for row in rows):
         raise BadInput(f"nothing was compared: {_why_nothing(rows)}")
     frame = pd.DataFrame(rows)
@@ -196,17 +204,59 @@ def check(
     return frame[list(COLUMNS)].reset_index(drop=True)
 
 
-def assert_gradients(ops: Operations, **options: Any) -> pd.DataFrame:
+def assert_gradients(
+    ops: Operations, *, fail_on: str | Iterable[str] = ("inconclusive",), **options: Any
+) -> pd.DataFrame:
     """Do what :func:`check` does, and raise if anything is wrong.
 
+    Args:
+        ops: as for :func:`check`.
+        fail_on: what fails besides a FAIL, as for :func:`failing`.
+        options: as for :func:`check`.
+
     Raises:
-        GradientError: a verdict is FAIL or INCONCLUSIVE; the message names operation, output, backend and figures.
+        GradientError: a verdict is one that fails; the message names operation, output, backend and figures.
+        BadInput: as :func:`check`.
     """
+    verdicts = failing(fail_on)
     frame = check(ops, **options)
-    bad = frame[frame["verdict"].isin([FAIL, INCONCLUSIVE])]
+    bad = frame[frame["verdict"].isin(verdicts)]
     if len(bad):
         raise GradientError("\n".join(sentence(row) for row in bad.to_dict("records")))
     return frame
+
+
+def failing(words: str | Iterable[str] | None = None) -> tuple[str, ...]:
+    """Return the verdicts that fail.
+
+    Args:
+        words: of :data:`multigrad.verdict.FAIL_ON`, or ``all``; a text separates them by commas. A FAIL always fails.
+
+    Raises:
+        BadInput: an unknown word; the message has those that there are.
+    """
+    verdicts = {FAIL}
+    for word in words.split(",") if isinstance(words, str) else words or ():
+        if word == ALL:
+            verdicts |= {*FAIL_ON.values()} - {UNAVAILABLE}
+        elif word in FAIL_ON:
+            verdicts.add(FAIL_ON[word])
+        else:
+            raise BadInput(f"no verdict to fail on is named {word!r}; there are {', '.join((ALL, *FAIL_ON))}")
+    return tuple(verdict for verdict in VERDICTS if verdict in verdicts)
+
+
+def _named_once(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows with what is not portable said once of each operation: every cell meets the same first place."""
+    seen: set[tuple[str, str]] = set()
+    kept = []
+    for row in rows:
+        key = row["operation"], row["backend"]
+        if row["verdict"] == PORTABILITY and key in seen:
+            continue
+        seen |= {key} if row["verdict"] == PORTABILITY else set()
+        kept.append(row)
+    return kept
 
 
 def sentence(row: Mapping[Any, Any]) -> str:
@@ -449,7 +499,7 @@ class Plan:
         for message in work_through(share, start):
             if isinstance(message, Lost):
                 cell = cells[message.task]
-                judgement = _worded_judgement(FAIL, message.reason)
+                judgement = worded(FAIL, message.reason)
                 yield [_row(self.cases[cell.case], cell, name, device, "*", judgement)]
             elif "probe" in message:
                 yield [] if part else [_probed(name, device, message["probe"], self.cases[0].seed)]
@@ -587,11 +637,23 @@ def _cells(
     return sorted(cells, key=together)
 
 
-def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | None = None) -> Iterator[dict[str, Any]]:
-    """Judge each case's formula, say so, and write its truth; the worker's side of the first step."""
+class _RaisesThere(Exception):
+    """A pullback raises at a shape without entries, or of length 1; the message says what."""
+
+
+def _judgements(op: Operation, case: Case) -> dict[str, Judgement]:
     from .aim import judge_formula
 
+    judgements = judge_formula(op, case)
+    if case.regime in truth.RESIZED and "*" in judgements and judgements["*"].verdict == FAIL:
+        raise _RaisesThere(judgements["*"].reason)
+    return judgements
+
+
+def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | None = None) -> Iterator[dict[str, Any]]:
+    """Judge each case's formula, say so, and write its truth; the worker's side of the first step."""
     wrong: dict[tuple[str, str, str], list[str]] = {}
+    refuted: dict[str, set[str]] = {}
     seen: set[str] = set()
     told: set[tuple[str, ...]] = set()
     for key, values in arguments["cases"].items():
@@ -607,23 +669,28 @@ def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | No
             ground = case.regime if case.regime in (*truth.SMOOTH, "empty") else "gaussian"
             identity = (case.reference, case.sizes, ground)
             if identity not in wrong:
-                judgements = judge_formula(op, case)
+                judgements = _judgements(op, case)
                 wrong[identity] = [output for output, j in judgements.items() if j.verdict == FAIL]
                 shown = case if case.regime == "file" else replace(case, regime=ground)
                 rows = [_formula_row(shown, output, j) for output, j in judgements.items()]
                 yield {"case": number, "rows": [{**row, "undiagnosed": row["verdict"] == FAIL} for row in rows]}
-            _write_truth(arguments["folder"], number, op, case, wrong.get(identity, []))
+            here = wrong.get(identity, [])
+            refuted.setdefault(case.reference, set()).update(here)
+            _write_truth(arguments["folder"], number, op, case, here, {*here, *refuted[case.reference]})
         except truth.Unserved as error:
             truth.write_unknown(arguments["folder"], key, str(error), unserved=True)
-            yield {"case": number, "rows": [*_once(told, case, "*", _worded_judgement(UNAVAILABLE, str(error)))]}
+            yield {"case": number, "rows": [*_once(told, case, "*", worded(UNAVAILABLE, str(error)))]}
         except truth.Unknown as error:
             truth.write_unknown(arguments["folder"], key, str(error))
         except Exception as error:
-            if case.regime != "empty":
+            if case.regime not in truth.RESIZED:
                 raise
-            reason = f"its forward part has this case, its pullback raised {one_line(error)}"
+            said = str(error) if isinstance(error, _RaisesThere) else f"raised {one_line(error)}"
+            reason = f"its forward part has this case, its pullback {said}"
             truth.write_unknown(arguments["folder"], key, reason, unserved=True)
-            yield {"case": number, "rows": [*_once(told, case, "*", _worded_judgement(FAIL, reason))]}
+            # A division by the number of rows is wrong; a pullback that has no row to join refuses the case.
+            verdict = FAIL if ZeroDivisionError.__name__ in said else UNAVAILABLE
+            yield {"case": number, "rows": [*_once(told, case, "*", worded(verdict, reason))]}
         if first:
             yield {"case": number, "rows": [*_surveyed(op, case)]}
         yield {"end": number}
@@ -658,7 +725,7 @@ def _at_reaching_sizes(op: Operation, case: Case) -> Iterator[dict[str, Any]]:
     if never:
         lines = ", ".join(map(str, never))
         reason = f"no size was found that runs line {lines} of the pullback: what it says there is not certified"
-        yield _formula_row(replace(case, regime="gaussian"), "*", _worded_judgement(INCONCLUSIVE, reason))
+        yield _formula_row(replace(case, regime="gaussian"), "*", worded(INCONCLUSIVE, reason))
 
 
 def _once(told: set[tuple[str, ...]], case: Case, output: str, judgement: Judgement) -> Iterator[dict[str, Any]]:
@@ -669,11 +736,15 @@ def _once(told: set[tuple[str, ...]], case: Case, output: str, judgement: Judgem
         yield _formula_row(case, output, judgement)
 
 
-def _write_truth(folder: str, key: int, op: Operation, case: Case, wrong: Sequence[str]) -> None:
-    truth.write(folder, key, truth.find(op, case, wrong))
+def _write_truth(
+    folder: str, key: int, op: Operation, case: Case, wrong: Sequence[str], refuted: Iterable[str]
+) -> None:
+    refuted = tuple(sorted(refuted))
+    truth.write(folder, key, replace(truth.find(op, case, wrong), refuted=refuted))
     if case.precision != "strict" and case.dtype == "float32":
         # What a framework may do it need not: the probe decides which bounds are held against it.
-        truth.write(folder, f"{key}-strict", truth.find(op, replace(case, precision="strict"), wrong))
+        strict = truth.find(op, replace(case, precision="strict"), wrong)
+        truth.write(folder, f"{key}-strict", replace(strict, refuted=refuted))
 
 
 def _formula_row(case: Case, output: str, judgement: Judgement) -> dict[str, Any]:
@@ -695,7 +766,7 @@ def _surveyed(op: Operation, case: Case) -> Iterator[dict[str, Any]]:
     for output, judgement in found.aimed.items() if found and not case.inputs else ():
         yield _formula_row(replace(here, regime=AIMED), output, judgement)
     if case.regime == _KINK and not (found and found.kinks):
-        yield _formula_row(here, "*", _worded_judgement(UNAVAILABLE, f"no kink to judge: {reason}"))
+        yield _formula_row(here, "*", worded(UNAVAILABLE, f"no kink to judge: {reason}"))
 
 
 def backend_worker(
@@ -739,6 +810,10 @@ def _find(case: Case, ops: Mapping[str, Operation] | None) -> Operation:
     return ops[case.reference] if ops is not None else load_operations([case.reference])[0]
 
 
+FUNCTIONS_KEPT = 64
+"""Functions that a worker keeps, compiled ones among them, before it lets go of all memory that they hold."""
+
+
 @dataclass
 class _Bench:
     """A session with what its cells share."""
@@ -755,12 +830,11 @@ class _Bench:
     def check(self, cell: Cell, case: Case, op: Operation) -> Iterator[dict[str, Any]]:
         """Compute and judge one cell, and try the relations where it is the one for them."""
         yield from self._cell(cell, case, op)
-        name, device = self.session.backend.name, self.session.device
-        gap = self.session.backend.gap(op, case.dtype, cell.mode, cell.variant, device)
+        gap = self.session.backend.gap(op, case.dtype, cell.mode, cell.variant, self.session.device)
         if cell.relations and gap is None and case.dtype in self.session.dtypes:
             for words, judgement in self._relations(case, op):
                 here = replace(case, regime=f"relation: {words}")
-                yield _row(here, cell, name, device, "*", judgement)
+                yield self._without_answer(here, cell, judgement)
 
     def _cell(self, cell: Cell, case: Case, op: Operation) -> Iterator[dict[str, Any]]:
         session, name, device = self.session, self.session.backend.name, self.session.device
@@ -769,26 +843,40 @@ class _Bench:
         gap = session.backend.gap(op, case.dtype, cell.mode, cell.variant, device)
         try:
             known = self._truth(case, cell)
-            outputs = self._compute(cell, case, op, known)
         except truth.Unserved:
             return  # said once, beside the formula
         except truth.Unknown as error:
-            yield _row(case, cell, name, device, "*", _worded_judgement(INCONCLUSIVE, str(error)))
+            yield _row(case, cell, name, device, "*", worded(INCONCLUSIVE, str(error)))
+            return
+        try:
+            outputs = self._compute(cell, case, op, known)
         except Unavailable as error:
-            yield _row(case, cell, name, device, "*", _worded_judgement(UNAVAILABLE, str(error)))
+            yield _row(case, cell, name, device, "*", worded(UNAVAILABLE, str(error)))
         except Exception as error:  # noqa: BLE001 - whatever a framework raises belongs to this cell alone
-            lines = str(error).strip().splitlines()
-            said = f"{type(error).__name__}: {lines[0] if lines else ''}"
             if gap is not None and gap.raises in {c.__name__ for c in type(error).__mro__}:
-                yield _row(case, cell, name, device, "*", _worded_judgement(GAP, f"{gap.kind}: {gap.reason}"))
+                yield _row(case, cell, name, device, "*", worded(GAP, f"{gap.kind}: {gap.reason}"))
             else:
-                yield _row(case, cell, name, device, "*", _worded_judgement(FAIL, f"raised {said}"))
+                _, parameters = op.split(case.size)
+                judgement = judge_error(session, op, parameters, known.arrays, case.dtype, cell.variant, error)
+                if judgement.verdict == FAIL and case.regime in truth.RESIZED:
+                    # NumPy has this shape; that another framework refuses it says nothing of the gradient.
+                    judgement = replace(judgement, verdict=UNAVAILABLE)
+                if cell.variant in THEIRS and judgement.verdict == FAIL:
+                    judgement = replace(judgement, reason=f"{name}'s {cell.variant} {judgement.reason}")
+                yield self._without_answer(case, cell, judgement)
         else:
             if gap is not None:
                 reason = f"a gap is recorded ({gap.reason}) but the cell runs: remove the gap"
-                yield _row(case, cell, name, device, "*", _worded_judgement(FAIL, reason))
+                yield _row(case, cell, name, device, "*", worded(FAIL, reason))
                 return
             yield from self._judged(cell, case, op, known, outputs)
+
+    def _without_answer(self, case: Case, cell: Cell, judgement: Judgement) -> dict[str, Any]:
+        """Return the row of what has no figures for single outputs."""
+        name, device = self.session.backend.name, self.session.device
+        if judgement.verdict == PORTABILITY:
+            case = replace(case, size={}, regime="*", dtype="*")
+        return _row(case, cell, name, device, "*", judgement)
 
     def _truth(self, case: Case, cell: Cell) -> truth.Truth:
         found = self.probed.get(case.dtype)
@@ -802,8 +890,10 @@ class _Bench:
         _, parameters = op.split(case.size)
         key = self._key(cell, case)
         if key not in self.functions:
-            self.functions.clear()
-            session.release()
+            if len(self.functions) == FUNCTIONS_KEPT:
+                # Not after every cell: what a framework has compiled for one serves the next.
+                self.functions.clear()
+                session.release()
             self.functions[key] = session.function(op, parameters, cell.variant, cell.mode)  # type: ignore[arg-type]
         if case.regime == "strided":
             arrays = [_strided(session, a, case.dtype if a.dtype.kind == "f" else None) for a in known.arrays]
@@ -823,17 +913,17 @@ class _Bench:
     ) -> Iterator[dict[str, Any]]:
         references = known.outputs(cell.variant)
         hosts = [self.session.to_numpy(array) for array in outputs]
-        silent = [known.note and not np.isfinite(r.bound).any() for r in references]
+        silent = [known.note and np.all(r.excused) for r in references]
         if all(silent):
             reason = f"nothing to compare: every entry of every output may be touched by {known.note}"
             name, device = self.session.backend.name, self.session.device
-            yield _row(case, cell, name, device, "*", _worded_judgement(UNAVAILABLE, reason))
+            yield _row(case, cell, name, device, "*", worded(UNAVAILABLE, reason))
         for i, (output, array, host, reference) in enumerate(zip(op.outputs, outputs, hosts, references, strict=True)):
             if silent[i]:
                 continue
             if case.regime in BOUNDLESS:
                 why = f"may be touched by {known.note}" if known.note else f"may overflow in {case.dtype}"
-                judgement = judge_entries(host, reference, case.dtype, why)
+                judgement = judge_entries(host, reference, case.dtype, why, boundless=True)
             else:
                 _, parameters = op.split(case.size)
                 judgement = truth.judge_variant(
@@ -844,10 +934,15 @@ class _Bench:
                 judgement = replace(judgement, verdict=UNAVAILABLE)
             judgement = self.session.backend.worded(judgement, op, cell.variant)
             kind = self.session.dtype_name(array)
+            if cell.variant in THEIRS and judgement.verdict == FAIL:
+                judgement, of_formula = self._against_forward(cell, case, op, known, i, host, judgement)
+                yield from of_formula
             if kind != case.dtype and judgement.verdict != FAIL:
-                judgement = _worded_judgement(FAIL, f"has dtype {kind}, wanted {case.dtype}")
+                judgement = worded(FAIL, f"has dtype {kind}, wanted {case.dtype}")
             elif judgement.verdict in (FAIL, NOTE):
                 judgement = self._explained(judgement, case, op, known.arrays, references, i, host)
+            if cell.variant in THEIRS and judgement.verdict == FAIL:
+                judgement = self._attributed(cell, case, op, known, i, host, judgement)
             if not judgement.reason:
                 shapes = [a.shape for a in known.arrays[: len(op.inputs)]]
                 whole = undivided(op, shapes, mesh_shape(self.session.device))
@@ -856,6 +951,84 @@ class _Bench:
                 case, cell, self.session.backend.name, self.session.device, output, judgement, digest=_digest(host)
             )
             yield {**row, "collectives": self.collectives.get(self._key(cell, case), "")}
+
+    def _against_forward(
+        self,
+        cell: Cell,
+        case: Case,
+        op: Operation,
+        known: truth.Truth,
+        number: int,
+        host: np.ndarray,
+        judgement: Judgement,
+    ) -> tuple[Judgement, list[dict[str, Any]]]:
+        """Judge a form that is not ours, and is off, by the derivative of the forward part, which is what it computes.
+
+        Returns:
+            The judgement, and a row about the formula where that is what differs.
+        """
+        output, reference = op.outputs[number], known.outputs(cell.variant)[number]
+        value = number < len(op.signature.outputs)
+        if value or host.shape != reference.value.shape or not np.isfinite(host).all():
+            return judgement, []
+        if {output, "*"} & {*known.refuted}:
+            reason = "not judged: the formula is wrong, and its bounds with it"
+            return worded(UNAVAILABLE, reason), []
+        _, parameters = op.split(case.size)
+        for _, high, low in truth.true_gradients(op, known.arrays, parameters, [output]):
+            apart = np.abs((high - reference.value) - (reference.rest - low))
+            if high.shape != reference.value.shape or not (apart > reference.bound).any():
+                break
+            right = replace(reference, value=high, rest=low)
+            share = f"{int(np.sum(apart > reference.bound))} of {apart.size} entries"
+            reason = (
+                f"{derivative_name(output)} differs from the derivative of the forward part in {share}, "
+                f"by up to {float(np.max(apart)):.3g}"
+            )
+            wrong = replace(worded(FAIL, reason), ratio=float("inf"), compared=apart.size)
+            judged = truth.judge_variant(
+                op, parameters, case.dtype, cell.variant, lambda: known.arrays, number, host, right
+            )
+            if judged.verdict == FAIL:
+                judged = worded(UNAVAILABLE, "not judged: the formula is wrong, and its bounds with it")
+            return judged, [_formula_row(case, output, wrong)]
+        return judgement, []
+
+    def _attributed(
+        self,
+        cell: Cell,
+        case: Case,
+        op: Operation,
+        known: truth.Truth,
+        number: int,
+        host: np.ndarray,
+        judgement: Judgement,
+    ) -> Judgement:
+        """Say whose number is off, and whether the hand-derived one is right there."""
+        what = f"{self.session.backend.name}'s {cell.variant}"
+        yours = "; yours is right" if self._ours_is_right(case, op, known, number) else ""
+        if np.isnan(judgement.ratio) or host.shape != known.references[number].value.shape:  # another dtype or shape
+            return replace(judgement, reason=f"{what} {judgement.reason}{yours}")
+        finite = np.isfinite(known.references[number].value)
+        for word, where in (("NaN", np.isnan(host) & finite), ("infinite", np.isinf(host) & finite)):
+            if where.any():
+                return replace(judgement, reason=f"{what} is {word} here{yours}: {judgement.reason}")
+        return replace(judgement, reason=f"{what} is off here{yours}: {judgement.reason}")
+
+    def _ours_is_right(self, case: Case, op: Operation, known: truth.Truth, number: int) -> bool:
+        _, parameters = op.split(case.size)
+        session = self.session
+        try:
+            function = session.function(op, parameters, "analytic", "eager")
+            outputs = function(*session.place(op, known.arrays, case.dtype))
+            session.wait(outputs)
+            host = session.to_numpy(outputs[number])
+        except Exception:  # noqa: BLE001 - its own cell says what it raised
+            return False
+        judged = truth.judge_variant(
+            op, parameters, case.dtype, "analytic", lambda: known.arrays, number, host, known.references[number]
+        )
+        return judged.verdict in (PASS, NOTE) and op.outputs[number] not in known.refuted
 
     def _explained(
         self,
@@ -905,6 +1078,9 @@ class _Bench:
             seed=case.seed,
             precision=self.precision if degraded else "strict",
             known=self.structures[case.reference],
+            raised=lambda error, arrays: judge_error(
+                self.session, op, op.split(case.size)[1], arrays, case.dtype, "analytic", error
+            ),
         )
 
 
@@ -925,11 +1101,6 @@ def _strided(session: Session, array: np.ndarray, dtype: str | None) -> Any:
 def _digest(array: np.ndarray) -> str:
     # Adding zero makes −0 into +0: they are equal numbers.
     return hashlib.sha256(np.ascontiguousarray(array + 0.0).tobytes()).hexdigest()
-
-
-def _worded_judgement(verdict: str, reason: str) -> Judgement:
-    nan = float("nan")
-    return Judgement(verdict, nan, nan, nan, nan, 0, reason)
 
 
 def _row(
@@ -953,7 +1124,7 @@ def _row(
         dtype=dtype or case.dtype,
         regime=case.regime,
         sizes=case.sizes,
-        verdict=judgement.verdict,
+        verdict=blamed(judgement.verdict, cell.variant),
         ratio=judgement.ratio,
         max_abs_error=judgement.max_abs_error,
         max_ulp=judgement.max_ulp,
@@ -966,17 +1137,17 @@ def _row(
 
 def _worded(operation: str, name: str, device: str, verdict: str, reason: str, seed: int) -> dict[str, Any]:
     case = Case("", operation, {}, "*", "*", seed)
-    return _row(case, Cell(-1, "*", "*"), name, device, "*", _worded_judgement(verdict, reason))
+    return _row(case, Cell(-1, "*", "*"), name, device, "*", worded(verdict, reason))
 
 
 def _probed(name: str, device: str, found: Mapping[str, str], seed: int) -> dict[str, Any]:
     case = Case("", "*", {}, "roundoff", found["dtype"], seed)
-    judgement = _worded_judgement(found["verdict"], found["reason"])
+    judgement = worded(found["verdict"], found["reason"])
     return _row(case, Cell(-1, "eager", "*"), name, device, "*", judgement)
 
 
 def _failed_case(case: Case, reason: str) -> dict[str, Any]:
-    judgement = _worded_judgement(INCONCLUSIVE, f"{PROOF_DIED}{reason}")
+    judgement = worded(INCONCLUSIVE, f"{PROOF_DIED}{reason}")
     return _row(case, Cell(-1, "eager", "analytic"), "exact", "cpu", "*", judgement, dtype="arb")
 
 

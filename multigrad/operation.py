@@ -368,6 +368,7 @@ class Operation:
 
         assert self.draw is not None
         wanted = f"wanted one array for each of {', '.join(self.inputs)}"
+        given: Any  # a person's function returns what it likes
         try:
             given = self.draw(draw, **size)
         except BadInput:
@@ -375,6 +376,8 @@ class Operation:
         except (Exception, SystemExit) as error:
             said = next(iter(str(error).strip().splitlines()), "")
             raise BadInput(f"{self.name}: inputs= raised {type(error).__name__}: {said} (at {dict(size)})") from error
+        if isinstance(given, np.ndarray) and len(self.inputs) == 1 and given.ndim == len(self.signature.inputs[0]):
+            given = [given]  # of a single input the array itself will do
         if not isinstance(given, Iterable) or isinstance(given, str | Mapping) or getattr(given, "shape", None) == ():
             raise BadInput(f"{self.name}: inputs= returned {type(given).__name__}; {wanted}")
         try:
@@ -507,7 +510,7 @@ def operation(
         if inputs is not None and not callable(inputs):
             raise BadInput(f"{name}: inputs is {type(inputs).__name__}; wanted a function: inputs(draw, **size)")
         own = inputs is not None
-        chosen = _default_sizes(parsed) if sizes is None else _sizes(name, parsed, sizes, parameters, drawn=own)
+        chosen = default_sizes(parsed) if sizes is None else _sizes(name, parsed, sizes, parameters, drawn=own)
         for size_name, size in chosen.items():
             _check_room(f"{name}: size {size_name!r}", parsed, size)
         op = Operation(name, function, parsed, arrays, flags, parameters, chosen, inputs, kinds, _reference(function))
@@ -613,7 +616,8 @@ def _portable(where: str, value: Any) -> Any:
     raise BadInput(f"{where} is {type(value).__name__}; wanted a number, a text, None, or a tuple of them")
 
 
-def _default_sizes(signature: Signature) -> dict[str, dict[str, int]]:
+def default_sizes(signature: Signature) -> dict[str, dict[str, int]]:
+    """Return sizes for an operation that names none: every dimension another number."""
     # Distinct sizes for distinct names, so that a transposed result never has the right shape by accident.
     return {
         name: {symbol: scale * (3 + i) for i, symbol in enumerate(reversed(signature.symbols))}

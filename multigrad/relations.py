@@ -151,6 +151,7 @@ def relations(
     seed: int = 0,
     precision: str = "strict",
     known: Structure | None = None,
+    raised: Callable[[Exception, Sequence[np.ndarray]], Judgement] | None = None,
 ) -> Iterator[tuple[str, Judgement]]:
     """Try every relation on a backend and yield its words with the judgement.
 
@@ -162,6 +163,7 @@ def relations(
         seed: of inputs and cotangents.
         precision: what float32 products may be computed in.
         known: the operation's structure, where it has been found before.
+        raised: judges what a backend raises, given the arguments; None is a FAIL.
     """
     known = known or structure(op, size, seed)
     trial = _Trial(session, op, size, dtype, seed, precision)
@@ -183,6 +185,9 @@ def relations(
         except truth.Unknown as error:
             yield RELATIONS[name], _worded(INCONCLUSIVE, str(error))
         except Exception as error:  # noqa: BLE001 - whatever a framework raises belongs to this relation alone
+            if raised is not None:
+                yield RELATIONS[name], raised(error, [*trial.inputs, *trial.u])
+                continue
             lines = str(error).strip().splitlines()
             yield RELATIONS[name], _worded(FAIL, f"raised {type(error).__name__}: {lines[0] if lines else ''}")
 
@@ -224,7 +229,7 @@ class _Trial:
         for name, output, bound in pairs:
             # A factor that overflows makes a NaN of a zero; what underflows may leave a trace below the smallest
             # number. Written so that a NaN is one.
-            open_ = np.broadcast_to(np.isinf(bound.bound), output.shape)
+            open_ = np.broadcast_to(bound.excused, output.shape)
             trace = ~(np.abs(output) <= bound.bound) & ~open_
             left_out += int(open_.sum())
             if trace.any():
@@ -363,7 +368,8 @@ def _about(value: np.ndarray, *terms: tuple[float, Reference]) -> Reference:
     host = 8 * form.unit_roundoff * sum(abs(k) * np.abs(r.value) for k, r in terms)
     bound, probable = (sum(k * getattr(r, part) for k, r in terms) + host for part in ("bound", "probable"))
     zero = np.zeros(value.shape)
-    return Reference(value, zero, np.asarray(bound), np.asarray(probable), zero)
+    excused = np.logical_or.reduce(np.broadcast_arrays(zero, *(r.excused for _, r in terms))[1:])
+    return Reference(value, zero, np.asarray(bound), np.asarray(probable), zero, excused)
 
 
 def _stacked(axis: int) -> Callable[[Sequence[np.ndarray]], np.ndarray]:
@@ -375,8 +381,9 @@ def _summed(items: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _joined_bounds(items: Sequence[Reference], join: Callable[[Sequence[np.ndarray]], np.ndarray]) -> Reference:
-    parts = ("value", "rest", "bound", "probable", "hull")
-    return Reference(*(join([getattr(r, part) for r in items]) for part in parts))
+    excused = [np.broadcast_to(r.excused, r.value.shape).astype(np.float64) for r in items]
+    value, rest, bound, probable, hull = map(join, zip(*(r.parts() for r in items), strict=True))
+    return Reference(value, rest, bound, probable, hull, join(excused) > 0)
 
 
 def _dot(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:

@@ -19,10 +19,10 @@ import numpy as np
 from .diagnosis import Evidence, diagnose, diagnose_calls, observed_conditions
 from .formats import FORMATS
 from .npz import read_npz
-from .operation import LINE, BadInput, Operation, WrongResult
+from .operation import LINE, BadInput, Operation, WrongResult, default_sizes
 from .reach import entries
 from .repair import repair
-from .verdict import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE, Judgement, Reference, judge
+from .verdict import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE, Judgement, Reference, judge_entries
 
 if TYPE_CHECKING:
     from .proof import GradientProof
@@ -44,6 +44,9 @@ EXACT_FLOPS = 4e6
 
 BASIS_ENTRIES = 1500
 """Up to so many entries a derivative is pushed in every basis direction."""
+
+TIE_GROWTH = 32.0
+"""How many times larger the second errors are by which ties are told from ill-conditioned steps."""
 
 HAIR = 1e-300
 """An error that is smaller than any number computed with, and makes every tie undecided."""
@@ -110,12 +113,14 @@ class Truth:
     """Values, then gradients, for the hand-derived formula."""
     note: str = ""
     """What is special about the inputs, such as the entry that is NaN."""
+    refuted: tuple[str, ...] = ()
+    """The outputs whose formula is known to be wrong, here or elsewhere; ``*`` is all."""
 
     def outputs(self, variant: str) -> list[Reference]:
         """Return the references of a variant. Only the hand-derived one is held to our convention at a kink."""
         if variant == "analytic":
             return self.references
-        return [replace(r, bound=np.maximum(r.bound, r.hull), probable=r.probable) for r in self.references]
+        return [replace(r, bound=r.bound + r.hull) for r in self.references]
 
 
 def dtype_arrays(op: Operation, size: Mapping[str, Any], seed: int, regime: str, dtype: str) -> list[np.ndarray]:
@@ -145,9 +150,13 @@ def output_shapes(op: Operation, size: Mapping[str, Any], inputs: Sequence[np.nd
 
 
 def small_sizes(op: Operation) -> list[str]:
-    """Return the names of the sizes that are small enough for ball arithmetic; the smallest at least."""
+    """Return the names of the sizes that are small enough for ball arithmetic; the smallest at least.
+
+    Of sizes that nobody named there are two at most: the third is a larger one of the same kind.
+    """
     small = [name for name, size in op.sizes.items() if entries(op, size) <= SMALL_ENTRIES]
-    return small or [next(iter(op.sizes))]
+    most = 2 if op.sizes == default_sizes(op.signature) else len(small)
+    return small[:most] or [next(iter(op.sizes))]
 
 
 def read_inputs(op: Operation, path: str) -> dict[str, Any]:
@@ -217,8 +226,14 @@ def serve(op: Operation, case: Case) -> None:
             values = op.forward(xp, parameters)(*inputs)
         except Exception as error:
             raise Unserved(f"its forward part has no such case: {_words(error)}") from error
-        if case.regime in RESIZED and not all(np.all(np.isfinite(v)) for v in values):
-            raise Unserved("its forward part is not finite there")
+        if case.regime in RESIZED:
+            if not all(np.all(np.isfinite(v)) for v in values):
+                raise Unserved("its forward part is not finite there")
+            dimensions = op.check_inputs(inputs)
+            for value, shape in zip(values, op.signature.outputs, strict=False):
+                wanted = tuple(int(dimensions.get(s, s)) if s.isdigit() or s in dimensions else -1 for s in shape)
+                if -1 not in wanted and np.shape(value) != wanted:
+                    raise Unserved(f"its forward part has shape {np.shape(value)} there, not {wanted}")
 
 
 def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:
@@ -475,7 +490,7 @@ def _poisoned(
     ]
     word = "NaN" if number % 2 == 0 else "infinity"
     place = f"[{', '.join(str(int(i)) for i in entry)}]" if entry else ""
-    kept = [replace(r, bound=np.where(t, np.inf, r.bound)) for r, t in zip(references, touched, strict=True)]
+    kept = [replace(r, bound=np.where(t, np.inf, r.bound), excused=t) for r, t in zip(references, touched, strict=True)]
     return Truth(spoiled, kept, note=f"{word} in {case.poisoned}{place}")
 
 
@@ -558,24 +573,24 @@ def bounded(
     try:
         outputs = bounds.analyse(function, *arrays, context=dtype, **settings)
         own = None if certain or dtype == "float64" else bounds.analyse(function, *arrays, context="float64")
-        tied = _tied(bounds, function, arrays) if hull else outputs
+        kinks = _kinks(bounds, function, arrays) if hull else [np.zeros(()) for _ in outputs]
+        excused = _excused(bounds, op, parameters, arrays, outputs, dtype, settings)
     except Exception as error:
         raise Unknown(_words(error)) from error
     references = []
-    for i, (one, tie) in enumerate(zip(outputs, tied, strict=True)):
+    for i, (one, kink) in enumerate(zip(outputs, kinks, strict=True)):
         # Without certified values a float64 result may be off twice: once by itself, once through the reference.
         extra = 0.0 if certain else one.worst if own is None else own[i].worst
-        shape = np.broadcast_shapes(one.shape, tie.shape)
-        worst, probable, loose = (np.broadcast_to(p, shape) for p in (one.worst, one.probable, tie.worst))
-        # A tie moves an entry by a whole term; where there is none, float64 rounding is all there is.
-        at_kink = loose > 1e-9 * float(np.max(np.abs(one.value), initial=HAIR))
+        shape = np.broadcast_shapes(one.shape, kink.shape)
+        worst, probable, moved = (np.broadcast_to(p, shape) for p in (one.worst, one.probable, kink))
         references.append(
             Reference(
                 value=np.array(np.broadcast_to(one.value, shape), dtype=np.float64),
                 rest=np.zeros(shape),
                 bound=worst + extra,
                 probable=np.minimum(probable, worst) + extra,
-                hull=np.where(at_kink, loose, 0.0) if hull else np.zeros(shape),
+                hull=np.array(moved, dtype=np.float64),
+                excused=np.array(np.broadcast_to(excused[i], shape)),
             )
         )
     return references
@@ -608,7 +623,7 @@ def judge_variant(
         computed: what was computed.
         reference: the truth about it.
     """
-    judged = judge(computed, reference, dtype)
+    judged = judge_entries(computed, reference, dtype, f"may overflow in {dtype}")
     finite = np.isfinite(judged.ratio)  # a wrong shape and a NaN are no matter of rounding
     if judged.verdict != FAIL or variant in ("analytic", "forward") or not finite:
         return judged
@@ -623,7 +638,7 @@ def judge_variant(
     except Exception:  # noqa: BLE001 - then there is no such bound, and the judgement stands
         return judged
     wider = reference.bound + np.maximum(rounded.worst - exact.worst, 0)
-    again = judge(computed, replace(reference, bound=wider), dtype)
+    again = judge_entries(computed, replace(reference, bound=wider), dtype, f"may overflow in {dtype}")
     if again.verdict not in (PASS, NOTE):
         return judged
     reason = (
@@ -633,16 +648,67 @@ def judge_variant(
     return replace(judged, verdict=NOTE, reason=reason)
 
 
-def _tied(bounds: Any, function: Callable[..., Any], arrays: Sequence[np.ndarray]) -> Any:
-    """Evaluate with every tie undecided: the hull of what either convention gives."""
-    with bounds.context("float64"):
-        return function(*(_off_by(bounds, a, np.full(a.shape, HAIR)) for a in arrays))
+def _kinks(bounds: Any, function: Callable[..., Any], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return how far another convention moves each entry of each output that lies on a kink; 0 for the others.
+
+    Evaluated with every tie undecided, a tie moves an entry by a whole term, however near the rival is; what an
+    ill-conditioned step makes of an error grows with the error. So it is evaluated twice, the second time with larger
+    errors of the inputs, and without a rounding of its own.
+    """
+    found = []
+    for relative in (2.0**-52, 2.0**-52 * TIE_GROWTH):
+        # A unit roundoff below everything: ties that two roundings hide are opened by the errors of the inputs.
+        with bounds.context("float64", u=2.0**-200, underflow=0.0):
+            given = (_off_by(bounds, a, relative * np.abs(a) + HAIR) for a in arrays)
+            outputs = [bounds.asarray(one) for one in function(*given)]
+        found.append([one.worst for one in outputs])
+    hulls = []
+    for near, far, one in zip(*found, outputs, strict=True):
+        whole = near > 1e-9 * float(np.max(np.abs(one.value), initial=HAIR))
+        hulls.append(np.where(whole & ~(far > TIE_GROWTH / 4 * near), near, 0.0))
+    return hulls
 
 
 def _off_by(bounds: Any, array: np.ndarray, error: np.ndarray) -> Any:
     if array.dtype.kind != "f":
         return bounds.asarray(array)
+    error = np.where(np.isfinite(array), error, 0.0)  # an infinity that is given is exactly that
     return bounds.Array(np.asarray(array, dtype=np.float64), error, error)
+
+
+def _excused(
+    bounds: Any,
+    op: Operation,
+    parameters: Mapping[str, Any],
+    arrays: Sequence[np.ndarray],
+    outputs: Sequence[Any],
+    dtype: str,
+    settings: Mapping[str, Any],
+) -> list[np.ndarray]:
+    """Tell for each output which entries have no bound because an intermediate may leave the range of the format.
+
+    They are those that have one in a format of the same precision without an end.
+    """
+    boundless = [~np.isfinite(one.worst) for one in outputs]
+    if not any(b.any() for b in boundless) or _leaves_float64(op, parameters, arrays):
+        return boundless
+    function = op.analytic(bounds, parameters)
+    endless = bounds.analyse(function, *arrays, context=dtype, overflow=np.inf, underflow=0.0, **settings)
+    return [b & np.isfinite(one.worst) for b, one in zip(boundless, endless, strict=True)]
+
+
+def _leaves_float64(op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> bool:
+    """Tell whether an intermediate leaves even the range of float64, in which the bounds are computed."""
+    import array_api_compat.numpy as xp
+
+    try:
+        with np.errstate(over="raise", under="raise"):
+            op.analytic(xp, parameters)(*arrays)
+    except FloatingPointError:
+        return True
+    except Exception:  # noqa: BLE001 - its own cell says what it raised
+        return False
+    return False
 
 
 def _corrected(
@@ -703,7 +769,9 @@ def write(folder: str | os.PathLike[str], name: object, truth: Truth) -> None:
         # What is zero throughout takes no room.
         parts = {part: getattr(r, part) for part in ("value", "rest", "bound", "probable", "hull")}
         named |= {f"{part}{i}": a if part == "value" or a.any() else np.zeros(()) for part, a in parts.items()}
+        named[f"excused{i}"] = r.excused if r.excused.any() else np.zeros((), dtype=np.bool_)
     named["note"] = np.array(truth.note)
+    named["refuted"] = np.array(truth.refuted, dtype=np.str_)
     path = Path(folder) / f"{name}.npz"
     aside = path.with_suffix(".part")
     with aside.open("wb") as file:
@@ -734,7 +802,8 @@ def read(folder: str | os.PathLike[str], name: object) -> Truth:
 def read_file(path: Path) -> Truth:
     """Read the truth of a case from a file that :func:`write` wrote."""
     with np.load(path, allow_pickle=False) as file:
-        return Truth(_arrays(file), _references(file), note=str(file["note"]))
+        refuted = tuple(str(output) for output in file["refuted"])
+        return Truth(_arrays(file), _references(file), str(file["note"]), refuted)
 
 
 def read_arrays(path: Path) -> list[np.ndarray]:
@@ -757,7 +826,8 @@ def _references(file: Any) -> list[Reference]:
     references = []
     for i in range(_count(file, "value")):
         value = file[f"value{i}"]
-        rest = (np.broadcast_to(file[f"{p}{i}"], value.shape) for p in ("rest", "bound", "probable", "hull"))
+        names = ("rest", "bound", "probable", "hull", "excused")
+        rest = (np.broadcast_to(file[f"{p}{i}"], value.shape) for p in names)
         references.append(Reference(value, *rest))
     return references
 

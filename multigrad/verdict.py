@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,17 +12,40 @@ import numpy as np
 from .formats import FORMATS
 
 PASS, NOTE, FAIL = "PASS", "NOTE", "FAIL"
+FINDING, PORTABILITY = "FINDING", "PORTABILITY"
 INCONCLUSIVE, UNAVAILABLE, GAP = "INCONCLUSIVE", "UNAVAILABLE", "GAP"
 
 VERDICTS = {
     PASS: "within what rounding usually does",
     NOTE: "within the worst-case bound, of another formula within that of inputs rounded once, but worse than usual",
     FAIL: "beyond the worst-case bound: a theorem says that this is not rounding",
+    FINDING: "a form that is not yours, autodiff or native, is wrong or raises: shown, fails with --fail-on finding",
+    PORTABILITY: "runs on NumPy and is outside the array API standard: shown, fails with --fail-on portability",
     INCONCLUSIVE: "the bound is too wide to judge: never a pass",
     UNAVAILABLE: "the framework, the device or the mode is not here; the reason says what to do",
     GAP: "a known gap of the backend, with its reason",
 }
 """Every verdict with its meaning."""
+
+FAIL_ON = {
+    "finding": FINDING,
+    "portability": PORTABILITY,
+    "inconclusive": INCONCLUSIVE,
+    "unavailable": UNAVAILABLE,
+}
+"""The verdicts that can be made to fail, by the word that does it; a FAIL always does."""
+
+ALL = "all"
+"""Every word of :data:`FAIL_ON` but ``unavailable``: a framework or a device that is not here is no fault."""
+
+THEIRS = ("autodiff", "native")
+"""The variants that are not the hand-derived formula."""
+
+
+def blamed(verdict: str, variant: str) -> str:
+    """Return the verdict on a form: what another form than the hand-derived one fails at is a FINDING about it."""
+    return FINDING if verdict == FAIL and variant in THEIRS else verdict
+
 
 WIDE = 0.1
 """A bound above this share of the output's own scale cannot see a mistake that a person would call one."""
@@ -45,6 +68,12 @@ class Reference:
     """The probabilistic bound: the line between PASS and NOTE."""
     hull: np.ndarray
     """How far another convention at a kink may be from ours; 0 where the entry depends on none."""
+    excused: np.ndarray = field(default_factory=lambda: np.zeros((), dtype=np.bool_))
+    """Whether any result is honest: an intermediate may leave the range of the format there, or hears of a NaN."""
+
+    def parts(self) -> tuple[np.ndarray, ...]:
+        """Return the arrays of figures, in this order."""
+        return self.value, self.rest, self.bound, self.probable, self.hull
 
 
 @dataclass(frozen=True)
@@ -101,36 +130,50 @@ def judge(computed: np.ndarray, reference: Reference, dtype: str) -> Judgement:
     if seen.missed:
         return judged(FAIL, _misses(computed, reference, seen))
     unusual = seen.usual > 1
+    lost = f"all digits are lost here: error {seen.ulp:.2g} ulp; " if seen.lost else ""
     if wide is not None and unusual:
-        return judged(INCONCLUSIVE, wide)
+        return judged(INCONCLUSIVE, lost + wide)
     if narrow is not None:
-        return judged(INCONCLUSIVE, narrow)
+        return judged(INCONCLUSIVE, lost + narrow)
     if unusual:
         return judged(NOTE, f"error is {seen.usual:.3g} × what rounding usually does, {seen.ratio:.3g} of the bound")
     elsewhere = f"another convention at {seen.elsewhere} of {computed.size} entries that lie on a kink"
     return judged(PASS, elsewhere if seen.elsewhere else "")
 
 
-def judge_entries(computed: np.ndarray, reference: Reference, dtype: str, why: str) -> Judgement:
-    """Judge those entries of an array that have a finite bound; the others may be anything.
+def judge_entries(
+    computed: np.ndarray, reference: Reference, dtype: str, why: str, *, boundless: bool = False
+) -> Judgement:
+    """Judge those entries of an array of which something is known; those that are excused may be anything.
 
     Args:
         computed: the array, as for :func:`judge`.
-        reference: the truth; an infinite bound says that an entry has none.
+        reference: the truth.
         dtype: the dtype it was computed in.
-        why: what makes an entry boundless, in words.
+        why: what excuses an entry, in words.
+        boundless: whether an entry may have no bound without being excused, as it may far from ordinary numbers. Then
+            it is left out unless it is NaN: a bound that is infinite because a denominator may vanish excuses none.
     """
-    judged = np.isfinite(reference.bound)
-    if np.shape(computed) != reference.value.shape or judged.all():
+    computed = np.asarray(computed)
+    if computed.shape != reference.value.shape or computed.size == 0:
         return judge(computed, reference, dtype)
-    count, missing = judged.size, int(np.sum(~judged))
+    excused = np.broadcast_to(reference.excused, computed.shape)
+    unbounded = ~excused & ~np.isfinite(reference.bound) & ~np.isnan(computed) & boundless
+    judged = ~excused & ~unbounded
+    if judged.all():
+        return judge(computed, reference, dtype)
     if not judged.any():
         nan = float("nan")
+        if unbounded.any():
+            reason = "every entry that is not excused has an infinite bound: what it is divided by may be 0"
+            return Judgement(INCONCLUSIVE, nan, nan, nan, nan, 0, reason)
         return Judgement(UNAVAILABLE, nan, nan, nan, nan, 0, f"nothing to compare: every entry {why}")
-    parts = (reference.value, reference.rest, reference.bound, reference.probable, reference.hull)
-    found = judge(np.asarray(computed)[judged], Reference(*(part[judged] for part in parts)), dtype)
-    note = f"{missing} of {count} entries not judged: each {why}"
-    return replace(found, reason=f"{found.reason}; {note}" if found.reason else note)
+    found = judge(computed[judged], Reference(*(part[judged] for part in reference.parts())), dtype)
+    reasons = [found.reason] if found.reason else []
+    for which, said in ((excused, why), (unbounded, "has an infinite bound: what it is divided by may be 0")):
+        if which.any():
+            reasons.append(f"{int(which.sum())} of {which.size} entries not judged: each {said}")
+    return replace(found, reason="; ".join(reasons))
 
 
 def joined(judgements: Iterable[Judgement]) -> Judgement:
@@ -171,6 +214,8 @@ class _Seen:
     """How many on a kink agree with another convention only."""
     abs_error: float
     ulp: float
+    lost: bool
+    """Whether an error is as large as the truth itself, of those that lie on no kink."""
     any_finite: bool
     noticeable: float
     scale: float
@@ -181,14 +226,14 @@ class _Seen:
 
 
 def _look(computed: np.ndarray, reference: Reference, dtype: str) -> _Seen:
-    parts = [_flat(a) for a in (computed, *(getattr(reference, f.name) for f in fields(reference)))]
+    parts = [_flat(a) for a in (computed, *reference.parts())]
     looks = [_look_at([p[i : i + BLOCK] for p in parts], i, dtype) for i in range(0, computed.size, BLOCK)]
     worst = max(looks, key=lambda one: one.ratio)
 
     def of(name: str, pick: Callable[[Iterable[Any]], Any]) -> Any:
         return pick(getattr(one, name) for one in looks)
 
-    largest = ("usual", "abs_error", "ulp", "any_finite", "scale", "widest", "widest_probable")
+    largest = ("usual", "abs_error", "ulp", "lost", "any_finite", "scale", "widest", "widest_probable")
     return _Seen(
         ratio=worst.ratio,
         worst=worst.worst,
@@ -223,6 +268,7 @@ def _look_at(parts: Sequence[np.ndarray], start: int, dtype: str) -> _Seen:
         elsewhere=0 if smooth.all() else int(np.sum(~smooth & ~(_ratio(error, bound - hull) <= 1))),
         abs_error=float(np.max(error, where=finite, initial=0.0)),
         ulp=float(np.max(error / FORMATS[dtype].spacing(value), where=finite, initial=0.0)),
+        lost=bool((finite & smooth & (size > 0) & (error >= size)).any()),
         any_finite=bool(finite.any()),
         noticeable=float(np.min(relative, where=smooth & ~np.isnan(relative), initial=np.inf)),
         scale=float(np.max(size, where=np.isfinite(size), initial=0.0)),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from multigrad.operation import BadInput
 from multigrad.truth import derivative_name
-from multigrad.verdict import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
+from multigrad.verdict import FAIL, FINDING, INCONCLUSIVE, NOTE, PASS, PORTABILITY, UNAVAILABLE
 
 from .. import statistics
 from ..compare import within
@@ -444,6 +444,10 @@ class Figures:
         by_place = matrix.groupby(matrix["backend"] + "/" + matrix["device"], sort=False)["verdict"]
         absent = [str(where) for where, verdicts in by_place if (verdicts == UNAVAILABLE).all()]
         more = [f"{doubtful} are inconclusive"] if doubtful else []
+        findings = int((matrix["verdict"] == FINDING).sum())
+        more += [f"{findings} of the frameworks' own forms are off"] if findings else []
+        abroad = int((matrix["verdict"] == PORTABILITY).sum())
+        more += [f"{abroad} {'is' if abroad == 1 else 'are'} not portable"] if abroad else []
         more += [f"{', '.join(absent)} {'was' if len(absent) == 1 else 'were'} not here"] if absent else []
         tail = f"; {', and '.join(more)}" if more else ""
         if failed.empty:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from multigrad.loading import source_of
-from multigrad.matrix import sentence
+from multigrad.matrix import failing, sentence
 from multigrad.operation import BadInput, Operation
-from multigrad.verdict import FAIL, INCONCLUSIVE
+from multigrad.verdict import INCONCLUSIVE, VERDICTS
 
 from ..plain import shown, visible
 from ..tables import telling
@@ -29,8 +29,6 @@ SUMMARY = "GITHUB_STEP_SUMMARY"
 
 SUMMARY_BYTES = 2**20
 """GitHub refuses a longer summary: 1 MiB for each step."""
-
-LEVELS = {FAIL: "error", INCONCLUSIVE: "warning"}
 
 
 def summary_file() -> Path:
@@ -70,14 +68,17 @@ def _cut(text: str, room: int) -> str:
     return kept[: kept.rfind(b"\n") + 1].decode() + end
 
 
-def annotated(frame: pd.DataFrame, ops: Iterable[Operation]) -> list[str]:
+def annotated(frame: pd.DataFrame, ops: Iterable[Operation], fail_on: str | None = None) -> list[str]:
     """Return a workflow command for each operation that is wrong, and for each that nothing could be said of.
 
-    One command holds all the outputs of an operation, for GitHub shows ten errors and ten warnings of a step.
+    One command holds all the outputs of an operation, for GitHub shows ten errors and ten warnings of a step. What
+    fails besides a FAIL is said by ``fail_on``, as for :func:`multigrad.matrix.failing`.
     """
     found = {op.name: op for op in ops}
+    errors = failing(fail_on)
+    levels = {v: "error" if v in errors else "warning" for v in VERDICTS if v in (*errors, INCONCLUSIVE)}
     lines = []
-    for verdict, level in LEVELS.items():
+    for verdict, level in levels.items():
         for name, rows in frame[frame["verdict"] == verdict].groupby("operation", sort=False):
             of_outputs = [of_output for _, of_output in rows.groupby("output", sort=False)]
             message = "\n".join(_first(of_output) for of_output in of_outputs)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from multigrad.matrix import sentence
 from multigrad.truth import derivative_name
-from multigrad.verdict import FAIL, GAP, INCONCLUSIVE, NOTE, UNAVAILABLE, VERDICTS
+from multigrad.verdict import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PORTABILITY, UNAVAILABLE, VERDICTS
 
 from ..assemble import FLAGS
 from ..store import Run
@@ -179,11 +179,15 @@ def _matrix(frame: pd.DataFrame | None) -> dict[str, Any] | None:
         "places": ["the formula", *places],
         "rows": rows,
         "legend": [(SYMBOLS[v][0], v, VERDICTS[v]) for v in SYMBOLS if v != UNAVAILABLE],
-        "worded": [(verdict, told) for verdict in (INCONCLUSIVE, NOTE) if (told := _told(frame, verdict))],
+        "worded": [(verdict, told) for verdict in AMISS if (told := _told(frame, verdict))],
         "gaps": _alike(frame[frame["verdict"] == GAP]),
         "absent": _alike(frame[frame["verdict"] == UNAVAILABLE]),
         "compared": int(frame["ratio"].notna().sum()),
     }
+
+
+AMISS = (INCONCLUSIVE, FINDING, PORTABILITY, NOTE)
+"""What does not fail and is said in words, in this order."""
 
 
 def _told(frame: pd.DataFrame, verdict: str, most: int = 50) -> list[str]:

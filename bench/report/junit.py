@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multigrad.matrix import sentence
-from multigrad.verdict import FAIL, GAP, INCONCLUSIVE, UNAVAILABLE
+from multigrad.matrix import failing, sentence
+from multigrad.verdict import FINDING, GAP, INCONCLUSIVE, PORTABILITY, UNAVAILABLE
 
 from ..plain import visible
 from ..store import write_text
@@ -20,33 +20,35 @@ if TYPE_CHECKING:
 CASE = ["operation", "backend", "device", "mode", "variant", "dtype"]
 """The columns that make a test case; its rows are its outputs, regimes and sizes."""
 
-TAGS = {FAIL: "failure", INCONCLUSIVE: "skipped", GAP: "skipped", UNAVAILABLE: "skipped"}
-"""What a verdict is in JUnit's words, where it is no pass."""
+SKIPPED = (INCONCLUSIVE, FINDING, PORTABILITY, GAP, UNAVAILABLE)
+"""What is no pass, and fails only where it is asked to."""
 
 NOT_XML = str.maketrans({0xFFFE: "⟨U+FFFE⟩", 0xFFFF: "⟨U+FFFF⟩"})
 """What XML 1.0 cannot hold and Unicode does not call a control: section 2.2, Characters."""
 
 
-def write_junit(frame: pd.DataFrame, path: Path) -> None:
-    """Write a correctness matrix as JUnit XML, complete or not at all.
+def write_junit(frame: pd.DataFrame, path: Path, fail_on: str | None = None) -> None:
+    """Write a correctness matrix as JUnit XML, complete or not at all; see :func:`junit`.
 
     Raises:
         BadInput: the file cannot be written.
     """
-    write_text(path, junit(frame))
+    write_text(path, junit(frame, fail_on))
 
 
-def junit(frame: pd.DataFrame) -> str:
+def junit(frame: pd.DataFrame, fail_on: str | None = None) -> str:
     """Return a correctness matrix, with the columns of :class:`multigrad.matrix.MatrixRow`, as JUnit XML.
 
-    A FAIL is a failure whose message is the diagnosis; what gave no answer (GAP, UNAVAILABLE, INCONCLUSIVE) is skipped,
-    with the reason; whatever else has a reason is said in ``system-out``.
+    A FAIL is a failure whose message is the diagnosis, and so is what ``fail_on`` names, as for
+    :func:`multigrad.matrix.failing`; what gave no answer about the gradient (GAP, UNAVAILABLE, INCONCLUSIVE, FINDING,
+    PORTABILITY) is skipped, with the reason; whatever else has a reason is said in ``system-out``.
     """
+    tags = dict.fromkeys(SKIPPED, "skipped") | dict.fromkeys(failing(fail_on), "failure")
     root = ET.Element("testsuites", name="multigrad check")
     for name, rows in frame.groupby("operation", sort=False):
         suite = ET.SubElement(root, "testsuite", name=_text(name))
         for key, of_case in rows.groupby(CASE, sort=False):
-            _add_case(suite, dict(zip(CASE, key, strict=True)), of_case)
+            _add_case(suite, dict(zip(CASE, key, strict=True)), of_case, tags)
         _count(suite, suite.findall("testcase"))
     _count(root, root.findall("testsuite/testcase"))
     ET.indent(root)
@@ -54,14 +56,15 @@ def junit(frame: pd.DataFrame) -> str:
     return data.decode() + "\n"
 
 
-def _add_case(suite: ET.Element, key: Mapping[str, Any], rows: pd.DataFrame) -> None:
+def _add_case(suite: ET.Element, key: Mapping[str, Any], rows: pd.DataFrame, tags: Mapping[str, str]) -> None:
     place = f"{key['backend']}/{key['device']}"
     name = " ".join(_text(key[column]) for column in CASE[3:] if key[column] != "*") or "*"
     case = ET.SubElement(suite, "testcase", classname=f"{_text(key['operation'])}.{_text(place)}", name=name)
-    verdict = worst(rows["verdict"])
-    told = rows[(rows["verdict"] == verdict) & (verdict in TAGS)]
+    present = list(rows["verdict"])
+    verdict = worst([v for v in present if tags.get(v) == "failure"] or present)
+    told = rows[(rows["verdict"] == verdict) & (verdict in tags)]
     if len(told):
-        _say(case, TAGS[verdict], told)
+        _say(case, tags[verdict], told)
     rest = rows.drop(told.index)
     rest = rest[rest["reason"] != ""]
     if len(rest):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from multigrad.matrix import sentence
 from multigrad.truth import derivative_name
-from multigrad.verdict import FAIL, INCONCLUSIVE, NOTE, UNAVAILABLE, VERDICTS
+from multigrad.verdict import FAIL, FINDING, INCONCLUSIVE, NOTE, PORTABILITY, UNAVAILABLE, VERDICTS
 
 from ..plain import escape
 from ..store import Run
@@ -79,11 +79,13 @@ def matrix(frame: pd.DataFrame | None) -> list[str]:
     parts.append("Largest error divided by its bound, over outputs, dtypes and regimes:")
     parts.append(table(["operation", "variant", *columns], rows))
     parts.append("\n".join(f"- {SYMBOLS[v][0]} {v}: {meaning}" for v, meaning in VERDICTS.items()))
-    notes = frame[frame["verdict"] == NOTE]
-    if len(notes):
-        parts.append("### Notes")
-        what = [f"- {escape(sentence(row))}" for row in notes.head(20).to_dict("records")]
-        parts.append("\n".join(what) + (f"\n- … and {len(notes) - 20} more in matrix.csv" if len(notes) > 20 else ""))
+    for title, verdicts in (("Findings", (FINDING, PORTABILITY)), ("Notes", (NOTE,))):
+        rows_of = frame[frame["verdict"].isin(verdicts)]
+        if len(rows_of):
+            parts.append(f"### {title}")
+            what = [f"- {escape(sentence(row))}" for row in rows_of.head(20).to_dict("records")]
+            more = f"\n- … and {len(rows_of) - 20} more in matrix.csv" if len(rows_of) > 20 else ""
+            parts.append("\n".join(what) + more)
     missing = frame[frame["verdict"] == UNAVAILABLE]
     if len(missing):
         parts.append("### Not here")

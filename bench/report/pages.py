@@ -23,7 +23,7 @@ from multigrad.loading import entry_point, no_rows, source_of
 from multigrad.matrix import MatrixRow, sentence
 from multigrad.operation import BadInput, Operation, given_operations, operations
 from multigrad.truth import derivative_name, sizes_text, small_sizes
-from multigrad.verdict import FAIL, GAP, INCONCLUSIVE, NOTE, UNAVAILABLE
+from multigrad.verdict import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PORTABILITY, UNAVAILABLE
 
 from .. import store
 from ..tables import SYMBOLS, figure, interval, place, worst
@@ -394,7 +394,7 @@ def _matrix(op: Operation, results: Results) -> str:
 _LEGEND = (
     "The largest error divided by its bound, over all inputs tried: above 1 it is not rounding. In brackets the "
     "largest error on normally distributed inputs, in units in the last place (ulp). ✓ PASS, &#126; NOTE, "
-    "? INCONCLUSIVE, ✗ FAIL, ○ GAP."
+    "? INCONCLUSIVE, ✗ FAIL, † FINDING, ‡ PORTABILITY, ○ GAP."
 )
 
 
@@ -433,7 +433,7 @@ def _verdict(rows: pd.DataFrame) -> str:
 def _worded(frame: pd.DataFrame) -> list[str]:
     """Return what is wrong, doubtful or missing, each once."""
     lines = []
-    for verdict in (FAIL, INCONCLUSIVE, NOTE):
+    for verdict in (FAIL, INCONCLUSIVE, FINDING, PORTABILITY, NOTE):
         rows = frame[(frame["verdict"] == verdict) & (frame["backend"] != "exact")]
         for _, alike in rows.groupby(["where", "variant", "dtype"], sort=False):
             row = alike.sort_values("ratio", ascending=False, kind="stable").iloc[0].to_dict()

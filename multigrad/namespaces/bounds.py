@@ -64,7 +64,9 @@ from .bounds_rules import (
     rounding,
     within,
 )
-from .unsupported import NO_VALUE, Unsupported, absent, guard
+from .numpy_protocols import numpys_own
+from .operators import namespace_info
+from .unsupported import Unsupported, guard
 
 __all__ = ["FORMATS", "Array", "Choice", "Condition", "Context", "analyse", "context", "linalg"]
 
@@ -79,7 +81,7 @@ e, pi, inf, nan, newaxis = math.e, math.pi, math.inf, math.nan, None
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
-    raise absent(sys.modules[__name__], "xp", f"xp.{name}", name, Parts.knower)
+    return numpys_own(sys.modules[__name__], name, Parts.knower)
 
 
 def analyse(function: Callable[..., Any], *arrays: Any, context: str | Context = "float32", **settings: Any) -> Any:
@@ -109,8 +111,8 @@ def asarray(value: Any, *, dtype: Any = None, device: Any = None, copy: Any = No
     """Floating-point numbers enter exactly if the format has them, else with a rounding; integers stay NumPy's."""
     if is_ours(value):
         return value if dtype is None else astype(value, dtype)
-    if isinstance(value, list | tuple) and builtins.any(is_ours(v) for v in value):
-        return stack([as_array(v) for v in value])
+    if textbook.holds_arrays(value):
+        return textbook.stacked(_this, value)
     plain = np.asarray(value)
     if isinstance(dtype, FloatType) or (dtype is None and plain.dtype.kind == "f"):
         return as_array(plain)
@@ -122,14 +124,25 @@ def astype(x: Any, dtype: Any, *, copy: bool = True, device: Any = None) -> Any:
     if not isinstance(dtype, FloatType):
         if not is_ours(x):
             return np.asarray(x).astype(dtype)
-        if isinstance(x, Array):
-            raise Unsupported("xp.astype(x, int)", NO_VALUE, Parts.knower)
-        return x.map(lambda p: p) if np.dtype(dtype) == x.dtype else as_array(x)
+        kind = np.dtype(dtype).kind
+        if kind == "b":
+            return x if isinstance(x, Condition) else not_equal(x, 0)
+        if isinstance(x, Choice):
+            return x
+        return _cut_off(as_array(x))
     array = as_array(x)
     coarse = FORMATS[dtype.name]
     if array.integral or coarse.unit_roundoff <= current().u:
         return array
     return elementwise([array], array.value, lambda w: w, ulps=0.5 * coarse.unit_roundoff / current().u)
+
+
+def _cut_off(x: Array) -> Choice:
+    """Real numbers to integers, undecided where the error spans a whole number."""
+    with np.errstate(invalid="ignore"):
+        ends = [np.trunc(x.value + sign * 2.0 * x.worst) for sign in (-1.0, 1.0)]
+        whole = np.where(np.isfinite(x.value), np.trunc(x.value), 0.0).astype(np.int64)
+    return Choice(whole, ~(ends[0] == ends[1]))
 
 
 def _constant(value: np.ndarray, dtype: Any, otherwise: Any = FloatType) -> Any:
@@ -251,6 +264,11 @@ def result_type(*arrays: Any) -> Any:
     if builtins.any(isinstance(k, FloatType | float) for k in kinds):
         return FloatType(current().dtype)
     return np.result_type(*kinds)
+
+
+def __array_namespace_info__() -> Any:  # noqa: N807 - the name is the standard's
+    """What array-api-extra asks for: devices and default dtypes."""
+    return namespace_info(FloatType(current().dtype), int64)
 
 
 # Arithmetic
@@ -478,9 +496,18 @@ def _gamma_at(x: Floats) -> Floats:
     return np.asarray(np.abs(exact.midpoints(exact.FUNCTIONS["gamma"](x))))
 
 
+def _of_erfinv(v: Floats, y: Floats, r: Floats) -> Any:
+    from . import exact
+
+    far = _far(v, r)
+    end = exact.midpoints(exact.FUNCTIONS["erfinv"](np.where(far < 1, far, 0.0)))
+    return np.where(far < 1, r * (0.5 * math.sqrt(math.pi)) * np.exp(end * end), np.where(r > 0, np.inf, 0.0))
+
+
 erf, erfc = _special("erf", _bell), _special("erfc", _bell)
 lgamma, gamma = _special("lgamma", _slope("digamma"), scale=1.0), _special("gamma", _of_gamma)
 digamma = _special("digamma", _slope("trigamma"), scale=1.0)
+erfinv = _special("erfinv", _of_erfinv)
 
 
 def sqrt(x: Any, /) -> Array:

@@ -10,7 +10,6 @@ honest evaluation two; hence the factors 2 and 3.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,7 +17,8 @@ import numpy as np
 
 from .bounds_model import Array, Error, Floats, Parts, current, namespace, up
 from .bounds_rules import Unit, as_array, bounded, matmul
-from .unsupported import absent, guard
+from .numpy_protocols import numpys_own
+from .unsupported import guard
 
 __all__ = ["matmul"]
 
@@ -66,7 +66,7 @@ class SVD(NamedTuple):
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
-    raise absent(sys.modules[__name__], "xp.linalg", f"xp.linalg.{name}", name, Parts.knower)
+    return numpys_own(namespace(), name, Parts.knower, "xp.linalg")
 
 
 def _steps(unit: Unit, algorithm: str, n: int) -> float:

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from multigrad.formats import FORMATS, Format
 
 from .operators import PythonOperators
-from .unsupported import Unsupported
+from .unsupported import NO_INDEX, Unsupported
 
 Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
@@ -310,6 +310,8 @@ def _once(done: dict[int, Any], part: Any, function: Callable[[Any], Any]) -> An
 
 
 def _settled(key: Any) -> Any:
+    if isinstance(key, Array):
+        raise Unsupported("x[real numbers]", NO_INDEX, Parts.knower)
     if isinstance(key, Condition):
         return key.value if not key.undecided.any() else _refuse("mask")
     return key.value if isinstance(key, Choice) else key

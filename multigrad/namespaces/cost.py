@@ -30,8 +30,9 @@ from multigrad.operation import BadInput, Operation, Size
 
 from . import cost_linalg as linalg
 from . import textbook
-from .operators import PythonOperators
-from .unsupported import Unsupported, absent, guard
+from .numpy_protocols import numpys_own
+from .operators import PythonOperators, namespace_info
+from .unsupported import NO_INDEX, Unsupported, guard
 
 __all__ = ["FACTORISATIONS", "Array", "Cost", "cost", "counting", "linalg"]
 
@@ -139,7 +140,7 @@ e, pi, inf, nan, newaxis = math.e, math.pi, math.inf, math.nan, None
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
-    raise absent(sys.modules[__name__], "xp", f"xp.{name}", name, Array.knower)
+    return numpys_own(sys.modules[__name__], name, Array.knower)
 
 
 class Array(PythonOperators):
@@ -218,6 +219,8 @@ def _as_index(key: Any) -> Any:
     if isinstance(key, Array):
         if key.dtype == "bool":
             raise Unsupported("x[mask]", "here are shapes only; write `xp.where`", Array.knower)
+        if key.dtype in FLOATS:
+            raise Unsupported("x[real numbers]", NO_INDEX, Array.knower)
         return np.zeros(key.shape, dtype=np.int64)
     return np.asarray(key) if isinstance(key, list) else key
 
@@ -313,7 +316,8 @@ sin, cos, tan, asin, acos, atan          = _calls("sin", "cos", "tan", "asin", "
 sinh, cosh, tanh, asinh, acosh, atanh    = _calls("sinh", "cosh", "tanh", "asinh", "acosh", "atanh")
 sqrt, atan2, hypot, logaddexp            = _calls("sqrt", "atan2", "hypot", "logaddexp")
 (_general_power,)                        = _calls("pow")
-erf, erfc, lgamma, gamma, digamma        = _calls("erf", "erfc", "lgamma", "gamma", "digamma")
+erf, erfc, erfinv                        = _calls("erf", "erfc", "erfinv")
+lgamma, gamma, digamma                   = _calls("lgamma", "gamma", "digamma")
 # fmt: on
 globals().update(zip(textbook.SPECIAL, _calls(*textbook.SPECIAL), strict=True))
 broadcast_shapes, iinfo = np.broadcast_shapes, np.iinfo
@@ -475,7 +479,7 @@ def asarray(value: Any, *, dtype: Any = None, **_: Any) -> Array:
     """The shape and the dtype of anything."""
     if isinstance(value, Array):
         return value if dtype is None else astype(value, dtype)
-    if isinstance(value, list | tuple) and builtins.any(isinstance(v, Array) for v in value):
+    if textbook.holds_arrays(value):
         return stack([asarray(v) for v in value])
     plain = np.asarray(value)
     return Array(
@@ -563,6 +567,11 @@ def finfo(dtype: Any, /) -> Any:
 def result_type(*operands: Any) -> DType:
     """The widest kind."""
     return DType(_dtype(*(Array((), o) if isinstance(o, str) else o for o in operands)))
+
+
+def __array_namespace_info__() -> Any:  # noqa: N807 - the name is the standard's
+    """What array-api-extra asks for: devices and default dtypes."""
+    return namespace_info(DType(_tally().dtype), int64)
 
 
 # Moving elements about

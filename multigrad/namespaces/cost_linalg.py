@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import cost as xp
-from .unsupported import absent
+from .numpy_protocols import numpys_own
 
 
 class SLogDet(NamedTuple):
@@ -45,7 +44,7 @@ class SVD(NamedTuple):
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
-    raise absent(sys.modules[__name__], "xp.linalg", f"xp.linalg.{name}", name, xp.Array.knower)
+    return numpys_own(xp, name, xp.Array.knower, "xp.linalg")
 
 
 def _factorised(x: Any, kind: str, *shapes: Sequence[int], extra: float = 0.0) -> list[Any]:

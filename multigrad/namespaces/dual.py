@@ -32,8 +32,9 @@ import numpy as np
 
 from . import exact, structure, textbook
 from .exact import CONSTANTS, ExactArray, Kink
+from .numpy_protocols import numpys_own
 from .operators import COMPARISONS, Linalg, Operators, plain_key
-from .unsupported import absent, guarded
+from .unsupported import guarded
 
 if TYPE_CHECKING:
     from multigrad.operation import Operation
@@ -245,9 +246,8 @@ def _compared(name: str) -> Callable[[Any, Any], Any]:
     def compare(x1: Any, x2: Any, /) -> Any:
         first, second = (x.value if isinstance(x, DualArray) else x for x in (x1, x2))
         if any(isinstance(x, DualArray) and x.tangent is not None for x in (x1, x2)):
-            # What is the very same ball moves with itself; what only has the same value need not.
-            same = np.frompyfunc(operator.is_, 2, 1)(exact.lift(first).elements, exact.lift(second).elements)
-            ties = np.asarray(exact.FUNCTIONS["equal"](first, second)) & ~np.asarray(same, dtype=bool)
+            # What moves alike stays equal, such as the distance of a point from itself and 0.
+            ties = _unlike(_lift(x1), _lift(x2))
             if ties.any():
                 raise Kink(f"{name} compares equal values in {int(ties.sum())} of {ties.size} entries: a kink")
         return exact.FUNCTIONS[name](first, second)
@@ -492,7 +492,7 @@ LINALG: dict[str, Callable[..., Any]] = {
 }
 """The same for ``linalg``."""
 
-linalg = Linalg(LINALG)
+linalg = Linalg(sys.modules[__name__], LINALG)
 
 
 @_public
@@ -512,6 +512,8 @@ def _created(name: str) -> None:
 
     @functools.wraps(make)
     def create(*args: Any, **options: Any) -> Any:
+        if name == "asarray" and textbook.holds_arrays(args[0]):
+            return textbook.stacked(_this, args[0])
         # As an array of this namespace, so that entries with a tangent can be written into it.
         result = make(*args, **options)
         return DualArray(result) if isinstance(result, ExactArray) else result
@@ -549,7 +551,7 @@ def __getattr__(name: str) -> Any:
         return CONSTANTS[name]
     if name.startswith("__"):  # what the import system asks of every module
         raise AttributeError(name)
-    raise absent(sys.modules[__name__], "xp", f"xp.{name}", name, Operators.knower)
+    return numpys_own(sys.modules[__name__], name, Operators.knower)
 
 
 # ── Derivatives ──────────────────────────────────────────────────────────────────────────────────────────────────────

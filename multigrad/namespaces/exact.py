@@ -28,7 +28,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from types import SimpleNamespace
 from typing import Any
 
 import flint
@@ -36,8 +35,9 @@ import numpy as np
 from flint import acb_mat, arb, arb_mat, fmpq, fmpq_mat
 
 from . import structure, textbook
-from .operators import COMPARISONS, Linalg, Operators, plain_key
-from .unsupported import STANDARD_NAMES, Unsupported, absent, guarded
+from .numpy_protocols import numpys_own
+from .operators import COMPARISONS, Linalg, Operators, namespace_info, plain_key
+from .unsupported import STANDARD_NAMES, Unsupported, guarded
 
 Array = Any
 """An :class:`ExactArray`, an integer or boolean NumPy array, or a Python number."""
@@ -922,6 +922,8 @@ def asarray(x: Any, /, *, dtype: Any = None, device: Any = None, copy: Any = Non
     """Take in numbers, lists and NumPy arrays: floats exactly, integers and booleans as they are."""
     if isinstance(x, ExactArray):
         return astype(x, dtype or float64)
+    if textbook.holds_arrays(x):
+        return textbook.stacked(sys.modules[__name__], x)
     x = np.asarray(x)
     if dtype is None and x.dtype.kind in "biu":
         return whole(x.copy())
@@ -1156,21 +1158,12 @@ LINALG["eigh"], LINALG["eigvalsh"] = eigh, eigvalsh
 LINALG["matmul"], LINALG["matrix_transpose"] = FUNCTIONS["matmul"], FUNCTIONS["matrix_transpose"]
 
 
-linalg = Linalg(LINALG)
+linalg = Linalg(sys.modules[__name__], LINALG)
 
 
 def __array_namespace_info__() -> Any:  # noqa: N807 - the name is the standard's
     """What array-api-extra asks for: devices and default dtypes."""
-    return SimpleNamespace(
-        default_device=lambda: "cpu",
-        devices=lambda: ["cpu"],
-        default_dtypes=lambda **_: {
-            "real floating": float64,
-            "complex floating": np.dtype("complex128"),
-            "integral": np.dtype("int64"),
-            "indexing": np.dtype("int64"),
-        },
-    )
+    return namespace_info(float64, np.dtype("int64"))
 
 
 @functools.cache
@@ -1185,7 +1178,7 @@ def __getattr__(name: str) -> Any:
         return CONSTANTS[name]
     if name.startswith("__"):  # what the import system asks of every module
         raise AttributeError(name)
-    raise absent(sys.modules[__name__], "xp", f"xp.{name}", name, Operators.knower)
+    return numpys_own(sys.modules[__name__], name, Operators.knower)
 
 
 # ── Results ──────────────────────────────────────────────────────────────────────────────────────────────────────────

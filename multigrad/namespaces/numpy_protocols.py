@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
 
-from .unsupported import NO_VALUE, STANDARD_NAMES, Unsupported, absent
+from .unsupported import NO_VALUE, STANDARD_NAMES, Unsupported, absent, guarded
 
 Array = Any
 """An array of the namespace at hand."""
@@ -118,6 +119,30 @@ LINALG: dict[str, Callable[..., Any]] = {"norm": _norm}
 
 def _lane(xp: Any, a: Array, axis: int | None) -> Array:
     return xp.reshape(a, (-1,)) if axis is None else a
+
+
+def numpys_own(xp: Any, name: str, knower: str, prefix: str = "xp") -> Callable[..., Any]:
+    """Return a function that NumPy has beside the standard's, for ``xp.concatenate(…)`` and ``xp.linalg.norm(x)``.
+
+    Args:
+        xp: one of our namespaces.
+        name: the name that the standard does not have.
+        knower: what the messages call the namespace.
+        prefix: ``xp`` or ``xp.linalg``.
+
+    Raises:
+        Unsupported: NumPy has none either, or it is not known.
+    """
+    linear = prefix == "xp.linalg"
+    adapted = (LINALG if linear else FUNCTIONS).get(name)
+    if adapted is not None:
+        return guarded(functools.partial(adapted, xp), f"{prefix}.{name}", knower)
+    function: Callable[..., Any] | None = None
+    if not linear and name in STANDARD_NAMES and isinstance(getattr(np, name, None), np.ufunc):
+        function = getattr(xp, STANDARD_NAMES[name], None)
+    if function is None:
+        raise absent(xp.linalg if linear else xp, prefix, f"{prefix}.{name}", name, knower)
+    return function
 
 
 class NumpyProtocols:

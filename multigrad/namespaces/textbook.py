@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from .numpy_protocols import NumpyProtocols
+
 Array = Any
 
 
@@ -274,6 +276,16 @@ def matrix_power(xp: Any, x: Array, n: int, /) -> Array:
         n //= 2
         x = xp.matmul(x, x) if n else x
     return result
+
+
+def holds_arrays(x: Any) -> bool:
+    """Whether a list holds arrays of ours, at any depth."""
+    return isinstance(x, list | tuple) and any(isinstance(i, NumpyProtocols) or holds_arrays(i) for i in x)
+
+
+def stacked(xp: Any, x: Any) -> Array:
+    """Make one array of lists of arrays and numbers."""
+    return xp.stack([stacked(xp, i) if isinstance(i, list | tuple) else xp.asarray(i) for i in x], axis=0)
 
 
 def batched(xp: Any, function: Callable[..., Any], *arrays: Array) -> Any:

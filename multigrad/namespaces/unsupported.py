@@ -18,6 +18,8 @@ STANDARD_NAMES: Mapping[str, str] = {
     "amax": "max",
     "amin": "min",
     "arccos": "acos",
+    "array": "asarray",
+    "tensor": "asarray",
     "arccosh": "acosh",
     "arcsin": "asin",
     "arcsinh": "asinh",
@@ -64,6 +66,9 @@ VALUES = ("bool", "complex", "cpu", "data", "detach", "float", "int", "item", "n
 """What asks an array for its value."""
 
 NO_VALUE = "an operation never asks for a value; write `xp.where` in place of `if`, `and` and `or`"
+
+
+NO_INDEX = "an index is a whole number; write `xp.astype(i, xp.int64)`"
 
 
 class Unsupported(AttributeError, TypeError):

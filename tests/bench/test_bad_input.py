@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -18,7 +19,7 @@ from multigrad.bench.measure import measure
 from test_cli import GOOD, Said, mine
 from test_cli import multigrad as _multigrad
 
-from multigrad import certificate, loading, worker
+from multigrad import BadInput, certificate, loading, worker
 
 multigrad = _multigrad  # the fixture that runs a command line here
 
@@ -460,6 +461,40 @@ def test_a_received_study_names_code_and_runs_none(
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import sys; sys.exit(0)", "study.py ended the process on import (line 1): sys.exit(0)"),
+        ("import os; os._exit(0)", "study.py cannot be imported: ended with exit code 0"),
+        ("x = 1", "study.py defines no STUDY"),
+        ("STUDY = {'question': object()}", "STUDY is more than numbers, texts and lists"),
+    ],
+)
+def test_a_study_of_python_is_imported_by_a_worker(multigrad: Any, tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "study.py"
+    path.write_text(text)
+    refused(multigrad("bench", "--study", path, "--out", tmp_path), words)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("sys.exit(0)", "its answer ended the process (line 4): sys.exit(0)"),
+        ("return 1 / 0", "ZeroDivisionError"),
+        ("return 'yes'", "its answer is str; wanted a data frame and a sentence"),
+    ],
+)
+def test_a_study_cannot_end_the_process_that_asks(tmp_path: Path, body: str, words: str) -> None:
+    from made_up_run import made_up
+    from multigrad.bench import study
+
+    path = tmp_path / "mine.py"
+    cells = "[{'operation': 'linear_map'}]"
+    path.write_text(f"import sys\nSTUDY = {{'question': 'Which?', 'cells': {cells}}}\ndef answer(run):\n    {body}\n")
+    with pytest.raises(BadInput, match=re.escape(words)):
+        study.answer(study.study(path), store.load_run(made_up(tmp_path / "run")))
+
+
 # What no table has
 
 
@@ -516,19 +551,30 @@ def test_a_verdict_survives_a_stream_that_is_not_there(wrong: Path, streams: str
 
 
 def random_words(rng: random.Random, files: list[str]) -> list[str]:
-    """Return a command with some of its arguments and options, good values among bad ones."""
+    """Return a command with some of its arguments and options, good values among bad ones.
+
+    What it would do by default takes minutes, so it is asked for one small operation on one backend and one dtype.
+    """
     import typer
 
     words = ["", "0", "-1", "1", "1e9", "nan", "²", "nothing", "numpy", "float64", "tiny", "gaussian", "a,b", "::", "/"]
     words += ["linear_map", "payload:BACKEND", "cpu:2", "eager", "analytic", "\udcff", "x" * 300, "--", *files]
+    small = {
+        "ops": ["mine.py"],
+        "backend": ["--backend", "numpy"],
+        "dtype": ["--dtype", "float64"],
+        "quick": ["--quick"],
+    }
     command: Any = typer.main.get_command(cli.app)
     name = rng.choice(sorted(command.commands))
-    chosen = [name]
     parameters = command.commands[name].params
-    for parameter in rng.sample(parameters, min(len(parameters), rng.randrange(5))):
-        if parameter.param_type_name == "argument" or rng.random() < 0.05:
+    chosen = [name]
+    for parameter in parameters:
+        if parameter.name == "fleet" or rng.random() > 2 / len(parameters):
+            chosen += small.get(parameter.name, [])
+        elif parameter.param_type_name == "argument" or rng.random() < 0.05:
             chosen.append(rng.choice(words))
-        elif parameter.name != "fleet":
+        else:
             option = rng.choice(parameter.opts)
             chosen += [option] if getattr(parameter, "is_flag", False) else [option, rng.choice(words)]
     return chosen

@@ -24,6 +24,7 @@ from test_cli import BROKEN, ROOT
 
 from multigrad import BadInput, load_operations
 from multigrad.matrix import MatrixRow
+from multigrad.verdict import VERDICTS
 
 EVIL = (
     "<script>alert(1)</script>",
@@ -100,6 +101,35 @@ def test_a_parser_of_junit_reads_every_verdict() -> None:
         assert isinstance(skipped, junitparser.Skipped)
         assert skipped.message == message
     assert "worse than usual" in found["f.numpy/cpu eager analytic float32"].system_out
+
+
+THEIRS = frame(
+    row(),
+    row("FINDING", "torch's autodiff is NaN here; yours is right", backend="torch", variant="autodiff"),
+    row("INCONCLUSIVE", "too wide", backend="torch", variant="autodiff", output="value"),
+    row("PORTABILITY", "f.py:3 `x[0]`: write x[i, ...]", backend="strict", output="*", dtype="*", ratio=np.nan),
+)
+
+
+def test_what_is_no_failure_of_the_gradient_is_skipped_unless_it_shall_fail() -> None:
+    for fail_on, failures in ((None, 0), ("finding", 1), ("portability", 1), ("all", 2)):
+        text = junit(THEIRS, fail_on)
+        assert f'failures="{failures}" errors="0" skipped="{2 - failures}"' in text.splitlines()[1]
+    (failure,) = cases(junit(THEIRS, "finding"))["f.torch/cpu eager autodiff float64"].result
+    assert failure.message == "FINDING: torch's autodiff is NaN here; yours is right"
+
+
+def test_what_shall_fail_is_annotated_as_an_error() -> None:
+    assert [line.split()[0] for line in github.annotated(THEIRS, [])] == ["::warning"]
+    assert [line.split()[0] for line in github.annotated(THEIRS, [], "all")] == ["::error"] * 3
+
+
+def test_every_verdict_has_a_sign_and_is_worded_in_every_report(capsys: pytest.CaptureFixture[str]) -> None:
+    assert set(tables.SYMBOLS) == set(VERDICTS)
+    tables.show_matrix(THEIRS)
+    for text in ("\n".join(matrix(THEIRS)).replace("\\", ""), capsys.readouterr().out):
+        assert "yours is right" in text
+        assert "write x[i, ...]" in text
 
 
 def test_the_cases_of_junit_are_the_places_of_the_matrix() -> None:

@@ -69,6 +69,7 @@ def square(xp, x):
         (["check", "linear_map", "--devices", "2", "--backend", "numpy"], "numpy: numpy has no mesh of devices"),
         (["bench", "--study", "gradbench", "--devices", "2"], "found --devices too"),
         (["check", "--mode", "fast"], "no mode named 'fast'"),
+        (["check", "--fail-on", "findings"], "no verdict to fail on is named 'findings'; there are all, finding"),
         (["check", "--precision", "loose"], "no precision named 'loose'"),
         (["check", "linear_map", "--size", "vast"], "linear_map has no size 'vast'; it has tiny"),
         (["check", "nowhere.py"], "no file nowhere.py"),
@@ -127,6 +128,26 @@ def test_a_right_gradient_exits_0_and_a_missing_framework_is_worded(multigrad, t
     assert said.code == 0
     assert "proven with false-pass probability" in said.out
     assert "UNAVAILABLE cupy/cuda: " in said.out
+
+
+NAN_IN_AUTODIFF = """
+from multigrad import operation
+
+@operation("(n)->(n)", sizes={"tiny": {"n": 4}})
+def root(xp, x):
+    S = x > 0
+    r = xp.where(S, xp.sqrt(xp.where(S, x, 0 * x)), 0 * x)
+    return r, lambda y_bar: xp.where(S, y_bar / (2 * xp.where(S, r, 1 + 0 * r)), 0 * x)
+"""
+
+
+def test_a_finding_about_a_framework_fails_only_where_it_is_asked_to(multigrad, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    command = ["check", mine(tmp_path, NAN_IN_AUTODIFF), "--backend", "torch", "--dtype", "float64", "--mode", "eager"]
+    for fail_on, code in ((None, 0), ("finding", 1), ("all", 1), ("portability,finding", 1), ("portability", 0)):
+        said = multigrad(*command, *([] if fail_on is None else ["--fail-on", fail_on]))
+        assert said.code == code, fail_on
+        assert "FINDING root ∂f/∂x autodiff on torch/cpu eager" in said.out
+        assert "torch's autodiff is NaN here; yours is right" in said.out
 
 
 def test_ones_own_gradient_is_not_held_against_a_native_form_of_its_name(multigrad) -> None:  # type: ignore[no-untyped-def]

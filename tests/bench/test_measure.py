@@ -79,7 +79,7 @@ def test_a_known_inaccuracy_is_a_worded_gap_and_has_no_time():
     backends = ["fake_backends:EXCUSED", "fake_backends:TOO_WRONG"]
     run = measure("tanh", backend=backends, variant="native", **{**ONE, "size": "tiny"})
     (excused,), (wrong,) = (cells(run, backend=name) for name in ("excused", "too_wrong"))
-    assert (excused["verdict"], wrong["verdict"]) == ("GAP", "FAIL")
+    assert (excused["verdict"], wrong["verdict"]) == ("GAP", "FINDING")
     assert excused["reason"].endswith("× the bound: One percent is added.")
     assert np.isnan(excused["median_s"])
     assert np.isnan(wrong["median_s"])

@@ -269,3 +269,36 @@ def test_the_catalogue_stands_where_inputs_are_aimed():
     for name in ("relu_regression", "amax", "residual_norm", "masked_attention"):
         op = operations()[name]
         assert {j.verdict for j in verdicts(op)} == {PASS}, name
+
+
+@QUIET
+@pytest.mark.parametrize(("divided", "verdict"), [(True, FAIL), (False, UNAVAILABLE)])
+def test_a_pullback_that_divides_by_no_row_is_wrong_and_one_that_has_none_to_join_refuses(divided, verdict):
+    @operation("(m,n)->()", sizes={"tiny": {"m": 3, "n": 2}})
+    def f(xp, x):
+        m = x.shape[0]
+
+        def pullback(b):
+            if divided:
+                return 2 * b * (1 / m) * x
+            return xp.stack([2 * b * x[i, :] / m for i in range(m)])
+
+        return xp.sum(x * x) / max(m, 1), pullback
+
+    frame, empty = rows_of(f, "empty")
+    refused = empty[empty["reason"].str.contains("its pullback raised")]
+    assert set(refused["verdict"]) == {verdict}
+    assert (FAIL in set(frame["verdict"])) == divided
+
+
+def test_a_forward_part_that_makes_a_number_of_an_empty_sum_has_no_such_case():
+    @operation("(n),(k)->(n)", sizes={"tiny": {"n": 5, "k": 3}})
+    def f(xp, x, w):
+        def pullback(g):
+            return sum(w[j] * g for j in range(w.shape[0])), xp.stack([xp.sum(g * x) for _ in range(w.shape[0])])
+
+        return sum(w[j] * x for j in range(w.shape[0])), pullback
+
+    frame, empty = rows_of(f, "empty")
+    assert FAIL not in set(frame["verdict"])
+    assert empty["reason"].str.contains(r"its forward part has shape \(\) there, not \(5,\)").any()

@@ -232,3 +232,28 @@ def test_inputs_without_a_gradient_are_held_fixed():
         labels = exact.variable(np.array([1, 0]))
         (derivative,) = dual.differentiate(picked, {}, [x, labels], [exact.variable(np.array(1.0))])
     assert exact.midpoints(derivative.enclosure).tolist() == [[0.0, 4.0], [6.0, 0.0]]
+
+
+def test_what_moves_alike_is_no_kink_of_a_comparison():
+    @operation("(m,d)->(m,m)", sizes={"tiny": {"m": 3, "d": 2}})
+    def distances(xp, x):
+        d = x[:, None, :] - x[None, :, :]
+        square = xp.sum(d * d, axis=-1)
+        same = square == 0
+        return xp.where(same, 0 * square, xp.sqrt(xp.where(same, 1.0, square))), None
+
+    x = exact.variable(np.array([[0.0, 1.0], [2.0, 5.0], [-1.0, 0.5]]))
+    (derivative,) = dual.differentiate(distances, {}, [x], [exact.lift(np.ones((3, 3)))])
+    assert np.isfinite(exact.midpoints(derivative.enclosure)).all()
+
+
+def test_a_step_function_may_be_compared_with_the_value_that_it_has():
+    @operation("(n)->()", sizes={"tiny": {"n": 2}})
+    def f(xp, t):
+        k = xp.floor(t)
+        return xp.sum(xp.where((k >= 0) & (k <= 3), t * t, 0 * t)), None
+
+    (derivative,) = dual.differentiate(f, {}, [exact.variable(np.array([0.5, 3.25]))], [exact.lift(1)])
+    np.testing.assert_array_equal(exact.midpoints(derivative.enclosure), [1, 6.5])
+    with pytest.raises(Kink):
+        dual.differentiate(f, {}, [exact.variable(np.array([0.0, 3.25]))], [exact.lift(1)])

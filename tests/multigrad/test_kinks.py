@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from multigrad import operation, operations
-from multigrad.kinks import KINKS, conventions, prove_at_kink
+from multigrad.kinks import KINKS, conventions, in_hull, prove_at, prove_at_kink
 
 
 def relu(at_zero):
@@ -86,3 +87,80 @@ def test_the_rounding_of_a_constant_is_no_step_outside_the_hull():
     (proof,) = prove_at_kink(bits, {"n": 4})
     assert proof.compared > 0
     assert proof.passed, proof.reason
+
+
+def shared(weight_of_a_tie):
+    """max(x, y), and what each of two equal entries gets."""
+
+    @operation("(n),(n)->()", sizes={"tiny": {"n": 3}})
+    def f(xp, x, y):
+        def pullback(b):
+            tie = xp.where(x == y, weight_of_a_tie, 0 * x)
+            first, second = xp.where(x > y, 1.0, tie), xp.where(y > x, 1.0, tie)
+            return b * first, b * second
+
+        return xp.sum(xp.maximum(x, y)), pullback
+
+    return f
+
+
+POINT = [np.array([1.0, 2.0, 3.0]), np.array([1.0, -1.0, 4.0])]
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0, 0.49])
+def test_gradients_that_lie_in_their_intervals_but_not_in_the_hull_are_wrong(weight):
+    proofs = prove_at(shared(weight), {"n": 3}, POINT, pairs=3)
+    assert not any(p.passed for p in proofs)
+    assert "∂f/∂x, ∂f/∂y together are outside the subdifferential conv{" in proofs[0].reason
+
+
+def test_two_tied_entries_may_share():
+    proofs = prove_at(shared(0.5), {"n": 3}, POINT, pairs=3)
+    assert [(p.passed, p.compared) for p in proofs] == [(True, 1), (True, 1)]
+
+
+@pytest.mark.parametrize(("explicit", "undefined"), [(True, False), (False, True)])
+def test_a_nan_where_the_limits_are_finite_is_wrong(explicit, undefined):
+    @operation("(n)->()", sizes={"tiny": {"n": 2}})
+    def f(xp, x):
+        return xp.sum(xp.abs(x)), lambda b: b * x / xp.abs(x)
+
+    (proof,) = prove_at(f, {"n": 2}, [np.array([0.0, 1.0])], pairs=3, explicit=explicit)
+    assert not proof.passed
+    assert proof.undefined == undefined
+    assert "is NaN at [0] where any of [-" in proof.reason
+
+
+@pytest.mark.parametrize(
+    ("value", "slope"),
+    [
+        (lambda xp, x: xp.sqrt(x), lambda xp, x: 7 + 0 * x),
+        (lambda xp, x: xp.where(x > 0, 1.0, 0 * x), lambda xp, x: 7 + 0 * x),
+    ],
+    ids=["an infinite slope", "a jump"],
+)
+def test_where_there_is_no_subdifferential_nothing_is_judged(value, slope):
+    @operation("(n)->()", sizes={"tiny": {"n": 1}})
+    def f(xp, x):
+        return xp.sum(value(xp, xp.abs(x))), lambda b: b * slope(xp, x)
+
+    (proof,) = prove_at(f, {"n": 1}, [np.array([0.0])], pairs=3)
+    assert (proof.passed, proof.compared) == (True, 0)
+
+
+def test_what_conventions_give_is_let_be_where_they_leave_the_subdifferential():
+    @operation("(n)->()", sizes={"tiny": {"n": 1}})
+    def f(xp, x):
+        slope = lambda z: xp.where(z > 0, 1.0, 0 * z)  # noqa: E731
+        return xp.sum(xp.maximum(x, 0) - xp.maximum(-x, 0)), lambda b: b * (slope(x) + slope(-x))
+
+    (proof,) = prove_at(f, {"n": 1}, [np.array([0.0])], pairs=3)
+    assert proof.passed
+
+
+def test_a_point_is_in_the_hull_of_a_few_others_or_not():
+    triangle = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+    inside = [[0.2, 0.3, 1], [0, 0, 1], [0.5, 0.5, 1], [0, 0.7, 1]]
+    outside = [[0.6, 0.6, 1], [-0.1, 0.3, 1], [0.2, 0.3, 1.1], [1, 1, 1]]
+    assert all(in_hull(np.array(p, dtype=float), triangle, 1e-12) for p in inside)
+    assert not any(in_hull(np.array(p, dtype=float), triangle, 1e-12) for p in outside)

@@ -9,12 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from multigrad.backends.numpy_backend import NumPyBackend, NumPySession
+from multigrad.bench import tables
 
 import multigrad
 from multigrad import BadInput, GradientError, assert_gradients, check, matrix, operation
 from multigrad.backend import Inaccuracy, Unavailable
 from multigrad.operation import REGIMES, Operation
-from multigrad.verdict import FAIL, GAP, NOTE, PASS, UNAVAILABLE
+from multigrad.verdict import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PASS, PORTABILITY, UNAVAILABLE
 from multigrad.worker import _last_words
 
 LAYER = """
@@ -298,7 +299,7 @@ class Native(NumPyBackend):
 
 @pytest.mark.parametrize(
     ("made", "verdict"),
-    [(Native(), FAIL), (Native(1e8), GAP), (Native(2.0), FAIL), (Native(1e8, "another"), FAIL)],
+    [(Native(), FINDING), (Native(1e8), GAP), (Native(2.0), FINDING), (Native(1e8, "another"), FINDING)],
     ids=["unknown", "known", "worse than known", "another operation"],
 )
 def test_a_known_inaccuracy_of_a_form_that_is_not_ours_is_a_worded_gap(monkeypatch, made, verdict):
@@ -387,7 +388,7 @@ def test_tf32_is_accepted_where_it_was_allowed_and_there(monkeypatch):
         return A @ B, lambda y_bar: (y_bar @ T(B), T(A) @ y_bar)
 
     frame = check(product, backend="degraded", dtype="float32", regime="gaussian", precision="tf32")
-    assert FAIL not in set(frame["verdict"])
+    assert not {FAIL, FINDING} & set(frame["verdict"])
     assert set(rows(frame, regime="roundoff")["verdict"]) == {NOTE}
     exact = check(product, backend="numpy", dtype="float32", regime="gaussian", precision="tf32")
     strict = check(product, backend="numpy", dtype="float32", regime="gaussian")
@@ -560,3 +561,330 @@ def test_an_operation_with_large_sizes_alone_is_proven_at_a_small_one(source):
     frame = quick(source(text), regime="gaussian")
     assert set(frame["verdict"]) <= {PASS, UNAVAILABLE}
     assert rows(frame, backend="exact")["reason"].str.startswith("proven").all()
+
+
+def of_file(tmp_path, text, **options):
+    path = tmp_path / "mine.py"
+    path.write_text("from multigrad import operation\n" + textwrap.dedent(text))
+    return check(str(path), **{"dtype": "float64", "mode": "eager", "regime": "gaussian", **options})
+
+
+ROOT_OF_POSITIVE = """
+    @operation("(n),(n)->(n)", sizes={"tiny": {"n": 4}})
+    def root(xp, x, w):
+        S = x > 0
+        r = xp.where(S, xp.sqrt(xp.where(S, x, 0 * x)), 0 * x)
+
+        def pullback(y_bar):
+            return xp.where(S, y_bar * w / (2 * xp.where(S, r, 1 + 0 * r)), 0 * x), y_bar * r
+
+        return w * r, pullback
+"""
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_what_autodiff_makes_of_a_masked_root_is_a_finding_and_no_failure(tmp_path, backend):
+    frame = of_file(tmp_path, ROOT_OF_POSITIVE, backend=backend)
+    theirs = rows(frame, variant="autodiff", output="x_bar")
+    assert set(theirs["verdict"]) == {FINDING}
+    assert theirs["reason"].str.startswith(f"{backend}'s autodiff is NaN here; yours is right: ").all()
+    rest = frame[(frame["verdict"] != UNAVAILABLE) & ~frame.index.isin(theirs.index)]
+    assert set(rest["verdict"]) == {PASS}
+
+
+class Raising(NativeSession):
+    def differentiate(self, forward, wanted):
+        def differentiated(*arrays):
+            raise RuntimeError("no derivative of that")
+
+        return differentiated
+
+
+class NativeRaising(Native):
+    def open(self, device="cpu", *, threads=None, precision="strict"):
+        return Raising(self, np)
+
+
+def test_what_a_form_that_is_not_ours_raises_is_a_finding(monkeypatch):
+    put_in(monkeypatch, NativeRaising())
+    monkeypatch.setattr(Operation, "catalogued", property(lambda op: True))
+
+    @operation("(n)->(n)", sizes={"tiny": {"n": 3}})
+    def doubled(xp, x):
+        return x + x, lambda y_bar: y_bar + y_bar
+
+    frame = check(doubled, backend="with_native", dtype="float64", regime="gaussian")
+    (theirs,) = rows(frame, variant="native").to_dict("records")
+    assert theirs["verdict"] == FINDING
+    assert theirs["reason"].startswith("with_native's native raised RuntimeError: no derivative of that")
+
+
+def test_a_wrong_formula_does_not_make_right_autodiff_wrong(tmp_path):
+    wrong = ROOT_OF_POSITIVE.replace("(2 * xp.where(S, r, 1 + 0 * r))", "(4 * xp.where(S, r, 1 + 0 * r))")
+    wrong = wrong.replace("S = x > 0", "S = x > -9").replace("xp.sqrt(xp.where(S, x, 0 * x))", "xp.exp(x)")
+    frame = of_file(tmp_path, wrong, backend="torch")
+    assert FAIL in set(rows(frame, variant="analytic")["verdict"])
+    assert set(rows(frame, variant="autodiff")["verdict"]) <= {PASS, NOTE, UNAVAILABLE}
+
+
+WRONG_ABOVE = """
+    @operation("(n)->(n)", sizes={"tiny": {"n": 20}})
+    def squares(xp, x):
+        def pullback(y_bar):
+            return xp.where(x > 2.5, 3 * y_bar * x, 2 * y_bar * x)
+
+        return x * x, pullback
+"""
+
+
+def test_where_autodiff_and_the_formula_differ_the_forward_part_decides(tmp_path):
+    frame = of_file(tmp_path, WRONG_ABOVE, backend="torch", regime="integers", variant=["analytic", "autodiff"])
+    assert set(rows(frame, variant="autodiff")["verdict"]) <= {PASS, NOTE}
+    (formula,) = rows(frame, backend="exact", regime="integers", verdict=FAIL).to_dict("records")
+    assert formula["output"] == "x_bar"
+    assert "differs from the derivative of the forward part" in formula["reason"]
+
+
+SOLVED = """
+    @operation("(n,n),(n,m)->(n,m)", sizes={"tiny": {"n": 3, "m": 2}})
+    def solved(xp, A, B):
+        T = xp.matrix_transpose
+        X = xp.linalg.solve(A, B)
+
+        def pullback(X_bar):
+            B_bar = xp.linalg.solve(T(A), X_bar)
+            return -B_bar @ T(X), B_bar
+
+        return X, pullback
+"""
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch", "jax"])
+def test_linear_algebra_that_a_framework_lacks_in_half_precision_is_unavailable(tmp_path, backend):
+    frame = of_file(tmp_path, SOLVED, backend=backend, dtype=["float32", "float16"], regime=["gaussian", "relations"])
+    lacking = frame[(frame["backend"] == backend) & (frame["dtype"] == "float16")]
+    assert set(lacking["verdict"]) == {UNAVAILABLE}
+    assert lacking["reason"].str.contains("float16|Half").all()
+    assert lacking[lacking["variant"] == "analytic"]["reason"].str.contains("mine.py:6", regex=False).all()
+    assert set(rows(frame, backend=backend, dtype="float32", device="cpu")["verdict"]) <= {PASS, NOTE}
+
+
+class HalfLess(NumPyBackend):
+    """A framework that says in words of its own that it lacks a dtype."""
+
+    name = "halfless"
+    module = "numpy"
+
+    def open(self, device="cpu", *, threads=None, precision="strict"):
+        session = NumPySession(self, np)
+        exp = session.xp.exp
+
+        def choosy(x):
+            if x.dtype == np.float16:
+                raise RuntimeError("kernel table has no entry 7")
+            return exp(x)
+
+        session.xp.exp = choosy
+        return session
+
+
+def test_what_raises_in_half_precision_alone_is_unavailable_whatever_it_says(monkeypatch):
+    put_in(monkeypatch, HalfLess())
+
+    @operation("(n)->(n)", sizes={"tiny": {"n": 3}})
+    def f(xp, x):
+        y = xp.exp(x)
+        return y, lambda y_bar: y * y_bar
+
+    frame = check(f, backend="halfless", dtype=["float32", "float16"], regime="gaussian")
+    (half,) = rows(frame, backend="halfless", dtype="float16").to_dict("records")
+    assert half["verdict"] == UNAVAILABLE
+    assert half["reason"].startswith(
+        "halfless cannot do this in float16, and can in wider dtypes: RuntimeError: kernel"
+    )
+    assert set(rows(frame, dtype="float32")["verdict"]) == {PASS}
+
+
+BOOM = """
+    @operation("(n)->(n)", sizes={"tiny": {"n": 3}})
+    def boom(xp, x):
+        if "numpy" in xp.__name__ and str(x.dtype) in DTYPES:
+            LINE
+        return x + x, lambda y_bar: 2 * y_bar
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "verdict", "words"),
+    [
+        ("raise RuntimeError('mine')", FAIL, "raised RuntimeError: mine (mine.py:7)"),
+        ("raise NotImplementedError('mine')", FAIL, "raised NotImplementedError: mine (mine.py:7)"),
+        ("None.shape", FAIL, "'NoneType' object has no attribute 'shape' (mine.py:7)"),
+        ("xp.lgamma(x)", UNAVAILABLE, "numpy has no array_api_compat.numpy.lgamma"),
+        ("x.clone()", UNAVAILABLE, "numpy's arrays have no .clone"),
+    ],
+)
+def test_what_the_hand_derived_form_raises_fails_unless_the_framework_lacks_it(tmp_path, line, verdict, words):
+    text = "DTYPES = ('float32', 'float16')\n" + textwrap.dedent(BOOM).replace("LINE", line)
+    frame = of_file(tmp_path, text, backend="numpy", dtype=["float64", "float32", "float16"])
+    for dtype in ("float32", "float16"):
+        (row,) = rows(frame, backend="numpy", dtype=dtype).to_dict("records")
+        assert row["verdict"] == verdict
+        assert words in row["reason"]
+    assert set(rows(frame, dtype="float64")["verdict"]) == {PASS}
+
+
+FOLLOWED = """
+    @operation("(n)->()", sizes={"tiny": {"n": 3}})
+    def largest(xp, x):
+        y = xp.sum(x * x)
+        if "jax" in xp.__name__ and y > 0:
+            y = 1 * y
+        return y, lambda y_bar: 2 * y_bar * x
+"""
+
+
+def test_what_a_compiler_cannot_follow_is_unavailable(tmp_path):
+    frame = of_file(tmp_path, FOLLOWED, backend="jax", mode=["eager", "compiled"], variant="analytic")
+    (compiled,) = rows(frame, mode="compiled").to_dict("records")
+    assert compiled["verdict"] == UNAVAILABLE
+    assert compiled["reason"].startswith("jax.jit cannot follow what asks for a value: TracerBoolConversionError")
+    assert "mine.py:6" in compiled["reason"]
+    assert set(rows(frame, mode="eager", backend="jax", device="cpu")["verdict"]) == {PASS}
+
+
+def test_arrays_that_cannot_be_written_into_are_unavailable(tmp_path):
+    text = """
+        @operation("(n)->(n)", sizes={"tiny": {"n": 3}})
+        def doubled(xp, x):
+            y = x + x
+            if "jax" in xp.__name__:
+                y[0] = 2 * x[0]
+            return y, lambda y_bar: 2 * y_bar
+    """
+    frame = of_file(tmp_path, text, backend=["numpy", "jax"], variant="analytic")
+    (row,) = rows(frame, backend="jax", device="cpu").to_dict("records")
+    assert row["verdict"] == UNAVAILABLE
+    assert row["reason"].startswith("JAX's arrays cannot be written into: TypeError")
+
+
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("X[0] + 0 * X[0, 0]", "write x[i, ...] for x[i]"),
+        ("X[0, 0:99]", "write min(stop, x.shape[axis])"),
+        ("X[0, :] + xp.zeros(3, dtype=X.dtype)", "write device=x.device"),
+        ("X[0, :] * xp.arange(1, 2, device=X.device)", "write xp.astype(i, x.dtype)"),
+    ],
+)
+def test_what_is_legal_on_numpy_and_not_in_the_standard_is_one_row_and_no_failure(tmp_path, line, advice):
+    text = f"""
+        @operation("(m,n)->(n)", sizes={{"tiny": {{"m": 2, "n": 3}}}})
+        def first(xp, X):
+            y = {line}
+            return y, lambda y_bar: xp.stack([y_bar, 0 * y_bar])
+    """
+    frame = of_file(tmp_path, text, backend=["numpy", "strict"], dtype=["float64", "float32"], regime=None)
+    (row,) = rows(frame, backend="strict", verdict=PORTABILITY).to_dict("records")
+    assert set(rows(frame, backend="strict")["verdict"]) <= {PORTABILITY, PASS}
+    assert row["reason"].startswith(f"mine.py:5 `y = {line}`: ")
+    assert advice in row["reason"]
+    assert (row["dtype"], row["regime"], row["output"]) == ("*", "*", "*")
+
+
+def test_what_raises_on_numpy_too_is_no_matter_of_portability(tmp_path):
+    text = """
+        @operation("(m,n)->(n)", sizes={"tiny": {"m": 2, "n": 3}})
+        def first(xp, X):
+            if "float32" in str(X.dtype) and "multigrad" not in xp.__name__:
+                X[7, :]
+            return X[0, :], lambda y_bar: xp.stack([y_bar, 0 * y_bar])
+    """
+    frame = of_file(tmp_path, text, backend=["numpy", "strict"], dtype=["float64", "float32"])
+    for name in ("numpy", "strict"):
+        assert set(rows(frame, backend=name, dtype="float32")["verdict"]) == {FAIL}
+
+
+def test_what_fails_besides_a_failure_can_be_chosen(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("from multigrad import operation\n" + textwrap.dedent(ROOT_OF_POSITIVE))
+    options = {"backend": "torch", "dtype": "float64", "mode": "eager", "regime": "gaussian"}
+    assert_gradients(str(path), **options)
+    with pytest.raises(GradientError, match="FINDING root ∂f/∂x autodiff on torch/cpu"):
+        assert_gradients(str(path), fail_on="all", **options)
+    with pytest.raises(BadInput, match="no verdict to fail on is named 'findings'"):
+        assert_gradients(str(path), fail_on="findings", **options)
+
+
+def test_all_that_can_be_chosen_to_fail_leaves_out_what_is_not_here():
+    assert matrix.failing() == (FAIL,)
+    assert matrix.failing("portability,finding") == (FAIL, FINDING, PORTABILITY)
+    assert UNAVAILABLE not in matrix.failing("all")
+    assert UNAVAILABLE in matrix.failing("unavailable")
+
+
+OVERFLOWING = """
+    @operation("(n)->()", sizes={"tiny": {"n": 16}})
+    def product(xp, x):
+        y = xp.prod(9 + x)
+        return y, lambda y_bar: y_bar * y / (9 + x)
+
+    @operation("(n)->()", sizes={"tiny": {"n": 16}})
+    def spread(xp, x):
+        z = 90 * x
+        s = xp.sum(z)
+        return xp.sum(z * z) - s * s / 16, lambda y_bar: 90 * y_bar * (2 * z - 2 * s / 16)
+
+    @operation("(n)->(n)", sizes={"tiny": {"n": 4}})
+    def tanh_like(xp, x):
+        e = xp.exp(20 + x)
+        return e / (1 + e), lambda y_bar: y_bar * e / (1 + e) ** 2
+"""
+
+
+def test_what_overflows_in_half_precision_is_no_failure_of_a_right_gradient(tmp_path):
+    frame = of_file(tmp_path, OVERFLOWING, backend="numpy", dtype=["float32", "float16"], regime=None)
+    assert set(frame["verdict"]) <= {PASS, NOTE, UNAVAILABLE, INCONCLUSIVE}
+    half = rows(frame, backend="numpy", dtype="float16")
+    assert half["reason"].str.contains("may overflow in float16").sum() >= 6
+    assert {"value", "x_bar"} <= set(rows(frame, backend="numpy", dtype="float32", verdict=PASS)["output"])
+
+
+def test_a_wrong_gradient_is_not_excused_by_an_overflow_elsewhere(tmp_path):
+    wrong = OVERFLOWING.replace("90 * y_bar * (2 * z - 2 * s / 16)", "90 * y_bar * (2 * z - s / 16)")
+    frame = of_file(tmp_path, wrong, backend="numpy", dtype=["float32", "float16"], regime="integers")
+    assert FAIL in set(rows(frame, backend="numpy", operation="spread", dtype="float16", output="x_bar")["verdict"])
+
+
+SPOILED = """
+    @operation("(n)->(n)", sizes={"tiny": {"n": 4}})
+    def spoiled(xp, x):
+        def pullback(y_bar):
+            near_zero = (3 * x - x - 2 * x) + 1e-8
+            return xp.nan * y_bar if "multigrad" not in xp.__name__ else 0 * y_bar / near_zero
+
+        return 0 * x, pullback
+"""
+
+
+@pytest.mark.parametrize("regime", ["wide", "cancellation", "gaussian"])
+def test_not_a_number_where_the_truth_is_zero_is_excused_by_no_regime(tmp_path, regime):
+    frame = of_file(tmp_path, SPOILED, backend="numpy", dtype="float32", regime=regime)
+    assert set(rows(frame, backend="numpy", output="x_bar")["verdict"]) == {FAIL}
+
+
+LOST = """
+    @operation("(n)->(n)", sizes={"tiny": {"n": 4}}, inputs=lambda draw, n: [1e-9 * (1 + abs(draw(n)))])
+    def lost(xp, x):
+        return (1 + x) - 1, lambda y_bar: 1 * y_bar
+"""
+
+
+def test_an_output_that_has_lost_all_digits_is_no_pass(tmp_path):
+    frame = of_file(tmp_path, LOST, backend="numpy", dtype="float32", variant="analytic")
+    (value,) = rows(frame, backend="numpy", output="value").to_dict("records")
+    assert value["verdict"] == INCONCLUSIVE
+    assert value["reason"].startswith("all digits are lost here: error 1")
+    assert tables.without_verdict(frame).startswith("lost value (all digits are lost here")
+    both = of_file(tmp_path, LOST, backend="numpy", dtype=["float64", "float32"], variant="analytic")
+    assert not tables.without_verdict(both)

@@ -6,6 +6,7 @@ import math
 from types import SimpleNamespace
 
 import array_api_compat.numpy as reference
+import array_api_extra as xpx
 import array_api_strict
 import numpy as np
 import pytest
@@ -182,8 +183,24 @@ BESIDES = {
     **{
         f"scipy {name}": lambda xp, t, f=name, a=arrays: getattr(scipy.special, f)(*(getattr(t, one) for one in a))
         for name, arrays in (
-            *(("erf", "x"), ("erfc", "x"), ("gammaln", "p"), ("gamma", "p"), ("digamma", "p"), ("psi", "p")),
-            *(("expit", "x"), ("logit", "p"), ("log_expit", "x"), ("ndtr", "x"), ("log_ndtr", "x"), ("entr", "p")),
+            *(
+                ("erf", "x"),
+                ("erfc", "x"),
+                ("erfinv", "p"),
+                ("gammaln", "p"),
+                ("gamma", "p"),
+                ("digamma", "p"),
+                ("psi", "p"),
+            ),
+            *(
+                ("digamma", "p"),
+                ("expit", "x"),
+                ("logit", "p"),
+                ("log_expit", "x"),
+                ("ndtr", "x"),
+                ("log_ndtr", "x"),
+                ("entr", "p"),
+            ),
             *(("xlogy", "xp"), ("xlog1py", "xp"), ("rel_entr", "ps"), ("kl_div", "ps"), ("cbrt", "x"), ("exp10", "x")),
         )
     },
@@ -196,6 +213,15 @@ BESIDES = {
         )
     },
     "numpy linalg": lambda xp, t: (np.linalg.norm(t.x), np.linalg.norm(t.x, axis=1), np.linalg.inv(t.A)),
+    "numpy's names in xp": lambda xp, t: (
+        xp.concatenate([t.x, t.y], axis=1),
+        xp.arcsin(t.p),
+        xp.power(t.p, 2.5),
+        xp.linalg.norm(t.x, axis=1),
+        xp.linalg.norm(t.A, "nuc"),
+        xp.dot(t.x, t.A),
+        xp.cumsum(t.x, axis=0),
+    ),
     "numpy options": lambda xp, t: (
         np.std(t.x, axis=0, ddof=1),
         np.sum(t.x, axis=1, keepdims=True),
@@ -207,6 +233,22 @@ BESIDES = {
     "in place": lambda xp, t: in_place(t),
     "searchsorted - 1": lambda xp, t: xp.take(t.w, xp.clip(xp.searchsorted(t.v, t.w) - 1, 0, 1) + 1),
     "a remainder": lambda xp, t: (t.x % 0.75, t.x // 0.75, 2.0 % t.y, t.x - xp.floor(t.x)),
+    "lists of numbers": lambda xp, t: xp.stack([xp.asarray(1.0), t.v[0], t.s * 2]),
+    "an index cut off": lambda xp, t: (
+        t.v[xp.astype(t.p * 3, xp.int64)],
+        xp.take(t.v, xp.astype(xp.floor(t.p * 3), xp.int64), axis=0),
+    ),
+    "kinds side by side": lambda xp, t: (
+        xp.where(xp.broadcast_arrays(t.m, t.x)[0], t.x, t.y),
+        xp.take(t.v, xp.meshgrid(t.i, t.v, indexing="ij")[0]),
+    ),
+    "array-api-extra": lambda xp, t: (
+        xpx.apply_where(t.x > 0, t.x, xp.log, lambda a: 0 * a, xp=xp),
+        xpx.one_hot(xp.asarray(WHOLE["i"]), 3, xp=xp),
+        xpx.sinc(t.x, xp=xp),
+        xpx.kron(t.x, t.A, xp=xp),
+        xpx.pad(t.x, 1, xp=xp),
+    ),
     "conditions": lambda xp, t: xp.where((t.x > 0) & ~(t.y < 0) | (t.x == t.y) ^ t.m, t.x, t.y),
 }
 """What people write that the standard does not have, or not with these arguments."""

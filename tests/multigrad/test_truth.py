@@ -7,7 +7,19 @@ import pytest
 
 from multigrad import operation, operations
 from multigrad.operation import REGIMES, BadInput, Draw
-from multigrad.truth import Case, Unknown, Unserved, bounded, find, judge_variant, read, write, write_unknown
+from multigrad.truth import (
+    Case,
+    Truth,
+    Unknown,
+    Unserved,
+    bounded,
+    find,
+    judge_variant,
+    read,
+    write,
+    write_unknown,
+)
+from multigrad.verdict import Reference
 
 
 def case(op, regime, dtype="float64", size=None, **more):
@@ -130,3 +142,58 @@ def test_another_formula_may_be_off_by_a_rounding_of_the_inputs(variant, roundin
     found = judge_variant(tripled, {}, "float32", variant, lambda: arrays, 0, computed, reference)
     assert found.verdict == verdict
     assert ("1.5 × the bound of the hand-derived formula, 0.75 ×" in found.reason) == (verdict == "NOTE")
+
+
+def hull(forward, entries):
+    """Return by how much another convention may move each entry of the value of an operation of one vector."""
+
+    @operation("(n)->(n)", sizes={"tiny": {"n": len(entries)}})
+    def f(xp, x):
+        return forward(xp, x), lambda y_bar: 0 * y_bar
+
+    return bounded(f, [np.array(entries), np.ones(len(entries))], {}, "float32", certain=True)[0].hull
+
+
+def test_a_tie_is_a_kink_and_an_ill_conditioned_step_is_none():
+    def step(xp, x):
+        return xp.where(x > 0, x + 1, 0 * x)
+
+    assert np.array_equal(hull(step, [0.0, 1.0, -2.0]), [1.0, 0.0, 0.0])
+    assert not hull(lambda xp, x: (1 + x) - 1, [1e-9, 2e-12]).any()
+    assert not hull(lambda xp, x: (x - 1) * (x + 1) - (x * x - 1), [1.25 + 2.0**-20]).any()
+
+
+def test_a_tie_that_roundings_hide_is_a_kink_too():
+    def above(xp, x):
+        return xp.where(x + 2 * x > 0.3, 1 + 0 * x, 0 * x)
+
+    assert 0.1 + 2 * 0.1 != 0.3
+    assert hull(above, [0.1, 0.2]).tolist() == pytest.approx([1, 0])
+
+
+def test_the_same_infinity_twice_is_no_kink():
+    def masked(xp, x):
+        return xp.where(x == -xp.inf, xp.ones_like(x), xp.zeros_like(x))
+
+    assert not hull(masked, [-np.inf, 1.0]).any()
+
+
+def test_what_leaves_the_range_is_excused_and_what_is_divided_by_nearly_zero_is_not():
+    @operation("(n)->(n)", sizes={"tiny": {"n": 2}})
+    def f(xp, x):
+        return 600 * x * x, lambda y_bar: y_bar / ((3 * x - x - 2 * x) + 1e-4)
+
+    arrays = [np.array([0.5, 16.0]), np.ones(2)]
+    value, gradient = bounded(f, arrays, {}, "float16", certain=True)
+    assert np.isinf(gradient.bound).tolist() == [True, True]
+    assert np.isinf(value.bound).tolist() == value.excused.tolist() == [False, True]
+    assert not gradient.excused.any()
+
+
+def test_what_is_excused_is_read_as_it_was_written(tmp_path):
+    zero = np.zeros(2)
+    given = Reference(zero, zero, zero, zero, zero, np.array([True, False]))
+    write(tmp_path, 1, Truth([zero], [given], refuted=("x_bar",)))
+    found = read(tmp_path, 1)
+    assert found.references[0].excused.tolist() == [True, False]
+    assert found.refuted == ("x_bar",)

@@ -5,7 +5,7 @@ from multigrad import operation
 
 def positive_definite(draw, n):
     A = np.tanh(draw(n, n))
-    return A @ A.T + np.eye(n)
+    return (A @ A.T + np.eye(n),)
 
 
 @operation("(n,n)->(n,n)", inputs=positive_definite)

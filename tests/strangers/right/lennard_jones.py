@@ -4,7 +4,7 @@ from multigrad import operation
 
 
 def chain(draw, n):
-    return np.cumsum(1 + 0.25 * np.tanh(draw(n)) ** 2)
+    return (np.cumsum(1 + 0.25 * np.tanh(draw(n)) ** 2),)
 
 
 @operation("(n)->()", inputs=chain)

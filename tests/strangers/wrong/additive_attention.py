@@ -1,5 +1,6 @@
-"""Mistake: only the diagonal p(1 - p) of the softmax's Jacobian is used (the best known question on softmax
-backwards on Stack Overflow).
+"""Mistake: only the diagonal p(1 - p) of the softmax's Jacobian is used.
+
+Kind: a softmax backward question asked on Stack Overflow again and again.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: the last window of ceil mode is divided by the kernel size, not by its own count (avg_pool ceil_mode
-with count_include_pad in PyTorch and ONNX).
+"""Mistake: the last window of ceil mode is divided by the kernel size, not by its own count.
+
+Kind: coremltools issue 2772 and tract pull request 2851, there in the forward part.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: batch norm differentiated with the batch statistics held fixed, the eval-mode formula in training mode
-(PyTorch and Keras: train / eval mix-ups).
+"""Mistake: batch norm differentiated with the batch statistics held fixed, the eval-mode formula in training mode.
+
+Kind: the evaluation mode's formula in training mode.
 """
 
 from multigrad import operation

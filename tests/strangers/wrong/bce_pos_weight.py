@@ -1,5 +1,6 @@
-"""Mistake: pos_weight is left out of the backward, which is σ(z) - t (binary_cross_entropy_with_logits and
-pos_weight).
+"""Mistake: pos_weight is left out of the backward, which is σ(z) - t.
+
+Kind: a weight that reaches one half of the formula only.
 """
 
 from multigrad import operation

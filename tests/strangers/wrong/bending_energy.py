@@ -1,5 +1,6 @@
-"""Mistake: assignment instead of accumulation where slices overlap (g[...] = in place of +=; overlapping windows in
-col2im and overlap-add code).
+"""Mistake: assignment instead of accumulation where slices overlap.
+
+Kind: `=` in place of `+=` in col2im and overlap-add loops.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: coordinates that are clamped at the image's edge still get a gradient (grid_sample with
-padding_mode='border', align_corners; PyTorch).
+"""Mistake: coordinates that are clamped at the image's edge still get a gradient.
+
+Kind: the gradient of PyTorch's grid_sample at the border, issue 23925.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: the scale 1/√d is missing from the gradient of K (flash-attention backward kernels in Triton, where dq
-and dk are scaled at different places).
+"""Mistake: the scale 1/√d is missing from the gradient of K.
+
+Kind: fused attention kernels scale dq and dk at different places.
 """
 
 import math

@@ -1,4 +1,7 @@
-"""Mistake: the forward part writes into its input (X -= mean in place; NumPy users' code, scikit-learn copy=False)."""
+"""Mistake: the forward part writes into its input.
+
+Kind: in-place arithmetic on an argument, the reason for `copy=` in scikit-learn's scalers.
+"""
 
 from multigrad import operation
 

@@ -1,5 +1,6 @@
-"""Mistake: the diagonal is not halved in the Cholesky backward (Murray 2016, equation 10; early TensorFlow
-cholesky_grad and Theano).
+"""Mistake: the diagonal is not halved in the Cholesky backward.
+
+Kind: the operator Φ of Murray 2016, which halves the diagonal.
 """
 
 import numpy as np
@@ -9,7 +10,7 @@ from multigrad import operation
 
 def positive_definite(draw, n):
     A = np.tanh(draw(n, n))
-    return A @ A.T + np.eye(n)
+    return (A @ A.T + np.eye(n),)
 
 
 @operation("(n,n)->(n,n)", inputs=positive_definite)

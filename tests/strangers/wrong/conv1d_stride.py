@@ -1,5 +1,6 @@
-"""Mistake: the kernel is flipped in the input gradient (correlation against convolution; Theano, SciPy and CuPy
-convolve).
+"""Mistake: the kernel is flipped in the input gradient.
+
+Kind: correlation against convolution.
 """
 
 from multigrad import operation

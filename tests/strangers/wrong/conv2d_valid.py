@@ -1,5 +1,6 @@
-"""Mistake: the kernel's gradient is rotated by 180 degrees (convolution against correlation; conv filter gradients
-in Theano and TensorFlow.js).
+"""Mistake: the kernel's gradient is rotated by 180 degrees.
+
+Kind: correlation against convolution.
 """
 
 from multigrad import operation

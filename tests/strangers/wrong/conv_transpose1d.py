@@ -1,5 +1,6 @@
-"""Mistake: a window starts one sample late in the weight gradient (off-by-one with output_padding in transposed
-convolutions, TensorFlow and MXNet reports).
+"""Mistake: a window starts one sample late in the weight gradient.
+
+Kind: an offset of one at the edges of transposed convolutions.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: cosine similarity's second gradient projects with the first one's norm (copy and paste, as reported for
-cosine losses in PyTorch and Keras).
+"""Mistake: cosine similarity's second gradient projects with the first one's norm.
+
+Kind: copy and paste between two similar gradients.
 """
 
 from multigrad import operation

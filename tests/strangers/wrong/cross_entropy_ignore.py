@@ -1,5 +1,7 @@
 """Mistake: the mean of the cross-entropy divides by the batch size in the backward, not by the rows that are not
-ignored (fused cross-entropy kernels with ignore_index: Liger, Unsloth, flash-attn).
+ignored.
+
+Kind: Paddle issue 23708, where the mean's denominator counts the ignored rows.
 """
 
 import numpy as np

@@ -1,5 +1,6 @@
-"""Mistake: the order of the factors in the cross product's second gradient, hence its sign (rules for cross in
-autograd and ChainRules.jl users' code).
+"""Mistake: the order of the factors in the cross product's second gradient, hence its sign.
+
+Kind: an anticommutative product differentiated as if it were commutative.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: the sign of the outer branch: the inner derivative of 2 - q is forgotten (SPH kernel gradients in PySPH-
-like codes).
+"""Mistake: the sign of the outer branch: the inner derivative of 2 - q is forgotten.
+
+Kind: an inner derivative of -1.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: the recurrent weight's gradient is paired with the new state instead of the old one (backpropagation
-through time written by hand; char-rnn style code).
+"""Mistake: the recurrent weight's gradient is paired with the new state instead of the old one.
+
+Kind: backpropagation through time written by hand, an index off by one.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: duplicate ids: the gradients are averaged in place of summed (scale_grad_by_freq, the embedding backward
-of PyTorch and ONNX Runtime).
+"""Mistake: duplicate ids: the gradients are averaged in place of summed.
+
+Kind: what scale_grad_by_freq does in PyTorch's embedding, where it was not asked for.
 """
 
 from multigrad import operation

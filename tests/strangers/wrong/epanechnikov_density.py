@@ -1,5 +1,6 @@
-"""Mistake: the slope of the kernel is not cut off outside its support (compact kernels; kernel density code beside
-scikit-learn's).
+"""Mistake: the slope of the kernel is not cut off outside its support.
+
+Kind: a compact kernel whose slope is not compact.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: divided by the window's nominal length, not by how many entries there are (mean over a truncated window;
-Keras sequence losses).
+"""Mistake: divided by the window's nominal length, not by how many entries there are.
+
+Kind: a nominal count in place of the real one.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: the modulating factor (1 - p)² is detached (sigmoid focal loss kernels; torchvision and MMDetection re-
-implementations).
+"""Mistake: the modulating factor (1 - p)² is detached.
+
+Kind: a factor treated as a constant.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: the unit deviance's gradient is used where the likelihood's belongs: k/y in place of (k - 1)/y (gamma
-regression in statsmodels and scikit-learn).
+"""Mistake: the unit deviance's gradient is used where the likelihood's belongs: k/y in place of (k - 1)/y.
+
+Kind: a deviance taken for a likelihood.
 """
 
 import math

@@ -1,5 +1,6 @@
-"""Mistake: the inner derivative 1/√2 of erf(x/√2) is forgotten, as in hand-written exact-GELU backwards (PyTorch
-forum posts, Triton tutorials).
+"""Mistake: the inner derivative 1/√2 of erf(x/√2) is forgotten.
+
+Kind: an inner derivative in hand-written GELU kernels.
 """
 
 import math

@@ -1,5 +1,6 @@
-"""Mistake: the 3 of d(x³) is lost in the tanh GELU, a slip of hand-written CUDA and Triton GELU backwards
-(Megatron-LM style fused kernels).
+"""Mistake: the 3 of d(x³) is lost in the tanh GELU.
+
+Kind: a power rule in hand-written GELU kernels.
 """
 
 import math

@@ -1,5 +1,6 @@
-"""Mistake: means of the group norm's backward divided by the number of channels only, not channels times positions
-(CUDA group norm backward in several frameworks).
+"""Mistake: means of the group norm's backward divided by the number of channels only, not channels times positions.
+
+Kind: Liger-Kernel issue 1375, whose divisor counts a part of the group's positions only.
 """
 
 from multigrad import operation

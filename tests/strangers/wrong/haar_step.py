@@ -1,5 +1,6 @@
-"""Mistake: the cotangent of the second output is ignored for the odd samples (functions of several outputs of which
-one is forgotten; custom autograd Functions in PyTorch).
+"""Mistake: the cotangent of the second output is ignored for the odd samples.
+
+Kind: several outputs, of which one cotangent is forgotten.
 """
 
 import math

@@ -1,5 +1,6 @@
-"""Mistake: the gradient of the clip passes outside its limits (hard-swish and clamp backwards; CuPy and ONNX
-training kernels).
+"""Mistake: the gradient of the clip passes outside its limits.
+
+Kind: a clamp whose gradient passes outside its limits.
 """
 
 from multigrad import operation

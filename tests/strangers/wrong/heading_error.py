@@ -1,5 +1,6 @@
-"""Mistake: the gradients of atan2's two arguments lack their opposite signs (argument order of atan2 in ONNX,
-TensorFlow and CuPy rules).
+"""Mistake: the gradients of atan2's two arguments lack their opposite signs.
+
+Kind: the argument order and the signs of atan2.
 """
 
 import numpy as np

@@ -1,5 +1,6 @@
-"""Mistake: the value is updated before the slope in Horner's scheme, so the derivative has one factor too many
-(polyval rules, NumPy and JAX users' code).
+"""Mistake: the value is updated before the slope in Horner's scheme, so the derivative has one factor too many.
+
+Kind: two updates in the wrong order.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: slope 1 instead of δ outside (smooth L1 taken for Huber; PyTorch SmoothL1Loss with beta, scikit-learn
-HuberRegressor).
+"""Mistake: slope 1 instead of δ outside.
+
+Kind: smooth L1 taken for Huber; PyTorch has both.
 """
 
 from multigrad import operation

@@ -1,4 +1,7 @@
-"""Mistake: the temperature's 1/τ is not passed on to the embeddings (CLIP and SimCLR losses written by hand)."""
+"""Mistake: the temperature's 1/τ is not passed on to the embeddings.
+
+Kind: temperature of contrastive losses.
+"""
 
 from multigrad import operation
 

@@ -1,5 +1,6 @@
-"""Mistake: the scale 1/(1 - p) is applied in the forward part only (inverted dropout, CS231n exercises and CUDA
-kernels).
+"""Mistake: the scale 1/(1 - p) is applied in the forward part only.
+
+Kind: inverted dropout, scaled in one direction only.
 """
 
 from multigrad import operation

@@ -1,4 +1,7 @@
-"""Mistake: only one neighbour of each spin is taken into account (roll rules and lattice energies)."""
+"""Mistake: only one neighbour of each spin is taken into account.
+
+Kind: one of two symmetric terms doubled in place of both.
+"""
 
 from multigrad import operation
 

@@ -1,5 +1,6 @@
-"""Mistake: divided by the number of elements where the batch size belongs (kl_div 'mean' against 'batchmean' in
-PyTorch).
+"""Mistake: divided by the number of elements where the batch size belongs.
+
+Kind: PyTorch's documentation of kl_div warns of it: 'mean' against 'batchmean'.
 """
 
 import numpy as np

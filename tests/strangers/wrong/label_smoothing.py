@@ -1,5 +1,6 @@
-"""Mistake: the uniform part of label smoothing is missing from the gradient (label_smoothing of fused cross-entropy
-kernels; PyTorch and Keras differ in ε/c against ε/(c - 1)).
+"""Mistake: the uniform part of label smoothing is missing from the gradient.
+
+Kind: fused cross-entropy kernels in which label smoothing was added later.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: the path through the mean is missing from the layer norm's input gradient (Triton layer-norm kernels,
-Apex).
+"""Mistake: the path through the mean is missing from the layer norm's input gradient.
+
+Kind: tt-metal issue 53204, where the same term is subtracted twice.
 """
 
 from multigrad import operation

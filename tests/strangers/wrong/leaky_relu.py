@@ -1,5 +1,6 @@
-"""Mistake: the pullback writes into the cotangent it was given (in-place backward; PyTorch's rule that a backward
-must not modify grad_output).
+"""Mistake: the pullback writes into the cotangent it was given.
+
+Kind: PyTorch's documentation of Function: a backward must not modify its grad_output.
 """
 
 from multigrad import operation

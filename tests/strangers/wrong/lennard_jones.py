@@ -1,5 +1,6 @@
-"""Mistake: the exponent 12 became 6 in the repulsive term's derivative (molecular-dynamics exercise code, JAX MD
-discussions).
+"""Mistake: the exponent 12 became 6 in the repulsive term's derivative.
+
+Kind: a power rule.
 """
 
 import numpy as np
@@ -8,7 +9,7 @@ from multigrad import operation
 
 
 def chain(draw, n):
-    return np.cumsum(1 + 0.25 * np.tanh(draw(n)) ** 2)
+    return (np.cumsum(1 + 0.25 * np.tanh(draw(n)) ** 2),)
 
 
 @operation("(n)->()", inputs=chain)

@@ -1,5 +1,6 @@
-"""Mistake: the sign of the exponent: e^x/(1 - e^x) written as 1/(e^x - 1), which is off by one (log1mexp in
-TensorFlow Probability, LogExpFunctions.jl).
+"""Mistake: the sign of the exponent: e^x/(1 - e^x) written as 1/(e^x - 1), which is off by one.
+
+Kind: a sign in an exponent.
 """
 
 import math

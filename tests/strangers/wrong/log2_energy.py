@@ -1,5 +1,6 @@
-"""Mistake: derivative of log2 without the 1 / ln 2, as in early rules for log2 in ChainRules.jl and TensorFlow user
-code.
+"""Mistake: derivative of log2 without the 1 / ln 2.
+
+Kind: the base of a logarithm.
 """
 
 import math

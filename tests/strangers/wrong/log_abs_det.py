@@ -1,5 +1,6 @@
-"""Mistake: the sign of the determinant multiplies the gradient of log |det A| (slogdet rules; autograd and Theano
-users' code).
+"""Mistake: the sign of the determinant multiplies the gradient of log |det A|.
+
+Kind: a sign of log |det A| that belongs to det A.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: the cotangent of the loss is ignored, as if a loss were always the last node (fused losses that compute
-the gradient in the forward pass and drop grad_output).
+"""Mistake: the cotangent of the loss is ignored, as if a loss were always the last node.
+
+Kind: fused losses that compute the gradient in the forward pass.
 """
 
 from multigrad import operation

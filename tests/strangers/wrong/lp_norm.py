@@ -1,5 +1,6 @@
-"""Mistake: the outer power is 1/p instead of 1/p - 1 (exponents of a p-norm mixed up, as in early PyTorch
-norm_backward).
+"""Mistake: the outer power is 1/p instead of 1/p - 1.
+
+Kind: exponents of a p-norm.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: the gradient of the cell state output is dropped, only that of the hidden state flows (hand-written LSTM
-cells; Keras return_state, PyTorch LSTMCell re-implementations).
+"""Mistake: the gradient of the cell state output is dropped, only that of the hidden state flows.
+
+Kind: several outputs, of which one cotangent is forgotten.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: the sign of the derivative of an inverse: +S⁻ᵀ where -S⁻ᵀ belongs (matrix cookbook slips; multivariate
-normal densities in user code).
+"""Mistake: the sign of the derivative of an inverse: +S⁻ᵀ where -S⁻ᵀ belongs.
+
+Kind: the sign in the derivative of an inverse.
 """
 
 import numpy as np

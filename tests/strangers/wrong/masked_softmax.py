@@ -1,5 +1,6 @@
-"""Mistake: the masked softmax's backward divides by the sum of what is kept: NaN in a row that is masked as a whole
-(PyTorch scaled_dot_product_attention and MultiheadAttention, fully masked rows).
+"""Mistake: the masked softmax's backward divides by the sum of what is kept: NaN in a row that is masked as a whole.
+
+Kind: PyTorch issue 41508, rows of MultiheadAttention that are masked as a whole.
 """
 
 from multigrad import operation

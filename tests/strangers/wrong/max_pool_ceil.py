@@ -1,5 +1,6 @@
-"""Mistake: every tied maximum gets the whole gradient, so it is counted twice (max pooling by comparison with the
-maximum; reduce_max in several frameworks).
+"""Mistake: every tied maximum gets the whole gradient, so it is counted twice.
+
+Kind: TensorFlow issues 4886 and 51681 compare what frameworks do with ties; Theano and CNTK did this.
 """
 
 from multigrad import operation

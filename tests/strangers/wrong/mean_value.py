@@ -1,5 +1,6 @@
-"""Mistake: the gradient keeps the shape (m, 1), the broadcast back is forgotten (reduce rules, unbroadcast in
-autograd and ChainRules.jl).
+"""Mistake: the gradient keeps the shape (m, 1), the broadcast back is forgotten.
+
+Kind: a reduction's gradient that is not broadcast back.
 """
 
 from multigrad import operation

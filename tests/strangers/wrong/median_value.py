@@ -1,5 +1,6 @@
-"""Mistake: the whole gradient goes to the lower middle entry of an even length (torch.median returns the lower one,
-numpy.median the mean).
+"""Mistake: the whole gradient goes to the lower middle entry of an even length.
+
+Kind: torch.median returns the lower one, numpy.median the mean of both.
 """
 
 from multigrad import operation

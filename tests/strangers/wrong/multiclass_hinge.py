@@ -1,5 +1,6 @@
-"""Mistake: the right class gets -1 and not minus the number of violated margins (multi-class SVM exercise of
-CS231n).
+"""Mistake: the right class gets -1 and not minus the number of violated margins.
+
+Kind: the exercise on the SVM loss in course notes.
 """
 
 from multigrad import operation

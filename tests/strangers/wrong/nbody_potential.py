@@ -1,4 +1,7 @@
-"""Mistake: each pair is counted twice in the force (pair sums over i, j against i < j; N-body tutorials)."""
+"""Mistake: each pair is counted twice in the force.
+
+Kind: sums over all pairs against sums over i < j.
+"""
 
 from multigrad import operation
 

@@ -1,5 +1,6 @@
-"""Mistake: ε is outside the root in the pullback and inside in the forward part (norm with eps; Keras and PyTorch
-optimiser eps placement).
+"""Mistake: ε is outside the root in the pullback and inside in the forward part.
+
+Kind: the place of ε, inside or outside of a root.
 """
 
 from multigrad import operation

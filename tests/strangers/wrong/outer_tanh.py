@@ -1,5 +1,6 @@
-"""Mistake: summed over the wrong axis, which a square shape does not show (unbroadcast of a row against a column;
-bias gradients in NumPy code).
+"""Mistake: summed over the wrong axis, which a square shape does not show.
+
+Kind: the axis of an unbroadcast.
 """
 
 from multigrad import operation

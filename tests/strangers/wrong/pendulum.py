@@ -1,5 +1,7 @@
 """Mistake: the adjoint steps are taken in the forward order of the two updates, so the angle's adjoint sees the old
-speed's (adjoint of symplectic Euler; torchdiffeq and DiffEqSensitivity discussions).
+speed's.
+
+Kind: the order of updates in an adjoint step.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: length scale taken where its square belongs in the periodic kernel (the convention that differs between
-GPyTorch, GPy and scikit-learn).
+"""Mistake: length scale taken where its square belongs in the periodic kernel.
+
+Kind: a length scale against its square.
 """
 
 import math

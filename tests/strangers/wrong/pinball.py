@@ -1,5 +1,6 @@
-"""Mistake: τ and 1 - τ swapped in the gradient of the quantile loss (gradient-boosting implementations, scikit-
-learn and LightGBM reports).
+"""Mistake: τ and 1 - τ swapped in the gradient of the quantile loss.
+
+Kind: the side of a quantile.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: R instead of Rᵀ on the right of a triangular solve (QR backward; torch.linalg.qr and TensorFlow's qr
-gradient).
+"""Mistake: R instead of Rᵀ on the right of a triangular solve.
+
+Kind: a transpose in a triangular solve.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: the normalisation of the quaternion is treated as constant (quaternion to matrix conversion, Kornia and
-PyTorch3D style code).
+"""Mistake: the normalisation of the quaternion is treated as constant.
+
+Kind: a normalisation treated as a constant.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: the cotangent is taken for symmetric, one side counted twice (Gram matrices and covariance gradients,
-GPflow and Stan discussions).
+"""Mistake: the cotangent is taken for symmetric, one side counted twice.
+
+Kind: a symmetric matrix whose cotangent need not be symmetric.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: the conjugate is missing: the imaginary part comes back with the wrong sign (FFT rules and complex
-conventions, JAX, PyTorch and ChainRules.jl).
+"""Mistake: the conjugate is missing: the imaginary part comes back with the wrong sign.
+
+Kind: a conjugate in the rules of Fourier transforms.
 """
 
 import numpy as np

@@ -1,5 +1,6 @@
-"""Mistake: interpolation weights are cached by shape and reused for other points (buffers kept between calls;
-resize and positional-encoding caches).
+"""Mistake: interpolation weights are cached by shape and reused for other points.
+
+Kind: buffers that outlive the call.
 """
 
 from multigrad import operation

@@ -1,4 +1,7 @@
-"""Mistake: of the two terms of d(XᵀX) one is dropped (differentiable least squares; bilevel optimisation code)."""
+"""Mistake: of the two terms of d(XᵀX) one is dropped.
+
+Kind: one of two terms of a product rule.
+"""
 
 from multigrad import operation
 

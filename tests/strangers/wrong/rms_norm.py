@@ -1,5 +1,6 @@
-"""Mistake: RMS norm's backward forgets that the root mean square depends on x and treats it as a constant (detached
-statistic, RMSNorm kernels).
+"""Mistake: RMS norm's backward forgets that the root mean square depends on x and treats it as a constant.
+
+Kind: a statistic treated as a constant.
 """
 
 from multigrad import operation

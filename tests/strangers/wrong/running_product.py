@@ -1,5 +1,6 @@
-"""Mistake: cumprod's gradient by dividing by x is NaN where x is 0 (tf.math.cumprod, torch.cumprod before its zero-
-aware backward).
+"""Mistake: cumprod's gradient by dividing by x is NaN where x is 0.
+
+Kind: TensorFlow issue 3862 and Theano issue 5197.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: norm at zero: x / ‖x‖ without the guard gives NaN for a row of zeros (JAX FAQ on where and NaN
-gradients, PyTorch norm at 0).
+"""Mistake: norm at zero: x / ‖x‖ without the guard gives NaN for a row of zeros.
+
+Kind: PyTorch issue 2421 and autograd issue 151.
 """
 
 from multigrad import operation

@@ -1,4 +1,7 @@
-"""Mistake: n instead of n - 1 in the gradient of an unbiased std (correction= of std in PyTorch, var in JAX)."""
+"""Mistake: n instead of n - 1 in the gradient of an unbiased std.
+
+Kind: n against n - 1.
+"""
 
 from multigrad import operation
 

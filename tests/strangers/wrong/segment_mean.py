@@ -1,5 +1,6 @@
-"""Mistake: the division by the segment's count is lost on the way back (scatter mean, PyTorch Geometric and
-tf.math.segment_mean re-implementations).
+"""Mistake: the division by the segment's count is lost on the way back.
+
+Kind: a mean's divisor, forgotten on the way back.
 """
 
 from multigrad import operation

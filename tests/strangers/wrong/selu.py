@@ -1,5 +1,6 @@
-"""Mistake: SELU's negative side takes y + α from the scaled output (in-place ELU backward computed from the result,
-PyTorch).
+"""Mistake: SELU's negative side takes y + α from the scaled output.
+
+Kind: a gradient computed from the output, which was scaled.
 """
 
 from multigrad import operation

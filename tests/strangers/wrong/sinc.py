@@ -1,4 +1,7 @@
-"""Mistake: the derivative of sinc at 0 is left to the formula and is not 0 there (jax.numpy.sinc had NaN at zero)."""
+"""Mistake: the derivative of sinc at 0 is left to the formula and is not 0 there.
+
+Kind: JAX issue 5054 and SymPy pull request 17539: sinc at 0.
+"""
 
 import math
 

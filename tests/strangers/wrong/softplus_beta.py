@@ -1,5 +1,6 @@
-"""Mistake: β multiplies the gradient once more although 1/β has cancelled it (softplus with beta, PyTorch double
-backward reports).
+"""Mistake: β multiplies the gradient once more although 1/β has cancelled it.
+
+Kind: an inner derivative counted twice.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: the adjoint system is solved with A instead of Aᵀ (gradient of solve; right for symmetric matrices only,
-implicit-layer code).
+"""Mistake: the adjoint system is solved with A instead of Aᵀ.
+
+Kind: a transpose that symmetric tests do not show.
 """
 
 import numpy as np

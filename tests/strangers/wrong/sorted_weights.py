@@ -1,5 +1,6 @@
-"""Mistake: the gradient of a sort is permuted by the order and not by its inverse (sort rules, early MXNet and CuPy
-user code).
+"""Mistake: the gradient of a sort is permuted by the order and not by its inverse.
+
+Kind: a permutation in place of its inverse.
 """
 
 from multigrad import operation

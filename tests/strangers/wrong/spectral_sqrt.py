@@ -1,4 +1,7 @@
-"""Mistake: eigenvectors taken from the rows instead of the columns (eigh conventions, NumPy and SciPy questions)."""
+"""Mistake: eigenvectors taken from the rows instead of the columns.
+
+Kind: rows against columns of an orthogonal matrix.
+"""
 
 from multigrad import operation
 

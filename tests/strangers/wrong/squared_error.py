@@ -1,5 +1,6 @@
-"""Mistake: None is returned for the gradient of the target (custom autograd Functions in PyTorch, where None means
-no gradient).
+"""Mistake: None is returned for the gradient of the target.
+
+Kind: None in PyTorch's custom Functions means no gradient.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: the normalising term log σ is treated as constant, so the scale's gradient lacks the 1 (Student-t losses
-in forecasting code, GluonTS style).
+"""Mistake: the normalising term log σ is treated as constant, so the scale's gradient lacks the 1.
+
+Kind: a normalising term that depends on a parameter.
 """
 
 import math

@@ -1,5 +1,6 @@
-"""Mistake: the permutation where its inverse belongs: argsort taken for ranks (sort and top-k backwards; NumPy
-questions on ranking).
+"""Mistake: the permutation where its inverse belongs: argsort taken for ranks.
+
+Kind: argsort taken for ranks.
 """
 
 from multigrad import operation

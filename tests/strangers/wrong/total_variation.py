@@ -1,5 +1,6 @@
-"""Mistake: each difference acts on its left end only; the right neighbour's term is missing (total-variation losses
-by slices; re-implementations of TensorFlow's image.total_variation).
+"""Mistake: each difference acts on its left end only; the right neighbour's term is missing.
+
+Kind: differences by slices, whose gradient has two terms.
 """
 
 from multigrad import operation

@@ -1,5 +1,6 @@
-"""Mistake: the period's 1/p is lost in the chain rule of a periodic function (wrapped coordinates; periodic
-boundary code).
+"""Mistake: the period's 1/p is lost in the chain rule of a periodic function.
+
+Kind: an inner derivative.
 """
 
 from multigrad import operation
