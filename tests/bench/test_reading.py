@@ -194,6 +194,8 @@ def event(kind, events):
         ("worker", {"facts": {"empty_s": {"eager": "long"}}}, "facts.empty_s[...] is str; wanted float | null"),
         ("peaks", {"flop_per_s": {"float32": 0}}, "flop_per_s[...]: wanted float >= 1.0"),
         ("memory", {"cell": 99}, "cell is 99; wanted one of 4 cells"),
+        ("cost", {"cell": 99}, "cell is 99; wanted one of 4 cells"),
+        ("cost", {"model": [1]}, "model is an array of length 1; wanted "),
         ("wall", {"wall_s": float("nan")}, "wall_s is nan; wanted float >= 0.0"),
         ("spent", {"event": "spell"}, "event is 'spell': Invalid value 'spell'"),
         ("spent", {"event": "portion"}, "number is missing"),
@@ -239,7 +241,7 @@ def test_a_wrong_plan_is_named(tmp_path, change, said):
 def test_an_event_within_a_portion_is_named(tmp_path):
     events = made_up_fleet()
     event("cell", events[1]["events"])["cell"] = 7
-    with pytest.raises(BadInput, match=r"row 2: events\[3\].cell is 7; wanted one of 4 cells"):
+    with pytest.raises(BadInput, match=r"row 2: events\[6\].cell is 7; wanted one of 4 cells"):
         store.load_run(journal(tmp_path, events))
     events = made_up_fleet()
     events[1]["number"] = 5
