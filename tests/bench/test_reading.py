@@ -189,6 +189,8 @@ def event(kind, events):
             "blocks has none of kind",
         ),
         ("cell", {"calls": {"pipelined": 8}}, "calls lacks 'latency', a kind of its blocks"),
+        ("cell", {"calls": {"x" * 5000: 8}}, "calls lacks 'latency', a kind of its blocks"),
+        ("cell", {"blocks": [["x" * 5000, 8, 1e-3, None, 1e-3, 0, None, None, None, 0, 0]]}, "calls lacks 'xxx"),
         ("cell", {"load": None}, "load is None; wanted"),
         ("cell", {"reason": ["x"]}, "reason is an array of length 1; wanted str"),
         ("worker", {"facts": {"empty_s": {"eager": "long"}}}, "facts.empty_s[...] is str; wanted float | null"),
@@ -211,6 +213,7 @@ def test_a_wrong_event_is_named_by_its_row(tmp_path, kind, change, said):
     with pytest.raises(BadInput) as caught:
         store.load_run(journal(tmp_path, events))
     assert f"journal.jsonl: row {number + 1}: {said}" in str(caught.value)
+    assert len(str(caught.value)) < 600
 
 
 @pytest.mark.parametrize(
