@@ -686,7 +686,7 @@ def _event(where: str, line: bytes, begin: Any) -> tuple[dict[str, Any], Any]:
         try:
             schema.check_event(begin, described)
         except ValueError as error:
-            raise BadInput(f"{where}: {error}") from error
+            raise BadInput(f"{where}: {reason(error)}") from error
     elif described.info.schema != SCHEMA:
         raise BadInput(f"{where}: info.schema is {described.info.schema}; this version reads {SCHEMA}")
     return event, described

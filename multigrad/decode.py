@@ -110,7 +110,7 @@ def decode(where: str | os.PathLike[str], value: Any, kind: type[T]) -> T:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise BadInput(f"{where}: {_worded(str(error), value)}") from error
+        raise BadInput(f"{where}: {short(_worded(str(error), value))}") from error
     except UnicodeEncodeError as error:
         raise BadInput(f"{where}: a name holds half a surrogate pair, which is no letter") from error
 
@@ -149,5 +149,10 @@ def _found(value: Any, path: str) -> str:
 
 def reason(error: BaseException) -> str:
     """Return what an error says, in one line."""
-    text = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return text if len(text) <= 200 else f"{text[:200]}…"
+    return short(getattr(error, "strerror", None) or str(error))
+
+
+def short(text: str) -> str:
+    """Return a text of any length in one line that can be read."""
+    line = " ".join(text.split())
+    return line if len(line) <= 300 else f"{line[:300]}…"

@@ -150,6 +150,8 @@ def made_up_events(operation: str = "relu_regression") -> list[dict[str, Any]]:
              "empty_s": {"eager": 1e-6}, "turns": True, "device_name": "Imaginary"}  # fmt: skip
     place = {"backend": "numpy", "device": "cpu", "threads": 2, "precision": "strict"}
     band = {"bytes_per_s": 3e10, "array_bytes": 2**20, "in_cache": False, "by_size": [[2**16, 2e11], [2**27, 3e10]]}
+    models = ((0, [2048.0, 768.0]), (1, None), (3, [2048.0, 1536.0]))
+    events += [{"event": "cost", "cell": index, "model": model} for index, model in models]
     for number in range(2):
         for twin in (0, 1):
             where = {"round": number, "twin": twin}
