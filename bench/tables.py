@@ -120,7 +120,7 @@ def undecided(frame: pd.DataFrame) -> list[str]:
     for (name, output), rows in numbers.groupby(["operation", "output"], sort=False):
         verdicts = set(rows["verdict"])
         if INCONCLUSIVE in verdicts and not verdicts & {PASS, NOTE, FAIL}:
-            names.append(f"{name} {derivative_name(output)}")
+            names.append(f"{name} {derivative_name(str(output))}")
     return names
 
 
