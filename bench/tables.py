@@ -13,7 +13,7 @@ from rich.text import Text
 from multigrad.backend import backends
 from multigrad.matrix import failing, sentence
 from multigrad.operation import operations
-from multigrad.truth import derivative_name
+from multigrad.truth import DEFAULT_REGIMES, derivative_name
 from multigrad.verdict import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PASS, PORTABILITY, UNAVAILABLE
 
 from .plain import visible
@@ -112,10 +112,11 @@ def is_wrong(frame: pd.DataFrame, fail_on: str | None = None) -> bool:
 
 
 def undecided(frame: pd.DataFrame) -> list[str]:
-    """Return the outputs of which no backend's number could be judged in any dtype, for the bounds are too wide."""
-    if "output" not in frame:
+    """Return the outputs of which no backend's ordinary number could be judged in any dtype: the bounds are too wide."""
+    if not {"output", "backend", "variant"} <= set(frame):  # a certificate's rows, or timings
         return []
     numbers = frame[(frame["backend"] != "exact") & (frame["variant"] == "analytic") & (frame["output"] != "*")]
+    numbers = numbers[numbers["regime"].isin([*DEFAULT_REGIMES, "file"])]
     names = []
     for (name, output), rows in numbers.groupby(["operation", "output"], sort=False):
         verdicts = set(rows["verdict"])
