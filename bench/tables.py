@@ -13,7 +13,7 @@ from rich.text import Text
 from multigrad.backend import backends
 from multigrad.matrix import PROOF_DIED, failing, sentence
 from multigrad.operation import operations
-from multigrad.truth import derivative_name
+from multigrad.truth import DEFAULT_REGIMES, derivative_name
 from multigrad.verdict import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PASS, PORTABILITY, UNAVAILABLE
 
 from .plain import visible
@@ -123,6 +123,7 @@ def without_verdict(frame: pd.DataFrame) -> str:
         if not rows["verdict"].isin([PASS, FAIL]).any() or len(died):
             names.append(f"the formula of {name} ({(died if len(died) else open_rows)['reason'].iloc[0]})")
     numbers = frame[(frame["backend"] != "exact") & (frame["variant"] == "analytic") & (frame["output"] != "*")]
+    numbers = numbers[numbers["regime"].isin([*DEFAULT_REGIMES, "file"])]
     for key, rows in numbers.groupby(["operation", "output"], sort=False):
         name, output = map(str, key)
         if INCONCLUSIVE in set(rows["verdict"]) and not rows["verdict"].isin([PASS, NOTE, FAIL]).any():

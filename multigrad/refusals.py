@@ -129,7 +129,9 @@ def _nonportable(
     line = linecache.getline(frame.filename, frame.lineno or 0).strip() if frame else ""
     advice = session.backend.cannot(error)
     where = f"{place} `{line}`: " if place else ""
-    return worded(PORTABILITY, f"{where}{f'{advice} (' if advice else ''}{one_line(error)}{')' if advice else ''}")
+    said = one_line(error)
+    # Of what has an answer the first sentence will do.
+    return worded(PORTABILITY, f"{where}{advice} ({said.partition('. ')[0]})" if advice else f"{where}{said}")
 
 
 def _runs_on_numpy(op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.ndarray], dtype: str) -> bool:

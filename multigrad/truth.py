@@ -45,6 +45,9 @@ EXACT_FLOPS = 4e6
 BASIS_ENTRIES = 1500
 """Up to so many entries a derivative is pushed in every basis direction."""
 
+HALVINGS = 6
+"""How many times drawn inputs may be halved where an operation leaves the range of a format."""
+
 TIE_GROWTH = 32.0
 """How many times larger the second errors are by which ties are told from ill-conditioned steps."""
 
@@ -428,6 +431,8 @@ def find(op: Operation, case: Case, wrong: Sequence[str] = ()) -> Truth:
     # Far from the ordinary only the hand-derived formula is judged, and the hull is for autodiff.
     hull = case.regime in (*DEFAULT_REGIMES, "file")
     references = bounded(op, arrays, parameters, case.dtype, case.precision, certain=certain, hull=hull)
+    if op.draw is None and case.regime in DEFAULT_REGIMES and not case.inputs:
+        arrays, references = _within_range(op, case, arrays, references, certain=certain)
     if certain:
         values = certified(op, arrays, parameters)
         references = [_at(r, v) for r, v in zip(references, values, strict=True)]
@@ -436,6 +441,21 @@ def find(op: Operation, case: Case, wrong: Sequence[str] = ()) -> Truth:
     if case.poisoned:
         return _poisoned(op, case, arrays, parameters, references)
     return Truth(arrays, references)
+
+
+def _within_range(
+    op: Operation, case: Case, arrays: list[np.ndarray], references: list[Reference], *, certain: bool
+) -> tuple[list[np.ndarray], list[Reference]]:
+    """Halve drawn inputs until no intermediate leaves the format's range, if that does it."""
+    _, parameters = op.split(case.size)
+    given, found = arrays, references
+    for _ in range(HALVINGS):
+        if not any(r.excused.any() for r in found):
+            return given, found
+        halves = [a / 2 if a.dtype.kind == "f" else a for a in given[: len(op.inputs)]]
+        given = [*(FORMATS[case.dtype].round(a) if a.dtype.kind == "f" else a for a in halves), *given[len(halves) :]]
+        found = bounded(op, given, parameters, case.dtype, case.precision, certain=certain)
+    return arrays, references
 
 
 def _of_empty(

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import importlib.util
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from multigrad.backend import (
     THREAD_VARIABLES,
     Backend,
     Gap,
+    Refusal,
     Unavailable,
     backend,
     backends,
@@ -53,6 +55,23 @@ def test_gaps_speak_of_cells_that_exist(one):
         assert gap.device in ("*", *one.devices), gap
         assert gap.reason.endswith("."), gap
         assert gap.raises, gap
+
+
+@ALL
+def test_what_a_framework_refuses_is_worded_and_a_mistake_is_no_refusal(one):
+    for refusal in one.refusals:
+        assert re.compile(refusal.says), refusal
+        assert refusal.reason, refusal
+    assert one.cannot(RuntimeError("mine")) is None
+    assert one.cannot(ValueError("operands could not be broadcast together")) is None
+    assert one.standard == (one.name == "strict")
+
+
+def test_a_refusal_is_known_by_a_class_that_it_derives_from_and_by_its_words():
+    refusal = Refusal("RuntimeError", "not implemented for '\\w+'", "torch lacks it.")
+    assert refusal.covers(NotImplementedError("\"lu_cpu\" not implemented for 'Half'"))
+    assert not refusal.covers(NotImplementedError("some day"))
+    assert not refusal.covers(TypeError("not implemented for 'Half'"))
 
 
 @pytest.mark.long

@@ -846,7 +846,9 @@ def test_what_overflows_in_half_precision_is_no_failure_of_a_right_gradient(tmp_
     frame = of_file(tmp_path, OVERFLOWING, backend="numpy", dtype=["float32", "float16"], regime=None)
     assert set(frame["verdict"]) <= {PASS, NOTE, UNAVAILABLE, INCONCLUSIVE}
     half = rows(frame, backend="numpy", dtype="float16")
-    assert half["reason"].str.contains("may overflow in float16").sum() >= 6
+    assert half["reason"].str.contains("may overflow in float16").sum() >= 4
+    # Where smaller inputs stay within the range, they are drawn.
+    assert set(rows(half[half["output"] != "*"], operation="spread")["verdict"]) <= {PASS, NOTE}
     assert {"value", "x_bar"} <= set(rows(frame, backend="numpy", dtype="float32", verdict=PASS)["output"])
 
 
