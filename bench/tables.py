@@ -112,7 +112,7 @@ def is_wrong(frame: pd.DataFrame, fail_on: str | None = None) -> bool:
 
 
 def undecided(frame: pd.DataFrame) -> list[str]:
-    """Return the outputs of which no backend's ordinary number could be judged in any dtype: the bounds are too wide."""
+    """Return the outputs of which no ordinary number could be judged, on any backend in any dtype: too wide a bound."""
     if not {"output", "backend", "variant"} <= set(frame):  # a certificate's rows, or timings
         return []
     numbers = frame[(frame["backend"] != "exact") & (frame["variant"] == "analytic") & (frame["output"] != "*")]
