@@ -23,6 +23,9 @@ from multigrad.bench.measure import measure
 measure(["relu_regression", "linear_map"], backend=["numpy", "fake_backends:BUSY"], mode="eager", size="tiny",
         variant=["forward", "analytic"], dtype="float64", threads=1, protocol=FAST, folder=Path(sys.argv[1]))
 """
+BACKENDS = ["numpy", "fake_backends:BUSY"]
+"""As in the script: a run that is resumed is told again whose code it may load."""
+
 KEY = ["operation", "variant", "backend", "sizes"]
 
 
@@ -61,7 +64,8 @@ def main() -> None:
                 continue
             try:
                 before = processes(store.load_run(folder))
-                after = measure(resume=folder) if (folder / store.JOURNAL).exists() else store.load_run(folder)
+                unfinished = (folder / store.JOURNAL).exists()
+                after = measure(backend=BACKENDS, resume=folder) if unfinished else store.load_run(folder)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is a run that was lost
                 print(f"killed after {moment:.2f} s: {error}", flush=True)
                 continue
