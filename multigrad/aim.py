@@ -55,6 +55,18 @@ DRAWS = 4
 NEWTON_STEPS = 6
 """Steps after which a place counts as out of reach."""
 
+CALL = 64
+"""What a call takes, in balls."""
+
+MOST_WORK = 3_000_000
+"""Balls that a survey may handle: a second or so. It counts, so that the same inputs are tried on every machine."""
+
+STEP, POINT, HULL = 0.3, 1.0, 6.0
+"""What a Newton step, a certificate and a look at a kink take, in evaluations of forward part and pullback."""
+
+LEAST = 12.0
+"""Evaluations that there are for the largest."""
+
 NEAR = (2.0**-10, -(2.0**-20))
 """How far beside, relative to the entry that is moved."""
 
@@ -277,6 +289,43 @@ def record(
     other inputs of the same shapes the same guards come in the same order.
     """
     recorder = _Recorder(source_file(op), most)
+    _run(op, parameters, inputs, cotangents, coordinates, recorder.functions())
+    return recorder.guards
+
+
+def work(
+    op: Operation,
+    parameters: Mapping[str, Any],
+    inputs: Sequence[np.ndarray],
+    cotangents: Sequence[np.ndarray],
+    coordinates: Sequence[Coordinate],
+) -> int:
+    """Count what one evaluation of forward part and pullback takes: its calls, and the balls that they return."""
+    total = 0
+
+    def weighed(function: Callable[..., Any]) -> Callable[..., Any]:
+        def apply(*arguments: Any, **options: Any) -> Any:
+            nonlocal total
+            result = function(*arguments, **options)
+            total += CALL + (result.size * (1 + len(coordinates)) if isinstance(result, DualArray) else 0)
+            return result
+
+        return apply
+
+    rules = {**dual.FUNCTIONS, **_Recorder("", None).functions()}
+    _run(op, parameters, inputs, cotangents, coordinates, {name: weighed(rule) for name, rule in rules.items()})
+    return total
+
+
+def _run(
+    op: Operation,
+    parameters: Mapping[str, Any],
+    inputs: Sequence[np.ndarray],
+    cotangents: Sequence[np.ndarray],
+    coordinates: Sequence[Coordinate],
+    functions: Mapping[str, Callable[..., Any]],
+) -> None:
+    """Evaluate forward part and pullback in `dual` with other functions, as far as they go."""
     with exact.precision(BITS):
         arrays = []
         for number, array in enumerate(inputs):
@@ -288,13 +337,12 @@ def record(
                         tangent[i, place] = 1
                 value = DualArray(value, exact.lift(tangent.reshape(len(coordinates), *array.shape)))
             arrays.append(value)
-        with replaced(dual.FUNCTIONS, recorder.functions()):
+        with replaced(dual.FUNCTIONS, functions):
             try:
                 _, pullback = op(dual, *arrays, **parameters)
                 pullback(*(DualArray(exact.lift(c)) for c in cotangents))
             except Exception:  # noqa: BLE001 - what cannot be evaluated decides nothing more
                 pass
-    return recorder.guards
 
 
 # ── Aiming ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -366,6 +414,8 @@ class _Survey:
         )
         self.case = Case(op.reference, op.name, dict(self.size), "gaussian", "float64", self.seed)
         self.guards = record(op, self.parameters, self.base, self.cotangents, self.coordinates)
+        given = work(op, self.parameters, self.base, self.cotangents, self.coordinates)
+        self.left = max(MOST_WORK / max(given, 1), LEAST)
         self.wrong: set[str] = set()
         self.base_is_right = self._smooth("", self.base) is not False
         self.wrong, self.failed = set(self.failed), {}
@@ -384,6 +434,8 @@ class _Survey:
     def _dense(self) -> None:
         """Inputs with many ties at once."""
         for seed in range(self.seed, self.seed + (KINK_SEEDS if self.guards else 1)):
+            if not self._may(HULL):
+                return
             try:
                 inputs = self.op.make_inputs(self.size, seed, "kink")
                 explicit = self._explicit(inputs)
@@ -400,6 +452,11 @@ class _Survey:
 
     # Judging.
 
+    def _may(self, cost: float) -> bool:
+        """Whether there is work left; if so it is taken."""
+        self.left -= cost
+        return self.left >= 0
+
     def _explicit(self, inputs: Sequence[np.ndarray]) -> bool:
         """Whether a comparison, a maximum or an absolute value has a tie; its branches count as reached."""
         guards = record(self.op, self.parameters, inputs, self.cotangents, self.coordinates[:1])
@@ -409,7 +466,7 @@ class _Survey:
     def _smooth(self, words: str, inputs: Sequence[np.ndarray]) -> bool | None:
         """Certify the formula at inputs; None where it cannot be judged."""
         key = b"".join(np.ascontiguousarray(a).tobytes() for a in inputs)
-        if key in self.seen:
+        if key in self.seen or not self._may(POINT):
             return None
         self.seen.add(key)
         there = replace(self.op, draw=lambda draw, **size: [a.copy() for a in inputs])
@@ -460,6 +517,8 @@ class _Survey:
 
     def _on(self, words: str, inputs: Sequence[np.ndarray]) -> None:
         """Hold the gradient against the subdifferential at inputs that lie on a branch."""
+        if not self._may(HULL):
+            return
         explicit = self._explicit(inputs)
         try:
             proofs = prove_at(self.op, self.size, inputs, self.seed, pairs=FEW_PAIRS, explicit=explicit)
@@ -580,6 +639,8 @@ class _Survey:
         coordinate = self.coordinates[j]
         inputs, last = list(start), math.inf
         for _ in range(NEWTON_STEPS):
+            if not self._may(STEP):
+                return None
             guards = record(self.op, self.parameters, inputs, self.cotangents, [coordinate], number + 1)
             if len(guards) <= number or guards[number].gap.shape != self.guards[number].gap.shape:
                 return None
@@ -666,7 +727,7 @@ class _Survey:
 
     def _downhill(self, number: int, inputs: Sequence[np.ndarray] | None) -> list[np.ndarray] | None:
         """One Newton step of all free coordinates together, to the other side of the first entry's gap."""
-        if inputs is None:
+        if inputs is None or not self._may(STEP):
             return None
         guards = record(self.op, self.parameters, inputs, self.cotangents, self.coordinates, number + 1)
         if len(guards) <= number or not guards[number].gap.size or not self.guards[number].gap.size:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from multigrad import check, operation, operations
-from multigrad.aim import judge_formula, survey
+from multigrad.aim import LEAST, judge_formula, survey
 from multigrad.truth import Case
 from multigrad.verdict import FAIL, NOTE, PASS, UNAVAILABLE
 from tests.multigrad.boundaries import PAIRS, RIGHT, clamp
@@ -302,3 +302,26 @@ def test_a_forward_part_that_makes_a_number_of_an_empty_sum_has_no_such_case():
     frame, empty = rows_of(f, "empty")
     assert FAIL not in set(frame["verdict"])
     assert empty["reason"].str.contains(r"its forward part has shape \(\) there, not \(5,\)").any()
+
+
+def test_the_more_an_operation_computes_the_fewer_inputs_are_tried():
+    def steps(count):
+        @operation("(n)->()", sizes={"tiny": {"n": 3}})
+        def f(xp, x):
+            states = [x]
+            for _ in range(count):
+                states.append(xp.maximum(states[-1], 0) + x)
+
+            def pullback(b):
+                bar, x_bar = b + 0 * x, 0 * x
+                for state in states[-2::-1]:
+                    x_bar = x_bar + bar
+                    bar = bar * xp.astype(state > 0, x.dtype)
+                return x_bar + bar
+
+            return xp.sum(states[-1]), pullback
+
+        reason = survey(f, {"n": 3}).aimed["*"].reason
+        return int(reason.partition("certified at ")[2].partition(" ")[0])
+
+    assert 0 < steps(400) < LEAST < steps(3)
