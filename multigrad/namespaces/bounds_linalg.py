@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .bounds_model import Array, Error, Floats, Parts, current, namespace, up
 from .bounds_rules import Unit, as_array, bounded, matmul
 from .numpy_protocols import numpys_own
+from .textbook import QR, SVD, Eigh, SLogDet
 from .unsupported import guard
 
 __all__ = ["matmul"]
@@ -32,35 +33,6 @@ STEPS: Mapping[str, Callable[[int], int]] = {
     "orthogonal": lambda n: 10 * n,
 }
 """How many roundings one after the other an algorithm amounts to, by the larger side n of its matrix."""
-
-
-class SLogDet(NamedTuple):
-    """Sign and logarithm of the magnitude of a determinant."""
-
-    sign: Array
-    logabsdet: Array
-
-
-class Eigh(NamedTuple):
-    """Eigenvalues, ascending, and eigenvectors as columns."""
-
-    eigenvalues: Array
-    eigenvectors: Array
-
-
-class QR(NamedTuple):
-    """Orthonormal columns and an upper triangle."""
-
-    Q: Array
-    R: Array
-
-
-class SVD(NamedTuple):
-    """Left singular vectors as columns, singular values, right singular vectors as rows."""
-
-    U: Array
-    S: Array
-    Vh: Array
 
 
 def __getattr__(name: str) -> Any:

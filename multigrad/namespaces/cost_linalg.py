@@ -4,41 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from . import cost as xp
 from .numpy_protocols import numpys_own
-
-
-class SLogDet(NamedTuple):
-    """Sign and logarithm of the magnitude of a determinant."""
-
-    sign: Any
-    logabsdet: Any
-
-
-class Eigh(NamedTuple):
-    """Eigenvalues and eigenvectors."""
-
-    eigenvalues: Any
-    eigenvectors: Any
-
-
-class QR(NamedTuple):
-    """Orthonormal columns and an upper triangle."""
-
-    Q: Any
-    R: Any
-
-
-class SVD(NamedTuple):
-    """Left vectors, singular values, right vectors."""
-
-    U: Any
-    S: Any
-    Vh: Any
+from .textbook import QR, SVD, Eigh, SLogDet
 
 
 def __getattr__(name: str) -> Any:

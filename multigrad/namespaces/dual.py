@@ -461,7 +461,7 @@ def is_certainly_positive(x: Any) -> np.ndarray:
     return exact.is_certainly_positive(_lift(x).value)
 
 
-def eigh(x: Any, /) -> tuple[Any, Any]:
+def eigh(x: Any, /) -> textbook.Eigh:
     """Eigenvalues and eigenvectors of a symmetric matrix, from its lower triangle, by first-order perturbation.
 
     Raises:
@@ -470,7 +470,7 @@ def eigh(x: Any, /) -> tuple[Any, Any]:
     A = _lift(x)
     values, V = exact.eigh(A.value)
     if A.tangent is None:
-        return DualArray(values), DualArray(V)
+        return textbook.Eigh(DualArray(values), DualArray(V))
     n = A.shape[-1]
     lower = np.tri(n, dtype=bool)
     dA = _f["where"](lower, A.tangent, _f["matrix_transpose"](A.tangent))
@@ -478,7 +478,7 @@ def eigh(x: Any, /) -> tuple[Any, Any]:
     diagonal = np.eye(n, dtype=bool)
     gaps = _f["where"](diagonal, 1, values[..., None, :] - values[..., :, None])
     rotation = _f["where"](diagonal, 0, inner / gaps)
-    return DualArray(values, textbook.diagonal(exact, inner)), DualArray(V, _f["matmul"](V, rotation))
+    return textbook.Eigh(DualArray(values, textbook.diagonal(exact, inner)), DualArray(V, _f["matmul"](V, rotation)))
 
 
 _this = sys.modules[__name__]

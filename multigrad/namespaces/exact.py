@@ -1094,7 +1094,7 @@ def _inverse_degree(n: int, d: Degree) -> Degree:
     return None if d is None else _divided(_determinant_degree(n - 1, d), _determinant_degree(n, d))
 
 
-def eigh(x: Any, /) -> tuple[ExactArray, ExactArray]:
+def eigh(x: Any, /) -> textbook.Eigh:
     """Eigenvalues, ascending, and eigenvectors of a symmetric matrix, from its lower triangle.
 
     Arb's certified routine. Each eigenvector has length 1, and its largest entry is positive.
@@ -1117,8 +1117,7 @@ def eigh(x: Any, /) -> tuple[ExactArray, ExactArray]:
         ordered = [values[i].real for i in order]
         return _array(_objects(ordered), None), _array((vectors / _objects(lengths))[:, order], None)
 
-    result: tuple[ExactArray, ExactArray] = _eigen(x, of_one)
-    return result
+    return textbook.Eigh(*_eigen(x, of_one))
 
 
 def eigvalsh(x: Any, /) -> ExactArray:

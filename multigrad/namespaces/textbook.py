@@ -11,13 +11,42 @@ import itertools
 import math
 import string
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .numpy_protocols import NumpyProtocols
 
 Array = Any
+
+
+class SLogDet(NamedTuple):
+    """Sign and logarithm of the magnitude of a determinant."""
+
+    sign: Any
+    logabsdet: Any
+
+
+class Eigh(NamedTuple):
+    """Eigenvalues, ascending, and eigenvectors as columns."""
+
+    eigenvalues: Any
+    eigenvectors: Any
+
+
+class QR(NamedTuple):
+    """Orthonormal columns and an upper triangle."""
+
+    Q: Any
+    R: Any
+
+
+class SVD(NamedTuple):
+    """Left singular vectors as columns, singular values, right singular vectors as rows."""
+
+    U: Any
+    S: Any
+    Vh: Any
 
 
 def mean(xp: Any, x: Array, /, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
@@ -360,10 +389,10 @@ def det(xp: Any, A: Array, /) -> Array:
     return batched(xp, of_one, A)
 
 
-def slogdet(xp: Any, A: Array, /) -> tuple[Array, Array]:
+def slogdet(xp: Any, A: Array, /) -> SLogDet:
     """The determinant's sign and the logarithm of its size."""
     d = xp.linalg.det(A)
-    return xp.sign(d), xp.log(xp.abs(d))
+    return SLogDet(xp.sign(d), xp.log(xp.abs(d)))
 
 
 def cholesky(xp: Any, A: Array, /, *, upper: bool = False) -> Array:
@@ -389,7 +418,7 @@ def cholesky(xp: Any, A: Array, /, *, upper: bool = False) -> Array:
     return xp.matrix_transpose(L) if upper else L
 
 
-def qr(xp: Any, A: Array, /, *, mode: str = "reduced") -> tuple[Array, Array]:
+def qr(xp: Any, A: Array, /, *, mode: str = "reduced") -> QR:
     """Q and R with QR = A, by Gram-Schmidt; R's diagonal is positive (a library's may not be).
 
     Raises:
@@ -412,8 +441,7 @@ def qr(xp: Any, A: Array, /, *, mode: str = "reduced") -> tuple[Array, Array]:
             columns.append(xp.concat([r, norm[None], xp.zeros((n - k - 1,))]))
         return Q, xp.stack(columns, axis=1)
 
-    result: tuple[Array, Array] = batched(xp, of_one, A)
-    return result
+    return QR(*batched(xp, of_one, A))
 
 
 def eigvalsh(xp: Any, A: Array, /) -> Array:
@@ -421,7 +449,7 @@ def eigvalsh(xp: Any, A: Array, /) -> Array:
     return xp.linalg.eigh(A)[0]
 
 
-def svd(xp: Any, A: Array, /, *, full_matrices: bool = True) -> tuple[Array, Array, Array]:
+def svd(xp: Any, A: Array, /, *, full_matrices: bool = True) -> SVD:
     """U, s and Vᵀ of a matrix of full rank with distinct singular values, from the eigenvectors of its Gram matrix.
 
     Raises:
@@ -433,10 +461,10 @@ def svd(xp: Any, A: Array, /, *, full_matrices: bool = True) -> tuple[Array, Arr
         raise NotImplementedError(f"svd here has full_matrices=False only where A is not square; found {A.shape}")
     if m < n:
         V, s, Ut = svd(xp, xp.matrix_transpose(A), full_matrices=False)
-        return xp.matrix_transpose(Ut), s, xp.matrix_transpose(V)
+        return SVD(xp.matrix_transpose(Ut), s, xp.matrix_transpose(V))
     squares, V = xp.linalg.eigh(xp.matmul(xp.matrix_transpose(A), A))
     s, V = xp.sqrt(xp.flip(squares, axis=-1)), xp.flip(V, axis=-1)
-    return xp.matmul(A, V) / s[..., None, :], s, xp.matrix_transpose(V)
+    return SVD(xp.matmul(A, V) / s[..., None, :], s, xp.matrix_transpose(V))
 
 
 def svdvals(xp: Any, A: Array, /) -> Array:

@@ -405,3 +405,15 @@ def test_what_is_not_known_says_so(namespace, name):
 def test_a_shape_that_depends_on_data_is_refused_in_words(name):
     with cost.counting("float64"), pytest.raises(Unsupported, match="is not known to the count of operations"):
         WRITTEN[name](cost, given(cost.asarray, cost.asarray))
+
+
+@pytest.mark.parametrize("namespace", ["exact", "dual"])
+def test_what_a_factorisation_returns_has_the_names_of_the_standard(namespace):
+    xp = {"exact": exact, "dual": dual}[namespace]
+    A = exact.variable(np.array([[4.0, 1.0], [1.0, 3.0]]))
+    if namespace == "dual":
+        A = dual.DualArray(A)
+    assert xp.linalg.slogdet(A).logabsdet.shape == ()
+    assert xp.linalg.eigh(A).eigenvectors.shape == (2, 2)
+    assert xp.linalg.qr(A).R.shape == (2, 2)
+    assert xp.linalg.svd(A).Vh.shape == (2, 2)
