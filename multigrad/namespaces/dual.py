@@ -34,7 +34,7 @@ from . import exact, structure, textbook
 from .exact import CONSTANTS, ExactArray, Kink
 from .numpy_protocols import numpys_own
 from .operators import COMPARISONS, Linalg, Operators, plain_key
-from .unsupported import guarded
+from .unsupported import Guards
 
 if TYPE_CHECKING:
     from multigrad.operation import Operation
@@ -537,14 +537,12 @@ WITHOUT_TANGENT = (
 __array_namespace_info__ = exact.__array_namespace_info__
 
 
-@functools.cache
-def _guarded(name: str) -> Callable[..., Any]:
-    return guarded(FUNCTIONS[name], f"xp.{name}", Operators.knower)
+_guarded = Guards(FUNCTIONS, Operators.knower)
 
 
 def __getattr__(name: str) -> Any:
     if name in FUNCTIONS:
-        return _guarded(name)
+        return _guarded[name]
     if name in WITHOUT_TANGENT:
         return getattr(exact, name)
     if name in CONSTANTS:

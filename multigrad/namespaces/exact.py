@@ -37,7 +37,7 @@ from flint import acb_mat, arb, arb_mat, fmpq, fmpq_mat
 from . import structure, textbook
 from .numpy_protocols import numpys_own
 from .operators import COMPARISONS, Linalg, Operators, namespace_info, plain_key
-from .unsupported import STANDARD_NAMES, Unsupported, guarded
+from .unsupported import STANDARD_NAMES, Guards, Unsupported
 
 Array = Any
 """An :class:`ExactArray`, an integer or boolean NumPy array, or a Python number."""
@@ -1165,14 +1165,12 @@ def __array_namespace_info__() -> Any:  # noqa: N807 - the name is the standard'
     return namespace_info(float64, np.dtype("int64"))
 
 
-@functools.cache
-def _guarded(name: str) -> Callable[..., Any]:
-    return guarded(FUNCTIONS[name], f"xp.{name}", Operators.knower)
+_guarded = Guards(FUNCTIONS, Operators.knower)
 
 
 def __getattr__(name: str) -> Any:
     if name in FUNCTIONS:
-        return _guarded(name)
+        return _guarded[name]
     if name in CONSTANTS:
         return CONSTANTS[name]
     if name.startswith("__"):  # what the import system asks of every module
