@@ -13,6 +13,7 @@ testing", PLDI 2005.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import linecache
 import math
@@ -492,6 +493,8 @@ class _Survey:
             return False  # said once; to name a mistake takes longer than to see it
         judgements = truth.judge_formula(there, self.case)
         wrong = {o: j.reason for o, j in judgements.items() if j.verdict == FAIL and o not in self.wrong}
+        with contextlib.suppress(Exception):  # the verdict stands, with its figures
+            wrong |= truth.diagnose_formula(there, self.case, [*wrong]) if wrong and words else {}
         for output, reason in wrong.items():
             self.failed.setdefault(output, f"{reason}; {words}{self._moves(inputs)}")
         self.points += bool(words)
@@ -841,7 +844,9 @@ def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:
     if "*" in judgements and judgements["*"].verdict == INCONCLUSIVE:
         if case.regime == "length-1":
             raise Unserved(f"no derivative: {judgements['*'].reason}")
-        return _noted(_judged_beside(op, case), judgements["*"].reason) or judgements
+        beside = _noted(_judged_beside(op, case), judgements["*"].reason)
+        nothing = None if beside else truth.without_value(op, case)
+        return beside or ({"*": nothing} if nothing else judgements)
     zero = {o for o in _all_zero(op, case) if o in judgements and judgements[o].verdict == PASS}
     found = {o: j for o, j in _judged_beside(op, case).items() if o in zero} if zero else {}
     return judgements | _noted(found, "it is zero throughout")

@@ -254,7 +254,7 @@ def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:
     try:
         proof = prove(op, size, case.seed, regime)
     except Undecided as error:
-        return {"*": _undecided(op, size, case.seed, regime, str(error))}
+        return {"*": _unjudged(INCONCLUSIVE, str(error))}
     except Unsupported as error:
         return {"*": _unjudged(UNAVAILABLE, str(error))}
     except Exception as error:  # noqa: BLE001 - whatever a person's formula raises is the verdict on it
@@ -318,17 +318,18 @@ def _proof_point(op: Operation, case: Case) -> tuple[Mapping[str, Any], str]:
     return own, regime
 
 
-def _undecided(op: Operation, size: Mapping[str, Any], seed: int, regime: str, reason: str) -> Judgement:
-    """Word an enclosure that did not become narrow: a value that is not a number anywhere is wrong."""
+def without_value(op: Operation, case: Case) -> Judgement | None:
+    """Return the judgement on an operation whose value is NaN in every entry; None where it has a number."""
     import array_api_compat.numpy as xp
 
+    size, regime = _proof_point(op, case)
     _, parameters = op.split(size)
     with np.errstate(all="ignore"), contextlib.suppress(Exception):  # what it raises is said by the cells
-        values = op.forward(xp, parameters)(*op.make_inputs(size, seed, regime))
+        values = op.forward(xp, parameters)(*op.make_inputs(size, case.seed, regime))
         if any(np.size(value) and np.isnan(value).all() for value in values):
             reason = "the value is NaN in every entry: wrong, or drawn outside its domain (declare inputs=)"
             return _unjudged(FAIL, reason)
-    return _unjudged(INCONCLUSIVE, reason)
+    return None
 
 
 def _raised_in_numpy(op: Operation, size: Mapping[str, Any], seed: int, regime: str) -> str | None:

@@ -164,3 +164,29 @@ def test_a_point_is_in_the_hull_of_a_few_others_or_not():
     outside = [[0.6, 0.6, 1], [-0.1, 0.3, 1], [0.2, 0.3, 1.1], [1, 1, 1]]
     assert all(in_hull(np.array(p, dtype=float), triangle, 1e-12) for p in inside)
     assert not any(in_hull(np.array(p, dtype=float), triangle, 1e-12) for p in outside)
+
+
+def test_a_nan_where_there_is_a_derivative_is_wrong_whatever_the_formula_asks():
+    @operation("(n)->()", sizes={"tiny": {"n": 3}})
+    def product(xp, x):
+        y = x[0] * x[1] * x[2]
+        return y, lambda b: b * y / x
+
+    (proof,) = prove_at(product, {"n": 3}, [np.array([0.0, 2.0, 3.0])], pairs=3, explicit=False)
+    assert not proof.passed
+    assert not proof.undefined
+    assert proof.reason.startswith("is NaN at [0] where ")
+
+
+def test_inputs_are_aimed_at_branches_that_a_proof_has_passed_before():
+    """What a namespace hands out is looked up anew: a function that is watched comes after one that was not."""
+    from multigrad.aim import survey
+    from multigrad.proof import prove
+
+    @operation("(n)->(n)", sizes={"tiny": {"n": 3}})
+    def hard_swish(xp, x):
+        gate = xp.clip(x + 3, 0, 6) / 6
+        return x * gate, lambda b: b * (gate + x * xp.astype(x > -3, x.dtype) / 6)
+
+    assert prove(hard_swish, "tiny").passed
+    assert survey(hard_swish, {"n": 3}).aimed["x_bar"].verdict == "FAIL"
