@@ -253,10 +253,16 @@ class Operation:
         Raises:
             WrongResult: the function returns something else.
         """
-        result = self.function(xp, *inputs, **parameters)
-        if not isinstance(result, tuple | list) or len(result) != 2 or not callable(result[1]):
+        value, pullback = self._evaluated(xp, *inputs, **parameters)
+        if not callable(pullback):
+            raise WrongResult(f"{self.name} returned {_described((value, pullback))}; wanted (value, pullback)")
+        return value, pullback
+
+    def _evaluated(self, xp: Any, *inputs: Any, **parameters: Any) -> Sequence[Any]:
+        result: Any = self.function(xp, *inputs, **parameters)
+        if not isinstance(result, tuple | list) or len(result) != 2:
             raise WrongResult(f"{self.name} returned {_described(result)}; wanted (value, pullback)")
-        return result[0], result[1]
+        return result
 
     def values(self, value: Any) -> tuple[Any, ...]:
         """Return what the forward part returned as a tuple of arrays.
@@ -417,7 +423,7 @@ class Operation:
         """Return ``f(*inputs) -> values``: the forward part alone."""
 
         def forward(*inputs: Any) -> tuple[Any, ...]:
-            value, _ = self(xp, *inputs, **parameters)
+            value, _ = self._evaluated(xp, *inputs, **parameters)
             return self.values(value)
 
         forward.__name__ = f"{self.name}_forward"
