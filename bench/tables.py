@@ -13,7 +13,7 @@ from rich.text import Text
 from multigrad.backend import backends
 from multigrad.matrix import PROOF_DIED, failing, sentence
 from multigrad.operation import operations
-from multigrad.truth import DEFAULT_REGIMES, derivative_name
+from multigrad.truth import DEFAULT_REGIMES, RESIZED, derivative_name
 from multigrad.verdict import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PASS, PORTABILITY, UNAVAILABLE
 
 from .plain import visible
@@ -344,6 +344,8 @@ def _show_reasons(frame: pd.DataFrame) -> None:
         if len(worded) > 5:
             say(f"… and {len(worded) - 5} more {verdict} rows (--csv FILE has them all)")
     quiet = frame[frame["verdict"].isin([UNAVAILABLE, GAP])]
+    # A shape that an operation does not have was tried, not asked for.
+    quiet = quiet[~((quiet["backend"] == "exact") & quiet["regime"].isin(RESIZED))]
     for (name, device, word, reason), rows in quiet.groupby(["backend", "device", "verdict", "reason"], sort=False):
         what = "" if rows["operation"].nunique() == frame["operation"].nunique() else f" ({_listed(rows['operation'])})"
         say(visible(f"{word} {name}/{device}: {reason}{what}"), "dim")

@@ -174,8 +174,8 @@ def _listen(process: Any, errors: Any, turns: socket.socket, timeout_s: float) -
             # What it started may have its pipe still, and never let go of it.
             done, timeout_s = True, END_S
             continue
-        if "said" in message:
-            loading.say_once(message["said"])
+        if "warning" in message:
+            loading.say_once(message["warning"])
             continue
         if "begin" in message:
             task = message["begin"]
@@ -256,7 +256,7 @@ def main() -> None:
     module, _, name = sys.argv[1].partition(":")
     arguments["worker_started"] = started
     arguments["turn"] = _turn(answers, socket.socket(fileno=int(sys.argv[3])))
-    loading.tell = lambda text: _say(answers, {"said": text})
+    loading.tell = lambda text: _say(answers, {"warning": text})
     # A copy of this process is no worker: what it would say is lost.
     os.register_at_fork(after_in_child=lambda: os.dup2(2, answers.fileno()))
     try:
