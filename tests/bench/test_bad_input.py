@@ -182,6 +182,9 @@ def test_what_is_no_file_of_python_is_one_line(multigrad: Any, tmp_path: Path) -
     refused(multigrad("check", "/dev/zero", *ONE), "/dev/zero is no file")
 
 
+ROWS = 6
+"""Of the check in ``ONE``: two sizes, the formula and two outputs each."""
+
 GUARDED = {
     "forks": "os.fork()",
     "starts a thread": "threading.Thread(target=time.sleep, args=(600,)).start()",
@@ -200,7 +203,7 @@ def test_what_a_file_does_besides_changes_no_answer(multigrad: Any, tmp_path: Pa
     said = multigrad("check", mine(tmp_path, text), *ONE)
     assert said.code == 0
     rows = json.loads(said.out)
-    assert len(rows) == 9
+    assert len(rows) == ROWS
     assert {row["verdict"] for row in rows} == {"PASS"}
     assert said.err == ""
     assert not descendants()
@@ -301,7 +304,7 @@ def test_a_script_that_checks_itself_runs_once(tmp_path: Path, situation: str) -
     (tmp_path / "script.py").write_text(SCRIPTS[situation])
     said = python(tmp_path, "script.py")
     assert said.code == 0
-    assert said.out == "result PASS 9\n"
+    assert said.out == f"result PASS {ROWS}\n"
     warned = "" if "with a guard" in situation else "script.py calls multigrad's check while it is imported"
     assert warned in said.err
     assert said.err.count("\n") == bool(warned)
@@ -319,7 +322,7 @@ def test_a_command_finds_the_operations_of_such_a_script(multigrad: Any, tmp_pat
 
 def test_code_of_the_command_line_runs_once(tmp_path: Path) -> None:
     said = python(tmp_path, "-c", SCRIPT + CALL)
-    assert (said.code, said.out, said.err) == (0, "result PASS 9\n", "")
+    assert (said.code, said.out, said.err) == (0, f"result PASS {ROWS}\n", "")
     assert (tmp_path / "runs").read_text() == "__main__\n"
 
 
@@ -328,7 +331,7 @@ def test_a_script_that_pytest_collects_runs_once(tmp_path: Path) -> None:
     (tmp_path / "test_script.py").write_text(test)
     said = python(tmp_path, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "test_script.py")
     assert said.code == 0
-    assert said.out.count("result PASS 9") == 1
+    assert said.out.count(f"result PASS {ROWS}") == 1
     assert not descendants()
 
 
