@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -165,7 +165,7 @@ class Formulas:
         self.shown = False
         """Whether the table has been printed."""
 
-    def __call__(self, rows: Iterable[Mapping[str, Any]], judged: bool) -> None:
+    def __call__(self, rows: Iterable[Mapping[str, Any]], judged: bool, names: Sequence[str]) -> None:
         """Take in rows as they come, and print what is to be said of them now."""
         for row in rows:
             if row["backend"] == "exact":
@@ -175,7 +175,9 @@ class Formulas:
             import pandas as pd
 
             self.shown = True
-            _show_formulas(pd.DataFrame([*self.rows.values()]))
+            # Which worker was first is chance; the order of the operations is not.
+            rows = sorted(self.rows.values(), key=lambda row: names.index(row["operation"]))
+            _show_formulas(pd.DataFrame(rows))
 
     def _count(self, row: Mapping[str, Any]) -> None:
         name, before = row["operation"], self.operations.get(row["operation"])
@@ -212,8 +214,9 @@ def show_matrix(frame: pd.DataFrame, *, verbose: bool = False, formulas: bool = 
         say(f"In each place, in this order: {', '.join(_in_order(_positions(numbers)))} (- there is none)", "dim")
     if len(numbers):
         say("  ".join(f"{symbol} {verdict}" for verdict, (symbol, _) in SYMBOLS.items()) + "\n", "dim")
-    if verbose or (frame["operation"].nunique() == 1 and len(frame) <= 40):
-        _show_rows(frame)
+    detailed = frame if verbose else frame[frame["regime"].isin([*DEFAULT_REGIMES, "file"])]
+    if verbose or (frame["operation"].nunique() == 1 and len(detailed) <= 40):
+        _show_rows(detailed)
     _show_reasons(frame)
     counts = frame["verdict"].value_counts()
     summary = " · ".join(f"{counts[v]} {v}" for v in SYMBOLS if v in counts)

@@ -59,8 +59,8 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int, str], None]
 """Called with cells done, cells in all, and what is running: as one begins, and as it ends."""
 
-Tell = Callable[[Sequence[Mapping[str, Any]], bool], None]
-"""Called with rows of the matrix as they come, and whether those on the formulas are complete."""
+Tell = Callable[[Sequence[Mapping[str, Any]], bool, Sequence[str]], None]
+"""Called with rows as they come, whether those on the formulas are complete, and the names of all operations."""
 
 TIMEOUT_S = 60.0
 """Seconds without a sign after which a worker of a check is killed: small sizes take milliseconds, a compiler half a
@@ -376,7 +376,7 @@ class Plan:
                     continue
                 rows.append(row)
             if tell:
-                tell(batch, judged)
+                tell(batch, judged, [op.name for op in self.ops.values()])
         return rows
 
     def run(self, progress: Progress | None = None) -> Iterator[tuple[list[dict[str, Any]], bool]]:
