@@ -888,7 +888,7 @@ def _of_empty(op: Operation, case: Case) -> dict[str, Judgement]:
     except Exception:  # noqa: BLE001 - shapes without entries are beyond what some steps of a proof can do
         return {}
     # Of a gradient without entries only the shape can be wrong.
-    wrong = [g for g in proof.gradients if g.reason or (g.compared and not g.passed)]
+    wrong = [g for g in proof.gradients if " has shape " in g.reason or g.disagreement > 0]
     return {f"{g.name}_bar": truth.judged(g, proof.kind) for g in wrong}
 
 
