@@ -582,3 +582,12 @@ def test_a_row_whose_number_is_undecided_may_be_part_of_any_sum() -> None:
     assert np.array_equal(sums.value, [[2.0], [5.0], [0.0]])
     assert (sums.worst >= 2.0).all()
     assert (sums.worst < 3.0).all()
+
+
+def test_log1p_in_float64_allows_for_what_xla_does_near_its_polynomial_end():
+    x = np.array([-0.41421021129001595])
+    for dtype, least, most in (("float64", 129, 400), ("float32", 4, 12)):
+        with bounds.context(dtype):
+            y = bounds.log1p(bounds.asarray(FORMATS[dtype].round(x)))
+        ulps = y.worst / FORMATS[dtype].spacing(y.value)
+        assert least <= ulps[0] <= most
