@@ -104,7 +104,7 @@ def lines_run(op: Operation, size: Mapping[str, Any], seed: int = 0) -> set[int]
             value, pullback = op(xp, *inputs, **parameters)
             values = value if isinstance(value, tuple) else (value,)
             cotangents = op.make_cotangents([tuple(v.shape) for v in values], seed)
-            with _traced(trace):
+            with traced(trace):
                 pullback(*cotangents)
     except Exception:  # noqa: BLE001 - most scaled sizes fit no operation, and say so in many ways
         return set()
@@ -112,7 +112,8 @@ def lines_run(op: Operation, size: Mapping[str, Any], seed: int = 0) -> set[int]
 
 
 @contextlib.contextmanager
-def _traced(trace: Any) -> Iterator[None]:
+def traced(trace: Any) -> Iterator[None]:
+    """Let a function of :func:`sys.settrace` see what is run."""
     before = sys.gettrace()
     sys.settrace(trace)
     try:

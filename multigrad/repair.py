@@ -12,7 +12,6 @@ import ast
 import contextlib
 import copy
 import itertools
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ import numpy as np
 
 from .mutation import Part, Program, edited, edits, neighbours, place_of, text, transposed
 from .operation import BadInput, Operation
+from .reach import traced
 
 Place = tuple[int, tuple[ast.AST, ...]]
 
@@ -142,12 +142,8 @@ def _deadline(seconds: float) -> Iterator[None]:
             raise _TooLong
         return trace
 
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
+    with traced(trace):
         yield
-    finally:
-        sys.settrace(before)
 
 
 def _same(found: Any, wanted: np.ndarray | None) -> bool:

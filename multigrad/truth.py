@@ -310,7 +310,7 @@ def _proof_point(op: Operation, case: Case) -> tuple[Mapping[str, Any], str]:
     if entries(op, smallest) <= BASIS_ENTRIES:
         return smallest, regime
     # It has large sizes alone: one of our own making, if its generator can draw it.
-    own = {**smallest, **{symbol: 3 + i for i, symbol in enumerate(reversed(op.signature.symbols))}}
+    own = {**smallest, **default_sizes(op.signature)["tiny"]}
     try:
         op.make_inputs(own, case.seed, regime)
     except Exception:  # noqa: BLE001 - a generator refuses in many ways
