@@ -113,7 +113,7 @@ def lines_run(op: Operation, size: Mapping[str, Any], seed: int = 0) -> set[int]
 
 @contextlib.contextmanager
 def traced(trace: Any) -> Iterator[None]:
-    """Let a function of :func:`sys.settrace` see what is run."""
+    """Let a function of ``sys.settrace`` see what is run."""
     before = sys.gettrace()
     sys.settrace(trace)
     try:
