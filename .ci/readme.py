@@ -13,7 +13,7 @@ from multigrad.bench.report.answers import EACH
 from multigrad.bench.report.charts import pictures, write_pictures
 from multigrad.bench.report.figures import Figures
 from multigrad.bench.report.markdown import escape
-from multigrad.bench.store import load_run
+from multigrad.bench.store.files import load_run
 
 ROOT = Path(__file__).parent.parent
 COMMAND_WITH_OUTPUT = re.compile(

@@ -7,7 +7,14 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from multigrad.backend import Array, Backend, Precision, Session, Unavailable, one_line
+from multigrad.backend import (
+    Array,
+    Backend,
+    Precision,
+    Session,
+    Unavailable,
+    one_line,
+)
 
 if TYPE_CHECKING:
     import numpy as np

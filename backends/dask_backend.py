@@ -23,9 +23,9 @@ from multigrad.backend import (
     namespace,
     one_line,
 )
-from multigrad.operation import BadInput, Mode, Operation, Variant
-from multigrad.placement import split_axes
-from multigrad.scheduler import VARIABLE
+from multigrad.backend.placement import split_axes
+from multigrad.backend.scheduler import VARIABLE
+from multigrad.ops.operation import BadInput, Mode, Operation, Variant
 
 from . import numpy_backend
 
@@ -147,7 +147,7 @@ def gathered(X: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 
 def scatter_add(array: Any, X: Array, t: Array, v: int) -> Array:
-    """Return what :func:`multigrad.scatter.scatter_add` asks for: each chunk adds up its own rows."""
+    """Return what :func:`multigrad.extra.scatter.scatter_add` asks for: each chunk adds up its own rows."""
     X = X.rechunk({1: -1})
     parts = array.map_blocks(
         scattered, X, t.rechunk((X.chunks[0],))[:, None], v, dtype=X.dtype, chunks=((v,) * X.numblocks[0], X.chunks[1])
@@ -164,7 +164,7 @@ def scattered(X: np.ndarray, t: np.ndarray, v: int) -> np.ndarray:
 
 
 class DaskSession(Session):
-    """Dask on a cluster; arrays are split as :mod:`multigrad.placement` says, and stay where they are computed."""
+    """Dask on a cluster; arrays are split as :mod:`multigrad.backend.placement` says and stay where they are."""
 
     dtypes = ("float64", "float32")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from autograd.extend import defvjp_argnums, primitive, vspace
 
-from multigrad.handover import gradient_of_each, several
-from multigrad.operation import Operation
+from multigrad.backend.handover import gradient_of_each, several
+from multigrad.ops.operation import Operation
 
 
 def handed_over(xp: Any, op: Operation, parameters: Mapping[str, Any]) -> Callable[..., Any]:

@@ -8,10 +8,19 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from multigrad.backend import Backend, Precision, Refusal, Session, Unavailable, cpu_name, namespace, one_line
-from multigrad.blocks import run_in_blocks
-from multigrad.elimination import Standard
-from multigrad.operation import Operation
+from multigrad.backend import (
+    Backend,
+    Precision,
+    Refusal,
+    Session,
+    Unavailable,
+    cpu_name,
+    namespace,
+    one_line,
+)
+from multigrad.extra.blocks import run_in_blocks
+from multigrad.extra.elimination import Standard
+from multigrad.ops.operation import Operation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,7 +115,7 @@ class NumPySession(Session):
 
 
 def scatter_add(numpy: Any, X: Any, t: Any, v: int) -> Any:
-    """Return what :func:`multigrad.scatter.scatter_add` asks for."""
+    """Return what :func:`multigrad.extra.scatter.scatter_add` asks for."""
     # Column by column: NumPy has a fast loop for single numbers, and none for rows.
     sums = numpy.zeros((X.shape[1], v), dtype=X.dtype)
     for total, x in zip(sums, X.T, strict=True):
@@ -115,7 +124,7 @@ def scatter_add(numpy: Any, X: Any, t: Any, v: int) -> Any:
 
 
 class Eliminated(Standard):
-    """What :func:`multigrad.elimination.eliminated` asks for."""
+    """What :func:`multigrad.extra.elimination.eliminated` asks for."""
 
     def adjugate(self) -> Any:
         """Invert A, where no determinant is zero: NumPy has computed them and can be asked."""

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from multigrad.backend import Backend, Precision, Refusal, Session, Unavailable, cpu_name
+from multigrad.backend import (
+    Backend,
+    Precision,
+    Refusal,
+    Session,
+    Unavailable,
+    cpu_name,
+)
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,7 +19,7 @@ from .operation import BadInput, Operation, load_operations, operation, operatio
 
 if TYPE_CHECKING:
     from .backend import Backend, Gap, Session, Unavailable
-    from .handover import to_autograd, to_jax, to_torch
+    from .backend.handover import to_autograd, to_jax, to_torch
     from .matrix import GradientError, assert_gradients, check
 
 __version__ = "0.1.0"
@@ -50,9 +50,9 @@ _LATER = {
     "GradientError": "matrix",
     "assert_gradients": "matrix",
     "check": "matrix",
-    "to_autograd": "handover",
-    "to_jax": "handover",
-    "to_torch": "handover",
+    "to_autograd": "backend.handover",
+    "to_jax": "backend.handover",
+    "to_torch": "backend.handover",
 }
 
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..compare import within
-from ..plain import escape
-from ..store import KEY, Run, write_text
-from ..study import Study, answer
-from ..tables import figure, place, seconds
+from ..analysis.compare import within
+from ..measurement.study import Study, answer
+from ..store.files import KEY, Run, write_text
 from .markdown import table
+from .plain import escape
+from .tables import figure, place, seconds
 
 if TYPE_CHECKING:
     import pandas as pd

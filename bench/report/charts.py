@@ -12,10 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from multigrad.operation import BadInput
+from multigrad.ops.operation import BadInput
 
-from ..machine import slug
-from ..store import write_text
+from ..store.files import write_text
+from ..store.machine import slug
 from .drawing import COLOURS as VARIANT_COLOURS
 from .drawing import FONT, FONTS, GREY, VARIANTS
 from .figures import Figures, Row

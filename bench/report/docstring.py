@@ -6,10 +6,10 @@ import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from multigrad.operation import Operation
+from multigrad.ops.operation import Operation
 
-from ..plain import escape
 from . import formula
+from .plain import escape
 
 LIKE_A_KINK = re.compile(
     r"\bkinks?\b|taken to be|= \S+ is taken|is taken for|subdifferential|subgradient|convention|\bties?\b|"

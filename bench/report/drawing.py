@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from multigrad.operation import BadInput
+from multigrad.ops.operation import BadInput
 
 Figure = Mapping[str, Any]
 """One time: ``where``, ``dtype``, ``size``, ``variant``, ``median_s``, ``low_s``, ``high_s``, ``flagged``."""

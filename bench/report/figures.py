@@ -9,19 +9,27 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from multigrad.operation import BadInput
-from multigrad.truth import derivative_name
-from multigrad.verdict import FAIL, FINDING, INCONCLUSIVE, NOTE, PASS, PORTABILITY, UNAVAILABLE
+from multigrad.ops.operation import BadInput
+from multigrad.truth.find import derivative_name
+from multigrad.verdict.judge import (
+    FAIL,
+    FINDING,
+    INCONCLUSIVE,
+    NOTE,
+    PASS,
+    PORTABILITY,
+    UNAVAILABLE,
+)
 
-from .. import statistics
-from ..compare import within
-from ..plain import visible
-from ..plan import parse_size
-from ..protocol import FULL
-from ..scaling import sweep
-from ..store import KEY, SCALING, Run, read_rows
-from ..tables import figure, place
+from ..analysis import intervals as statistics
+from ..analysis.compare import within
+from ..analysis.scaling import sweep
+from ..plan.cells import parse_size
+from ..plan.protocol import FULL
+from ..store.files import KEY, SCALING, Run, read_rows
 from .drawing import VARIANTS
+from .plain import visible
+from .tables import figure, place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -366,8 +374,8 @@ class Figures:
 
     @cached_property
     def growth(self) -> pd.DataFrame | None:
-        """The fitted exponents of its sweeps, if any: the columns of :class:`multigrad.bench.scaling.ScalingRow`."""
-        from ..scaling import ScalingRow
+        """The exponents of its sweeps, if any: the columns of :class:`multigrad.bench.analysis.scaling.ScalingRow`."""
+        from ..analysis.scaling import ScalingRow
 
         folder = self.run.folder
         if folder is None or not (folder / SCALING).exists():
@@ -476,7 +484,7 @@ def _sweep(sizes: Sequence[str]) -> tuple[str, list[float]]:
 
 def duration(seconds: float | None) -> str:
     """Write a duration with three digits and its unit; a dash for none."""
-    from ..tables import seconds as written
+    from .tables import seconds as written
 
     return written(math.nan if seconds is None else seconds)
 

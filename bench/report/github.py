@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from multigrad.loading import source_of
 from multigrad.matrix import failing, sentence
-from multigrad.operation import BadInput, Operation
-from multigrad.verdict import INCONCLUSIVE, VERDICTS
+from multigrad.ops.loading import source_of
+from multigrad.ops.operation import BadInput, Operation
+from multigrad.verdict.judge import INCONCLUSIVE, VERDICTS
 
-from ..plain import shown, visible
-from ..tables import telling
 from .markdown import matrix
+from .plain import shown, visible
+from .tables import telling
 
 if TYPE_CHECKING:
     import pandas as pd

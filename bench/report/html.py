@@ -12,14 +12,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multigrad.matrix import sentence
-from multigrad.truth import derivative_name
-from multigrad.verdict import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PORTABILITY, UNAVAILABLE, VERDICTS
+from multigrad.truth.find import derivative_name
+from multigrad.verdict.judge import (
+    FAIL,
+    FINDING,
+    GAP,
+    INCONCLUSIVE,
+    NOTE,
+    PORTABILITY,
+    UNAVAILABLE,
+    VERDICTS,
+)
 
-from ..assemble import FLAGS
-from ..store import Run
-from ..tables import HALF, SYMBOLS, interval, place, worst
+from ..analysis.assemble import FLAGS
+from ..store.files import Run
 from . import charts as drawn
-from .figures import Figures, Row, duration, geometric_mean, number, size_of
+from .figures import (
+    Figures,
+    Row,
+    duration,
+    geometric_mean,
+    number,
+    size_of,
+)
+from .tables import HALF, SYMBOLS, interval, place, worst
 
 if TYPE_CHECKING:
     import pandas as pd

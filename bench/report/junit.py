@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multigrad.matrix import failing, sentence
-from multigrad.verdict import FINDING, GAP, INCONCLUSIVE, PORTABILITY, UNAVAILABLE
+from multigrad.verdict.judge import FINDING, GAP, INCONCLUSIVE, PORTABILITY, UNAVAILABLE
 
-from ..plain import visible
-from ..store import write_text
-from ..tables import telling, worst
+from ..store.files import write_text
+from .plain import visible
+from .tables import telling, worst
 
 if TYPE_CHECKING:
     import pandas as pd

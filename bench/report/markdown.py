@@ -6,13 +6,21 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from multigrad.matrix import sentence
-from multigrad.truth import derivative_name
-from multigrad.verdict import FAIL, FINDING, INCONCLUSIVE, NOTE, PORTABILITY, UNAVAILABLE, VERDICTS
+from multigrad.truth.find import derivative_name
+from multigrad.verdict.judge import (
+    FAIL,
+    FINDING,
+    INCONCLUSIVE,
+    NOTE,
+    PORTABILITY,
+    UNAVAILABLE,
+    VERDICTS,
+)
 
-from ..plain import escape
-from ..store import Run
-from ..tables import SYMBOLS, figure, seconds, worst
+from ..store.files import Run
 from .figures import Figures
+from .plain import escape
+from .tables import SYMBOLS, figure, seconds, worst
 
 if TYPE_CHECKING:
     import pandas as pd

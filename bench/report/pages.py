@@ -2,7 +2,7 @@
 
 Read from each folder of results, where it is there: ``certificates.json`` (`multigrad check --certificate`),
 ``matrix.csv`` or ``matrix.csv.gz`` (`multigrad check --csv`, the columns of :class:`multigrad.matrix.MatrixRow`),
-``summary.csv`` (`multigrad bench`, the columns of :class:`multigrad.bench.store.SummaryRow`) and the ``run.json``
+``summary.csv`` (`multigrad bench`, the columns of :class:`multigrad.bench.store.files.SummaryRow`) and the ``run.json``
 beside it. A page depends on nothing else: not on the machine, the time, or what is installed.
 """
 
@@ -18,17 +18,32 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multigrad.certificate import Certified, read_certificate
-from multigrad.loading import entry_point, no_rows, source_of
 from multigrad.matrix import MatrixRow, sentence
-from multigrad.operation import BadInput, Operation, given_operations, operations
-from multigrad.truth import derivative_name, sizes_text, small_sizes
-from multigrad.verdict import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PORTABILITY, UNAVAILABLE
+from multigrad.ops.loading import entry_point, no_rows, source_of
+from multigrad.ops.operation import BadInput, Operation, given_operations, operations
+from multigrad.proof.certificate import Certified, read_certificate
+from multigrad.truth.find import derivative_name, sizes_text, small_sizes
+from multigrad.verdict.judge import (
+    FAIL,
+    FINDING,
+    GAP,
+    INCONCLUSIVE,
+    NOTE,
+    PORTABILITY,
+    UNAVAILABLE,
+)
 
-from .. import store
-from ..tables import SYMBOLS, figure, interval, place, worst
-from .docstring import code, described, fenced, grid, plain, prose
+from ..store import files as store
+from .docstring import (
+    code,
+    described,
+    fenced,
+    grid,
+    plain,
+    prose,
+)
 from .drawing import VARIANTS, Figure, is_fresh, stamped
+from .tables import SYMBOLS, figure, interval, place, worst
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +67,7 @@ class Results:
     """The columns of :class:`multigrad.matrix.MatrixRow`, ``where``, and ``own``: whether the operation is not
     the catalogue's, None where the run does not tell."""
     summary: pd.DataFrame
-    """The columns of :class:`multigrad.bench.store.SummaryRow`, and the same two."""
+    """The columns of :class:`multigrad.bench.store.files.SummaryRow`, and the same two."""
     settings: tuple[str, ...]
     """What was measured on, a sentence for each run."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from multigrad.loading import entry_point
-from multigrad.operation import BadInput
+from multigrad.ops.loading import entry_point
+from multigrad.ops.operation import BadInput
 
-from ..store import load_run, write_text
+from ..store.files import load_run, write_text
 from . import charts
 from .figures import Figures
 from .html import html

@@ -22,8 +22,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from multigrad.blocks import in_blocks
-from multigrad.operation import Size, operation
+from ..extra.blocks import in_blocks
+from ..ops.operation import Size, operation
 
 SIZES: dict[str, Size] = {
     "tiny": {"m": 4, "n": 5},

@@ -12,14 +12,14 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from multigrad.blocks import in_blocks
-from multigrad.operation import operation
-from multigrad.recurrence import scan
+from ..extra.blocks import in_blocks
+from ..extra.recurrence import scan
+from ..ops.operation import operation
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from multigrad.operation import Draw
+    from ..ops.operation import Draw
 
 CHUNKS = 4
 """Of a causal mask so many chunks of queries are cut out, each with the keys it may see: ⅝ of the work instead of ½

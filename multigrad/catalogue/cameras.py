@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from array_api_compat import device
 
-from multigrad.operation import BadInput, Draw, operation
-from multigrad.scatter import scatter_add
+from ..extra.scatter import scatter_add
+from ..ops.operation import BadInput, Draw, operation
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from multigrad.catalogue.gradbench_problems import uniform
-from multigrad.operation import BadInput, Draw, operation
-from multigrad.scatter import scatter_add
+from ..extra.scatter import scatter_add
+from ..ops.operation import BadInput, Draw, operation
+from .gradbench_problems import uniform
 
 if TYPE_CHECKING:
     import numpy as np

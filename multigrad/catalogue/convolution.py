@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from multigrad.operation import BadInput, operation
+from ..ops.operation import BadInput, operation
 
 Pair = int | Sequence[int]
 """One number for both axes, or one for the rows and one for the columns."""

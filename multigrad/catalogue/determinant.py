@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from multigrad.catalogue.drawn_matrices import PRECISE, regular
-from multigrad.catalogue.gradbench_problems import SPECIAL
-from multigrad.elimination import eliminated
-from multigrad.operation import Draw, operation
+from ..extra.elimination import eliminated
+from ..ops.operation import Draw, operation
+from .drawn_matrices import PRECISE, regular
+from .gradbench_problems import SPECIAL
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from multigrad.catalogue.drawn_matrices import PRECISE, dominant, regular
-from multigrad.elimination import eliminated, identity, triangular
-from multigrad.operation import operation
+from ..extra.elimination import eliminated, identity, triangular
+from ..ops.operation import operation
+from .drawn_matrices import PRECISE, dominant, regular
 
 
 @operation(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from multigrad.catalogue.gradbench_problems import uniform
-from multigrad.operation import BadInput, Draw, operation
-from multigrad.recurrence import scan
+from ..extra.recurrence import scan
+from ..ops.operation import BadInput, Draw, operation
+from .gradbench_problems import uniform
 
 if TYPE_CHECKING:
     import numpy as np

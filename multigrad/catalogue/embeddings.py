@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from multigrad.operation import operation
-from multigrad.scatter import scatter_add
+from ..extra.scatter import scatter_add
+from ..ops.operation import operation
 
 
 @operation(
@@ -30,8 +30,8 @@ def embedding(xp: Any, E: Any, t: Any) -> Any:
 
     0 ≤ t < v; what another t gives is left to the backend.
 
-    Source: Y = SE with S a matrix of unit rows, so Ē = SᵀȲ: :func:`multigrad.scatter.scatter_add`. Linear: there is no
-    kink.
+    Source: Y = SE with S a matrix of unit rows, so Ē = SᵀȲ: :func:`multigrad.extra.scatter.scatter_add`. Linear:
+    there is no kink.
     """
     (v, d), shape = E.shape, t.shape
     count = math.prod(shape)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from multigrad.catalogue.drawn_matrices import PRECISE, positive_definite, regular
-from multigrad.elimination import identity, row_spans, triangular
-from multigrad.operation import operation
+from ..extra.elimination import identity, row_spans, triangular
+from ..ops.operation import operation
+from .drawn_matrices import PRECISE, positive_definite, regular
 
 
 @operation(

@@ -13,12 +13,12 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from multigrad.operation import BadInput
+from ..ops.operation import BadInput
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from multigrad.operation import Draw
+    from ..ops.operation import Draw
 
 SEED = 31337
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from multigrad.catalogue.cameras import columns, dot, rotations
-from multigrad.operation import BadInput, Draw, operation
-from multigrad.scatter import scatter_add
+from ..extra.scatter import scatter_add
+from ..ops.operation import BadInput, Draw, operation
+from .cameras import columns, dot, rotations
 
 if TYPE_CHECKING:
     import numpy as np

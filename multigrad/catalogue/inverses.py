@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from multigrad.catalogue.drawn_matrices import PRECISE, regular
-from multigrad.elimination import eliminated
-from multigrad.operation import operation
+from ..extra.elimination import eliminated
+from ..ops.operation import operation
+from .drawn_matrices import PRECISE, regular
 
 
 @operation(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from multigrad.operation import BadInput, operation
-from multigrad.scatter import scatter_diagonal
+from ..extra.scatter import scatter_diagonal
+from ..ops.operation import BadInput, operation
 
 
 @operation(

@@ -10,13 +10,13 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from multigrad.blocks import in_blocks
-from multigrad.operation import operation
+from ..extra.blocks import in_blocks
+from ..ops.operation import operation
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from multigrad.operation import Draw
+    from ..ops.operation import Draw
 
 SIZES = {
     "tiny": {"b": 2, "n": 3},

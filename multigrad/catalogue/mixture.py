@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from multigrad.blocks import in_blocks
-from multigrad.catalogue.gradbench_problems import SPECIAL, uniform
-from multigrad.elimination import row_spans
-from multigrad.operation import BadInput, Draw, operation
+from ..extra.blocks import in_blocks
+from ..extra.elimination import row_spans
+from ..ops.operation import BadInput, Draw, operation
+from .gradbench_problems import SPECIAL, uniform
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from multigrad.blocks import in_blocks
-from multigrad.operation import operation
+from ..extra.blocks import in_blocks
+from ..ops.operation import operation
 
 SIZES = {
     "tiny": {"b": 2, "n": 3},

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from multigrad.operation import Size, operation
-from multigrad.scatter import scatter_along_axis
+from ..extra.scatter import scatter_along_axis
+from ..ops.operation import Size, operation
 
 SIZES: dict[str, Size] = {
     "tiny": {"m": 3, "n": 5},

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from multigrad.operation import BadInput, Size, operation
+from ..ops.operation import BadInput, Size, operation
 
 Pair = int | Sequence[int]
 """One number for both axes, or one for the rows and one for the columns."""

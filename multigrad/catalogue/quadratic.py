@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from multigrad.operation import operation
+from ..ops.operation import operation
 
 FULL = ("float64", "float32")
 """Sums of squares of differences: the lower precisions keep too few digits to tell right from wrong."""

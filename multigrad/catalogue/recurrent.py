@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from multigrad.operation import BadInput, Draw, operation
-from multigrad.recurrence import scan
+from ..extra.recurrence import scan
+from ..ops.operation import BadInput, Draw, operation
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from multigrad.operation import operation
+from ..ops.operation import operation
 
 
 @operation(

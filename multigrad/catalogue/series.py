@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from multigrad.blocks import in_blocks
-from multigrad.catalogue.gradbench_problems import uniform
-from multigrad.operation import BadInput, Draw, operation
+from ..extra.blocks import in_blocks
+from ..ops.operation import BadInput, Draw, operation
+from .gradbench_problems import uniform
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from multigrad.operation import Size, operation
+from ..ops.operation import Size, operation
 
 SIZES: dict[str, Size] = {
     "tiny": {"m": 3, "n": 4},

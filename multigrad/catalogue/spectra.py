@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from multigrad.catalogue.drawn_matrices import PRECISE, separated, separated_symmetric
-from multigrad.elimination import identity
-from multigrad.operation import operation
+from ..extra.elimination import identity
+from ..ops.operation import operation
+from .drawn_matrices import PRECISE, separated, separated_symmetric
 
 RECTANGLES = {
     "tiny": {"b": 2, "m": 3, "n": 2},

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from multigrad.operation import BadInput, operation
+from ..ops.operation import BadInput, operation
 
 STRUCTURES = ("plain", "lower", "symmetric")
 """What the lower triangle may stand for; the plain matrix is all of X."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from multigrad.operation import BadInput, operation
+from ..ops.operation import BadInput, operation
 
 FULL = ("float64", "float32")
 """Sums over all entries, of either sign: the lower precisions keep too few digits to tell right from wrong."""

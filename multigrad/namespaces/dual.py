@@ -37,7 +37,7 @@ from .operators import COMPARISONS, Linalg, Operators, plain_key
 from .unsupported import Guards
 
 if TYPE_CHECKING:
-    from multigrad.operation import Operation
+    from ..ops.operation import Operation
 
 Tangent = ExactArray | None
 

@@ -5,9 +5,9 @@ import os
 import numpy as np
 
 from multigrad.backend import backend
-from multigrad.operation import operation, operations
-from multigrad.scatter import scatter_add
-from multigrad.truth import dtype_arrays
+from multigrad.extra.scatter import scatter_add
+from multigrad.ops.operation import operation, operations
+from multigrad.truth.find import dtype_arrays
 
 
 def opened(threads=1):

@@ -6,10 +6,10 @@ import types
 
 import numpy as np
 
-from multigrad import truth
 from multigrad.backend import Unavailable, backend
-from multigrad.operation import operation, operations
-from multigrad.recurrence import scan
+from multigrad.extra.recurrence import scan
+from multigrad.ops.operation import operation, operations
+from multigrad.truth import find as truth
 
 BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 

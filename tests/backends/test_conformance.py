@@ -22,8 +22,8 @@ from multigrad.backend import (
     mesh_shape,
     namespace,
 )
-from multigrad.operation import DTYPES, BadInput, operations
-from multigrad.worker import run
+from multigrad.ops.operation import DTYPES, BadInput, operations
+from multigrad.process.child import run
 
 ALL = pytest.mark.parametrize("one", backends().values(), ids=lambda b: b.name)
 FOLDER = Path(__file__).parents[2] / "backends"

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from multigrad.backend import backends
-from multigrad.operation import BadInput, operations
-from multigrad.placement import split_axes
-from multigrad.scheduler import VARIABLE, use_scheduler
-from multigrad.worker import Death, run
+from multigrad.backend.placement import split_axes
+from multigrad.backend.scheduler import VARIABLE, use_scheduler
+from multigrad.ops.operation import BadInput, operations
+from multigrad.process.child import Death, run
 
 if backends()["dask"].missing("cpu"):
     pytest.skip(backends()["dask"].missing("cpu"), allow_module_level=True)

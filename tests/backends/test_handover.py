@@ -7,8 +7,8 @@ import pytest
 
 from multigrad import BadInput, Unavailable, operations, to_jax, to_torch
 from multigrad.backend import backend
-from multigrad.handover import hand_over
-from multigrad.worker import Death, run
+from multigrad.backend.handover import hand_over
+from multigrad.process.child import Death, run
 from tests.backends.handover_work import C, X
 
 REPRESENTATIVE = (

@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from multigrad.backend import backends
-from multigrad.worker import Death, run
+from multigrad.process.child import Death, run
 
 HERE = [(b, d) for b in backends().values() for d in b.devices if b.missing(d) is None]
 EACH = pytest.mark.parametrize(("backend", "device"), [(b.name, d) for b, d in HERE])

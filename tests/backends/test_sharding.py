@@ -8,9 +8,17 @@ import pytest
 
 from multigrad import check, operations
 from multigrad.backend import backends
-from multigrad.placement import split_symbol
-from multigrad.verdict import FAIL, FINDING, INCONCLUSIVE, NOTE, PASS, PORTABILITY, UNAVAILABLE
-from multigrad.worker import Death, run
+from multigrad.backend.placement import split_symbol
+from multigrad.process.child import Death, run
+from multigrad.verdict.judge import (
+    FAIL,
+    FINDING,
+    INCONCLUSIVE,
+    NOTE,
+    PASS,
+    PORTABILITY,
+    UNAVAILABLE,
+)
 
 MESHED = [b.name for b in backends().values() if b.meshes and b.missing("cpu:8") is None]
 EACH = pytest.mark.parametrize("backend", MESHED)

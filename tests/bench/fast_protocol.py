@@ -1,6 +1,6 @@
 """A protocol so short that its figures mean little and its faults show all the same."""
 
-from multigrad.bench.protocol import Protocol
+from multigrad.bench.plan.protocol import Protocol
 
 FAST = Protocol(
     rounds=2,

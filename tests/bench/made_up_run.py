@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from multigrad.bench import store
-from multigrad.bench.assemble import FLAGS
-from multigrad.bench.store import SampleRow, SummaryRow
+from multigrad.bench.analysis.assemble import FLAGS
+from multigrad.bench.store import files as store
+from multigrad.bench.store.files import SampleRow, SummaryRow
 
 from multigrad.matrix import MatrixRow
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from fast_protocol import FAST
-from multigrad.bench import store, worktree
-from multigrad.bench.compare import compare
-from multigrad.bench.measure import measure
-from multigrad.bench.plan import parse_size
+from multigrad.bench.analysis.compare import compare
+from multigrad.bench.measurement import worktree
+from multigrad.bench.measurement.measure import measure
+from multigrad.bench.plan.cells import parse_size
+from multigrad.bench.store import files as store
 
 from multigrad import BadInput
 

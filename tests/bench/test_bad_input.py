@@ -14,12 +14,16 @@ from typing import Any
 
 import pytest
 from fast_protocol import FAST
-from multigrad.bench import cli, store
-from multigrad.bench.measure import measure
+from multigrad.bench import cli
+from multigrad.bench.measurement.measure import measure
+from multigrad.bench.store import files as store
 from test_cli import GOOD, Said, mine
 from test_cli import multigrad as _multigrad
 
-from multigrad import BadInput, certificate, loading, worker
+from multigrad import BadInput
+from multigrad.ops import loading
+from multigrad.process import child as worker
+from multigrad.proof import certificate
 
 multigrad = _multigrad  # the fixture that runs a command line here
 
@@ -283,7 +287,7 @@ SCRIPTS = {
     "that exits": SCRIPT + CALL + "sys.exit(0)\n",
     "that measures too": SCRIPT
     + CALL
-    + "from multigrad.bench.measure import measure\nfrom multigrad.bench.protocol import Protocol\n"
+    + "from multigrad.bench.measurement.measure import measure\nfrom multigrad.bench.plan.protocol import Protocol\n"
     + "run = measure(square, backend='numpy', dtype='float64', variant='analytic', size='tiny', quick=True, rounds=1)\n"
     + "assert len(run.summary)\n",
     "an exported notebook": "#!/usr/bin/env python\n# coding: utf-8\n\n# In[1]:\n"
@@ -335,7 +339,10 @@ def test_a_script_that_pytest_collects_runs_once(tmp_path: Path) -> None:
     assert not descendants()
 
 
-@pytest.mark.parametrize("name", ["multigrad.kill:kill_matrix", "multigrad.certificate:verify", "multigrad.soak:soak"])
+@pytest.mark.parametrize(
+    "name",
+    ["multigrad.mutation.kill:kill_matrix", "multigrad.proof.certificate:verify", "multigrad.mutation.soak:soak"],
+)
 def test_every_entry_point_does_nothing_in_a_worker(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib import import_module
 
@@ -345,10 +352,14 @@ def test_every_entry_point_does_nothing_in_a_worker(name: str, monkeypatch: pyte
 
 
 def test_every_function_that_starts_workers_is_an_entry_point() -> None:
-    from multigrad.bench import doctor, fleet, job, study
+    from multigrad.bench.fleet import fleet
+    from multigrad.bench.measurement import doctor, job, study
     from multigrad.bench.report import pages, writing
 
-    from multigrad import certificate, kill, kinks, matrix, scheduler, soak
+    from multigrad import matrix
+    from multigrad.backend import scheduler
+    from multigrad.mutation.mutants import kill, soak
+    from multigrad.proof import certificate, kinks
 
     functions = [matrix.check, kill.kill_matrix, kinks.conventions, soak.soak, cli.main]
     functions += [certificate.write_certificate, certificate.verify, scheduler.use_scheduler, measure]
@@ -489,7 +500,7 @@ def test_a_study_of_python_is_imported_by_a_worker(multigrad: Any, tmp_path: Pat
 )
 def test_a_study_cannot_end_the_process_that_asks(tmp_path: Path, body: str, words: str) -> None:
     from made_up_run import made_up
-    from multigrad.bench import study
+    from multigrad.bench.measurement import study
 
     path = tmp_path / "mine.py"
     cells = "[{'operation': 'linear_map'}]"

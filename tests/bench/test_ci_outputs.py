@@ -15,16 +15,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
-from multigrad.bench import cli, store, tables
-from multigrad.bench.plain import escape, shown, visible
-from multigrad.bench.report import github
+from multigrad.bench import cli
+from multigrad.bench.report import github, tables
 from multigrad.bench.report.junit import junit
 from multigrad.bench.report.markdown import matrix
+from multigrad.bench.report.plain import escape, shown, visible
+from multigrad.bench.store import files as store
 from test_cli import BROKEN, ROOT
 
 from multigrad import BadInput, load_operations
 from multigrad.matrix import MatrixRow
-from multigrad.verdict import VERDICTS
+from multigrad.verdict.judge import VERDICTS
 
 EVIL = (
     "<script>alert(1)</script>",

@@ -7,8 +7,7 @@ import re
 import numpy as np
 import pytest
 from fast_protocol import FAST
-from multigrad.bench import store
-from multigrad.bench.compare import (
+from multigrad.bench.analysis.compare import (
     REGRESSIONS,
     compare,
     failing,
@@ -18,7 +17,8 @@ from multigrad.bench.compare import (
     parse_words,
     within,
 )
-from multigrad.bench.measure import measure
+from multigrad.bench.measurement.measure import measure
+from multigrad.bench.store import files as store
 
 from multigrad import BadInput
 

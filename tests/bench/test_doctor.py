@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from multigrad.bench import doctor
+from multigrad.bench.measurement import doctor
 
 from multigrad.backend import backends
 

@@ -10,7 +10,7 @@ import jsonschema
 import numpy as np
 import pyperf
 import pytest
-from multigrad.bench import exports
+from multigrad.bench.report import exports
 from test_compare import run_of, summary_row
 
 from multigrad import BadInput

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from fast_protocol import FAST
-from multigrad.bench import store
-from multigrad.bench.measure import measure
+from multigrad.bench.measurement.measure import measure
+from multigrad.bench.store import files as store
 
 from multigrad import BadInput
 
@@ -95,7 +95,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from fast_protocol import FAST
-from multigrad.bench.measure import measure
+from multigrad.bench.measurement.measure import measure
 measure(sys.argv[2], backend="fake_backends:HUNG", dtype="float64", threads=1, mode="eager", variant="analytic",
         protocol=FAST, folder=Path(sys.argv[1]))
 """

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from multigrad.bench import fleet, store
-from multigrad.bench.measure import measure
+from multigrad.bench.fleet import fleet
+from multigrad.bench.measurement.measure import measure
+from multigrad.bench.store import files as store
 
 from multigrad import BadInput, __version__
 
@@ -28,8 +29,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from fast_protocol import FAST
-from multigrad.bench.fleet import run_fleet
-from multigrad.bench.protocol import Protocol
+from multigrad.bench.fleet.fleet import run_fleet
+from multigrad.bench.plan.protocol import Protocol
 
 def progress(done, total, text):
     print(done, total, text, flush=True)
@@ -223,7 +224,7 @@ def test_a_fleet_loses_a_machine_ten_times_and_no_portion(cluster, square, cube,
 def test_two_workers_of_one_machine_never_measure_at_the_same_time(tmp_path, environment):
     code = (
         "import time\n"
-        "from multigrad.bench.fleet import alone\n"
+        "from multigrad.bench.fleet.fleet import alone\n"
         "with alone():\n"
         "    began = time.monotonic()\n"
         "    time.sleep(0.3)\n"

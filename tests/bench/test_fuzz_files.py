@@ -34,20 +34,20 @@ from typing import Any
 import numpy as np
 import pytest
 from made_up_run import made_up, made_up_events, made_up_fleet
-from multigrad.bench import exports, store, tables
-from multigrad.bench import study as studies
-from multigrad.bench.compare import compare, find_run, geometric_means, markdown, within
-from multigrad.bench.merge import merge
-from multigrad.bench.report import html
+from multigrad.bench.analysis.compare import compare, find_run, geometric_means, markdown, within
+from multigrad.bench.analysis.merge import merge
+from multigrad.bench.measurement import study as studies
+from multigrad.bench.report import exports, html, tables
 from multigrad.bench.report import markdown as report_markdown
 from multigrad.bench.report.figures import Figures
 from multigrad.bench.report.junit import junit
 from multigrad.bench.report.pages import Results
+from multigrad.bench.store import files as store
 
 from multigrad import BadInput
-from multigrad.certificate import read_certificate, verify, write_certificate
-from multigrad.operation import load_operations
-from multigrad.truth import load_inputs, read_inputs
+from multigrad.ops.operation import load_operations
+from multigrad.proof.certificate import read_certificate, verify, write_certificate
+from multigrad.truth.find import load_inputs, read_inputs
 
 HOSTILE: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2, 10**6, 10**12, 2**53, 2**63, -(2**63), 10**30, 10**400, 0.5, -0.5,

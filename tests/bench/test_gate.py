@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from multigrad.bench import gate
+from multigrad.bench.timing import gate
 
-from multigrad.operation import load_operations
+from multigrad.ops.operation import load_operations
 
 SIZE = {"m": 4, "n": 16}
 

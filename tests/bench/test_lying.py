@@ -5,9 +5,9 @@ from __future__ import annotations
 import fake_backends
 import pytest
 from fast_protocol import FAST
-from multigrad.bench import statistics
-from multigrad.bench.measure import measure
-from multigrad.bench.protocol import Protocol
+from multigrad.bench.analysis import intervals as statistics
+from multigrad.bench.measurement.measure import measure
+from multigrad.bench.plan.protocol import Protocol
 
 ONE = {"dtype": "float64", "threads": 1, "mode": "eager", "variant": "forward"}
 CALL_S = fake_backends.CALL_S

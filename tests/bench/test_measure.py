@@ -12,11 +12,12 @@ import fake_backends
 import numpy as np
 import pytest
 from fast_protocol import FAST
-from multigrad.bench import store
-from multigrad.bench.measure import measure
-from multigrad.bench.protocol import Protocol
+from multigrad.bench.measurement.measure import measure
+from multigrad.bench.plan.protocol import Protocol
+from multigrad.bench.store import files as store
 
-from multigrad import BadInput, worker
+from multigrad import BadInput
+from multigrad.process import child as worker
 
 ONE = {"protocol": FAST, "dtype": "float64", "threads": 1, "mode": "eager"}
 CALL_S = fake_backends.CALL_S
@@ -177,7 +178,7 @@ import sys
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background has it ignored
 from fast_protocol import FAST
-from multigrad.bench.measure import measure
+from multigrad.bench.measurement.measure import measure
 
 ended = {0}
 

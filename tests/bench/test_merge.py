@@ -8,15 +8,15 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from made_up_run import made_up
-from multigrad.bench import store
-from multigrad.bench.compare import compare, within
-from multigrad.bench.exports import export
-from multigrad.bench.measure import measure
-from multigrad.bench.merge import merge
+from multigrad.bench.analysis.compare import compare, within
+from multigrad.bench.analysis.merge import merge
+from multigrad.bench.measurement.measure import measure
 from multigrad.bench.report.charts import charts
+from multigrad.bench.report.exports import export
 from multigrad.bench.report.figures import Figures
 from multigrad.bench.report.html import html
 from multigrad.bench.report.markdown import markdown
+from multigrad.bench.store import files as store
 
 from multigrad import BadInput
 

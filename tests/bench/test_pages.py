@@ -11,15 +11,16 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from multigrad.bench import cli, store
+from multigrad.bench import cli
 from multigrad.bench.report import drawing, formula
 from multigrad.bench.report.docstring import code, described, fenced, plain, prose
 from multigrad.bench.report.pages import RESULTS, Results, docs, pages
-from multigrad.bench.store import SummaryRow
+from multigrad.bench.store import files as store
+from multigrad.bench.store.files import SummaryRow
 
 from multigrad import BadInput, operations
-from multigrad.certificate import Certified, read_certificate, write_certificate
 from multigrad.matrix import MatrixRow
+from multigrad.proof.certificate import Certified, read_certificate, write_certificate
 
 ROOT = Path(__file__).parents[2]
 

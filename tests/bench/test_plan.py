@@ -5,8 +5,8 @@ import time
 
 import pytest
 from fast_protocol import FAST
-from multigrad.bench import plan as planning
-from multigrad.bench import roofline
+from multigrad.bench.plan import cells as planning
+from multigrad.bench.timing import roofline
 
 from multigrad import BadInput, load_operations, operation
 
@@ -116,7 +116,7 @@ def test_the_rate_of_a_product_is_not_that_of_a_small_one_which_waited():
 
 
 def test_the_largest_size_is_the_one_called_so_or_the_last():
-    from multigrad.bench import plan
+    from multigrad.bench.plan import cells as plan
 
     from multigrad import operations
 
@@ -128,7 +128,7 @@ def test_the_largest_size_is_the_one_called_so_or_the_last():
 
 
 def measure_cells(name, size):
-    from multigrad.bench.measure import cells_of
+    from multigrad.bench.measurement.measure import cells_of
 
     return cells_of(name, backend="numpy", variant="forward", dtype="float32", size=size)
 

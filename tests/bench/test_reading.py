@@ -10,8 +10,8 @@ import shutil
 
 import pytest
 from made_up_run import made_up, made_up_events, made_up_fleet
-from multigrad.bench import store
-from multigrad.bench.merge import merge
+from multigrad.bench.analysis.merge import merge
+from multigrad.bench.store import files as store
 
 from multigrad import BadInput
 

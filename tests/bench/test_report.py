@@ -18,12 +18,14 @@ import altair
 import pytest
 from altair.utils.schemapi import SchemaValidationError
 from made_up_run import made_up
-from multigrad.bench import cli, machine, store
+from multigrad.bench import cli
 from multigrad.bench.report import charts
 from multigrad.bench.report.figures import Figures, standings, visible
 from multigrad.bench.report.html import html
 from multigrad.bench.report.markdown import markdown
 from multigrad.bench.report.writing import write_reports
+from multigrad.bench.store import files as store
+from multigrad.bench.store import machine
 
 EVIL = "<script>alert(1)</script>"
 COMMENT = "a<!--b</SCRIPT  >\u202ecod\u2066.exe\u200f\nFAIL =cmd()"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from multigrad.bench import scaling
+from multigrad.bench.analysis import scaling
 from test_compare import run_of, summary_row
 
 N = np.array([8, 16, 32, 64, 128, 256, 512, 1024])

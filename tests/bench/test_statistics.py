@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from multigrad.bench import statistics
+from multigrad.bench.analysis import intervals as statistics
 
 
 def processes(rng, median, *, between=0.01, within=0.03, count=5, blocks=50):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from made_up_run import made_up_events
-from multigrad.bench import store
+from multigrad.bench.store import files as store
 
 from multigrad import BadInput
 
@@ -214,5 +214,5 @@ def test_every_column_is_documented():
 def test_the_documentation_of_the_results_is_fresh():
     path = Path(__file__).parents[2] / "results" / "README.md"
     assert path.read_text(encoding="utf-8") == store.columns_markdown(), (
-        "run: python -m multigrad.bench.store results/README.md"
+        "run: python -m multigrad.bench.store.files results/README.md"
     )

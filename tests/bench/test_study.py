@@ -4,9 +4,10 @@ import math
 
 import pytest
 from fast_protocol import FAST
-from multigrad.bench import store, study
-from multigrad.bench.measure import cells_of
+from multigrad.bench.measurement import study
+from multigrad.bench.measurement.measure import cells_of
 from multigrad.bench.report.answers import write_answer
+from multigrad.bench.store import files as store
 from test_compare import run_of, summary_row
 
 from multigrad import BadInput

@@ -19,7 +19,10 @@ from typing import Any
 import pandas as pd
 import pytest
 from made_up_run import made_up
-from multigrad.bench import cli, job, measure, store, tables, terminal
+from multigrad.bench import cli
+from multigrad.bench.measurement import job, measure
+from multigrad.bench.report import tables, terminal
+from multigrad.bench.store import files as store
 from test_ci_outputs import frame, row
 from test_cli import ROOT
 

@@ -7,8 +7,9 @@ import sys
 import time
 
 import pytest
-from multigrad.bench import machine, timing
-from multigrad.bench.protocol import FULL, Protocol, constants_markdown
+from multigrad.bench.plan.protocol import FULL, Protocol, constants_markdown
+from multigrad.bench.store import machine
+from multigrad.bench.timing import clock as timing
 
 SHORT = Protocol(
     warmup_s=0.0,

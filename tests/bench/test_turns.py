@@ -10,13 +10,13 @@ import time
 
 import pytest
 from fast_protocol import FAST
-from multigrad.bench import statistics
-from multigrad.bench.compare import within
-from multigrad.bench.measure import measure
-from multigrad.bench.protocol import Protocol
-from multigrad.bench.turns import in_turns
+from multigrad.bench.analysis import intervals as statistics
+from multigrad.bench.analysis.compare import within
+from multigrad.bench.measurement.measure import measure
+from multigrad.bench.measurement.turns import in_turns
+from multigrad.bench.plan.protocol import Protocol
 
-from multigrad import worker
+from multigrad.process import child as worker
 
 ONE = {"dtype": "float64", "threads": 1, "mode": "eager", "variant": "forward"}
 

@@ -59,12 +59,12 @@ def by_torch(arguments: dict[str, Any]) -> Iterator[dict[str, float]]:
 
 def main() -> None:
     chosen = figures.options(__doc__)
-    from multigrad.bench import machine
-    from multigrad.bench.measure import measure
-    from multigrad.bench.protocol import FULL, Protocol
+    from multigrad.bench.measurement.measure import measure
+    from multigrad.bench.plan.protocol import FULL, Protocol
+    from multigrad.bench.store import machine
 
-    from multigrad import worker
     from multigrad.backend import backend
+    from multigrad.process import child as worker
 
     cpu = machine.physical_cpus()[0]
     protocol = Protocol(**{**vars(FULL), "rounds": 1, "extra_rounds": 0, "memory": False, "twins": 0, "peak_rounds": 0})

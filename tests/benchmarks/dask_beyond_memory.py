@@ -28,12 +28,13 @@ import figures
 import numpy as np
 import psutil
 
-from multigrad import parts, truth
 from multigrad.backend import backend
-from multigrad.operation import operations
-from multigrad.placement import split_axes, split_symbol
-from multigrad.scheduler import VARIABLE
-from multigrad.verdict import FAIL, INCONCLUSIVE, joined, judge
+from multigrad.backend.placement import split_axes, split_symbol
+from multigrad.backend.scheduler import VARIABLE
+from multigrad.ops.operation import operations
+from multigrad.truth import find as truth
+from multigrad.truth import parts
+from multigrad.verdict.judge import FAIL, INCONCLUSIVE, joined, judge
 
 DTYPE = "float64"
 CHUNK_BYTES = 2**20

@@ -22,10 +22,10 @@ import pandas as pd
 from multigrad.backends import dask_backend
 from threadpoolctl import threadpool_limits
 
-from multigrad import truth
 from multigrad.backend import backend
-from multigrad.operation import operations
-from multigrad.scheduler import VARIABLE
+from multigrad.backend.scheduler import VARIABLE
+from multigrad.ops.operation import operations
+from multigrad.truth import find as truth
 
 SIZES = {"relu_regression": {"m": 8192, "k": 1024, "n": 1024}, "linear_map": {"m": 32768, "n": 4096}}
 CHUNK_BYTES = [2**i for i in range(20, 28)]

@@ -26,8 +26,8 @@ def largest_error(op: Any, xp: Any, mesh: Any) -> float:
     import torch
     from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 
-    from multigrad import truth
-    from multigrad.placement import rounded, split_axes
+    from multigrad.backend.placement import rounded, split_axes
+    from multigrad.truth import find as truth
 
     size = rounded(op, op.size(next(iter(op.sizes))), [(PROCESSES,)])
     arrays = truth.dtype_arrays(op, size, 0, "gaussian", "float64")

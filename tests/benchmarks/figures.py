@@ -151,9 +151,9 @@ def _summary(what: str, shares: Sequence[float], wanted: float) -> None:
 
 def largest(op: Any, session: Any, dtype: str) -> tuple[Callable[..., Any], list[Any]]:
     """Return an operation's hand-derived function at its largest size, with inputs and cotangents on the device."""
-    from multigrad.bench.plan import largest_size
+    from multigrad.bench.plan.cells import largest_size
 
-    from multigrad import truth
+    from multigrad.truth import find as truth
 
     size = op.size(largest_size(op))
     _, parameters = op.split(size)

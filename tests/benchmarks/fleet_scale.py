@@ -50,8 +50,8 @@ def portion(number: int, host: dict[str, Any], rng: random.Random) -> dict[str, 
     """Return what one machine would have answered."""
     from dataclasses import asdict
 
-    from multigrad.bench.plan import Cell, Plan
-    from multigrad.bench.protocol import FULL
+    from multigrad.bench.plan.cells import Cell, Plan
+    from multigrad.bench.plan.protocol import FULL
 
     cells = tuple(
         Cell("linear_map", f"operation_{number}", variant, mode, backend, backend, "cpu", "float32", "",
@@ -120,9 +120,11 @@ def spent(work: Callable[[], Any]) -> tuple[Any, float]:
 
 def coordinate(count: int, machines: int = 10) -> None:
     """Take in as many cells as a coordinator would, and write tables and report."""
-    from multigrad.bench import fleet, machine, store
-    from multigrad.bench.merge import of_portions
+    from multigrad.bench.analysis.merge import of_portions
+    from multigrad.bench.fleet import fleet
     from multigrad.bench.report.writing import write_reports
+    from multigrad.bench.store import files as store
+    from multigrad.bench.store import machine
 
     rng, host = random.Random(0), machine.describe()
     answers = max(1, count // CELLS)

@@ -19,7 +19,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from fast_protocol import FAST
-from multigrad.bench.measure import measure
+from multigrad.bench.measurement.measure import measure
 measure(["relu_regression", "linear_map"], backend=["numpy", "fake_backends:BUSY"], mode="eager", size="tiny",
         variant=["forward", "analytic"], dtype="float64", threads=1, protocol=FAST, folder=Path(sys.argv[1]))
 """
@@ -41,8 +41,8 @@ def processes(run: Any) -> set[tuple[Any, ...]]:
 
 def main() -> None:
     chosen = figures.options(__doc__, quick=3)
-    from multigrad.bench import store
-    from multigrad.bench.measure import measure
+    from multigrad.bench.measurement.measure import measure
+    from multigrad.bench.store import files as store
 
     rng = random.Random(0)
     good = lost = unbegun = 0

@@ -57,9 +57,9 @@ def products_of(op: Any, size: Any) -> list[tuple[tuple[int, ...], tuple[int, ..
 def problems(session: Any) -> Iterator[figures.Problem]:
     """Give each operation beside what is measured alone."""
     import numpy as np
-    from multigrad.bench.plan import largest_size
+    from multigrad.bench.plan.cells import largest_size
 
-    from multigrad.operation import operations
+    from multigrad.ops.operation import operations
 
     rng = np.random.default_rng(0)
     for op in operations().values():

@@ -37,8 +37,8 @@ def bare() -> float:
 
 def main() -> None:
     chosen = figures.options(__doc__)
-    from multigrad.bench import timing
-    from multigrad.bench.protocol import FULL
+    from multigrad.bench.plan.protocol import FULL
+    from multigrad.bench.timing import clock as timing
 
     ratios = []
     for _ in range(chosen.repetitions):

@@ -20,9 +20,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from multigrad import worker
 from multigrad.backend import Unavailable, backends
-from multigrad.operation import operations
+from multigrad.ops.operation import operations
+from multigrad.process import child as worker
 
 PROBLEMS = (
     "relu_regression/large",

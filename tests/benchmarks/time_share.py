@@ -16,7 +16,7 @@ import figures
 def main() -> None:
     chosen = figures.options(__doc__, quick=1)
     repetitions = chosen.repetitions if chosen.quick or "--repetitions" in " ".join(sys.argv) else 1
-    from multigrad.bench.measure import measure
+    from multigrad.bench.measurement.measure import measure
 
     shares, walls = [], []
     for seed in range(repetitions):

@@ -34,10 +34,10 @@ def traffic(xp: Any, shapes: Sequence[tuple[int, ...]], number: Any, *inputs: An
 def problems(session: Any) -> Iterator[figures.Problem]:
     """Give each operation beside what is measured alone."""
     import numpy as np
-    from multigrad.bench.plan import largest_size
+    from multigrad.bench.plan.cells import largest_size
 
     from multigrad.namespaces.cost import cost
-    from multigrad.operation import operations
+    from multigrad.ops.operation import operations
 
     for op in operations().values():
         if DTYPE not in op.dtypes:

@@ -3,13 +3,13 @@
 import array_api_compat.numpy as xp
 import numpy as np
 
-from multigrad import truth
 from multigrad.backend import backend
-from multigrad.diagnosis import Evidence, diagnose
-from multigrad.kill import behaviour
-from multigrad.mutation import mutants
-from multigrad.truth import Case
-from multigrad.verdict import judge
+from multigrad.diagnosis.diagnose import Evidence, diagnose
+from multigrad.mutation.kill import behaviour
+from multigrad.mutation.mutants import mutants
+from multigrad.truth import find as truth
+from multigrad.truth.find import Case
+from multigrad.verdict.judge import judge
 
 WORDS = {
     "double-factor": ["2 × the true", "factor"],

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from multigrad import worker
 from multigrad.backend import backends
-from multigrad.operation import load_operations
+from multigrad.ops.operation import load_operations
+from multigrad.process import child as worker
 
 HERE = [b.name for b in backends().values() if b.missing("cpu") is None]
 

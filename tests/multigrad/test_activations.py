@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from multigrad import operations
-from multigrad.kinks import prove_at_kink
+from multigrad.proof.kinks import prove_at_kink
 from tests.multigrad.on_backends import EACH, evaluated
 
 TABLE = {

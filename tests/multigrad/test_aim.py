@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from multigrad import check, operation, operations
-from multigrad.aim import LEAST, judge_formula, survey
-from multigrad.truth import Case
-from multigrad.verdict import FAIL, NOTE, PASS, UNAVAILABLE
+from multigrad.truth.aim import LEAST, judge_formula, survey
+from multigrad.truth.find import Case
+from multigrad.verdict.judge import FAIL, NOTE, PASS, UNAVAILABLE
 from tests.multigrad.boundaries import PAIRS, RIGHT, clamp
 
 QUIET = pytest.mark.filterwarnings("ignore:invalid value", "ignore:divide by zero", "ignore:Mean of empty slice")
@@ -40,7 +40,7 @@ def test_every_convention_jump_and_infinite_slope_is_let_be(op):
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.__name__)
 def test_the_inputs_that_are_drawn_by_default_do_not_see_it(pair):
     """Otherwise the tests above would show nothing."""
-    from multigrad.proof import prove
+    from multigrad.proof.prove import prove
 
     op = pair(wrong=True)
     assert prove(op, op.size("tiny")).passed

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from multigrad import blocks
-from multigrad.blocks import in_blocks, run_in_blocks
+from multigrad.extra import blocks
+from multigrad.extra.blocks import in_blocks, run_in_blocks
 
 
 def namespace(seen: list[int]) -> Any:

@@ -15,7 +15,14 @@ from hypothesis.extra import numpy as hnp
 
 from multigrad import operations
 from multigrad.namespaces import bounds
-from multigrad.namespaces.bounds_model import FORMATS, Choice, Condition, Context, gamma, probable_gamma
+from multigrad.namespaces.bounds.model import (
+    FORMATS,
+    Choice,
+    Condition,
+    Context,
+    gamma,
+    probable_gamma,
+)
 
 SHAPE = (3, 4)
 

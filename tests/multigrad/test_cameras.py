@@ -11,14 +11,9 @@ import pytest
 import scipy.sparse
 from mpmath import mp
 
-from multigrad import worker
 from multigrad.backend import backends
-from multigrad.catalogue.cameras import (
-    bundle_adjustment,
-    jacobian_blocks,
-    jacobian_csr,
-    rotations,
-)
+from multigrad.catalogue.cameras import bundle_adjustment, jacobian_blocks, jacobian_csr, rotations
+from multigrad.process import child as worker
 from tests.multigrad.on_backends import EACH
 
 from .complex_step import gradient, jacobian

@@ -8,8 +8,8 @@ import textwrap
 import pytest
 
 from multigrad import BadInput, operation
-from multigrad.certificate import _digest, verify, write_certificate
-from multigrad.verdict import FAIL, PASS
+from multigrad.proof.certificate import _digest, verify, write_certificate
+from multigrad.verdict.judge import FAIL, PASS
 
 SQUARE = """
     from multigrad import operation

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multigrad import worker
 from multigrad.backend import backends
 from multigrad.catalogue.convolution import conv2d, conv_transpose2d, unrolled
 from multigrad.catalogue.linear import linear_map
-from multigrad.operation import BadInput
+from multigrad.ops.operation import BadInput
+from multigrad.process import child as worker
 from tests.multigrad.on_backends import EACH
 
 OPERATIONS = {"conv2d": conv2d, "conv_transpose2d": conv_transpose2d}

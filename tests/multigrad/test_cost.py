@@ -231,7 +231,7 @@ def test_moves_and_products_have_numpys_shape(name):
 
 
 def test_a_recurrence_costs_as_many_steps_as_it_has():
-    from multigrad.recurrence import scan
+    from multigrad.extra.recurrence import scan
 
     def step(carry, x):
         return carry * x, namespace.sum(carry + x)

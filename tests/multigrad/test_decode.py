@@ -6,7 +6,15 @@ import pytest
 from msgspec import Struct
 
 from multigrad import BadInput
-from multigrad.decode import DEPTH, Count, Elapsed, Int64, decode, from_json, read_bytes
+from multigrad.data.decode import (
+    DEPTH,
+    Count,
+    Elapsed,
+    Int64,
+    decode,
+    from_json,
+    read_bytes,
+)
 
 
 class Inner(Struct):

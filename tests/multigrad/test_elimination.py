@@ -5,7 +5,7 @@ from __future__ import annotations
 import array_api_compat.numpy as xp
 import numpy as np
 
-from multigrad.elimination import eliminated
+from multigrad.extra.elimination import eliminated
 
 A = np.array([[[0.0, 2.0], [3.0, 1.0]], [[1.0, 2.0], [2.0, 4.0]]])
 

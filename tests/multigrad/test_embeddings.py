@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from multigrad.catalogue.embeddings import embedding
-from multigrad.proof import prove
+from multigrad.proof.prove import prove
 
 
 def test_the_gradient_sums_the_rows_of_a_number_and_is_zero_for_the_others():

@@ -5,7 +5,15 @@ import pandas as pd
 import pytest
 
 from multigrad import BadInput, operation
-from multigrad.kill import COLUMNS, CORRECT, OURS, kill_markdown, kill_matrix, kill_shares, survivors
+from multigrad.mutation.kill import (
+    COLUMNS,
+    CORRECT,
+    OURS,
+    kill_markdown,
+    kill_matrix,
+    kill_shares,
+    survivors,
+)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from multigrad import operation, operations
-from multigrad.kinks import KINKS, conventions, in_hull, prove_at, prove_at_kink
+from multigrad.proof.kinks import KINKS, conventions, in_hull, prove_at, prove_at_kink
 
 
 def relu(at_zero):
@@ -180,8 +180,8 @@ def test_a_nan_where_there_is_a_derivative_is_wrong_whatever_the_formula_asks():
 
 def test_inputs_are_aimed_at_branches_that_a_proof_has_passed_before():
     """What a namespace hands out is looked up anew: a function that is watched comes after one that was not."""
-    from multigrad.aim import survey
-    from multigrad.proof import prove
+    from multigrad.proof.prove import prove
+    from multigrad.truth.aim import survey
 
     @operation("(n)->(n)", sizes={"tiny": {"n": 3}})
     def hard_swish(xp, x):

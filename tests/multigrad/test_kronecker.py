@@ -20,7 +20,7 @@ from multigrad.catalogue.kronecker import (
     matrix_exponential,
     matrix_power,
 )
-from multigrad.operation import BadInput
+from multigrad.ops.operation import BadInput
 
 T = np.matrix_transpose
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from multigrad.catalogue.linear import affine, bilinear, linear_map
-from multigrad.proof import prove
+from multigrad.proof.prove import prove
 
 RNG = np.random.default_rng(0)
 

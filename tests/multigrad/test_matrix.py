@@ -9,14 +9,30 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from multigrad.backends.numpy_backend import NumPyBackend, NumPySession
-from multigrad.bench import tables
+from multigrad.bench.report import tables
 
 import multigrad
-from multigrad import BadInput, GradientError, assert_gradients, check, matrix, operation
+from multigrad import (
+    BadInput,
+    GradientError,
+    assert_gradients,
+    check,
+    matrix,
+    operation,
+)
 from multigrad.backend import Inaccuracy, Unavailable
-from multigrad.operation import REGIMES, Operation
-from multigrad.verdict import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PASS, PORTABILITY, UNAVAILABLE
-from multigrad.worker import _last_words
+from multigrad.ops.operation import REGIMES, Operation
+from multigrad.process.child import _last_words
+from multigrad.verdict.judge import (
+    FAIL,
+    FINDING,
+    GAP,
+    INCONCLUSIVE,
+    NOTE,
+    PASS,
+    PORTABILITY,
+    UNAVAILABLE,
+)
 
 LAYER = """
     from multigrad import operation

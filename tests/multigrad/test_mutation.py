@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from multigrad import BadInput, operation, operations
-from multigrad.mutation import KINDS, Program, mutants
-from multigrad.reach import lines_run, pullback_lines, reaching_sizes
-from multigrad.truth import dtype_arrays, small_sizes
+from multigrad.mutation.mutants import KINDS, Program, mutants
+from multigrad.ops.reach import lines_run, pullback_lines, reaching_sizes
+from multigrad.truth.find import dtype_arrays, small_sizes
 
 LINES = Path(__file__).read_text(encoding="utf-8").splitlines()
 

@@ -8,8 +8,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from multigrad import BadInput, npz
-from multigrad.npz import read_npz
+from multigrad import BadInput
+from multigrad.data import npz
+from multigrad.data.npz import read_npz
 
 RAN: list[str] = []
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multigrad import BadInput, load_operations, operation, operations
-from multigrad.operation import Draw, Signature, given_operations
+from multigrad.ops.operation import Draw, Signature, given_operations
 
 
 def square(xp: Any, x: Any) -> Any:

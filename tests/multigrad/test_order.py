@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from multigrad.catalogue.order import BLOCK, amax, cumulative_sum, sort
-from multigrad.kinks import prove_at_kink
+from multigrad.proof.kinks import prove_at_kink
 
 RNG = np.random.default_rng(0)
 

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from multigrad import operations, truth
-from multigrad.parts import judge_part, summed
-from multigrad.placement import split_axes, split_symbol
-from multigrad.verdict import FAIL, NOTE, PASS, Reference, judge
+from multigrad import operations
+from multigrad.backend.placement import split_axes, split_symbol
+from multigrad.truth import find as truth
+from multigrad.truth.parts import judge_part, summed
+from multigrad.verdict.judge import FAIL, NOTE, PASS, Reference, judge
 
 SIZES = {
     "relu_regression": {"m": 60, "k": 4, "n": 3},

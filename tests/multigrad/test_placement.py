@@ -3,8 +3,15 @@
 import pytest
 
 from multigrad import operations
-from multigrad.operation import BadInput, operation
-from multigrad.placement import input_shapes, rounded, split_axes, split_symbol, split_symbols, undivided
+from multigrad.backend.placement import (
+    input_shapes,
+    rounded,
+    split_axes,
+    split_symbol,
+    split_symbols,
+    undivided,
+)
+from multigrad.ops.operation import BadInput, operation
 
 LARGE = {
     "relu_regression": ("m", {"m": 8192, "k": 1024, "n": 1024}, (0, None, 0)),

@@ -1,7 +1,7 @@
 """A worker that dies costs the task it was busy with."""
 
-from multigrad.pool import Lost, work_through
-from multigrad.worker import Death
+from multigrad.process.child import Death
+from multigrad.process.pool import Lost, work_through
 
 
 def start(pending, deadly):

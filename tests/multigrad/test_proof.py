@@ -7,7 +7,7 @@ import pytest
 
 from multigrad import BadInput, operation, operations
 from multigrad.namespaces.exact import Kink, Undecided
-from multigrad.proof import prove
+from multigrad.proof.prove import prove
 
 
 def quadratic(pullback_of):

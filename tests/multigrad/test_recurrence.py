@@ -6,7 +6,7 @@ import array_api_compat.numpy as xp
 import numpy as np
 import pytest
 
-from multigrad.recurrence import scan
+from multigrad.extra.recurrence import scan
 
 RNG = np.random.default_rng(0)
 

@@ -11,7 +11,7 @@ import pytest
 from mpmath import mp
 
 from multigrad.catalogue.recurrent import gru_cell, lstm, lstm_cell
-from multigrad.operation import BadInput, Operation
+from multigrad.ops.operation import BadInput, Operation
 
 from .complex_step import gradient
 

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from multigrad import load_operations, operation
-from multigrad.mutation import mutants
-from multigrad.repair import repair
-from multigrad.truth import dtype_arrays, true_gradients
+from multigrad.diagnosis.repair import repair
+from multigrad.mutation.mutants import mutants
+from multigrad.truth.find import dtype_arrays, true_gradients
 
 PRACTICE = {op.name: op for op in load_operations([str(Path(__file__).with_name("practice.py"))])}
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from multigrad.backends.numpy_backend import BACKEND, NumPySession
 
-from multigrad.formats import FORMATS
-from multigrad.roundoff import probe
+from multigrad.backend.roundoff import probe
+from multigrad.verdict.formats import FORMATS
 
 
 def test_numpy_keeps_every_bit():

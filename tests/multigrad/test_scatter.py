@@ -6,8 +6,8 @@ import array_api_compat.numpy as xp
 import numpy as np
 import pytest
 
+from multigrad.extra.scatter import BLOCK, scatter_add, scatter_along_axis, scatter_diagonal
 from multigrad.namespaces import bounds
-from multigrad.scatter import BLOCK, scatter_add, scatter_along_axis, scatter_diagonal
 
 RNG = np.random.default_rng(0)
 MANY = 3 * BLOCK

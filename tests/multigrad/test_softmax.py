@@ -8,7 +8,7 @@ import pytest
 from scipy import special
 
 from multigrad import operations
-from multigrad.kinks import prove_at_kink
+from multigrad.proof.kinks import prove_at_kink
 from tests.multigrad.on_backends import EACH, evaluated
 
 INF = np.inf

@@ -10,10 +10,10 @@ import array_api_compat.numpy as xp
 import numpy as np
 import pytest
 
-from multigrad import worker
 from multigrad.backend import backends
 from multigrad.catalogue.linear import linear_map
 from multigrad.catalogue.regression import relu_regression
+from multigrad.process import child as worker
 from tests.multigrad.on_backends import EACH
 
 EXAMPLE = Path(__file__).parents[1] / "data" / "relu_regression_example.npz"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from multigrad import operation, operations
-from multigrad.operation import REGIMES, BadInput, Draw
-from multigrad.truth import (
+from multigrad.ops.operation import REGIMES, BadInput, Draw
+from multigrad.truth.find import (
     Case,
     Truth,
     Unknown,
@@ -19,7 +19,7 @@ from multigrad.truth import (
     write,
     write_unknown,
 )
-from multigrad.verdict import Reference
+from multigrad.verdict.judge import Reference
 
 
 def case(op, regime, dtype="float64", size=None, **more):

@@ -11,8 +11,8 @@ import scipy.special
 
 from multigrad.namespaces import bounds, cost, dual, exact
 from multigrad.namespaces.unsupported import Unsupported
-from multigrad.operation import load_operations
-from multigrad.proof import prove
+from multigrad.ops.operation import load_operations
+from multigrad.proof.prove import prove
 
 
 def in_exact(function):

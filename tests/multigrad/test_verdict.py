@@ -5,8 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multigrad.formats import FORMATS
-from multigrad.verdict import FAIL, INCONCLUSIVE, NOTE, PASS, Reference, judge
+from multigrad.verdict.formats import FORMATS
+from multigrad.verdict.judge import (
+    FAIL,
+    INCONCLUSIVE,
+    NOTE,
+    PASS,
+    Reference,
+    judge,
+)
 
 TRUE = np.random.default_rng(0).standard_normal((4, 5))
 

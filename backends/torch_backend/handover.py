@@ -1,0 +1,117 @@
+"""An operation as a torch.autograd.Function: autograd calls the hand-derived pullback."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch.autograd import Function
+
+from multigrad.backend.handover import gradient_of_each, wanted_arrays
+from multigrad.ops.operation import BadInput, Operation
+
+from . import array_namespace
+
+Array = torch.Tensor
+
+UNCOMPILED = (
+    "torch.compile over a transform of torch.func would drop the hand-derived pullback (pytorch issue 193279), so the "
+    "function is left out of what is compiled; put torch.compile inside of the transform, or use backward()"
+)
+
+
+class Keeping(Function):
+    """Autograd's usual way: what the forward part computed is kept for the pullback."""
+
+    @staticmethod
+    def forward(ctx: Any, call: Callable[..., Any], op: Operation, *inputs: Array) -> Any:
+        """Compute the value; keep the pullback."""
+        value, pullback = call(*inputs)
+        # What is saved here is freed by a backward pass, and guarded against changes in place. The pullback lives as
+        # long as the tensor it hangs on.
+        token = torch.empty(0)
+        token.pullback = pullback  # type: ignore[attr-defined]
+        ctx.save_for_backward(token, *inputs)
+        ctx.call, ctx.op = call, op
+        # Other objects than those the pullback holds, or they would hold each other for ever.
+        return tuple(v.detach() for v in value) if isinstance(value, tuple) else value.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Array) -> Any:
+        """Call the pullback; where it is to be differentiated itself, it is made again of recorded inputs."""
+        token, *inputs = ctx.saved_tensors
+        # A hook on what is saved, such as torch.utils.checkpoint's, may have put another tensor in its place.
+        pullback = None if torch.is_grad_enabled() else getattr(token, "pullback", None)
+        if pullback is None:
+            _, pullback = ctx.call(*inputs)
+        return None, None, *gradient_of_each(ctx.op, pullback(*cotangents))
+
+
+class Recomputing(Function):
+    """The way of torch.func and torch.compile, which allow nothing to be kept but inputs and outputs.
+
+    A compiler sees the forward part twice, and computes it once.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(call: Callable[..., Any], op: Operation, *inputs: Array) -> Any:
+        """Compute the value."""
+        return call(*inputs)[0]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        """Keep the inputs."""
+        ctx.call, ctx.op, *arrays = inputs
+        ctx.save_for_backward(*arrays)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Array) -> Any:
+        """Make the pullback again, and call it."""
+        _, pullback = ctx.call(*ctx.saved_tensors)
+        return None, None, *gradient_of_each(ctx.op, pullback(*cotangents))
+
+
+def handed_over(op: Operation, parameters: Mapping[str, Any]) -> Callable[..., Any]:
+    """Return what :meth:`multigrad.Backend.hand_over` asks for."""
+    known = namespaces()
+
+    def call(*inputs: Array) -> Any:
+        return op(known[str(inputs[0].device)], *inputs, **parameters)
+
+    @torch.compiler.disable(reason=UNCOMPILED)  # type: ignore[no-untyped-call,untyped-decorator]
+    def uncompiled(*inputs: Array) -> Any:
+        return Recomputing.apply(call, op, *inputs)  # type: ignore[no-untyped-call]
+
+    def handwritten(*inputs: Array) -> Any:
+        # Function.apply asks the same question, in the same words.
+        transformed = torch._C._are_functorch_transforms_active()
+        if torch.compiler.is_compiling():
+            if transformed:
+                warn_of_uncompiled()
+                return uncompiled(*inputs)
+            return Recomputing.apply(call, op, *inputs)  # type: ignore[no-untyped-call]
+        wanted_arrays(op, inputs, torch.Tensor, "torch.Tensor")
+        if str(inputs[0].device) not in known:
+            raise BadInput(f"{op.inputs[0]} is on {inputs[0].device}; wanted one of {', '.join(known)}")
+        return (Recomputing if transformed else Keeping).apply(call, op, *inputs)  # type: ignore[no-untyped-call]
+
+    handwritten.__name__, handwritten.__doc__ = op.name, op.doc
+    return handwritten
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def warn_of_uncompiled() -> None:
+    """Warn: so marked, Dynamo runs it while it traces, where all else is only looked at."""
+    warnings.warn(UNCOMPILED, stacklevel=2)
+
+
+@functools.cache
+def namespaces() -> Mapping[str, Any]:
+    """Return the namespace for each device, ahead of time: Dynamo cannot trace how one is made."""
+    devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    return {device: array_namespace(torch, device) for device in devices}

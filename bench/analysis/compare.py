@@ -1,0 +1,487 @@
+"""Two runs, or two sides of one, cell by cell: faster, slower, same or unclear; and what is new, gone, broken or fixed.
+
+Markdown for a pull request is made of the same rows: :func:`markdown`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multigrad.backend import device_kind
+from multigrad.data.columns import doc
+from multigrad.ops.operation import BadInput
+from multigrad.verdict.judge import FAIL, FINDING
+
+from ..plan.protocol import FULL
+from ..report.plain import escape
+from ..report.tables import place, seconds, text
+from ..store import machine
+from ..store.files import (
+    KEY,
+    RUN,
+    Run,
+    load_run,
+    machines_of,
+    read_info,
+    to_frame,
+)
+from . import intervals as statistics
+from .assemble import NOT_OF_PAIRS
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class ComparisonRow:
+    """One cell in two runs."""
+
+    operation: str = doc("Name of the operation.")
+    variant: str = doc("`forward`, `analytic`, `autodiff` or `native`.")
+    mode: str = doc("`eager` or `compiled`.")
+    backend: str = doc("Name of the backend.")
+    device: str = doc("`cpu` or `cuda`, or a mesh of such devices, as `cpu:8` or `cpu:4x2`.")
+    dtype: str = doc("Floating-point type.")
+    sizes: str = doc("Dimensions and parameters.")
+    threads: int = doc("Threads every library was allowed.")
+    precision: str = doc("`strict` or `tf32`.")
+    word: str = doc(
+        "`faster`, `slower`, `same`, `unclear`; `new failure`, `fixed`; `missing` (only before), `new` (only after); "
+        "`not comparable` (no time in either)."
+    )
+    ratio: float | None = doc(
+        "Time after over time before. Of sides whose workers took turns in the same rounds: the median over the rounds "
+        "of the median quotient of turns that followed each other, without blocks that others kept waiting."
+    )
+    ratio_low: float | None = doc(
+        "Lower end of the ratio's 95 % interval, from a hierarchical bootstrap: of both runs, or of the pairs."
+    )
+    ratio_high: float | None = doc("Upper end of the ratio's 95 % interval.")
+    before_s: float | None = doc("Median before, in seconds per call.")
+    after_s: float | None = doc("Median after, in seconds per call.")
+    margin: float = doc("How far from 1 the whole interval must lie: the larger of 5 % and twice the noise floor.")
+    flags: str = doc(
+        "Flags of either run; a flagged cell is `unclear` at best where it would be faster or slower. Of sides in "
+        "turns without `spread-turns` and `spread-between` (the machine changed for both) and `preempted` (such blocks "
+        "are left out)."
+    )
+    reason: str = doc("Why there is no ratio, or `forced` where the fingerprints differ.")
+    before: str = doc("Which side is before: the name of a run, or the value of the column that differs.")
+    after: str = doc("Which side is after.")
+    machine: str = doc("Machine that it was measured on; empty in a run of one machine.", default="")
+
+
+WORDS = ("new failure", "slower", "missing", "unclear", "not comparable", "new", "fixed", "faster", "same")
+"""Every word, what wants attention first."""
+
+REGRESSIONS = ("slower", "new failure")
+"""The words for which a gate exits with 2."""
+
+
+HOST = ("cpu", "cores", "processors", "gpus", "architecture", "governor")
+"""What of a host must be the same for times to be compared."""
+
+
+def fingerprint(info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what must be the same in two runs for their times to be compared."""
+    host = info.get("host", {})
+    return {
+        **{what: host.get(what) for what in HOST},
+        "precision": info.get("precision"),
+        "threads": info.get("threads"),
+    }
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Return how two runs differ, machine by machine: for what they are refused, and what is only noted.
+
+    Another version of a framework is noted: to see what it changes is what many comparisons are made for.
+    """
+    old, new = machines_of(before), machines_of(after)
+    both = [name for name in old if name in new]
+    if not both:
+        return [f"no machine is in both: {', '.join(old)} before, {', '.join(new)} after"], []
+
+    def unequal(what: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> list[str]:
+        named = len(old) > 1 or len(new) > 1
+        found = {name: _unequal(what(old[name]), what(new[name])) for name in both}
+        return [f"{name}: {said}" if named else said for name, all_said in found.items() for said in all_said]
+
+    return unequal(fingerprint), unequal(_circumstances)
+
+
+def _unequal(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    names = dict.fromkeys([*before, *after])
+    return [
+        f"{name}: {before.get(name)!r} before, {after.get(name)!r} after"
+        for name in names
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _namesakes(before: Run, after: Run) -> list[str]:
+    """Name the operations that are the catalogue's in one run and somebody's own, of the same name, in the other."""
+    # The file of one's own may have moved; a run from before this was written down is believed.
+    old, new = (run.info.get("own_operations") for run in (before, after))
+    if old is None or new is None:
+        return []
+    both = {*before.summary["operation"]} & {*after.summary["operation"]} & (old.keys() ^ new.keys())
+    return [
+        f"{name}: of {old.get(name, 'the catalogue')} before, of {new.get(name, 'the catalogue')} after"
+        for name in sorted(both)
+    ]
+
+
+def _circumstances(info: Mapping[str, Any]) -> dict[str, Any]:
+    host = info.get("host", {})
+    protocol = info.get("protocol") or {}
+    versions = {name: version for name, version in (info.get("versions") or {}).items() if name != "multigrad"}
+    chosen = {what: protocol.get(what) for what in ("rounds", "process_s", "block_s")}
+    return {**{what: host.get(what) for what in ("python", "system")}, **versions, **chosen}
+
+
+def compare(before: Path | Run, after: Path | Run, *, force: bool = False) -> pd.DataFrame:
+    """Compare two runs and return one row per cell, with the columns of :class:`ComparisonRow`.
+
+    ``frame.attrs["noted"]`` lists the differences that do not forbid a comparison, such as versions.
+
+    Args:
+        before: a run or its folder.
+        after: another.
+        force: compare also where the fingerprints (processor, threads, precision …) differ; every row is then marked.
+
+    Raises:
+        BadInput: a run cannot be read, or the fingerprints differ (or an operation is the catalogue's in one and
+            another of its name in the other) and ``force`` is not set.
+    """
+    old, new = _both_named(*(run if isinstance(run, Run) else load_run(run) for run in (before, after)))
+    refused, noted = differences(old.info, new.info)
+    refused += _namesakes(old, new)
+    if refused and not force:
+        raise BadInput(f"the runs are not of a kind ({'; '.join(refused)}); --force compares and marks them")
+    columns = _matched(old, new) if refused else KEY
+    mark = f"forced: {'; '.join(refused)}" if refused else ""
+    paired = _beside(old, new) or _beside(new, old)
+    sides = (
+        Side.of(old, columns, _name(old, "before"), in_turns=paired),
+        Side.of(new, columns, _name(new, "after"), in_turns=paired),
+    )
+    frame = _compared(sides, _floors(old, new), mark, paired=paired)
+    frame.attrs["noted"] = noted
+    return frame
+
+
+def _both_named(*runs: Run) -> list[Run]:
+    """Give a run of one machine that machine's name, where the other run names its own."""
+    if len({bool(run.info.get("machines")) for run in runs}) == 1:
+        return list(runs)
+    return [run if run.info.get("machines") else _with_name(run) for run in runs]
+
+
+def _with_name(run: Run) -> Run:
+    name = machine.host_name(run.info.get("host", {}))
+    tables = named(run.summary, name), named(run.samples, name)
+    return Run(run.folder, {**run.info, "machines": {name: run.info}}, *tables)
+
+
+def named(frame: pd.DataFrame, machine: str) -> pd.DataFrame:
+    """Return a table of one machine's rows with the machine's name in them."""
+    import pandas as pd
+
+    return frame.assign(machine=pd.Series([machine] * len(frame), frame.index, dtype=object))
+
+
+def _beside(one: Run, other: Run) -> bool:
+    """Tell whether a run is the other commit of another, measured in the same rounds and in turns with it."""
+    before = other.before
+    return before is not None and before.info == one.info and _took_turns(one) and _took_turns(other)
+
+
+def _took_turns(run: Run) -> bool:
+    return bool(run.info.get("turns"))
+
+
+def _name(run: Run, otherwise: str) -> str:
+    return run.folder.name if run.folder is not None else otherwise
+
+
+def _matched(old: Run, new: Run) -> tuple[str, ...]:
+    """Return the columns by which cells are matched: not threads, precision or machine where all of them changed."""
+    changed = [
+        name
+        for name in ("threads", "precision", "machine")
+        if old.summary[name].nunique() == new.summary[name].nunique() == 1
+        and old.summary[name].iloc[0] != new.summary[name].iloc[0]
+    ]
+    return tuple(name for name in KEY if name not in changed)
+
+
+def within(run: Path | Run, column: str, before: Any, after: Any) -> pd.DataFrame:
+    """Compare two variants, modes, backends, dtypes … of one run, cell by cell.
+
+    The rows have the columns of :class:`ComparisonRow`; the column that differs holds the value after.
+
+    Args:
+        run: a run or its folder.
+        column: one of the columns that make a cell, such as ``variant``.
+        before: its value on one side, such as ``autodiff``.
+        after: on the other, such as ``analytic``.
+
+    Raises:
+        BadInput: no such column, or no cell with such a value.
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    names = [name for name in KEY if name != "machine"]  # one machine's times say nothing about another's
+    if column not in names:
+        raise BadInput(f"no column {column!r} to compare by; there are {', '.join(names)}")
+    sides = []
+    for value in (before, after):
+        mine = run.summary[run.summary[column].astype(str) == str(value)]
+        if mine.empty:
+            there = ", ".join(dict.fromkeys(run.summary[column].astype(str)))
+            raise BadInput(f"no cell has {column} {value!r}; there are {there}")
+        samples = run.samples[run.samples[column].astype(str) == str(value)]
+        side = Run(run.folder, run.info, mine, samples)
+        columns = tuple(name for name in KEY if name != column)
+        sides.append(Side.of(side, columns, str(value), in_turns=_took_turns(run)))
+    return _compared((sides[0], sides[1]), _floors(run), "", paired=_took_turns(run))
+
+
+def find_run(reference: str | Path, root: Path = Path("results")) -> Path:
+    """Return the folder of a run, given as such or as the commit (or the first digits of it) that it measured.
+
+    Raises:
+        BadInput: there is no such folder, and no run below ``root`` that measured such a commit.
+    """
+    if os.path.isdir(reference):
+        return Path(reference)
+    found = []
+    text = str(reference).lower()
+    if len(text) >= 4 and not set(text) - set("0123456789abcdef"):
+        for path in Path(root).glob(f"*/*/{RUN}"):
+            info = read_info(path.parent)
+            if str((info.get("git") or {}).get("commit", "")).startswith(text):
+                found.append((info.get("started", ""), path.parent))
+    if not found:
+        raise BadInput(f"no folder {reference}, and no run below {root} that measured a commit of that name")
+    return max(found)[1]
+
+
+def parse_words(text: str) -> tuple[str, ...]:
+    """Return the words of ``--fail-on``: separated by commas, a hyphen for a space; ``none`` is no word at all.
+
+    Raises:
+        BadInput: a word that no comparison says.
+    """
+    words = [word.strip().replace("-", " ") for word in text.split(",") if word.strip()]
+    if words == ["none"]:
+        return ()
+    for word in words:
+        if word not in WORDS:
+            raise BadInput(f"no comparison says {word!r}; there are {', '.join(WORDS)}, none")
+    return tuple(words)
+
+
+def failing(frame: pd.DataFrame, fail_on: Iterable[str] = REGRESSIONS) -> pd.DataFrame:
+    """Return the rows for which a gate ends with exit code 2: those with one of the words."""
+    return frame[frame["word"].isin(list(fail_on))]
+
+
+def geometric_means(frame: pd.DataFrame, by: Sequence[str] = ("backend", "mode")) -> pd.DataFrame:
+    """Return the geometric mean of the ratios, with how many cells it is of and how many are left out.
+
+    Cells without a ratio and flagged ones are left out. One row for each group; the last one, ``all``, is of all cells.
+
+    Returns:
+        The columns of ``by``, ``geometric_mean`` (after over before; NaN without a cell), ``cells``, ``excluded``.
+    """
+    import numpy as np
+    import pandas as pd
+
+    def row(names: Sequence[Any], rows: pd.DataFrame) -> dict[str, Any]:
+        used = rows[rows["ratio"].notna() & (rows["flags"].map(text) == "")]
+        mean = float(np.exp(np.log(used["ratio"]).mean())) if len(used) else math.nan
+        figures = {"geometric_mean": mean, "cells": len(used), "excluded": len(rows) - len(used)}
+        return {**dict(zip(by, names, strict=True)), **figures}
+
+    found = [row(names, rows) for names, rows in frame.groupby(list(by), sort=False)]
+    return pd.DataFrame([*found, row(["all"] * len(by), frame)])
+
+
+def markdown(frame: pd.DataFrame, *, title: str = "Benchmark") -> str:
+    """Return a comparison as Markdown for a pull request: what wants attention in a table, the rest folded away."""
+    counts = frame["word"].value_counts()
+    said = ", ".join(f"{counts[word]} {word}" for word in WORDS if word in counts)
+    parts = [f"### {escape(title)}", f"{len(frame)} cells: {said or 'none'}."]
+    noted = frame.attrs.get("noted", [])
+    if noted:
+        parts.append(f"Noted: {escape('; '.join(noted))}.")
+    order = {word: i for i, word in enumerate(WORDS)}
+    rows = sorted(frame.to_dict("records"), key=lambda row: order[row["word"]])
+    quiet = ("same", "unclear", "not comparable")
+    loud = [row for row in rows if row["word"] not in quiet]
+    rest = [row for row in rows if row["word"] in quiet]
+    if loud:
+        parts.append(_markdown_table(loud))
+    if rest:
+        names = ", ".join(word for word in quiet if word in counts)
+        parts.append(f"<details><summary>{len(rest)} cells: {names}</summary>\n\n{_markdown_table(rest)}\n\n</details>")
+    means = geometric_means(frame, ("backend", "mode"))
+    lines = ["| geometric mean of | after ÷ before | cells | left out |", "|---|--:|--:|--:|"]
+    for mean in means.to_dict("records"):
+        name = "all" if mean["backend"] == "all" else f"{mean['backend']} {mean['mode']}"
+        figure = "–" if math.isnan(mean["geometric_mean"]) else f"{mean['geometric_mean']:.3f}"
+        lines.append(f"| {escape(name)} | {figure} | {mean['cells']} | {mean['excluded']} |")
+    parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(rows: Sequence[Mapping[Any, Any]]) -> str:
+    lines = ["| cell | before | after | after ÷ before [95 %] | |", "|---|--:|--:|--:|---|"]
+    for row in rows:
+        names = (row["operation"], row["variant"], place(row), row["dtype"], row["sizes"])
+        ratio = (
+            "–" if math.isnan(row["ratio"]) else f"{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]"
+        )
+        why = [f"**{row['word']}**" if row["word"] in REGRESSIONS else row["word"]]
+        why += [f"({text(row['flags'])})"] if text(row["flags"]) else []
+        why += [text(row["reason"])] if text(row["reason"]) else []
+        told = (" ".join(map(escape, names)), seconds(row["before_s"]), seconds(row["after_s"]), ratio)
+        lines.append(f"| {' | '.join(told)} | {why[0]} {escape(' '.join(why[1:]))} |")
+    return "\n".join(lines)
+
+
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two sides of a comparison."""
+
+    name: str
+    columns: tuple[str, ...]
+    """The columns that match a cell with its other."""
+    rows: Mapping[Key, Mapping[Any, Any]]
+    blocks: Mapping[Key, list[np.ndarray]]
+    """Seconds per call of the headline's blocks, one array for each process."""
+    turns: Mapping[Key, dict[int, np.ndarray]]
+    """By round, the medians of these for each turn, without the blocks that others kept waiting; if asked for."""
+
+    @classmethod
+    def of(cls, run: Run, columns: tuple[str, ...], name: str, *, in_turns: bool = False) -> Side:
+        """Take a run's cells, matched by some columns; their turns too, if somebody asks for them."""
+        rows = {tuple(row[k] for k in columns): row for row in run.summary.to_dict("records")}
+        samples = run.samples[run.samples["twin"] == 0]
+        per_call = (samples["block_s"] / samples["calls"]).to_numpy()
+        lost, turn, kind = _lost(samples), samples["turn"].to_numpy(), samples["kind"].to_numpy()
+        blocks: dict[Key, list[np.ndarray]] = {}
+        turns: dict[Key, dict[int, np.ndarray]] = {}
+        # Numbers of rows: a frame for each of thousands of processes would take seconds.
+        for group, numbers in samples.reset_index(drop=True).groupby([*columns, "round"], sort=True).indices.items():
+            names: Key = tuple(group)  # type: ignore[arg-type]  # the key of several columns
+            key, number = names[:-1], int(names[-1])
+            if key not in rows:
+                continue
+            mine = numbers[kind[numbers] == rows[key]["headline"]]
+            if len(mine):
+                blocks.setdefault(key, []).append(per_call[mine])
+                if in_turns:
+                    medians = statistics.turn_medians(per_call[mine], turn[mine], lost[mine])
+                    turns.setdefault(key, {})[number] = medians
+        return cls(name, columns, rows, blocks, turns)
+
+
+def _lost(blocks: pd.DataFrame) -> np.ndarray:
+    """Tell of each block whether others kept it waiting."""
+    block_s, waited_s, cpu_s, switches = (
+        blocks[name].to_numpy(dtype=float) for name in ("block_s", "waited_s", "cpu_s", "involuntary_switches")
+    )
+    on_cpu: np.ndarray = (blocks["device"].map(device_kind) == "cpu").to_numpy()
+    kept: np.ndarray = statistics.kept_waiting(block_s, waited_s, cpu_s, switches) & on_cpu
+    return kept
+
+
+def _floors(*runs: Run) -> dict[str, float]:
+    """Return the noise floor of each machine, the larger of several runs'."""
+    names = dict.fromkeys(name for run in runs for name in run.machines)
+    return {name: max(run.machines.get(name, {}).get("noise_floor") or 0.0 for run in runs) for name in names}
+
+
+def _compared(sides: tuple[Side, Side], floors: Mapping[str, float], mark: str, *, paired: bool) -> pd.DataFrame:
+    rows = []
+    highest = max(floors.values(), default=0.0)
+    for key in dict.fromkeys([*sides[0].rows, *sides[1].rows]):
+        pair = [side.rows.get(key) for side in sides]
+        if all(row is None or row["verdict"] in ("UNAVAILABLE", "GAP") for row in pair):
+            continue
+        known = {name: (pair[1] or pair[0] or {})[name] for name in KEY}
+        known |= {"before": sides[0].name, "after": sides[1].name}
+        before, after = (side.turns.get(key, {}) for side in sides)
+        ratio = statistics.paired_ratio(after, before) if paired else None
+        floor = floors.get(known["machine"], highest)
+        rows.append(_row(known, pair[0], pair[1], [side.blocks.get(key, []) for side in sides], ratio, floor, mark))
+    return to_frame(rows, ComparisonRow)
+
+
+def _row(
+    known: Mapping[str, Any],
+    before: Mapping[Any, Any] | None,
+    after: Mapping[Any, Any] | None,
+    blocks: list[list[np.ndarray]],
+    paired: statistics.Interval | None,
+    floor: float,
+    mark: str,
+) -> ComparisonRow:
+    times = [
+        None if row is None or not processes else row["median_s"]
+        for row, processes in zip((before, after), blocks, strict=True)
+    ]
+    flags = sorted({flag for row in (before, after) if row for flag in row["flags"].split()})
+    flags = [flag for flag in flags if paired is None or flag not in NOT_OF_PAIRS]
+    said = "; ".join(dict.fromkeys(filter(None, [mark, *(row["reason"] for row in (before, after) if row)])))
+    word: str | None = _word(before, after, times)
+    ratio = None
+    if word is None:
+        ratio = paired or statistics.ratio(blocks[1], blocks[0])
+        word = statistics.word(ratio, floor)
+        # A flagged cell is shown, and wins nothing.
+        word = "unclear" if flags and word in ("faster", "slower") else word
+    return ComparisonRow(
+        **known,
+        word=word,
+        ratio=ratio.estimate if ratio else None,
+        ratio_low=ratio.low if ratio else None,
+        ratio_high=ratio.high if ratio else None,
+        before_s=times[0],
+        after_s=times[1],
+        margin=statistics.margin(floor, effect=FULL.effect, factor=FULL.floor_factor),
+        flags=" ".join(flags),
+        reason=said,
+    )
+
+
+WRONG = (FAIL, FINDING)
+"""What has no time for what it returned, whoever wrote it."""
+
+
+def _word(before: Mapping[Any, Any] | None, after: Mapping[Any, Any] | None, times: list[Any]) -> str | None:
+    """Return the word for a cell that has not two times; None for one that has."""
+    if after is None:
+        return "missing"
+    if before is None:
+        return "new failure" if after["verdict"] in WRONG else "new"
+    if after["verdict"] in WRONG and before["verdict"] not in WRONG:
+        return "new failure"
+    if before["verdict"] in WRONG and times[1] is not None:
+        return "fixed"
+    if times[1] is None and times[0] is not None:
+        return "missing"
+    if times[0] is None and times[1] is not None:
+        return "new"
+    return None if times[0] is not None and times[1] is not None else "not comparable"

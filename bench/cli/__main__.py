@@ -1,0 +1,5 @@
+"""``python -m multigrad.bench.cli``."""
+
+from . import main
+
+main()

@@ -1,0 +1,1 @@
+"""Which cells are measured, and the constants of the measurement."""

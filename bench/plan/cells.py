@@ -1,0 +1,411 @@
+"""Which cells are measured, by which workers, in which order."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import random
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from multigrad.backend import (
+    Backend,
+    Gap,
+    backend,
+    backends,
+    cuda_device_count,
+    mesh_shape,
+)
+from multigrad.backend.placement import input_shapes, undivided
+from multigrad.ops.operation import BadInput, Operation
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+VARIANTS = ("forward", "analytic", "autodiff", "native")
+MODES = ("eager", "compiled")
+DEFAULT_DTYPES = ("float32",)
+"""What people train in; a run of both widths takes twice as long, and a study compares them."""
+WITHOUT_ASKING = (("forward", "compiled"), ("native", "compiled"))
+"""Measured only if asked for: compiling is dear, and the question is analytic against autodiff."""
+
+OTHER = 2
+"""What :attr:`Work.twin` is for the workers of another commit."""
+
+LARGEST = "largest"
+"""Instead of a size's name: each operation's largest."""
+
+SizeGiven = str | Mapping[str, Any]
+"""A size by name, or as values for an operation's dimensions and parameters."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is measured once: one variant of one operation at one size, somewhere."""
+
+    reference: str
+    """How a worker finds the operation."""
+    operation: str
+    variant: str
+    mode: str
+    source: str
+    """How a worker finds the backend: its name, or ``module:ATTRIBUTE``."""
+    backend: str
+    device: str
+    dtype: str
+    size_name: str
+    size: tuple[tuple[str, Any], ...]
+    threads: int
+    precision: str
+
+    @property
+    def sizes(self) -> str:
+        """The size in one line, as in the matrix."""
+        return " ".join(f"{k}={v}" for k, v in self.size).replace(", ", ",")
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What makes it the same cell in another run of the same machine, which needs no name there."""
+        where = (self.backend, self.device, self.dtype, self.sizes, self.threads, self.precision)
+        return (self.operation, self.variant, self.mode, *where, "")
+
+    @property
+    def match(self) -> tuple[Any, ...]:
+        """What it has in common with the cells that are timed within the same second: all but who computes it, where.
+
+        The variants and modes of one thing begin alike: they follow each other.
+        """
+        return (self.operation, self.sizes, self.dtype, self.variant, self.mode)
+
+    @property
+    def text(self) -> str:
+        """The cell in one line for a person."""
+        where = f"{self.backend}/{self.device}"
+        return f"{self.operation} {self.variant} {self.mode} on {where} {self.dtype} {self.size_name or self.sizes}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return {**asdict(self), "size": dict(self.size)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Cell:
+        """Read it from a JSON object."""
+        size = tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in values["size"].items())
+        return cls(**{**values, "size": size})
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a cell is not measured."""
+
+    verdict: str
+    """UNAVAILABLE or GAP."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells, with those that are refused from the start, and the twins."""
+
+    cells: tuple[Cell, ...]
+    refused: Mapping[int, Refusal]
+    """By index of the cell."""
+    twins: tuple[int, ...]
+    """Indices of the cells that are measured a second time, in processes of their own: the A/A pairs."""
+    seed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return {
+            "cells": [c.to_json() for c in self.cells],
+            "refused": {str(i): [r.verdict, r.reason] for i, r in self.refused.items()},
+            "twins": list(self.twins),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Plan:
+        """Read it from a JSON object."""
+        return cls(
+            tuple(Cell.from_json(c) for c in values["cells"]),
+            {int(i): Refusal(*r) for i, r in values["refused"].items()},
+            tuple(values["twins"]),
+            values["seed"],
+        )
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one fresh process does in one round."""
+
+    source: str
+    backend: str
+    device: str
+    threads: int
+    precision: str
+    round: int
+    twin: int
+    """0; 1 for the second half of the A/A pairs; :data:`OTHER` for the same cells of another commit."""
+    cells: tuple[int, ...]
+    """Indices of cells, in the order in which they are measured."""
+
+
+def make(operations: Sequence[Operation], *, seed: int, twins: int, quick: bool, **wanted: Any) -> Plan:
+    """Make the plan of the cells that :func:`cells` finds for the same arguments."""
+    return of_cells(cells(operations, quick=quick, **wanted), twins=twins, seed=seed, quick=quick)
+
+
+def cells(
+    operations: Sequence[Operation],
+    *,
+    backends: Sequence[str] | None,
+    devices: Sequence[str] | None,
+    dtypes: Sequence[str],
+    variants: Sequence[str] | None,
+    modes: Sequence[str] | None,
+    sizes: Sequence[SizeGiven] | None,
+    threads: Sequence[int],
+    precision: str,
+    quick: bool,
+) -> dict[Cell, Refusal | None]:
+    """Return every combination, once, with why it cannot be measured; see :func:`.measure.measure` for the arguments.
+
+    Raises:
+        BadInput: an unknown name, or an operation that another process could not find.
+    """
+    for op in operations:
+        if not op.reference:
+            raise BadInput(f"{op.name} cannot be found by another process; define it at the top of a file")
+    asked = variants is not None or modes is not None
+    variants, modes = variants or VARIANTS, modes or MODES
+    _known("variant", variants, VARIANTS)
+    _known("mode", modes, MODES)
+    found: dict[Cell, Refusal | None] = {}
+    sources = _sources(backends)
+    for (source, one), op in itertools.product(sources, operations):
+        for device in devices if devices is not None else default_devices(one):
+            where = itertools.product(variants, modes, dtypes, _sizes(op, sizes, quick), threads)
+            for variant, mode, dtype, (size_name, size), count in where:
+                if not asked and (variant, mode) in WITHOUT_ASKING:
+                    continue
+                cell = Cell(
+                    op.reference,
+                    op.name,
+                    variant,
+                    mode,
+                    source,
+                    one.name,
+                    device,
+                    dtype,
+                    size_name,
+                    tuple(size.items()),
+                    count,
+                    precision,
+                )
+                found.setdefault(cell, refusal(one, op, cell))
+    return found
+
+
+def again(
+    summary: pd.DataFrame,
+    operations: Sequence[Operation],
+    backends: Sequence[str] | None,
+    *,
+    seed: int,
+    twins: int,
+    own: Mapping[str, str] | None = None,
+) -> Plan:
+    """Plan the cells that have a time in another run's summary once more.
+
+    Args:
+        summary: the columns of :class:`.store.SummaryRow`.
+        operations: where the operations are found by their names; those the summary does not name are left out.
+        backends: names or ``module:ATTRIBUTE``, to find the backends by; None is every one there is.
+        seed: of inputs and orders.
+        twins: A/A pairs for each worker.
+        own: the file of each operation that was not the catalogue's; None if the other run does not tell.
+
+    Raises:
+        BadInput: an operation or a backend of the summary is not here, or is another operation of that name.
+    """
+    ops = {op.name: op for op in operations}
+    sources = {one.name: (source, one) for source, one in _sources(backends)}
+    cells: dict[Cell, Refusal | None] = {}
+    for row in summary[summary["median_s"].notna()].to_dict("records"):
+        for kind, name, known in (
+            ("operation", row["operation"], ops.keys()),
+            ("backend", row["backend"], sources.keys()),
+        ):
+            if name not in known:
+                raise BadInput(
+                    f"no {kind} named {name!r} here, which the other run measured; there are {', '.join(known)}"
+                )
+        op, (source, one) = ops[row["operation"]], sources[row["backend"]]
+        if own is not None and op.catalogued == (op.name in own):
+            measured = f"that of {own[op.name]}" if op.name in own else "the catalogue's"
+            raise BadInput(f"the {op.name} that the other run measured is {measured}, which was not given here")
+        size = tuple(parse_size(row["sizes"]).items())
+        names = {name: str(row[name]) for name in ("operation", "variant", "mode", "backend", "device", "dtype")}
+        where = {"threads": int(row["threads"]), "precision": str(row["precision"])}
+        cell = Cell(op.reference, source=source, size_name=row["size"], size=size, **names, **where)  # type: ignore[arg-type]
+        cells.setdefault(cell, refusal(one, op, cell))
+    return of_cells(cells, twins=twins, seed=seed, quick=False)
+
+
+def parse_size(text: str) -> dict[str, Any]:
+    """Return the size that :attr:`Cell.sizes` wrote: ``m=5 pads=(1,1)`` is ``{"m": 5, "pads": (1, 1)}``."""
+    found = {}
+    for part in text.split():
+        name, _, value = part.partition("=")
+        try:
+            found[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):  # the last two of parentheses without end
+            found[name] = value
+    return found
+
+
+def of_cells(cells: Mapping[Cell, Refusal | None], *, twins: int, seed: int, quick: bool) -> Plan:
+    """Make the plan of some cells, each with why it is refused, or None.
+
+    Raises:
+        BadInput: all of them are refused.
+    """
+    listed = tuple(cells)
+    refused = {i: r for i, r in enumerate(cells.values()) if r is not None}
+    if len(refused) == len(listed):
+        reasons = dict.fromkeys(f"{listed[i].backend}: {r.reason}" for i, r in refused.items())
+        raise BadInput(f"nothing to measure: {'; '.join(itertools.islice(reasons, 4)) or 'no cell was asked for'}")
+    return Plan(listed, refused, _twins(listed, refused, twins, quick), seed)
+
+
+def _known(kind: str, names: Iterable[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise BadInput(f"no {kind} named {name!r}; there are {', '.join(known)}")
+
+
+def _sources(names: Sequence[str] | None) -> list[tuple[str, Backend]]:
+    if names is None:
+        return [(name, one) for name, one in backends().items()]
+    return [(name, backend(name)) for name in dict.fromkeys(names)]
+
+
+def default_devices(one: Backend) -> list[str]:
+    """Return the devices worth asking for: those that are here, and else the first, so that its absence is worded."""
+    here = [d for d in one.devices if d != "cuda" or cuda_device_count() > 0]
+    return here or list(one.devices[:1])
+
+
+def _sizes(op: Operation, wanted: Sequence[SizeGiven] | None, quick: bool) -> list[tuple[str, Mapping[str, Any]]]:
+    given = _wanted_sizes(op, wanted, quick)
+    return [(size, op.size(size)) if isinstance(size, str) else ("", _checked(op, size)) for size in given]
+
+
+def _checked(op: Operation, size: Mapping[str, Any]) -> dict[str, Any]:
+    symbols = op.signature.symbols
+    lacks = [name for name in symbols if name not in size]
+    strays = [name for name in size if name not in symbols and name not in op.parameters]
+    if op.draw is None and (lacks or strays):
+        word, name = ("lacks", lacks[0]) if lacks else ("gives", strays[0])
+        raise BadInput(f"the size {dict(size)} {word} {name!r}; {op.name} has {', '.join([*symbols, *op.parameters])}")
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in size.items()}
+
+
+def _wanted_sizes(op: Operation, wanted: Sequence[SizeGiven] | None, quick: bool) -> list[SizeGiven]:
+    if wanted is None:
+        # The smallest only measure what a call costs; the largest takes too long for a quick run.
+        names = list(op.sizes)
+        middle = names[len(names) // 2]
+        if quick:
+            return ["small" if "small" in names else middle]
+        return list(dict.fromkeys(["medium" if "medium" in names else middle, largest_size(op)]))
+    return [largest_size(op) if size == LARGEST else size for size in wanted]
+
+
+def largest_size(op: Operation) -> str:
+    """Name an operation's largest size."""
+    # Of sizes with names of their own the last: they are written in the order in which they grow.
+    return "large" if "large" in op.sizes else list(op.sizes)[-1]
+
+
+def refusal(one: Backend, op: Operation, cell: Cell) -> Refusal | None:
+    """Return why a cell cannot be measured, as far as is known without importing the framework."""
+    if reason := one.missing(cell.device):
+        return Refusal("UNAVAILABLE", reason)
+    if cell.dtype not in op.dtypes:
+        return Refusal("UNAVAILABLE", f"{op.name} is not meant for {cell.dtype}")
+    if cell.mode not in one.modes:
+        return Refusal("UNAVAILABLE", f"{one.name} has no compiler")
+    if cell.variant not in one.variants:
+        return Refusal("UNAVAILABLE", f"{one.name} has no {cell.variant} variant")
+    if (mesh := mesh_shape(cell.device)) and (reason := undivided(op, input_shapes(op, dict(cell.size)), mesh)):
+        return Refusal("UNAVAILABLE", reason)
+    gap: Gap | None = one.gap(op, cell.dtype, cell.mode, cell.variant, cell.device)
+    return Refusal("GAP", f"{gap.kind}: {gap.reason}") if gap is not None else None
+
+
+def _twins(cells: Sequence[Cell], refused: Mapping[int, Refusal], count: int, quick: bool) -> tuple[int, ...]:
+    # Eager ones: a twin shall cost little, and the noise of a process does not depend on who compiled.
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for i, cell in enumerate(cells):
+        if i not in refused and cell.mode == "eager":
+            groups.setdefault(_group(cell), []).append(i)
+    # In a quick run the first backend speaks for all: every other would cost the import of a framework.
+    chosen = list(groups.values())[: 1 if quick else None]
+    return tuple(itertools.chain.from_iterable(_spread(group, count) for group in chosen))
+
+
+def _spread(items: Sequence[int], count: int) -> list[int]:
+    step = max(1, len(items) // max(1, count))
+    return list(items[::step][:count])
+
+
+def _group(cell: Cell) -> tuple[Any, ...]:
+    return cell.source, cell.backend, cell.device, cell.threads, cell.precision
+
+
+def work(
+    plan: Plan, round: int, indices: Collection[int], twins: Collection[int], other: Collection[int] = ()
+) -> list[Work]:
+    """Return the workers of a round in shuffled order, each with its cells in the order of :func:`places`.
+
+    Args:
+        plan: the plan.
+        round: which round, from 0.
+        indices: the cells that are wanted in it.
+        twins: the second halves of A/A pairs that are wanted in it.
+        other: the cells that another commit shall measure in it.
+    """
+    rng = random.Random(f"multigrad {plan.seed} {round}")
+    place = places(plan, round)
+    workers = []
+    for twin, wanted in enumerate((indices, twins, other)):
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        for i in sorted(wanted, key=place.__getitem__):
+            groups.setdefault(_group(plan.cells[i]), []).append(i)
+        for group, members in groups.items():
+            source, name, device, threads, precision = group
+            workers.append(Work(source, name, device, threads, precision, round, twin, tuple(members)))
+    rng.shuffle(workers)
+    return workers
+
+
+def places(plan: Plan, round: int) -> list[int]:
+    """Return the place of each cell in the order of a round, which all its workers share.
+
+    It is shuffled from the plan's seed. Cells that match have the same place; those of one operation, size and dtype
+    are neighbours.
+    """
+    matches = list(dict.fromkeys(cell.match for cell in plan.cells))
+    random.Random(f"multigrad order {plan.seed} {round}").shuffle(matches)
+    things: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
+    for match in matches:
+        things.setdefault(match[:3], []).append(match)
+    place = {match: n for n, match in enumerate(itertools.chain.from_iterable(things.values()))}
+    return [place[cell.match] for cell in plan.cells]
+
+
+def without(item: Work, finished: Collection[int]) -> Work:
+    """Return the same work without the cells that are finished."""
+    return replace(item, cells=tuple(i for i in item.cells if i not in finished))

@@ -1,0 +1,481 @@
+"""The shapes of what a run, its journal and a study hold: the single description of it, by which all of it is read.
+
+A field that this version does not know is left alone; one without a default must be there. The types are those of
+JSON; :func:`multigrad.data.decode.decode` holds values against them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from multigrad.backend import device_kind
+from multigrad.data.decode import (
+    Amount,
+    Count,
+    Factor,
+    Instant,
+    Int64,
+    Positive,
+    Rate,
+    Seconds,
+)
+from multigrad.matrix import MatrixRow
+from multigrad.ops.operation import BadInput
+
+from ..plan.protocol import Protocol
+from ..timing.clock import Block
+
+Words = Annotated[str, Meta(min_length=1)]
+SizeValue = Int64 | float | bool | str | None | list[Int64 | float | bool | str | None]
+"""Value of a dimension or parameter."""
+Texts = dict[str, str | None]
+
+
+def _device(name: str) -> None:
+    try:
+        device_kind(name)
+    except BadInput as error:
+        raise ValueError(f"device: {error}") from error
+
+
+def _below(field: str, indices: Iterable[int], count: int, what: str) -> None:
+    for index in indices:
+        if not 0 <= index < count:
+            raise ValueError(f"{field} is {index}; wanted one of {count} {what}, counted from 0")
+
+
+# run.json
+
+
+class Host(Struct):
+    """A machine; see :func:`.machine.describe`."""
+
+    cpu: str = ""
+    cores: Count = 0
+    processors: Count = 0
+    gpus: list[str] = []
+    hostname: str = ""
+    system: str = ""
+    architecture: str = ""
+    python: str = ""
+    governor: str = ""
+
+
+class Git(Struct):
+    """The state of the source."""
+
+    commit: str | None = None
+    changed: bool = False
+
+
+class Pair(Struct):
+    """An A/A pair."""
+
+    cell: str
+    ratio: Factor
+    steady: bool = True
+
+
+class ProductRate(Struct):
+    """A peak in FLOP/s."""
+
+    device: str
+    threads: Count
+    precision: str
+    dtype: str
+    value: Rate
+
+
+class BandwidthBySize(Struct):
+    """What :class:`.roofline.Bandwidth` holds."""
+
+    bytes_per_s: Rate
+    by_size: Annotated[list[tuple[Count, Rate]], Meta(min_length=1)]
+
+
+class PlacedBandwidth(BandwidthBySize):
+    """The same, with where it was measured."""
+
+    device: str
+    threads: Count
+
+
+class PeaksValues(Struct):
+    """What :class:`.assemble.Peaks` holds."""
+
+    flop_per_s: list[ProductRate]
+    bandwidth: list[PlacedBandwidth]
+
+
+class Facts(Struct):
+    """What a worker says about itself."""
+
+    settings: dict[str, Any] = {}
+    empty_s: dict[str, Seconds | None] = {}
+    import_s: Seconds | None = None
+    first_operation_s: Seconds | None = None
+    turns: bool = False
+
+
+class Worker(Struct):
+    """Which worker it was, and what it said about itself."""
+
+    group: str = ""
+    facts: Facts = msgspec.field(default_factory=Facts)
+
+
+class CellTable(Struct):
+    """The cells of a study: arguments of :func:`.measure.measure`."""
+
+    operation: str | list[str] | None = None
+    backend: str | list[str] | None = None
+    device: str | list[str] | None = None
+    dtype: str | list[str] | None = None
+    variant: str | list[str] | None = None
+    mode: str | list[str] | None = None
+    size: str | dict[str, SizeValue] | list[str | dict[str, SizeValue]] | None = None
+    threads: Positive | Literal["all"] | list[Positive | Literal["all"]] | None = None
+    precision: str = "strict"
+
+
+SideValue = str | Int64
+
+
+class AnswerValues(Struct):
+    """How the cells of a study answer its question; what each kind needs is in :data:`.study.KINDS`."""
+
+    kind: str | None = None
+    column: str | UnsetType = UNSET
+    before: SideValue | list[SideValue] | UnsetType = UNSET
+    after: SideValue | UnsetType = UNSET
+
+
+class StudyFile(Struct):
+    """A study, as a file holds it."""
+
+    question: Words
+    cells: list[CellTable]
+    answer: AnswerValues = msgspec.field(default_factory=AnswerValues)
+
+    def __post_init__(self) -> None:
+        """Make sure that there is something to measure."""
+        if not self.cells:
+            raise ValueError("cells is empty; wanted a table or more")
+
+
+class StudyValues(StudyFile, kw_only=True):
+    """A study, as ``run.json`` holds it."""
+
+    name: str
+
+
+class Machine(Struct):
+    """What ``run.json`` says of one machine."""
+
+    host: Host | UnsetType = UNSET
+    versions: Texts | None = None
+    git: Git | None = None
+    environment: Texts | None = None
+    protocol: Protocol | None = None
+    precision: str = ""
+    threads: list[Count] = []
+    noise_floor: Annotated[float, Meta(ge=0, le=1e24)] | None = None
+    pairs: list[Pair] = []
+    peaks: PeaksValues | None = None
+    turns: bool = False
+    workers: list[Worker] = []
+    timed_s: Seconds = 0.0
+
+
+class NamedMachine(Machine, kw_only=True):
+    """The same in a run of several machines, each of which ran."""
+
+    host: Host
+    noise_floor: Annotated[float, Meta(ge=0, le=1e24)] | None
+    peaks: PeaksValues
+    runs: list[dict[str, Any]]
+
+
+class RunInfo(Machine, kw_only=True):
+    """What ``run.json`` holds."""
+
+    schema: Int64
+    command: str | list[str] = ""
+    started: str = ""
+    seed: Int64 | None = None
+    state: str = ""
+    wall_s: Seconds = 0.0
+    spent_s: dict[str, Seconds] = {}
+    study: StudyValues | None = None
+    own_operations: dict[str, str] | None = None
+    machines: dict[str, NamedMachine] | None = None
+    measured_twice: Count = 0
+    against: str | None = None
+    against_commit: str | None = None
+    portion: dict[str, Any] | None = None
+
+
+# The journal
+
+
+def _array_of(row_class: type, name: str) -> Any:
+    """Return a struct whose JSON is an array: the values of a dataclass in their order."""
+    hints = typing.get_type_hints(row_class, include_extras=True)
+    described: list[Any] = []
+    for f in dataclasses.fields(row_class):
+        given = () if f.default is dataclasses.MISSING else (f.default,)
+        described.append((f.name, hints[f.name], *given))
+    return msgspec.defstruct(name, described, array_like=True, forbid_unknown_fields=True)
+
+
+if TYPE_CHECKING:
+    BlockValues = Block
+else:
+    BlockValues = _array_of(Block, "BlockValues")
+
+
+class PlannedCell(Struct, forbid_unknown_fields=True):
+    """What :class:`.plan.Cell` holds."""
+
+    reference: str
+    operation: str
+    variant: str
+    mode: str
+    source: str
+    backend: str
+    device: str
+    dtype: str
+    size_name: str
+    size: dict[str, SizeValue]
+    threads: Count
+    precision: str
+
+    def __post_init__(self) -> None:
+        """Make sure of the device's name."""
+        _device(self.device)
+
+
+class PlanValues(Struct):
+    """What :class:`.plan.Plan` holds."""
+
+    cells: list[PlannedCell]
+    refused: dict[str, tuple[str, str]]
+    twins: list[Count]
+    seed: Int64
+
+    def __post_init__(self) -> None:
+        """Make sure of the indices."""
+        for index in self.refused:
+            if not index.isdecimal() or len(index) > 16:
+                raise ValueError(f"refused names the cell {index!r}; wanted a number")
+        _below("refused", map(int, self.refused), len(self.cells), "cells")
+        _below("twins", self.twins, len(self.cells), "cells")
+
+
+class PortionValues(Struct, forbid_unknown_fields=True):
+    """What :class:`.fleet.Portion` holds."""
+
+    number: Count
+    reference: str
+    operation: str
+    tag: str
+    devices: list[str]
+
+
+class RequestValues(Struct, forbid_unknown_fields=True):
+    """What :class:`.fleet.Request` holds."""
+
+    backend: list[str] | None
+    asked: bool
+    dtype: list[str] | None
+    mode: list[str] | None
+    variant: list[str] | None
+    size: list[str] | None
+    threads: Positive | None
+    precision: str
+    quick: bool
+    seed: Int64
+    machine: str | None
+    protocol: Protocol
+
+
+class Begin(Struct, tag_field="event", tag="run"):
+    """The first event: what is going to be measured."""
+
+    info: RunInfo
+    plan: PlanValues | UnsetType = UNSET
+    protocol: Protocol | UnsetType = UNSET
+    portions: list[PortionValues] | UnsetType = UNSET
+    request: RequestValues | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Make sure that it is a run of one machine, or of a fleet."""
+        wanted = ("plan", "protocol") if self.portions is UNSET else ("portions", "request")
+        for name in wanted:
+            if getattr(self, name) is UNSET:
+                raise ValueError(f"{name} is missing")
+
+
+class CellEvent(Struct, tag_field="event", tag="cell"):
+    """What one process said about one cell: its blocks, or why there are none."""
+
+    cell: Count
+    round: Count
+    twin: Annotated[int, Meta(ge=0, le=2)]
+    verdict: str
+    reason: str
+    ratio: float | None = None
+    group: str | None = None
+    died: bool = False
+    digest: str | UnsetType = UNSET
+    blocks: Annotated[list[BlockValues], Meta(min_length=1)] | UnsetType = UNSET
+    calls: dict[str, Positive] | UnsetType = UNSET
+    warm: bool | UnsetType = UNSET
+    load: Amount | UnsetType = UNSET
+    collectives: str = ""
+    to_device_s: Seconds | UnsetType = UNSET
+    to_host_s: Seconds | UnsetType = UNSET
+    first_call_s: Seconds | None = None
+    trace_s: Seconds | None = None
+    lower_s: Seconds | None = None
+    compile_s: Seconds | None = None
+    timed_s: Seconds = 0.0
+    warmup_s: Seconds = 0.0
+    began: Instant = 0.0
+    ended: Instant = 0.0
+
+    def __post_init__(self) -> None:
+        """Make sure that a cell with blocks has what belongs to them."""
+        if self.blocks is UNSET:
+            return
+        for name in ("calls", "warm", "load", "to_device_s", "to_host_s", "ratio", "group"):
+            if getattr(self, name) in (UNSET, None):
+                raise ValueError(f"{name} is missing")
+        if strays := {block.kind for block in self.blocks} - {*(self.calls or ())}:
+            raise ValueError(f"calls lacks {min(strays)!r}, a kind of its blocks")
+
+
+class WorkerEvent(Struct, tag_field="event", tag="worker"):
+    """What a worker said about itself."""
+
+    round: Count
+    twin: Annotated[int, Meta(ge=0, le=2)]
+    group: str
+    facts: Facts
+
+
+class PeaksEvent(Struct, tag_field="event", tag="peaks"):
+    """The peaks that a worker saw."""
+
+    round: Count
+    backend: str
+    device: str
+    threads: Count
+    precision: str
+    flop_per_s: dict[str, Rate]
+    bandwidth: BandwidthBySize | None
+
+
+class MemoryEvent(Struct, tag_field="event", tag="memory"):
+    """The memory of one cell."""
+
+    cell: Count
+    peak_bytes: Amount | None = None
+    reason: str = ""
+
+
+class CostEvent(Struct, tag_field="event", tag="cost"):
+    """What one call of one cell costs by the model."""
+
+    cell: Count
+    model: tuple[Amount, Amount] | None
+    """Floating-point operations and compulsory bytes; None where there is no model."""
+
+
+class SpentEvent(Struct, tag_field="event", tag="spent"):
+    """How long a part of the work took."""
+
+    what: str
+    seconds: Seconds
+
+
+class WallEvent(Struct, tag_field="event", tag="wall"):
+    """How long a session of the run took."""
+
+    wall_s: Seconds
+
+
+class EndEvent(Struct, tag_field="event", tag="end"):
+    """How a session of the run ended."""
+
+    state: str
+
+
+OwnEvent = Begin | CellEvent | WorkerEvent | PeaksEvent | MemoryEvent | CostEvent | SpentEvent | WallEvent | EndEvent
+
+
+class PortionEvent(Struct, tag_field="event", tag="portion"):
+    """What a machine of a fleet answered: a journal of its own, and rows of the matrix."""
+
+    number: Count
+    operation: str
+    devices: list[str]
+    worker: str
+    events: Annotated[list[OwnEvent], Meta(min_length=1)]
+    matrix: list[MatrixRow]
+    gone: bool = False
+
+    def __post_init__(self) -> None:
+        """Make sure that its events are a journal."""
+        _consistent(self.events)
+
+
+Event = OwnEvent | PortionEvent
+
+
+def check_event(begin: Event, event: Event) -> None:
+    """Make sure that an event belongs to the run that begins so.
+
+    Raises:
+        ValueError: it does not; the message begins with the field that is wrong.
+    """
+    if isinstance(event, Begin):
+        raise ValueError("event is 'run'; wanted one run, which begins in row 1")  # noqa: TRY004
+    if not isinstance(begin, Begin):
+        raise ValueError("event is not 'run'; wanted the beginning of a run")  # noqa: TRY004
+    if isinstance(event, PortionEvent):
+        if begin.portions is UNSET:
+            raise ValueError("event is 'portion'; wanted one of a run of one machine")
+        if all(portion.number != event.number for portion in begin.portions):
+            raise ValueError(f"number is {event.number}, which is none of the portions of row 1")
+        return
+    if isinstance(event, CellEvent | MemoryEvent | CostEvent):
+        cells = [] if begin.plan is UNSET else begin.plan.cells
+        _below("cell", [event.cell], len(cells), "cells")
+        if isinstance(event, CellEvent) and event.blocks is not UNSET:
+            _has_its_headline(cells[event.cell], event)
+
+
+def _has_its_headline(cell: PlannedCell, event: CellEvent) -> None:
+    from ..timing.clock import headline
+
+    kind = headline(cell.device)
+    if not any(block.kind == kind for block in event.blocks or ()):
+        raise ValueError(f"blocks has none of kind {kind!r}, which a cell on {cell.device} needs")
+
+
+def _consistent(events: Sequence[Event]) -> None:
+    begin, *rest = events
+    if not isinstance(begin, Begin) or begin.plan is UNSET:
+        raise ValueError("events[0] is not the beginning of a run with a plan")
+    for number, event in enumerate(rest, 1):
+        try:
+            check_event(begin, event)
+        except ValueError as error:
+            raise ValueError(f"events[{number}].{error}") from error

@@ -1,0 +1,1 @@
+"""One process that measures: timing, memory, roofs, and the gate before each time."""

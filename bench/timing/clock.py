@@ -1,0 +1,396 @@
+"""Timing of one function in one process: warm-up, calibration, blocks. Every block is kept.
+
+Nothing here knows a framework: a function, its arguments and a way to wait are all it is given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import itertools
+import math
+import resource
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from multigrad.backend import device_kind
+from multigrad.data.decode import Amount, Count, Elapsed, Positive, Seconds
+
+from ..plan.protocol import Protocol
+
+Call = Callable[..., Sequence[Any]]
+Wait = Callable[[Sequence[Any]], None]
+
+LATENCY, PIPELINED = "latency", "pipelined"
+"""Kinds of block: every call waited for, or n calls and one wait."""
+
+
+def headline(device: str) -> str:
+    """Return which kind of block stands in the table.
+
+    On a CPU every call is waited for: waiting costs next to nothing there, and independent calls would otherwise share
+    its cores. On an accelerator the queue is kept full, as a program keeps it.
+    """
+    return LATENCY if device_kind(device) == "cpu" else PIPELINED
+
+
+@dataclass(frozen=True)
+class Guards:
+    """What is read beside every block, outside its time."""
+
+    clock: Callable[[], float | None] = lambda: None
+    """Clock of the processor in Hz; None where nobody says."""
+    device: Callable[[], tuple[float | None, int]] = lambda: (None, 0)
+    """Clock of the device in Hz and the reasons for which its driver slows it down, as a bit mask."""
+    waited: Callable[[], float | None] = lambda: None
+    """Seconds for which threads were ready and had no processor, since they started; None where nobody says."""
+    others: Callable[[], float | None] = lambda: None
+    """CPU seconds that other processes spent on this one's processors, since whenever; None where nobody says."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """n calls, timed together."""
+
+    kind: str = field(metadata={"doc": "`latency`: every call waited for. `pipelined`: n calls, then one wait."})
+    calls: Positive = field(metadata={"doc": "Calls in the block, a power of two."})
+    block_s: Elapsed = field(metadata={"doc": "Wall time of the whole block, in seconds."})
+    dispatch_s: Seconds | None = field(
+        metadata={"doc": "Wall time until the last call returned, before the wait, in s."}
+    )
+    cpu_s: Seconds = field(metadata={"doc": "CPU time of all threads of the process during the block, in seconds."})
+    involuntary_switches: Count = field(metadata={"doc": "Times the kernel took the processor away during the block."})
+    clock_hz: Amount | None = field(metadata={"doc": "Clock of the first processor used, after the block, in Hz."})
+    device_clock_hz: Amount | None = field(
+        metadata={"doc": "Clock of the GPU's multiprocessors, after the block, in Hz."}
+    )
+    waited_s: Seconds | None = field(
+        metadata={"doc": "Time threads were ready and others had the processor, summed, in seconds."}
+    )
+    throttle_reasons: Count = field(
+        metadata={"doc": "The GPU driver's reasons for slowing down, a bit mask; 0 is none."}
+    )
+    turn: Count = field(default=0, metadata={"doc": "Number of the turn in which it was timed, from 0 for each kind."})
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What one process found out about one function."""
+
+    blocks: list[Block]
+    calls: dict[str, int]
+    """Calls per block, by kind."""
+    warmup_s: float
+    warm: bool
+    """Whether two successive medians agreed before the time was up."""
+    wait_s: float
+    """What it costs to wait for something that is done."""
+    blocks_s: float
+    """Time spent inside timed blocks, calibration included; not the time in which others had their turn."""
+
+
+def timer_step(clock: Callable[[], float] = time.perf_counter) -> float:
+    """Return the smallest step in seconds that the timer is seen to make."""
+
+    def step() -> float:
+        start = clock()
+        while (now := clock()) == start:
+            pass
+        return now - start
+
+    return min(step() for _ in range(100))
+
+
+def wait_cost(wait: Wait, finished: Sequence[Any], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Return the median time in seconds of waiting for arrays that are there."""
+    durations = []
+    for _ in range(21):
+        start = clock()
+        wait(finished)
+        durations.append(clock() - start)
+    return statistics.median(durations)
+
+
+def measure(
+    function: Call,
+    arguments: Sequence[Any],
+    wait: Wait,
+    protocol: Protocol,
+    *,
+    headline: str = LATENCY,
+    budget_s: float | None = None,
+    calls: dict[str, int] | None = None,
+    keep: int | None = None,
+    guards: Guards | None = None,
+    place: Callable[[], Sequence[Any]] | None = None,
+    turn: Callable[[], None] = lambda: None,
+) -> Timing:
+    """Warm up, calibrate and time blocks of both kinds, in turns with others.
+
+    Args:
+        function: returns a sequence of arrays; already called once.
+        arguments: its arguments.
+        wait: returns when arrays are computed.
+        protocol: the constants.
+        headline: the kind that gets the full number of blocks.
+        budget_s: seconds in blocks of the headline's kind; None is the protocol's least.
+        calls: calls per block as round 0 found them; None calibrates.
+        keep: how many calls' outputs a pipelined block may hold; None keeps the last one only, which is enough where
+            a device works in order.
+        guards: what to read beside every block.
+        place: returns the same arguments at other addresses; None leaves them where they are.
+        turn: lets others have their turns, and returns when it is one's own again.
+    """
+    guards = guards or Guards()
+    arguments = list(arguments)
+    warmup_s, warm, estimate = warm_up(function, arguments, wait, protocol)
+    wait_s = wait_cost(wait, function(*arguments))
+    runners = {
+        LATENCY: _latency_block(function, arguments, wait),
+        PIPELINED: _pipelined_block(function, arguments, wait, keep),
+    }
+    other = PIPELINED if headline == LATENCY else LATENCY
+    started = time.perf_counter()
+    found = dict(calls or {})
+    shortest = max(protocol.block_s, protocol.block_timer_steps * timer_step())
+    for kind in (headline, other):
+        target = max(shortest, protocol.block_waits * wait_s) if kind == PIPELINED else shortest
+        # A machine that was disturbed in round 0 may have fixed far too few calls.
+        if kind not in found or found[kind] * estimate < target / 2:
+            found[kind] = calibrate(runners[kind], estimate, target, keep if kind == PIPELINED else None)
+    budget = max(protocol.process_s, budget_s or 0.0)
+
+    def call() -> None:
+        wait(function(*arguments))
+
+    def move() -> None:
+        if place is not None:
+            arguments[:] = place()
+            call()
+
+    mover = _Mover(move, protocol.moving_share)
+    turns = _Turns(turn, call)
+    count = protocol.process_blocks
+    blocks = _blocks(headline, runners[headline], found[headline], count, budget, protocol, guards, turns, mover)
+    turns.take()
+    blocks += _few_blocks(other, runners[other], found[other], protocol, guards)
+    return Timing(blocks, found, warmup_s, warm, wait_s, time.perf_counter() - started - turns.waited_s)
+
+
+def warm_up(function: Call, arguments: Sequence[Any], wait: Wait, protocol: Protocol) -> tuple[float, bool, float]:
+    """Call until the time of a call is steady.
+
+    Returns:
+        Seconds spent, whether it became steady, and the fastest call in seconds.
+    """
+    clock = time.perf_counter
+    started = clock()
+    durations: list[float] = []
+    previous = math.nan
+    while True:
+        start = clock()
+        wait(function(*arguments))
+        now = clock()
+        durations.append(now - start)
+        spent = now - started
+        # Of a call so long that ten do not fit into the limit, single calls are compared.
+        window = protocol.warmup_window if 2 * protocol.warmup_window * durations[0] < protocol.warmup_limit_s else 1
+        if len(durations) % window == 0:
+            median = statistics.median(durations[-window:])
+            steady = abs(median - previous) < protocol.warmup_agreement * previous
+            previous = median
+            if steady and len(durations) >= protocol.warmup_calls and spent >= protocol.warmup_s:
+                return spent, True, min(durations)
+        if spent >= protocol.warmup_limit_s and len(durations) >= protocol.warmup_calls:
+            return spent, False, min(durations)
+
+
+Runner = Callable[[int], tuple[float, float | None]]
+"""Runs a block of n calls and returns (seconds, seconds before the wait)."""
+
+
+def _latency_block(function: Call, arguments: Sequence[Any], wait: Wait) -> Runner:
+    def block(calls: int) -> tuple[float, float | None]:
+        steps = itertools.repeat(None, calls)
+        start = time.perf_counter()
+        for _ in steps:
+            wait(function(*arguments))
+        return time.perf_counter() - start, None
+
+    return block
+
+
+def _pipelined_block(function: Call, arguments: Sequence[Any], wait: Wait, keep: int | None) -> Runner:
+    def last_only(calls: int) -> tuple[float, float | None]:
+        steps = itertools.repeat(None, calls)
+        start = time.perf_counter()
+        for _ in steps:
+            outputs = function(*arguments)
+        dispatched = time.perf_counter() - start
+        wait(outputs)
+        return time.perf_counter() - start, dispatched
+
+    def all_outputs(calls: int) -> tuple[float, float | None]:
+        # On a CPU independent calls may finish out of order: the last one's end is not the end of all.
+        steps = itertools.repeat(None, calls)
+        start = time.perf_counter()
+        pending = [function(*arguments) for _ in steps]
+        dispatched = time.perf_counter() - start
+        wait([array for outputs in pending for array in outputs])
+        return time.perf_counter() - start, dispatched
+
+    return last_only if keep is None else all_outputs
+
+
+def calibrate(block: Runner, estimate_s: float, target_s: float, most: int | None = None) -> int:
+    """Return the least power of two of calls whose block lasts at least the target.
+
+    Args:
+        block: runs n calls.
+        estimate_s: the fastest that a call was seen to take, in seconds.
+        target_s: how long a block shall be, in seconds.
+        most: no more than this many calls, whatever a block then lasts.
+    """
+    if estimate_s >= target_s:
+        return 1
+    limit = 1 << int(math.log2(max(1, most))) if most is not None else 1 << 24
+    calls = min(limit, 1 << max(0, math.ceil(math.log2(target_s / max(estimate_s, 1e-9)))))
+    # The fastest of three: one that was interrupted looks long enough and is not.
+    calls = max(1, calls // 4)
+    while calls < limit and min(block(calls)[0] for _ in range(3)) < target_s:
+        calls *= 2
+    return calls
+
+
+@dataclass
+class _Mover:
+    """Moves the arguments to other addresses before a block, as often as that stays below a share of the time."""
+
+    move: Callable[[], None]
+    share: float
+    cost_s: float = 0.0
+    moved_at_s: float = 0.0
+
+    def before_block(self, spent_s: float) -> None:
+        """Move, if enough was timed since it was done last.
+
+        Args:
+            spent_s: time in blocks so far, in seconds.
+        """
+        if self.share * (spent_s - self.moved_at_s) >= self.cost_s:
+            started = time.perf_counter()
+            self.move()
+            self.cost_s, self.moved_at_s = time.perf_counter() - started, spent_s
+
+
+@dataclass
+class _Turns:
+    """Takes turns, and knows how long the others had theirs."""
+
+    turn: Callable[[], None]
+    call: Callable[[], None]
+    """The work, once, for the caches: the others have filled them with theirs."""
+    waited_s: float = 0.0
+
+    def take(self) -> None:
+        """Wait for the next turn."""
+        started = time.perf_counter()
+        self.turn()
+        self.waited_s += time.perf_counter() - started
+        self.call()
+
+
+@dataclass
+class _Neighbours:
+    """How much of the waiting was their doing: a framework's own threads also wait for each other."""
+
+    read: Callable[[], float | None]
+    ran_s: float | None = 0.0
+    """CPU seconds that they spent here during the turns; None where nobody says."""
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Count what they do meanwhile."""
+        before = self.read()
+        yield
+        after = self.read()
+        told = self.ran_s is not None and before is not None and after is not None
+        self.ran_s = self.ran_s + after - before if told else None  # type: ignore[operator]
+
+    def blamed(self, blocks: Sequence[Block]) -> list[Block]:
+        """Return the blocks with the part of their waiting that others can have caused, having run no longer."""
+        waited = sum(one.waited_s or 0.0 for one in blocks)
+        if self.ran_s is None or not waited:
+            return list(blocks)
+        share = min(1.0, max(0.0, self.ran_s) / waited)
+        return [replace(one, waited_s=None if one.waited_s is None else share * one.waited_s) for one in blocks]
+
+
+def _blocks(
+    kind: str,
+    block: Runner,
+    calls: int,
+    least: int,
+    budget_s: float,
+    protocol: Protocol,
+    guards: Guards,
+    turns: _Turns,
+    mover: _Mover,
+) -> list[Block]:
+    blocks: list[Block] = []
+    spent = 0.0
+    neighbours = _Neighbours(guards.others)
+    for turn in itertools.count():
+        # Only the limit ends a turn early: a shorter one would be a worse half of a pair.
+        own = [one.block_s for one in neighbours.blamed(blocks) if not _kept_waiting(one, protocol)]
+        enough = len(own) >= least and sum(own) >= budget_s
+        tired = len(blocks) >= least and spent >= protocol.tries * budget_s
+        if enough or tired or (spent >= protocol.process_limit_s and blocks):
+            break
+        turns.take()
+        began, done = spent, 0
+        with neighbours.watched():
+            while spent - began < protocol.turn_s or done < protocol.turn_calls:
+                if spent >= protocol.process_limit_s and blocks:
+                    break
+                mover.before_block(spent)
+                blocks.append(_guarded(kind, block, calls, guards, turn))
+                spent += blocks[-1].block_s
+                done += calls
+    return neighbours.blamed(blocks)
+
+
+def _few_blocks(kind: str, block: Runner, calls: int, protocol: Protocol, guards: Guards) -> list[Block]:
+    """Return the blocks of the kind that is not the headline: in one turn, for nothing is compared by them."""
+    blocks: list[Block] = []
+    neighbours = _Neighbours(guards.others)
+    with neighbours.watched():
+        while len(blocks) < protocol.other_blocks and sum(b.block_s for b in blocks) < protocol.process_limit_s:
+            blocks.append(_guarded(kind, block, calls, guards, turn=0))
+    return neighbours.blamed(blocks)
+
+
+def _kept_waiting(block: Block, protocol: Protocol) -> bool:
+    return block.waited_s is not None and block.waited_s > (1 - protocol.idle_share) * block.block_s
+
+
+def _guarded(kind: str, block: Runner, calls: int, guards: Guards, turn: int) -> Block:
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        waited = guards.waited()
+        switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+        cpu = time.process_time()
+        seconds, dispatched = block(calls)
+        cpu = time.process_time() - cpu
+        switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - switches
+    finally:
+        if collecting:
+            gc.enable()
+    after = guards.waited()
+    waited = None if waited is None or after is None else max(0.0, after - waited)
+    device_clock, reasons = guards.device()
+    return Block(kind, calls, seconds, dispatched, cpu, switches, guards.clock(), device_clock, waited, reasons, turn)

@@ -1,0 +1,151 @@
+"""No time without the right result: what a timed function returned, against the truth from another process.
+
+The truth is found once for every operation, size, seed and dtype, in a worker of its own, and lies in an .npz file: a
+float64 evaluation with the worst-case and the probable error bound of every entry; see
+:func:`multigrad.truth.find.bounded`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multigrad.ops.operation import Operation, load_operations
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Passed:
+    """Whether a cell may have a time."""
+
+    verdict: str
+    """One of :data:`multigrad.verdict.judge.VERDICTS`."""
+    ratio: float
+    """Largest error over bound, of all outputs."""
+    reason: str
+    """What is wrong, with the name of the output; empty for a plain PASS."""
+
+
+def prepare(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Find the references, and what the calls cost by the model; the side of their worker.
+
+    ``arguments["wanted"]`` is a list of objects with ``reference``, ``size``, ``seed``, ``dtype``, ``precision``,
+    ``path`` and ``variants``: those whose cost is wanted.
+    """
+    from multigrad.truth import find as truth
+
+    for i, wanted in enumerate(arguments["wanted"]):
+        yield {"begin": i}
+        op = load_operations([wanted["reference"]])[0]
+        size = {k: tuple(v) if isinstance(v, list) else v for k, v in wanted["size"].items()}
+        arrays = truth.dtype_arrays(op, size, wanted["seed"], "gaussian", wanted["dtype"])
+        _, parameters = op.split(size)
+        references = truth.bounded(op, arrays, parameters, wanted["dtype"], wanted["precision"], hull=False)
+        path = Path(wanted["path"])
+        truth.write(path.parent, path.stem, truth.Truth(arrays, references))
+        yield {"end": i, "costs": {v: _cost(op, size, wanted["dtype"], v) for v in wanted["variants"]}}
+
+
+def _cost(op: Operation, size: Mapping[str, Any], dtype: str, variant: str) -> list[float] | None:
+    """Return floating-point operations and compulsory bytes of one call, or None where there is no model."""
+    from multigrad.namespaces.cost import cost
+
+    try:
+        found = cost(op, size, dtype, variant)
+    except Exception:  # noqa: BLE001 - a model that fails costs its columns, never a time that was measured
+        return None
+    return [float(found.flops), float(found.bytes)]
+
+
+def read_inputs(path: str) -> list[np.ndarray]:
+    """Return the inputs and cotangents that a reference was made for."""
+    from multigrad.truth import find as truth
+
+    return truth.read_arrays(Path(path))
+
+
+class Gate:
+    """Judges what the functions of one worker returned; the same bits are not judged twice.
+
+    Args:
+        known: by digest, what was found before, here or in other workers of the run.
+    """
+
+    def __init__(self, known: Mapping[str, Sequence[Any]] | None = None) -> None:
+        self.known = {key: Passed(*found) for key, found in (known or {}).items()}
+
+    def passes(
+        self,
+        op: Operation,
+        parameters: Mapping[str, Any],
+        variant: str,
+        outputs: Sequence[np.ndarray],
+        kinds: Sequence[str],
+        path: str,
+        dtype: str,
+    ) -> tuple[Passed, str]:
+        """Judge outputs.
+
+        Args:
+            op: the operation.
+            parameters: values of its parameters.
+            variant: ``forward`` returns values only.
+            outputs: values, then gradients unless it was the forward part alone, on the host.
+            kinds: the dtypes they were computed in.
+            path: the file with the reference.
+            dtype: the dtype that was asked for.
+
+        Returns:
+            What was found, and the digest of the outputs.
+        """
+        key = digest(outputs, variant, *kinds, Path(path).name, dtype)
+        if key not in self.known:
+            self.known[key] = _judged(op, parameters, variant, outputs, kinds, path, dtype)
+        return self.known[key], key
+
+
+def digest(arrays: Sequence[np.ndarray], *context: str) -> str:
+    """Return what is the same only for the same bits in the same shapes, and the same context."""
+    import numpy as np
+
+    found = hashlib.blake2b(repr(context).encode(), digest_size=16)
+    for array in arrays:
+        found.update(repr((array.shape, array.dtype.str)).encode())
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
+
+
+def _judged(
+    op: Operation,
+    parameters: Mapping[str, Any],
+    variant: str,
+    outputs: Sequence[np.ndarray],
+    kinds: Sequence[str],
+    path: str,
+    dtype: str,
+) -> Passed:
+    from multigrad.truth import find as truth
+    from multigrad.verdict.judge import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
+
+    names = op.outputs[: len(op.signature.outputs)] if variant == "forward" else op.outputs
+    if len(outputs) != len(names):
+        return Passed(FAIL, float("inf"), f"returned {len(outputs)} arrays, wanted {len(names)}: {', '.join(names)}")
+    references = truth.read_references(Path(path))[: len(names)]
+    found = {}
+    for i, (name, array, kind, reference) in enumerate(zip(names, outputs, kinds, references, strict=True)):
+        if kind != dtype:
+            return Passed(FAIL, float("inf"), f"{name} has dtype {kind}, wanted {dtype}")
+        found[name] = truth.judge_variant(
+            op, parameters, dtype, variant, lambda: truth.read_arrays(Path(path)), i, array, reference
+        )
+    ratio = max(judgement.ratio for judgement in found.values())
+    for verdict in (FAIL, INCONCLUSIVE, UNAVAILABLE, NOTE):
+        for name, judgement in found.items():
+            if judgement.verdict == verdict:
+                return Passed(verdict, ratio, f"{truth.derivative_name(name)}: {judgement.reason}")
+    return Passed(PASS, ratio, "")

@@ -1,0 +1,553 @@
+"""What a backend is: the handful of things a framework has to offer. Which ones exist is found, never listed."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+import pkgutil
+import re
+import types
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+
+from ..ops.operation import BadInput, Mode, Operation, Variant
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Array = Any
+"""An array of whichever framework a session belongs to."""
+
+Precision = Literal["strict", "tf32"]
+"""``strict``: float32 products are computed in float32. ``tf32``: the framework may use TensorFloat-32."""
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NPROC",
+    "PJRT_NPROC",
+)
+"""Every variable by which a numerical library learns how many threads it may use."""
+
+
+def device_kind(device: str) -> str:
+    """Return what kind of device a name means: ``cpu`` of ``cpu`` and of the mesh ``cpu:4x2``.
+
+    Raises:
+        BadInput: it is no name of a device.
+    """
+    return _kind_and_shape(device)[0]
+
+
+def mesh_shape(device: str) -> tuple[int, ...]:
+    """Return how many devices lie along each axis of a mesh: ``(8,)`` of ``cpu:8``, ``(4, 2)`` of ``cpu:4x2``.
+
+    Returns:
+        Counts from 2; none of a single device.
+
+    Raises:
+        BadInput: it is no name of a device.
+    """
+    return _kind_and_shape(device)[1]
+
+
+def _kind_and_shape(device: str) -> tuple[str, tuple[int, ...]]:
+    kind, colon, counts = device.partition(":")
+    if not colon:
+        return kind, ()
+    shape = tuple(int(n) if re.fullmatch("[1-9][0-9]*", n) else 0 for n in counts.split("x"))
+    if not kind or min(shape) < 2 or len(shape) > 2:
+        raise BadInput(
+            f"no device named {device!r}; wanted cpu or cuda, or a mesh of two devices or more: cpu:8, or cpu:4x2"
+        )
+    return kind, shape
+
+
+class Unavailable(Exception):
+    """Something is not to be had here: a framework, a device, a mode. The message is the worded result."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Something that a backend cannot do, known and worded. Strict: a check that runs it, and works, fails."""
+
+    operation: str
+    """Name of an operation of the catalogue, or ``*`` for all operations there are."""
+    dtype: str
+    """``float32`` …, or ``*`` for all."""
+    kind: Literal["notimpl", "notyet", "never"]
+    """notimpl: the framework lacks it. notyet: we have not written it. never: it cannot make sense."""
+    raises: str
+    """Name of the exception's class that is expected."""
+    reason: str
+    """One sentence for a person."""
+    mode: str = "*"
+    variant: str = "*"
+    device: str = "*"
+    """Kind of device: of a mesh too."""
+
+    def covers(self, operation: Operation, dtype: str, mode: str, variant: str, device: str) -> bool:
+        """Tell whether this gap speaks of that cell; of somebody's own operation only where it speaks of all."""
+        if self.operation != "*" and not (operation.catalogued and operation.name == self.operation):
+            return False
+        mine = (self.dtype, self.mode, self.variant, self.device)
+        cell = (dtype, mode, variant, device_kind(device))
+        return all(a in ("*", b) for a, b in zip(mine, cell, strict=True))
+
+
+Judged = TypeVar("Judged", bound=Any)
+"""A dataclass with a verdict, a ratio and a reason."""
+
+
+@dataclass(frozen=True)
+class Inaccuracy:
+    """A form of an operation that is not ours and loses more digits than the bound allows, known and worded.
+
+    The bound is a theorem about the hand-derived formula; another formula of the same function may cancel. Where it is
+    beyond the bound it has no time; where it is not, it is judged as every other. Strict: it names a size at which it
+    is always beyond the bound, and where it no longer is, a long test fails.
+    """
+
+    operation: str
+    """Name of the operation."""
+    variant: Literal["autodiff", "native"]
+    """The hand-derived form cannot be excused."""
+    size: str | Mapping[str, int]
+    """A size at which it is beyond the bound in float64, or the name of one."""
+    most: float
+    """How many times the bound its error may be; beyond that it is as wrong as any other."""
+    reason: str
+    """One sentence for a person."""
+    regime: str = "gaussian"
+    """How the inputs are drawn with which it is beyond the bound."""
+
+    def worded(self, judged: Judged) -> Judged:
+        """Return what was judged, with what is wrong within ``most`` times the bound worded as a GAP."""
+        from ..verdict.judge import FAIL, FINDING, GAP  # with which comes NumPy
+
+        # Written so that a NaN is not within.
+        if judged.verdict not in (FAIL, FINDING) or not judged.ratio <= self.most:
+            return judged
+        return replace(judged, verdict=GAP, reason=f"inaccurate, {judged.ratio:.3g} × the bound: {self.reason}")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What a framework says where it cannot do what an operation asks of it, in whatever operation that may be."""
+
+    raises: str
+    """Name of the exception's class, or of one that it derives from."""
+    says: str
+    """A regular expression that is found in its message; empty for any."""
+    reason: str
+    """One sentence for a person: what it cannot do, or what to write instead."""
+
+    def covers(self, error: BaseException) -> bool:
+        """Tell whether an exception is this refusal."""
+        classes = {c.__name__ for c in type(error).__mro__}
+        return self.raises in classes and re.search(self.says, str(error)) is not None
+
+
+class Session(ABC):
+    """One framework, opened on one device, with threads and precision set. Only one is open in a process."""
+
+    backend: Backend
+    device: str
+    """``cpu`` or ``cuda``, or a mesh of them: ``cpu:8``."""
+    device_name: str
+    """What the device calls itself, such as ``NVIDIA H200``."""
+    xp: Any
+    """The array namespace: the framework's own, or as array-api-compat gives it."""
+    dtypes: tuple[str, ...]
+    """Which of :data:`multigrad.ops.operation.DTYPES` it can compute in."""
+
+    @abstractmethod
+    def to_device(self, array: np.ndarray, dtype: str | None = None) -> Array:
+        """Copy a NumPy array to the device and return when it is there.
+
+        ``dtype`` is one of :attr:`dtypes` for a floating-point array (values must be representable in it); None keeps
+        an integer or boolean array as it is.
+        """
+
+    def place(self, operation: Operation, arrays: Sequence[np.ndarray], dtype: str) -> list[Array]:
+        """Copy the arguments of an operation to where it shall run: its inputs, and cotangents if there are any.
+
+        Where there are several devices, they are split as :mod:`multigrad.backend.placement` says.
+
+        Args:
+            operation: the operation.
+            arrays: on the host, in the order of its arguments.
+            dtype: one of :attr:`dtypes`, for those that are floating-point.
+        """
+        return [self.to_device(a, dtype if a.dtype.kind == "f" else None) for a in arrays]
+
+    @abstractmethod
+    def to_numpy(self, array: Array) -> np.ndarray:
+        """Copy an array to the host, exactly; bfloat16 comes back as float32."""
+
+    @abstractmethod
+    def dtype_name(self, array: Array) -> str:
+        """Return the name of an array's dtype, such as ``float32``."""
+
+    def wait(self, arrays: Sequence[Array]) -> None:  # noqa: B027 - a synchronous framework has nothing to wait for
+        """Return when every one of these arrays has been computed."""
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Compile a function of arrays that returns a tuple of arrays.
+
+        Raises:
+            Unavailable: the framework has no compiler here.
+        """
+        raise Unavailable(f"{self.backend.name} has no compiler")
+
+    def compile_stages(
+        self, function: Callable[..., Any], *arrays: Array
+    ) -> tuple[Callable[..., Any], dict[str, float]] | None:
+        """Compile a function for these arrays ahead of time, each stage timed apart; None where that cannot be done.
+
+        Returns:
+            The compiled function as :meth:`compile` would give it, whose first call finds its work done, and seconds by
+            stage: ``trace_s``, ``lower_s``, ``compile_s``.
+        """
+        return None
+
+    def collectives(self, function: Callable[..., Any], *arrays: Array) -> str:
+        """Return the collective operations that the compiler put into a compiled function for these arrays.
+
+        Returns:
+            Each with its number, as in ``all-gather 1, all-reduce 2``; ``none`` on a mesh that needs none; empty on one
+            device, and where the framework does not tell.
+        """
+        return ""
+
+    def differentiate(self, forward: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
+        """Return ``f(*inputs, *cotangents) -> (*values, *gradients)`` by the framework's own autodiff.
+
+        Args:
+            forward: ``f(*inputs)`` that returns a tuple of values.
+            wanted: for each input, whether its gradient is wanted.
+
+        Raises:
+            Unavailable: the framework has no autodiff.
+        """
+        raise Unavailable(f"{self.backend.name} has no autodiff")
+
+    def native(self, name: str) -> Callable[..., Any] | None:
+        """Return ``f(*inputs, **parameters)`` as a user of this framework would write an operation, or None.
+
+        Args:
+            name: of an operation of the catalogue. :meth:`native_form` asks for no other: somebody's own operation may
+                have the name and compute something else.
+        """
+        return None
+
+    def native_form(self, operation: Operation) -> Callable[..., Any] | None:
+        """Return the native form that was written for this very operation, or None."""
+        return self.native(operation.name) if operation.catalogued else None
+
+    def reset_peak_memory(self) -> None:  # noqa: B027 - only a device with an allocator of its own has a peak to reset
+        """Start counting the peak of the device's memory anew."""
+
+    def peak_memory(self) -> int | None:
+        """Return the peak of the device's memory in bytes since the last reset; None where only the process has one."""
+        return None
+
+    def events(self, call: Callable[[], Any]) -> float | None:
+        """Run a call and return its duration in seconds by the device's own events; None where there are none."""
+        return None
+
+    def release(self) -> None:  # noqa: B027 - nothing is kept by most frameworks
+        """Drop compiled functions and cached memory between cells."""
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return threads and precision as the framework reports them, not as they were asked for."""
+        return {}
+
+    def function(
+        self, operation: Operation, parameters: Mapping[str, Any], variant: Variant, mode: Mode
+    ) -> Callable[..., tuple[Array, ...]]:
+        """Return one variant of an operation as a function of arrays.
+
+        ``forward`` takes the inputs; the others take ``(*inputs, *cotangents)`` and return values, then gradients.
+
+        Raises:
+            Unavailable: this session has no such variant or mode.
+        """
+        if variant == "analytic":
+            function = operation.analytic(self.xp, parameters)
+        elif variant == "native":
+            native = self.native_form(operation)
+            if native is None:
+                raise Unavailable(f"{self.backend.name} has no native form of {operation.name}")
+
+            def forward(*inputs: Array) -> tuple[Array, ...]:
+                value = native(*inputs, **parameters)
+                return value if isinstance(value, tuple) else (value,)
+
+            function = self.differentiate(forward, operation.differentiable)
+        else:
+            function = operation.forward(self.xp, parameters)
+            if variant == "autodiff":
+                function = self.differentiate(function, operation.differentiable)
+        return self.compile(function) if mode == "compiled" else function
+
+
+class Backend(ABC):
+    """A framework, not yet imported. One instance named ``BACKEND`` stands in each file of ``backends/``."""
+
+    name: ClassVar[str]
+    """Short and unique, such as ``torch``; what ``--backend`` takes."""
+    module: ClassVar[str]
+    """The framework's top-level module, such as ``cupy``."""
+    distributions: ClassVar[tuple[str, ...]]
+    """The framework's distribution on the package index (any one of them), for its version."""
+    install: ClassVar[str]
+    """The line that installs it."""
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    """The kinds of device it knows: ``cpu``, ``cuda``."""
+    meshes: ClassVar[bool] = False
+    """Whether it computes on several devices of a kind at once: on ``cpu:8``, ``cuda:2``, ``cpu:4x2``."""
+    modes: ClassVar[tuple[Mode, ...]] = ("eager",)
+    """``eager`` and, where it has a compiler, ``compiled``."""
+    variants: ClassVar[tuple[Variant, ...]] = ("forward", "analytic")
+    """What it can compute; ``autodiff`` and ``native`` where the framework differentiates."""
+    gaps: ClassVar[tuple[Gap, ...]] = ()
+    """What it cannot do."""
+    inaccuracies: ClassVar[tuple[Inaccuracy, ...]] = ()
+    """What it does with too few digits."""
+    refusals: ClassVar[tuple[Refusal, ...]] = ()
+    """What it says where it lacks a dtype or a function, or where its compiler or its autodiff cannot follow."""
+    standard: ClassVar[bool] = False
+    """Whether it is the array API standard and nothing else: what raises here and runs on NumPy is not portable."""
+    scheduler: ClassVar[bool] = False
+    """Whether it runs on a scheduler that is there already, see :mod:`multigrad.backend.scheduler`."""
+
+    @abstractmethod
+    def open(self, device: str = "cpu", *, threads: int | None = None, precision: Precision = "strict") -> Session:
+        """Import the framework and open it on a device.
+
+        Args:
+            device: one of :attr:`devices`, or a mesh of them.
+            threads: how many threads the framework may use; None leaves its default.
+            precision: what float32 products may be computed in.
+
+        Raises:
+            Unavailable: the framework or the device is not here; the message says what to do.
+            BadInput: it was given an address where nothing of use is.
+        """
+
+    def hand_over(self, operation: Operation, parameters: Mapping[str, Any]) -> Callable[..., Any]:
+        """Return ``f(*inputs)`` of the framework's own arrays, which its autodiff differentiates by the pullback.
+
+        No session is opened and nothing is set: device, threads and precision are the caller's affair.
+
+        Args:
+            operation: what is handed over.
+            parameters: values of its parameters; those left out have their defaults.
+
+        Raises:
+            Unavailable: the framework is not here, or has no autodiff that takes a pullback.
+        """
+        raise Unavailable(f"{self.name} has no autodiff that takes a pullback")
+
+    def environment(
+        self, device: str, threads: int | None, precision: Precision, *, caches: bool = True
+    ) -> dict[str, str]:
+        """Return the environment variables that have to be set before the process starts.
+
+        Args:
+            device: one of :attr:`devices`, or a mesh of them.
+            threads: how many threads every library may use; None leaves their defaults.
+            precision: what float32 products may be computed in.
+            caches: whether compiled code may come from a cache that outlives the process. Where the time to compile
+                is measured it may not.
+        """
+        variables = {} if threads is None else dict.fromkeys(THREAD_VARIABLES, str(threads))
+        if device_kind(device) == "cuda":
+            # The driver's tools count by bus; CUDA by speed unless told so, and device 0 must be one and the same.
+            variables["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+            if precision == "strict":
+                variables["NVIDIA_TF32_OVERRIDE"] = "0"
+        else:
+            variables["CUDA_VISIBLE_DEVICES"] = "-1"  # no framework may take a context or memory that nobody uses
+        return variables
+
+    def load(self) -> Any:
+        """Import the framework.
+
+        Raises:
+            Unavailable: it is not installed, or does not load.
+        """
+        if importlib.util.find_spec(self.module) is None:
+            raise Unavailable(f"not installed ({self.install})")
+        try:
+            return importlib.import_module(self.module)
+        except (
+            Exception
+        ) as error:  # a framework fails to load in more ways than ImportError: drivers, libraries, versions
+            raise Unavailable(f"{self.module} is installed but does not load: {one_line(error)}") from error
+
+    def version(self) -> str | None:
+        """Return the installed version without importing the framework; None if it is not installed."""
+        if importlib.util.find_spec(self.module) is None:
+            return None
+        for distribution in self.distributions:
+            try:
+                return importlib.metadata.version(distribution)
+            except importlib.metadata.PackageNotFoundError:
+                continue
+        return "unknown"
+
+    def missing(self, device: str) -> str | None:
+        """Return why this backend cannot be opened on that device, as far as is known without importing it."""
+        kind, count = device_kind(device), prod(mesh_shape(device))
+        if kind not in self.devices:
+            return f"{self.name} has no device {kind!r}"
+        if count > 1 and not self.meshes:
+            return f"{self.name} has no mesh of devices"
+        if self.version() is None:
+            return f"not installed ({self.install})"
+        if kind == "cuda" and cuda_device_count() < count:
+            there = cuda_device_count()
+            return f"{device} wants {count} CUDA devices, found {there}" if there else "no CUDA device"
+        return None
+
+    def gap(self, operation: Operation, dtype: str, mode: str, variant: str, device: str) -> Gap | None:
+        """Return the gap that speaks of that cell, or None."""
+        return next((g for g in self.gaps if g.covers(operation, dtype, mode, variant, device)), None)
+
+    def cannot(self, error: BaseException) -> str | None:
+        """Return what the framework cannot do, where an exception says that; else None."""
+        return next((r.reason for r in self.refusals if r.covers(error)), None)
+
+    def worded(self, judged: Judged, operation: Operation, variant: str) -> Judged:
+        """Return what was judged of a form of an operation, as a GAP where it is a known inaccuracy."""
+        for known in self.inaccuracies:
+            if operation.catalogued and (known.operation, known.variant) == (operation.name, variant):
+                judged = known.worded(judged)
+        return judged
+
+
+def own_function(module: types.ModuleType, name: str) -> Callable[..., Any] | None:
+    """Return the function of that name that a module defines itself, or None: what it imported does not count."""
+    found = vars(module).get(name)
+    return found if getattr(found, "__module__", None) == module.__name__ else None
+
+
+def one_line(error: BaseException) -> str:
+    """Return an exception's class and the first line of what it says."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return ": ".join([type(error).__name__, *lines[:1]])
+
+
+def namespace(module: types.ModuleType, **own: Any) -> types.ModuleType:
+    """Return a copy of an array namespace in which some names are the backend's own.
+
+    It keeps the module's name, by which array-api-compat and array-api-extra recognise it.
+    """
+    copy = types.ModuleType(module.__name__, module.__doc__)
+    vars(copy).update(vars(module))
+    vars(copy).update(own)
+    return copy
+
+
+@functools.cache
+def cpu_name() -> str:
+    """Return what the processor calls itself; ``cpu`` where it does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return "cpu"
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "cpu")
+
+
+@functools.cache
+def cuda_device_count() -> int:
+    """Return how many NVIDIA devices the driver knows; 0 without a driver."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        count = pynvml.nvmlDeviceGetCount()
+        pynvml.nvmlShutdown()
+    except Exception:  # no package, no driver, no permission: for us they are one answer
+        return 0
+    return int(count)
+
+
+@functools.cache
+def backends() -> Mapping[str, Backend]:
+    """Return every backend: the files of ``backends/``, then other people's entry points ``multigrad.backends``.
+
+    An entry point names a :class:`Backend` instance. One that fails to load is left as a backend whose every device
+    is unavailable with that reason.
+    """
+    package = importlib.import_module("multigrad.backends")
+    found: dict[str, Backend] = {}
+    for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name.endswith("_backend")):
+        backend = importlib.import_module(f"multigrad.backends.{module}").BACKEND
+        found[backend.name] = backend
+    for entry in importlib.metadata.entry_points(group="multigrad.backends"):
+        try:
+            backend = entry.load()
+            if not isinstance(backend, Backend):
+                raise TypeError(f"wanted a multigrad.Backend, found {type(backend).__name__}")  # noqa: TRY301
+        except (Exception, SystemExit) as error:
+            backend = _Broken(entry.name, one_line(error))
+        found.setdefault(backend.name, backend)
+    order = {"numpy": 0}  # the one every other is compared with goes first
+    return dict(sorted(found.items(), key=lambda item: (order.get(item[0], 1), item[0])))
+
+
+class _Broken(Backend):
+    module = "multigrad"
+    distributions = ()
+    install = ""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name  # type: ignore[misc]  # known only now
+        self.reason = reason
+
+    def missing(self, device: str) -> str | None:
+        return f"entry point failed to load: {self.reason}"
+
+    def open(self, device: str = "cpu", *, threads: int | None = None, precision: Precision = "strict") -> Session:
+        raise Unavailable(self.missing(device) or "")
+
+
+def backend(name: str) -> Backend:
+    """Return a backend by name, or by ``module:ATTRIBUTE`` where it stands in no folder and no entry point.
+
+    Raises:
+        BadInput: there is none of that name; the message has the nearest.
+    """
+    if ":" in name:
+        return _imported(name)
+    known = backends()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+        raise BadInput(f"no backend named {name!r}; did you mean {near[0]!r}? There are {', '.join(known)}")
+    return known[name]
+
+
+def _imported(name: str) -> Backend:
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (Exception, SystemExit) as error:
+        said = str(error) if isinstance(error, ImportError | AttributeError) else one_line(error)
+        raise BadInput(f"backend {name!r} is not to be had: {said}; wanted module:ATTRIBUTE") from error
+    if not isinstance(found, Backend):
+        raise BadInput(f"{name!r} is {type(found).__name__}; wanted an instance of a subclass of Backend")
+    return found

@@ -1,0 +1,1 @@
+"""What is read back from files and other processes, and the columns of tables."""

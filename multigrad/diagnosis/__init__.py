@@ -1,0 +1,1 @@
+"""Which mistake a wrong gradient has, and where it stands."""

@@ -1,0 +1,490 @@
+"""Which mistake is it? A wrong gradient beside the true one, named in one sentence with its figure.
+
+Every test below asks one question: would this mistake, made on the true gradient, give what was found? The first that
+explains every entry within the bound is the answer.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ..ops.operation import Operation
+
+PRECISIONS = {"float32": 24, "float16 or TF32": 11, "bfloat16": 8}
+"""Significand bits of what a result may secretly have been computed in."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a diagnosis may look at. Arrays are float64."""
+
+    name: str
+    """What is wrong, as a person writes it: ``∂f/∂W``."""
+    found: np.ndarray
+    """The wrong gradient."""
+    true: np.ndarray
+    """The true gradient."""
+    bound: np.ndarray
+    """How far an honest evaluation may be from the true gradient, per entry."""
+    roundoff: float = 2.0**-53
+    """Unit roundoff of the dtype under test."""
+    others: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """The true gradients of the other inputs, by name as a person writes it."""
+    conditions: Sequence[np.ndarray] = ()
+    """Boolean arrays that the operation asked for on its way, such as Z > 0."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Dimensions of the signature."""
+    cotangents: Sequence[np.ndarray] = ()
+    """The cotangents the pullback was given."""
+
+    def shows_an_error(self) -> bool:
+        """Tell whether something is wrong here at all: another shape, or an entry beyond its bound."""
+        return self.found.shape != self.true.shape or bool(_wrong(self).any())
+
+
+class _Watched(np.ndarray[Any, Any]):
+    """A NumPy array that writes down the conditions that are asked of it."""
+
+    seen: list[np.ndarray]
+
+    def __array_finalize__(self, parent: Any) -> None:
+        self.seen = getattr(parent, "seen", [])
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        plain = [i.view(np.ndarray) if isinstance(i, _Watched) else i for i in inputs]
+        result = getattr(ufunc, method)(*plain, **options)
+        if method == "__call__" and isinstance(result, np.ndarray) and result.dtype == np.bool_:
+            self.seen.append(result)
+        elif method == "__call__" and ufunc in (np.maximum, np.minimum):
+            self.seen.append(np.asarray(plain[0] > plain[1]))
+        elif method == "__call__" and ufunc is np.abs:
+            self.seen.append(np.asarray(plain[0] > 0))
+        if not isinstance(result, np.ndarray):
+            result = np.asarray(result)
+        watched = result.view(_Watched)
+        watched.seen = self.seen
+        return watched
+
+
+def observed_conditions(op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Run an operation in NumPy and return the boolean arrays that it made on its way, such as Z > 0."""
+    seen: list[np.ndarray] = []
+
+    def watched(array: np.ndarray) -> _Watched:
+        view = np.array(array).view(_Watched)
+        view.seen = seen
+        return view
+
+    try:
+        with np.errstate(all="ignore"):
+            op.analytic(np, parameters)(*map(watched, arrays))
+    except Exception:  # noqa: BLE001 - a formula that does not run has no conditions to show
+        return []
+    unique = {(c.shape, c.tobytes()): c for c in seen}
+    return [np.asarray(c) for c in unique.values()]
+
+
+def diagnose_calls(op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> str | None:
+    """Call a pullback several times in NumPy and say what it does that no pullback may; None if it behaves.
+
+    Args:
+        op: the operation.
+        parameters: its parameters.
+        arrays: inputs, then cotangents.
+    """
+    import array_api_compat.numpy as xp
+
+    count = len(op.inputs)
+    given = [np.array(a) for a in arrays]
+    try:
+        with np.errstate(all="ignore"):
+            _, pullback = op(xp, *given[:count], **parameters)
+
+            def call(factor: float) -> list[np.ndarray]:
+                found = pullback(*(factor * c for c in given[count:]))
+                return list(found) if isinstance(found, tuple | list) else [found]
+
+            first = call(1.0)
+            kept = [np.array(g) for g in first]
+            changed = [n for n, a, b in zip(op.inputs, given, arrays, strict=False) if not _equal(a, b)]
+            second, twice = [np.array(g) for g in call(1.0)], [np.array(g) for g in call(2.0)]
+    except Exception:  # noqa: BLE001 - a pullback that does not run has no behaviour to speak of
+        return None
+    if changed:
+        return f"the pullback changed its input {changed[0]}: it writes into an array that is not its own"
+    if not all(map(_equal, kept, second)):
+        return "the pullback changes from call to call: the second call with the same cotangent gives something else"
+    if not all(map(_equal, first, kept)):
+        return "a later call of the pullback overwrote what the first returned: both return the same arrays"
+    if all(map(_equal, twice, kept)) and any(np.any(g[np.isfinite(g)]) for g in kept):
+        return "the pullback ignores the cotangent: twice the cotangent gives the same gradients"
+    return None
+
+
+def _equal(a: np.ndarray, b: np.ndarray) -> bool:
+    return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+
+
+def diagnose(evidence: Evidence) -> str:
+    """Name the mistake in one sentence with its figure; where none is recognised, say how large the error is."""
+    tests = _SHAPES if evidence.found.shape != evidence.true.shape else () if _slight(evidence) else _VALUES
+    for test in tests:
+        sentence = test(evidence)
+        if sentence:
+            return f"{evidence.name} {sentence}"
+    return f"{evidence.name} {_size_of_error(evidence)}"
+
+
+def _slight(evidence: Evidence) -> bool:
+    """Tell whether the error is that of a few roundings: beyond the bound, but like no mistake in a formula."""
+    error = np.abs(evidence.found - evidence.true)
+    return bool(np.all(error <= 8 * evidence.roundoff * np.max(np.abs(evidence.true), initial=0.0)))
+
+
+def _close(evidence: Evidence, candidate: np.ndarray, scale: float = 1.0) -> bool:
+    """Tell whether a candidate explains what was found, within the bound."""
+    if candidate.shape != evidence.found.shape:
+        return False
+    bound = np.broadcast_to(evidence.bound, evidence.true.shape)
+    largest = float(np.max(bound, initial=0.0)) if bound.shape != candidate.shape else bound
+    slack = 16 * evidence.roundoff * np.max(np.abs(candidate), initial=0.0)
+    with np.errstate(invalid="ignore"):
+        return bool(np.all(np.abs(evidence.found - candidate) <= 2 * max(1.0, abs(scale)) * largest + slack))
+
+
+def _tells(evidence: Evidence, candidate: np.ndarray) -> bool:
+    """Tell whether a candidate differs from the true gradient by more than the bound: otherwise it explains nothing."""
+    if candidate.shape != evidence.true.shape:
+        return True
+    return bool(np.any(np.abs(candidate - evidence.true) > 4 * evidence.bound))
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return f"{shape}"
+
+
+def _transposed_shape(e: Evidence) -> str | None:
+    for order in itertools.permutations(range(e.true.ndim)):
+        if order != tuple(range(e.true.ndim)) and e.found.shape == tuple(e.true.shape[i] for i in order):
+            what = "the transpose of the true gradient" if e.true.ndim == 2 else f"the true gradient with axes {order}"
+            if _close(e, e.true.transpose(order)):
+                return f"is {what}: it has shape {_text(e.found.shape)}, wanted {_text(e.true.shape)}"
+    return None
+
+
+def _not_summed(e: Evidence) -> str | None:
+    for count in range(1, e.found.ndim + 1):
+        for axes in itertools.combinations(range(e.found.ndim), count):
+            for keep in (False, True):
+                if np.sum(e.found, axis=axes, keepdims=keep).shape != e.true.shape:
+                    continue
+                summed = Evidence(e.name, np.sum(e.found, axis=axes, keepdims=keep), e.true, e.bound, e.roundoff)
+                if _close(summed, e.true):
+                    which = "axis" if count == 1 else "axes"
+                    return (
+                        f"is not summed over {which} {', '.join(map(str, axes))}: "
+                        f"it has shape {_text(e.found.shape)}, wanted {_text(e.true.shape)}"
+                    )
+    return None
+
+
+def _other_shape(e: Evidence) -> str | None:
+    hints = [f"that is the shape of {name}" for name, other in e.others.items() if other.shape == e.found.shape]
+    if e.found.size == e.true.size and _close(e, e.true.reshape(e.found.shape)):
+        hints.insert(0, "its entries are right, it needs a reshape")
+    if e.found.ndim > 1 and e.found.swapaxes(-1, -2).shape == e.true.shape:
+        hints.append("it looks transposed")
+    return f"has shape {_text(e.found.shape)}, wanted {_text(e.true.shape)}{': ' + hints[0] if hints else ''}"
+
+
+def _not_finite(e: Evidence) -> str | None:
+    bad = ~np.isfinite(e.found) & np.isfinite(e.true)
+    if not bad.any():
+        return None
+    index = _index(np.argwhere(bad)[0])
+    return f"is not finite in {int(bad.sum())} of {bad.size} entries, first at {index}"
+
+
+def _scaled(e: Evidence) -> str | None:
+    square = float(np.vdot(e.true, e.true))
+    if square == 0 or not np.isfinite(square):
+        return None
+    factor = float(np.vdot(e.found, e.true)) / square
+    if not _close(e, factor * e.true, factor) or not _tells(e, factor * e.true):
+        return None
+    if abs(factor) < 1e-3 * abs(factor - 1) and not np.any(np.abs(e.found) > e.bound):
+        return "is zero everywhere: the term is missing"
+    return f"is {_number(factor)} × the true gradient{_why_factor(factor, e)}"
+
+
+def _number(x: float) -> str:
+    nearest = round(x)
+    if nearest and abs(x - nearest) < 1e-9 * abs(x):
+        return str(nearest).replace("-", "−")
+    text = f"{x:.9g}" if abs(x - 1) < 1e-2 else f"{x:.6g}"
+    return text.replace("-", "−")
+
+
+def _why_factor(factor: float, e: Evidence) -> str:
+    def is_(x: float) -> bool:
+        return bool(abs(factor - x) <= 1e-5 * abs(x))
+
+    scalars = [float(c) for c in map(np.asarray, e.cotangents) if c.size == 1]
+    for cotangent in scalars:
+        for sign, word in ((1.0, ""), (-1.0, " and a sign is wrong")):
+            if is_(sign / cotangent):
+                return f": the factor of the cotangent is missing{word}"
+            if is_(sign * cotangent):
+                return f": the factor of the cotangent is there twice{word}"
+    if is_(-1.0):
+        return ": the sign is wrong"
+    known: list[tuple[float, str]] = [(float(k), str(k)) for k in (2, 3, 4, 8)]
+    known += [(float(np.prod(list(c), dtype=float)), "·".join(names)) for names, c in _products(e.sizes)]
+    known += [(np.sqrt(v), f"√{n}") for n, v in e.sizes.items()] + [
+        (np.sqrt(2.0), "√2"),
+        (np.pi, "π"),
+        (2 * np.pi, "2π"),
+    ]
+    known += [(np.log(2.0), "log 2"), (np.log(10.0), "log 10")]
+    for value, name in known:
+        label = name if name.isdigit() else f"{name} = {value:.6g}"
+        for sign, word in ((1.0, ""), (-1.0, " and the sign is wrong")):
+            if value != 1 and is_(sign / value):
+                return f": a factor {label} is missing{word}"
+            if value != 1 and is_(sign * value):
+                return f": a factor {label} is too much{word}"
+    if abs(factor - 1) < 0.02:
+        return f": a relative error of {abs(factor - 1):.3g} throughout"
+    return ": a constant factor is wrong"
+
+
+def _products(sizes: Mapping[str, int]) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
+    for count in (1, 2, 3):
+        for names in itertools.combinations(sizes, count):
+            yield names, tuple(sizes[n] for n in names)
+
+
+def _transposed(e: Evidence) -> str | None:
+    for order in itertools.permutations(range(e.true.ndim)):
+        candidate = e.true.transpose(order)
+        if order != tuple(range(e.true.ndim)) and _tells(e, candidate) and _close(e, candidate):
+            return "is the transpose of the true gradient" if e.true.ndim == 2 else f"has its axes in the order {order}"
+    return None
+
+
+def _swapped(e: Evidence) -> str | None:
+    for name, other in e.others.items():
+        if other.shape == e.found.shape and _tells(e, other) and _close(e, other):
+            return f"equals {name}: two results are swapped"
+        if other.ndim == 2 and other.T.shape == e.found.shape and _tells(e, other.T) and _close(e, other.T):
+            return f"equals the transpose of {name}: two results are swapped"
+    return None
+
+
+def _symmetric(e: Evidence) -> str | None:
+    if e.true.ndim < 2 or e.true.shape[-1] != e.true.shape[-2] or e.true.shape[-1] < 2:
+        return None
+    flipped = e.true.swapaxes(-1, -2)
+    diagonal = e.true * np.eye(e.true.shape[-1])
+    shapes = (
+        ((e.true + flipped) / 2, "the symmetric part of the true gradient"),
+        (e.true + flipped, "the true gradient plus its transpose"),
+        (e.true + flipped - diagonal, "the derivative for a symmetric matrix, wanted that for a general one"),
+        (np.tril(e.true), "the lower triangle of the true gradient: the rest is lost"),
+        (np.triu(e.true), "the upper triangle of the true gradient: the rest is lost"),
+        (diagonal, "the diagonal of the true gradient: the rest is lost"),
+        (e.true - diagonal, "the true gradient without its diagonal"),
+    )
+    for candidate, text in shapes:
+        if _tells(e, candidate) and _close(e, candidate, 2.0):
+            return f"is {text}"
+    return None
+
+
+def _flipped(e: Evidence) -> str | None:
+    if e.true.ndim >= 2:
+        rotated = e.true[..., ::-1, ::-1]
+        if _tells(e, rotated) and _close(e, rotated):
+            return "is the true gradient rotated by 180°: convolution and correlation are mixed up"
+    for axis in range(e.true.ndim):
+        if _tells(e, np.flip(e.true, axis)) and _close(e, np.flip(e.true, axis)):
+            return f"is the true gradient reversed along axis {axis}"
+        for shift in range(1, min(e.true.shape[axis], 8)):
+            for signed in (shift, -shift):
+                if _tells(e, np.roll(e.true, signed, axis)) and _close(e, np.roll(e.true, signed, axis)):
+                    return f"is the true gradient shifted by {signed} along axis {axis}"
+    return None
+
+
+def _wrong(e: Evidence) -> np.ndarray:
+    return np.asarray(~(np.abs(e.found - e.true) <= e.bound))
+
+
+def _by_condition(e: Evidence) -> str | None:
+    wrong = _wrong(e)
+    if not wrong.any() or wrong.all():
+        return None
+    for condition in e.conditions:
+        if condition.shape != wrong.shape or condition.all() or not condition.any():
+            continue
+        for truth, word in ((True, "holds"), (False, "does not hold")):
+            here = condition == truth
+            if not np.any(wrong & ~here) and np.mean(wrong[here]) > 0.5:
+                zero = not np.any(np.abs(e.found[here]) > e.bound[here])
+                should = not np.any(np.abs(e.true[here]) > e.bound[here])
+                why = "it should be zero there: the mask is missing" if should else "the mask is inverted or too wide"
+                why = "it is zero there: the mask cuts away too much" if zero else why
+                return f"is wrong only where a condition of the formula {word} ({int(wrong.sum())} entries): {why}"
+    return None
+
+
+def _locality(e: Evidence) -> str | None:
+    wrong = _wrong(e)
+    count = int(wrong.sum())
+    if count == 0 or wrong.size < 4 or count > wrong.size // 2:
+        return None
+    places = np.argwhere(wrong)
+    first = tuple(int(i) for i in places[0])
+    if count == 1:
+        factor = e.found[first] / e.true[first] if e.true[first] else np.nan
+        times = f", {_number(float(factor))} × the true one" if np.isfinite(factor) else ""
+        values = f"found {e.found[first]:.6g}, true {e.true[first]:.6g}{times}"
+        return f"is wrong in one entry only, {_index(places[0])}: {values}"
+    low, high = places.min(axis=0), places.max(axis=0)
+    block = int(np.prod(high - low + 1))
+    if count < 0.75 * block or block == wrong.size:
+        return None
+    fixed = [axis for axis in range(wrong.ndim) if low[axis] == high[axis]]
+    if len(fixed) == 1 and wrong.ndim == 2 and block == wrong.shape[1 - fixed[0]]:
+        return f"is wrong in one {'row' if fixed[0] == 0 else 'column'} only, number {low[fixed[0]]}"
+    span = ", ".join(str(a) if a == b else f"{a}:{b + 1}" for a, b in zip(low, high, strict=True))
+    return f"is wrong in one block only, [{span}]"
+
+
+def _constant_along(e: Evidence) -> str | None:
+    difference = e.found - e.true
+    if e.true.ndim == 0 or not np.all(np.isfinite(difference)) or not _wrong(e).any():
+        return None
+    if e.true.size > 2 and _close(e, e.true + np.mean(difference)):
+        return f"is the true gradient plus the constant {np.mean(difference):.6g}: a mean was not subtracted, or twice"
+    for axis in range(e.true.ndim):
+        if e.true.shape[axis] > 2 and _close(e, e.true + np.mean(difference, axis=axis, keepdims=True)):
+            return f"is the true gradient plus something constant along axis {axis}: a mean over it was not subtracted"
+    return None
+
+
+def _broadcast_factor(e: Evidence) -> str | None:
+    if e.true.ndim == 0:
+        return None
+    for axis in range(e.true.ndim):
+        if e.true.shape[axis] < 3:
+            continue
+        square = np.sum(e.true**2, axis=axis, keepdims=True)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factor = np.where(square > 0, np.sum(e.found * e.true, axis=axis, keepdims=True) / square, 1.0)
+        if _close(e, factor * e.true, float(np.max(np.abs(factor)))):
+            low, high = float(np.min(factor)), float(np.max(factor))
+            return (
+                f"is the true gradient times a factor that is constant along axis {axis} "
+                f"({low:.4g} … {high:.4g}): a factor is missing, or applied twice"
+            )
+    return None
+
+
+def _rank_one(e: Evidence) -> str | None:
+    difference = e.found - e.true
+    if e.true.ndim != 2 or min(e.true.shape) < 3 or not np.all(np.isfinite(difference)):
+        return None
+    if np.linalg.matrix_rank(e.true) < 2:  # an outer product itself: so is its difference from one with a wrong factor
+        return None
+    u, s, vt = np.linalg.svd(difference, full_matrices=False)
+    if _close(e, e.true + s[0] * np.outer(u[:, 0], vt[0])):
+        return (
+            f"differs from the true gradient by a matrix of rank one, of norm {s[0]:.4g}: an outer product is missing"
+        )
+    return None
+
+
+def _precision(e: Evidence) -> str | None:
+    difference, scale = e.found - e.true, float(np.sqrt(np.mean(e.true**2)))
+    if not np.all(np.isfinite(difference)) or scale == 0:
+        return None
+    # An error by rounding is as large as the bound times the quotient of the two roundoffs; a bound in any
+    # order of summation is some times larger than what happens.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotient = np.where(e.bound > 0, np.abs(difference) / e.bound, 0.0)
+    size = float(np.sqrt(np.mean(difference**2))) / scale
+    unit = max(float(np.max(quotient)) * e.roundoff, size)
+    for name, bits in PRECISIONS.items():
+        u = 2.0**-bits
+        if u > 2 * e.roundoff and u / 32 <= unit <= 8 * u and size <= 16 * u:
+            return f"has errors of the size of rounding in {name} (relative {size:.2g}, 2^−{bits}): lower precision"
+    return None
+
+
+def _linear_mix(e: Evidence) -> str | None:
+    for name, other in e.others.items():
+        if other.shape != e.true.shape:
+            continue
+        basis = np.stack([e.true.ravel(), other.ravel()], axis=1)
+        if basis.shape[0] < 3 or np.linalg.matrix_rank(basis) < 2:
+            continue
+        weights, *_ = np.linalg.lstsq(basis, e.found.ravel(), rcond=None)
+        if abs(weights[1]) > 1e-9 and _close(
+            e, (basis @ weights).reshape(e.true.shape), float(np.max(np.abs(weights)))
+        ):
+            return f"is {_number(float(weights[0]))} × the true gradient plus {_number(float(weights[1]))} × {name}"
+    return None
+
+
+def _zeroed(e: Evidence) -> str | None:
+    wrong = _wrong(e)
+    if wrong.any() and not np.any(np.abs(e.found[wrong]) > e.bound[wrong]):
+        return (
+            f"is zero in {int(wrong.sum())} of {wrong.size} entries where it should not be: a mask cuts away too much"
+        )
+    zero = np.abs(e.true) <= e.bound
+    if wrong.any() and not np.any(wrong & ~zero):
+        return f"is not zero in {int(wrong.sum())} of {wrong.size} entries where it should be: the mask is missing"
+    return None
+
+
+def _size_of_error(e: Evidence) -> str:
+    error = np.where(np.isfinite(e.found), np.abs(e.found - e.true), np.inf)
+    worst = np.unravel_index(int(np.argmax(error)), error.shape)
+    scale = float(np.sqrt(np.mean(e.true**2))) or 1.0
+    size = float(np.sqrt(np.mean(error**2))) / scale
+    at = f" at {_index(np.asarray(worst))}" if worst else ""
+    return (
+        f"is wrong in {int(_wrong(e).sum())} of {error.size} entries, by {size:.3g} of its size; "
+        f"worst{at}: found {e.found[worst]:.6g}, true {e.true[worst]:.6g}"
+    )
+
+
+def _index(place: np.ndarray) -> str:
+    return "[" + ", ".join(str(int(i)) for i in place) + "]"
+
+
+_SHAPES: tuple[Callable[[Evidence], str | None], ...] = (_transposed_shape, _not_summed, _other_shape)
+_VALUES: tuple[Callable[[Evidence], str | None], ...] = (
+    _not_finite,
+    _scaled,
+    _transposed,
+    _swapped,
+    _symmetric,
+    _flipped,
+    _by_condition,
+    _locality,
+    _zeroed,
+    _constant_along,
+    _rank_one,
+    _precision,
+    _broadcast_factor,
+    _linear_mix,
+)

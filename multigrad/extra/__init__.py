@@ -1,0 +1,1 @@
+"""What the array API standard lacks: blocks, elimination, recurrences, scattering."""

@@ -1,0 +1,1 @@
+"""Wrong gradients made on purpose, and which check kills them."""

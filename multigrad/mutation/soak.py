@@ -1,0 +1,140 @@
+"""Correct evaluations raise no alarm: random seeds, sizes, regimes and dtypes, every result judged by its bound."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..backend import backend, backends
+from ..ops.loading import entry_point, no_rows
+from ..ops.operation import load_operations
+from ..ops.reach import entries, scaled_sizes
+from ..process import child as worker
+from ..truth import find as truth
+from ..truth.find import SMALL_ENTRIES, Case
+from ..verdict.judge import INCONCLUSIVE, judge
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REGIMES = ("gaussian", "integers", "kink", "wide", "cancellation", "huge", "tiny")
+"""How the inputs are drawn, in turn."""
+
+COLUMNS = ("operation", "output", "backend", "dtype", "regime", "sizes", "seed", "verdict", "ratio", "reason")
+
+
+@entry_point(no_rows(COLUMNS))
+def soak(
+    count: int, *, ops: Sequence[str] = (), names: Sequence[str] | None = None, seed: int = 0, timeout_s: float = 300.0
+) -> pd.DataFrame:
+    """Evaluate correct operations so often and judge every output.
+
+    Args:
+        count: evaluations in all, shared out among the backends; one evaluation has several outputs.
+        ops: catalogue names or files; none is the whole catalogue.
+        names: backends; None is every one that there is on the CPU.
+        seed: of everything that is drawn. Each backend draws its own.
+        timeout_s: how long a backend may be silent.
+
+    Returns:
+        One row per output, with the columns ``operation``, ``output``, ``backend``, ``dtype``, ``regime``, ``sizes``,
+        ``seed``, ``verdict``, ``ratio`` (largest error over bound) and ``reason``.
+
+    Raises:
+        RuntimeError: a worker died, or a backend did not open: nothing is left out in silence.
+    """
+    import pandas as pd
+
+    chosen = names or [b.name for b in backends().values() if "cpu" in b.devices and b.missing("cpu") is None]
+    shares = [len(range(i, count, len(chosen))) for i in range(len(chosen))]
+
+    def work(number: int) -> list[dict[str, Any]]:
+        name = chosen[number]
+        arguments = {"backend": name, "count": shares[number], "ops": list(ops), "seed": seed + 1_000_000 * number}
+        environment = backend(name).environment("cpu", 1, "strict")
+        rows: list[dict[str, Any]] = []
+        for message in worker.run(f"{__name__}:serve", arguments, environment=environment, timeout_s=timeout_s):
+            if isinstance(message, worker.Death):
+                raise RuntimeError(f"{name}: {message.reason}")  # noqa: TRY004 - it is no matter of types
+            rows.extend(message["rows"])
+        return rows
+
+    lanes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with ThreadPoolExecutor(max(1, lanes)) as pool:
+        found = [row for rows in pool.map(work, range(len(chosen))) for row in rows]
+    return pd.DataFrame(found, columns=list(COLUMNS))
+
+
+def serve(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Evaluate on one backend; the worker's side."""
+    session = backend(arguments["backend"]).open("cpu", threads=1)
+    for case in itertools.islice(_cases(arguments["ops"], session.dtypes, arguments["seed"]), arguments["count"]):
+        op = load_operations([case.reference])[0]
+        common = {
+            "operation": op.name,
+            "backend": session.backend.name,
+            "dtype": case.dtype,
+            "regime": case.regime,
+            "sizes": case.sizes,
+            "seed": case.seed,
+        }
+        try:
+            known = truth.find(op, case)
+        except truth.Unknown as error:
+            yield {"rows": [{**common, "output": "*", "verdict": INCONCLUSIVE, "reason": str(error)}]}
+            continue
+        _, parameters = op.split(case.size)
+        arrays = session.place(op, known.arrays, case.dtype)
+        with np.errstate(all="ignore"):
+            outputs = session.function(op, parameters, "analytic", "eager")(*arrays)
+        session.wait(outputs)
+        rows = []
+        for name, array, reference in zip(op.outputs, outputs, known.outputs("analytic"), strict=True):
+            judged = judge(session.to_numpy(array), reference, case.dtype)
+            rows.append(
+                {**common, "output": name, "verdict": judged.verdict, "ratio": judged.ratio, "reason": judged.reason}
+            )
+        yield {"rows": rows}
+
+
+def _cases(references: Sequence[str], dtypes: Sequence[str], seed: int) -> Iterator[Case]:
+    """Draw operation, size, regime and dtype for ever, regimes and dtypes in turn."""
+    rng = np.random.default_rng(seed)
+    ops = [op for op in load_operations(list(references)) if op.reference]
+    sizes = {}
+    for op in ops:
+        small = [op.size(name) for name in truth.small_sizes(op)]
+        scaled = [s for s in scaled_sizes(op, small) if entries(op, s) <= SMALL_ENTRIES and _fits(op, s)]
+        sizes[op.reference] = small + [scaled[i] for i in rng.permutation(len(scaled))[:6]]
+    for number in itertools.count():
+        op = ops[int(rng.integers(len(ops)))]
+        usable = [d for d in ("float64", "float32") if d in dtypes and d in op.dtypes]
+        size = sizes[op.reference][int(rng.integers(len(sizes[op.reference])))]
+        regime = REGIMES[number % len(REGIMES)]
+        yield Case(op.reference, op.name, size, regime, usable[number // len(REGIMES) % len(usable)], seed + number)
+
+
+def _fits(op: Any, size: Mapping[str, Any]) -> bool:
+    import array_api_compat.numpy as xp
+
+    try:
+        op.analytic(xp, op.split(size)[1])(*truth.dtype_arrays(op, size, 0, "gaussian", "float64"))
+    except Exception:  # noqa: BLE001 - a scaled size that does not fit says so in many ways
+        return False
+    return True
+
+
+def alarms(frame: pd.DataFrame) -> str:
+    """Count the verdicts, and list what a correct evaluation must never get, one line each."""
+    counts = ", ".join(f"{n} {v}" for v, n in frame["verdict"].value_counts().items())
+    evaluations = len(frame.drop_duplicates(["operation", "backend", "dtype", "regime", "sizes", "seed"]))
+    lines = [f"{evaluations} evaluations, {len(frame)} outputs: {counts}"]
+    for row in frame[frame["verdict"] == "FAIL"].to_dict("records"):
+        where = f"{row['backend']} {row['dtype']} {row['regime']} {row['sizes']} seed {row['seed']}"
+        lines.append(f"FAIL {row['operation']} {row['output']} on {where}: {row['reason']}")
+    return "\n".join(lines)

@@ -1,0 +1,296 @@
+"""The rules that all bounded functions share: entering, rounding, sums in any order, matrix products."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from .model import (
+    Array,
+    Choice,
+    Condition,
+    Context,
+    Error,
+    Floats,
+    Parts,
+    current,
+    error_or_zero,
+    gamma,
+    nothing,
+    plus,
+    probable_gamma,
+    times,
+    up,
+)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """How roundings add up: in the worst case, or as they usually do."""
+
+    arithmetic: Context
+    worst: bool
+    """Whether this is the worst case."""
+
+    def steps(self, k: Any, u: float | None = None) -> Any:
+        """Return the coefficient of k roundings one after the other; k is a number or an array of them."""
+        u = self.arithmetic.u if u is None else u
+        if np.ndim(k) > 0:
+            return np.reshape([self.steps(float(n), u) for n in np.ravel(k)], np.shape(k))
+        return gamma(k, u) if self.worst else probable_gamma(k, u, self.arithmetic.confidence)
+
+    def product(self, k: int) -> float:
+        """Return the coefficient of an inner product of length k.
+
+        With operands rounded to a coarser unit (TF32) each product has an error of 2p + p², and tensor cores may
+        truncate where they add, which doubles the unit. With sums kept in a finer unit one last rounding remains.
+        """
+        u, p = self.arithmetic.u, self.arithmetic.product_u
+        if p > u:
+            inside = self.steps(k, 2 * u)
+            return float(inside + (2 * p + p * p) * (1 + inside))
+        return float(self.steps(k) if p == u else self.steps(k, p) * (1 + u) + u)
+
+
+class Rule(Protocol):
+    """Bounds a result's error by its operands' errors; called for the worst case, then for the probable one."""
+
+    def __call__(self, errors: Sequence[Error], unit: Unit, /) -> Any:
+        """Return the error: an array that broadcasts to the result, or the float 0.0."""
+
+
+Infinite = Callable[[Floats, int], Any]
+"""Finds where an infinite result is exact, given the value and which part of the operands to look at."""
+
+
+def is_ours(x: Any) -> bool:
+    """Whether x is one of this namespace's arrays."""
+    return isinstance(x, Parts)
+
+
+def as_array(x: Any) -> Array:
+    """Return x as a bounded array; numbers that the format does not have enter with one rounding."""
+    if isinstance(x, Array):
+        return x
+    if isinstance(x, Condition):
+        worst = x.undecided.astype(np.float64) if x.undecided.any() else nothing(x.shape)
+        probable = x.doubtful.astype(np.float64) if x.undecided.any() else worst
+        decided = not x.undecided.any()
+        return Array(x.value.astype(np.float64), worst, probable, integral=decided, nonnegative=True)
+    if isinstance(x, Choice):
+        loose = np.where(x.undecided, np.inf, 0.0)
+        return Array(x.value.astype(np.float64), loose, loose, integral=not x.undecided.any(), nonnegative=True)
+    return _enter(np.asarray(x, dtype=np.float64))
+
+
+def _enter(value: Floats) -> Array:
+    arithmetic = current()
+    size = np.abs(value)
+    peak = np.max(size, initial=0.0)
+    nonnegative = bool((value >= 0).all())
+    if peak <= arithmetic.exact_below() and bool((np.rint(value) == value).all()):
+        return Array(value, *(nothing(value.shape),) * 2, integral=True, nonnegative=nonnegative)
+    wrong = ~arithmetic.representable(value)
+    form = arithmetic.format
+    # A framework may read a subnormal number as zero.
+    tiny = (size < math.ldexp(1.0, form.smallest_exponent)) & (size > 0) & form.flushes
+    if not wrong.any() and not tiny.any():
+        return Array(value, *(nothing(value.shape),) * 2, nonnegative=nonnegative)
+    rounded = np.where(
+        np.isnan(value) | (size > arithmetic.overflow), np.inf, arithmetic.u * size + arithmetic.underflow
+    )
+    # As an array also where it is one number: a float would be taken for no error.
+    worst = np.asarray(np.where(wrong, rounded, 0.0) + np.where(tiny, size, 0.0))
+    return Array(value, worst, worst, nonnegative=nonnegative)
+
+
+def bounded(
+    operands: Sequence[Array],
+    value: Any,
+    rule: Rule,
+    *,
+    rounds: bool = False,
+    differ: bool = False,
+    integral: bool = False,
+    nonnegative: bool = False,
+    infinite: Infinite | None = None,
+) -> Array:
+    """Make the result of a function from its value and the rule for its error.
+
+    Args:
+        operands: the arguments whose errors the rule takes, in that order.
+        value: the result of the float64 evaluation.
+        rule: bounds the error.
+        rounds: whether the result is computed rather than selected, so that it may overflow.
+        differ: whether the rule itself tells the worst case from the probable one.
+        integral: whether the result is exact and whole.
+        nonnegative: whether no evaluation can give a negative result.
+        infinite: finds the infinite results that are exact.
+    """
+    value = np.asarray(value, dtype=np.float64)
+    arithmetic = current()
+    worst = _settled(
+        value, rule([error_or_zero(a.worst) for a in operands], Unit(arithmetic, True)), rounds, infinite, 1
+    )
+    if not differ and all(a.worst is a.probable for a in operands):
+        probable = worst
+    else:
+        errors = [error_or_zero(a.probable) for a in operands]
+        probable = _settled(value, rule(errors, Unit(arithmetic, False)), rounds, infinite, 2)
+        probable = np.asarray(np.minimum(probable, worst))
+    return Array(value, worst, probable, integral=integral, nonnegative=nonnegative)
+
+
+def _settled(value: Floats, found: Any, rounds: bool, infinite: Infinite | None, part: int) -> Floats:
+    """Give the error the value's shape, and make it infinite where nothing can be said."""
+    if isinstance(found, float) and found == 0.0:
+        return nothing(value.shape)
+    error: Floats = np.asarray(found, dtype=np.float64)
+    if error.shape != value.shape:
+        error = np.broadcast_to(error, value.shape)
+    if not rounds:
+        lost = np.isnan(error)
+        return np.asarray(np.where(lost, np.inf, error)) if lost.any() else error
+    reach = np.abs(value) + 2.0 * error
+    if np.max(reach, initial=0.0) <= current().overflow:
+        return error
+    error = np.where(reach <= current().overflow, error, np.inf)
+    return error if infinite is None else np.asarray(np.where(infinite(value, part), 0.0, error))
+
+
+def rounding(value: Floats, moved: Error, ulps: float) -> Any:
+    """Return the error of a result that is off by so many ulps, after its arguments' errors have moved it.
+
+    |f(â)| ≤ |v| + 2·moved; one ulp is at most 2u of the result.
+    """
+    arithmetic = current()
+    relative = 2.0 * ulps * arithmetic.u
+    return up(plus(relative * np.abs(value), times(1.0 + 2.0 * relative, moved)) + arithmetic.underflow)
+
+
+def elementwise(
+    operands: Sequence[Array],
+    value: Any,
+    moved: Callable[..., Error],
+    *,
+    ulps: float,
+    exact: bool = False,
+    signed: bool = True,
+    infinite: Infinite | None = None,
+) -> Array:
+    """Make the result of an elementwise function.
+
+    Args:
+        operands: the arguments.
+        value: the result of the float64 evaluation.
+        moved: takes one error for each argument and bounds how far they move the result.
+        ulps: the error of the function itself; half an ulp if it is correctly rounded.
+        exact: whether whole numbers in give whole numbers out.
+        signed: whether a result may be negative.
+        infinite: finds the infinite results that are exact.
+    """
+    value = np.asarray(value, dtype=np.float64)
+    if exact and all(a.integral for a in operands) and np.max(np.abs(value), initial=0.0) <= current().exact_below():
+        return Array(value, *(nothing(value.shape),) * 2, integral=True, nonnegative=not signed)
+
+    def rule(errors: Sequence[Error], unit: Unit) -> Any:
+        return rounding(value, moved(*errors), ulps)
+
+    return bounded(operands, value, rule, rounds=True, nonnegative=not signed, infinite=infinite)
+
+
+def count_reduced(shape: tuple[int, ...], axis: Any) -> int:
+    """Return how many elements a reduction over these axes takes together."""
+    if axis is None:
+        return math.prod(shape)
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    return math.prod(shape[a] for a in axes)
+
+
+def accumulated(A: Array, value: Any, add_up: Callable[[Floats], Any], count: Any) -> Array:
+    """Make sums of elements in any order: |ŝ − s| ≤ ΣE_i + γ_{n−1} Σ|x̂_i| (Higham 2002, eq. 4.4).
+
+    Args:
+        A: the terms.
+        value: their sums.
+        add_up: the sum, as a function of NumPy arrays.
+        count: how many terms each sum has: a number, or an array that broadcasts to the sums.
+    """
+    value = np.asarray(value, dtype=np.float64)
+    longest = int(np.max(count, initial=0))
+    sizes = add_up(np.abs(A.value))
+    if A.integral and np.max(sizes, initial=0.0) <= current().exact_below():
+        return Array(value, *(nothing(value.shape),) * 2, integral=True, nonnegative=A.nonnegative)
+
+    def rule(errors: Sequence[Error], unit: Unit) -> Any:
+        moved = errors[0] if isinstance(errors[0], float) else add_up(errors[0])
+        reach = plus(sizes, times(2.0, moved))
+        error = plus(unit.steps(np.maximum(count - 1, 0)) * reach, moved, count * current().underflow)
+        return within(reach, up(error, 2 * longest))
+
+    return bounded([A], value, rule, rounds=True, differ=longest > 1, nonnegative=A.nonnegative)
+
+
+def within(reach: Any, error: Any) -> Any:
+    """Make the error infinite where an intermediate result may overflow."""
+    # In some order a partial sum is as large as the sum of the magnitudes.
+    limit = current().overflow
+    return error if np.max(reach, initial=0.0) <= limit else np.where(reach <= limit, error, np.inf)
+
+
+def matmul(a: Any, b: Any, /) -> Any:
+    """|Ĉ − C| ≤ E_A|B| + |A|E_B + E_A E_B + γ_k|Â||B̂| (Higham 2002, eq. 3.13), in any order and blocking."""
+    if not is_ours(a) and not is_ours(b) and np.asarray(a).dtype.kind != "f" and np.asarray(b).dtype.kind != "f":
+        return np.matmul(a, b)
+    A, B = as_array(a), as_array(b)
+    value = np.asarray(A.value @ B.value)
+    k = A.shape[-1]
+    left, right = np.abs(A.value), np.abs(B.value)
+    sizes = np.asarray(left @ right)
+    nonnegative = A.nonnegative and B.nonnegative
+    if A.integral and B.integral and _whole(sizes, left, right):
+        return Array(value, *(nothing(value.shape),) * 2, integral=True, nonnegative=nonnegative)
+
+    def rule(errors: Sequence[Error], unit: Unit) -> Any:
+        x, y = errors
+        moved = plus(
+            0.0 if isinstance(x, float) else x @ plus(right, times(2.0, y)),
+            0.0 if isinstance(y, float) else plus(left, x) @ y,
+        )
+        reach = plus(sizes, times(3.0, moved))
+        error = plus(unit.product(k) * reach, moved, k * current().underflow)
+        return within(reach, up(error, 2 * k))
+
+    product = bounded([A, B], value, rule, rounds=True, differ=k > 1, nonnegative=nonnegative)
+    product.terms = k
+    return product
+
+
+def added(A: Array, B: Array, value: Any, *, signed: bool = True, infinite: Infinite | None = None) -> Array:
+    """Make a sum or a difference. Errors add up.
+
+    To add to a matrix product is one routine (BLAS's ``gemm``), which may begin with the other summand: every further
+    addition then rounds a number that holds it, so that a product of k terms adds γ_k times its size.
+    """
+
+    def rule(errors: Sequence[Error], unit: Unit) -> Any:
+        x, y = errors
+        begun = [
+            times(unit.steps(one.terms), plus(np.abs(other.value), times(2.0, error))) if one.terms else 0.0
+            for one, other, error in ((A, B, y), (B, A, x))
+        ]
+        return rounding(value, plus(x, y, *begun), 0.5)
+
+    if (A.terms or B.terms) and not (A.integral and B.integral):
+        return bounded([A, B], value, rule, rounds=True, differ=True, nonnegative=not signed, infinite=infinite)
+    return elementwise([A, B], value, plus, ulps=0.5, exact=True, infinite=infinite, signed=signed)
+
+
+def _whole(sizes: Any, left: Any, right: Any) -> bool:
+    arithmetic = current()
+    operands = max(np.max(left, initial=0.0), np.max(right, initial=0.0))
+    return bool(np.max(sizes, initial=0.0) <= arithmetic.exact_below() and operands <= 1.0 / arithmetic.product_u)

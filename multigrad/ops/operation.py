@@ -1,0 +1,739 @@
+"""An operation: a forward formula and its hand-derived pullback, written once against the array API standard.
+
+Nothing here imports NumPy or a framework: reading the catalogue costs nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import inspect
+import itertools
+import math
+import operator
+import pkgutil
+import re
+import warnings
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from numbers import Integral, Number, Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DTYPES = ("float64", "float32", "bfloat16", "float16")
+"""The floating-point types the project knows, widest first."""
+
+_AN_EXAMPLE = "'(m,k),(k,n)->(m,n)'"
+
+LARGEST_BYTES = 2**40
+"""Inputs of more bytes, in float64, are a mistake in a size."""
+
+Regime = str
+Size = Mapping[str, Any]
+
+
+class BadInput(Exception):
+    """What a person gave cannot be used: one line that says what was wanted, what was found, and what to do."""
+
+
+class WrongResult(BadInput):
+    """What an operation or its pullback returns is no result: one sentence that says what was wanted and found."""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The shapes of an operation in NumPy's gufunc notation, such as ``(m,k),(k,n)->(m,n)``."""
+
+    text: str
+    inputs: tuple[tuple[str, ...], ...]
+    """One tuple of dimension names (or literal sizes) per input."""
+    outputs: tuple[tuple[str, ...], ...]
+    """One tuple of dimension names per output. A name that no input has is left free."""
+
+    @classmethod
+    def parse(cls, text: str) -> Signature:
+        """Read gufunc notation.
+
+        Raises:
+            BadInput: the text is not of the form ``(a,b),(c)->(d)``.
+        """
+        if not isinstance(text, str):
+            raise BadInput(f"the signature is {type(text).__name__}; wanted @operation with text, as in {_AN_EXAMPLE}")
+        squeezed = re.sub(r"\s", "", text)
+        shape = r"\((?:\w+(?:,\w+)*)?\)"
+        if not re.fullmatch(rf"{shape}(?:,{shape})*->{shape}(?:,{shape})*", squeezed):
+            raise BadInput(f"signature {text!r:.200} is not gufunc notation; wanted something like {_AN_EXAMPLE}")
+        left, right = squeezed.split("->")
+
+        def shapes(side: str) -> tuple[tuple[str, ...], ...]:
+            return tuple(tuple(filter(None, dims.split(","))) for dims in re.findall(r"\(([^)]*)\)", side))
+
+        parsed = cls(squeezed, shapes(left), shapes(right))
+        for name in itertools.chain.from_iterable((*parsed.inputs, *parsed.outputs)):
+            # What Unicode calls a digit may be no number for Python, or another one than it looks like.
+            if not name.isidentifier() and not re.fullmatch("[1-9][0-9]{0,12}", name):
+                raise BadInput(
+                    f"signature {text!r:.60} has the dimension {name!r:.60}; wanted a name, or a number from 1"
+                )
+        return parsed
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The dimension names of the inputs, in order of appearance, literals left out."""
+        return tuple(dict.fromkeys(s for shape in self.inputs for s in shape if not s.isdigit()))
+
+    def bind(self, names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
+        """Find the size of every dimension from the shapes of the inputs.
+
+        Raises:
+            BadInput: a rank or a size does not fit; the message names the input.
+        """
+        sizes: dict[str, int] = {}
+        owner: dict[str, str] = {}
+        for name, wanted, found in zip(names, self.inputs, shapes, strict=True):
+            text = f"({','.join(wanted)})"
+            if len(wanted) != len(found):
+                raise BadInput(f"{name} has shape {found}; wanted {text}, which has {len(wanted)} dimensions")
+            for symbol, size in zip(wanted, found, strict=True):
+                known = int(symbol) if symbol.isdigit() else sizes.setdefault(symbol, size)
+                if known != size:
+                    source = "the signature" if symbol.isdigit() else owner[symbol]
+                    raise BadInput(f"{name} has shape {found}; wanted {text} with {symbol} = {known} from {source}")
+                owner.setdefault(symbol, name)
+        return sizes
+
+
+REGIMES: Mapping[str, str] = {
+    "gaussian": "standard normal numbers",
+    "integers": "small integers, on which every backend must agree bit for bit",
+    "wide": "normal numbers times powers of two from 2⁻⁸ to 2⁸",
+    "cancellation": "numbers near +1 and −1 in turn, whose sums nearly vanish",
+    "kink": "−1, 0 and 1: many ties and zeros",
+    "empty": "one dimension after the other is 0",
+    "length-1": "every dimension is 1",
+    "strided": "transposed and strided views, where the backend has them",
+    "huge": "so large that a product of four overflows, and one of three does not",
+    "tiny": "so small that a product of four underflows, and one of three does not",
+    "nonfinite": "NaN or infinity in one entry: what does not depend on it must not change",
+}
+"""Every regime with its meaning; the size or the layout is what some of them change."""
+
+AIMED: Mapping[str, str] = {
+    "first": "every label and every random integer is the lowest",
+    "last": "every label and every random integer is the highest",
+    "below": "no number is positive",
+    "above": "no number is negative",
+}
+"""How inputs are drawn so that a generator's masks and indices are all alike; the formula alone is judged there."""
+
+
+class Draw:
+    """Draws the inputs of an operation: one seeded NumPy generator and one regime.
+
+    A generator of inputs asks it for arrays; the regime decides what "a number" is, so that one generator serves them
+    all. Every array is float64 (or int64 from :meth:`labels`).
+    """
+
+    def __init__(self, seed: int, regime: Regime = "gaussian") -> None:
+        """Begin with a seed and one of :data:`REGIMES` or :data:`AIMED`.
+
+        ``huge:float32`` is huge as that dtype sees it.
+
+        Raises:
+            BadInput: no regime of that name.
+        """
+        import numpy as np
+
+        self.seed = seed
+        self.regime, _, dtype = regime.partition(":")
+        if self.regime not in REGIMES and self.regime not in AIMED:
+            raise BadInput(f"no regime named {regime!r}; there are {', '.join(REGIMES)}")
+        self.dtype = dtype or "float64"
+        self.rng: np.random.Generator = np.random.default_rng(seed)
+        if self.regime in ("first", "last"):
+            self.rng = _ends(self.rng, last=self.regime == "last")
+
+    def __call__(self, *shape: int) -> np.ndarray:
+        """Return an array of that shape, each element drawn as the regime says."""
+        import numpy as np
+
+        if self.regime == "integers":
+            return self.rng.integers(-3, 4, shape).astype(np.float64)
+        if self.regime == "kink":
+            return self.rng.integers(-1, 2, shape).astype(np.float64)
+        normal: np.ndarray = np.asarray(self.rng.standard_normal(shape))
+        if self.regime == "wide":
+            return np.asarray(np.ldexp(normal, self.rng.integers(-8, 9, shape)))
+        if self.regime == "cancellation":
+            signs = np.where(np.arange(normal.size) % 2 == 0, 1.0, -1.0).reshape(shape)
+            return signs * (1.0 + normal / 64)
+        if self.regime in ("huge", "tiny"):
+            return np.asarray(np.ldexp(normal, self._exponent()))
+        if self.regime in ("below", "above"):
+            return np.asarray(np.abs(normal) if self.regime == "above" else -np.abs(normal))
+        return normal
+
+    def _exponent(self) -> int:
+        from ..verdict.formats import FORMATS
+
+        form = FORMATS[self.dtype]
+        return int(0.3 * (form.largest_exponent if self.regime == "huge" else form.smallest_exponent))
+
+    def labels(self, count: int, *shape: int) -> np.ndarray:
+        """Return integer class labels in ``0 … count - 1``."""
+        return self.rng.integers(0, count, shape)
+
+
+LINE = "the whole line"
+
+DOMAINS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    LINE: lambda x: x,
+    "positive numbers": lambda x: abs(x) + 0.125,
+    "numbers between −1 and 1": lambda x: x / (abs(x) + 1),
+    "numbers between 0 and 1": lambda x: (abs(x) + 0.125) / (abs(x) + 1),
+    "numbers above 1": lambda x: abs(x) + 1.125,
+}
+"""What inputs may be drawn from, and what makes such numbers of any."""
+
+
+def _ends(rng: np.random.Generator, *, last: bool) -> np.random.Generator:
+    """Return a generator whose integers are all the lowest, or all the highest."""
+    import numpy as np
+
+    class Ends(np.random.Generator):
+        def integers(
+            self, low: Any, high: Any = None, size: Any = None, dtype: Any = np.int64, endpoint: Any = False
+        ) -> Any:
+            lowest, above = (0, low) if high is None else (low, high)
+            lowest, highest = np.broadcast_arrays(lowest, above if endpoint else np.asarray(above) - 1)
+            chosen = highest if last else lowest
+            return np.array(np.broadcast_to(chosen, chosen.shape if size is None else size), dtype=dtype)[()]
+
+    return Ends(rng.bit_generator)
+
+
+Inputs = Callable[..., "Sequence[np.ndarray]"]
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """A forward formula with its hand-derived pullback.
+
+    Calling it, ``op(xp, *inputs, **parameters)``, returns ``(value, pullback)``. ``pullback(*cotangents)`` takes one
+    cotangent per output and returns one gradient per differentiable input.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    signature: Signature
+    inputs: tuple[str, ...]
+    """The names of the array inputs, in order."""
+    differentiable: tuple[bool, ...]
+    """For each input, whether the pullback returns a gradient for it."""
+    parameters: Mapping[str, Any]
+    """The keyword-only parameters with their defaults: plain values such as a stride, never arrays."""
+    sizes: Mapping[str, Size]
+    """Named sizes, smallest first: values for the signature's dimensions and for parameters."""
+    draw: Inputs | None = field(default=None, repr=False)
+    """Draws the inputs, ``draw(draw, **dimensions_and_parameters)``; None draws every input by the regime."""
+    dtypes: tuple[str, ...] = DTYPES
+    """The dtypes it is meant for."""
+    reference: str = ""
+    """How another process finds it: a catalogue name or ``path.py::name``; empty if it cannot be found again."""
+
+    def __call__(self, xp: Any, *inputs: Any, **parameters: Any) -> tuple[Any, Callable[..., Any]]:
+        """Return the value (a tuple of them, if there are several) and the pullback.
+
+        Raises:
+            WrongResult: the function returns something else.
+        """
+        value, pullback = self._evaluated(xp, *inputs, **parameters)
+        if not callable(pullback):
+            raise WrongResult(f"{self.name} returned {_described((value, pullback))}; wanted (value, pullback)")
+        return value, pullback
+
+    def _evaluated(self, xp: Any, *inputs: Any, **parameters: Any) -> Sequence[Any]:
+        result: Any = self.function(xp, *inputs, **parameters)
+        if not isinstance(result, tuple | list) or len(result) != 2:
+            raise WrongResult(f"{self.name} returned {_described(result)}; wanted (value, pullback)")
+        return result
+
+    def values(self, value: Any) -> tuple[Any, ...]:
+        """Return what the forward part returned as a tuple of arrays.
+
+        Raises:
+            WrongResult: there are more or fewer than outputs in the signature, or one is no array.
+        """
+        return _results(value, self.outputs[: len(self.signature.outputs)], f"{self.name}'s forward part", "values")
+
+    def gradients_of(self, result: Any) -> tuple[Any, ...]:
+        """Return what a pullback returned as a tuple of arrays, one for each of :attr:`gradients`.
+
+        Raises:
+            WrongResult: there are more or fewer, or one is no array.
+        """
+        return _results(result, self.gradients, f"{self.name}'s pullback", "gradients")
+
+    @property
+    def doc(self) -> str:
+        """The docstring: the formula, its source and its conventions."""
+        return inspect.cleandoc(self.function.__doc__ or "")
+
+    @property
+    def title(self) -> str:
+        """The first sentence of the docstring."""
+        first = self.doc.split("\n\n")[0].replace("\n", " ")
+        return re.sub(r":\w+:`~?([^`]*)`", r"\1", first)
+
+    @property
+    def gradients(self) -> tuple[str, ...]:
+        """The names of the inputs that have a gradient, in the order in which the pullback returns them."""
+        return tuple(n for n, d in zip(self.inputs, self.differentiable, strict=True) if d)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What is compared, by name: the values, then one ``X_bar`` for each gradient."""
+        count = len(self.signature.outputs)
+        values = ("value",) if count == 1 else tuple(f"value{i}" for i in range(count))
+        return (*values, *(f"{name}_bar" for name in self.gradients))
+
+    @property
+    def catalogued(self) -> bool:
+        """Whether it is the catalogue's own, of which alone something may be known by name."""
+        return self.reference == self.name
+
+    def size(self, name: str) -> dict[str, Any]:
+        """Return a named size.
+
+        Raises:
+            BadInput: there is none of that name.
+        """
+        if name not in self.sizes:
+            raise BadInput(f"{self.name} has no size {name!r}; it has {', '.join(self.sizes)}")
+        return dict(self.sizes[name])
+
+    def split(self, size: Size) -> tuple[dict[str, int], dict[str, Any]]:
+        """Split a size into the signature's dimensions and the parameters."""
+        dimensions = {k: v for k, v in size.items() if k not in self.parameters}
+        return dimensions, {k: v for k, v in size.items() if k in self.parameters}
+
+    def make_inputs(self, size: Size, seed: int, regime: Regime = "gaussian") -> list[np.ndarray]:
+        """Draw the inputs of a size as NumPy arrays, in order: the same ones for every backend.
+
+        Raises:
+            BadInput: the operation's own generator returned arrays that do not fit the signature.
+        """
+        # The operation's name takes part, so that two operations with one seed do not see the same numbers.
+        draw = Draw(zlib.crc32(self.name.encode()) ^ seed, regime)
+        dimensions, _ = self.split(size)
+        if self.draw is not None:
+            arrays = self._drawn(draw, size)
+        else:
+            move = DOMAINS[self.domain]
+            arrays = [move(draw(*(int(dimensions.get(s, s)) for s in shape))) for shape in self.signature.inputs]
+        self.check_inputs(arrays)
+        return arrays
+
+    @functools.cached_property
+    def domain(self) -> str:
+        """The first of :data:`DOMAINS` on which it has a value: what inputs are drawn from where it has no generator.
+
+        It is looked for in NumPy, at the smallest size. Where the value is NaN in some entry on all of them, it is the
+        whole line.
+        """
+        import array_api_compat.numpy as xp
+        import numpy as np
+
+        if self.draw is not None:
+            return LINE
+        size = next(iter(self.sizes.values()))
+        dimensions, parameters = self.split(size)
+        draw = Draw(zlib.crc32(self.name.encode()))
+        drawn = [draw(*(int(dimensions.get(s, s)) for s in shape)) for shape in self.signature.inputs]
+        forward = self.forward(xp, parameters)
+        for name, move in DOMAINS.items():
+            try:
+                with np.errstate(all="ignore"), warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    values = forward(*map(move, drawn))
+                if not any(np.isnan(value).any() for value in values):
+                    return name
+            except Exception:  # noqa: BLE001 - what it raises is said where it is judged
+                return LINE
+        return LINE
+
+    def _drawn(self, draw: Draw, size: Size) -> list[np.ndarray]:
+        """Return what the operation's own generator gives."""
+        import numpy as np
+
+        assert self.draw is not None
+        wanted = f"wanted one array for each of {', '.join(self.inputs)}"
+        given: Any  # a person's function returns what it likes
+        try:
+            given = self.draw(draw, **size)
+        except BadInput:
+            raise
+        except (Exception, SystemExit) as error:
+            said = next(iter(str(error).strip().splitlines()), "")
+            raise BadInput(f"{self.name}: inputs= raised {type(error).__name__}: {said} (at {dict(size)})") from error
+        if isinstance(given, np.ndarray) and len(self.inputs) == 1 and given.ndim == len(self.signature.inputs[0]):
+            given = [given]  # of a single input the array itself will do
+        if not isinstance(given, Iterable) or isinstance(given, str | Mapping) or getattr(given, "shape", None) == ():
+            raise BadInput(f"{self.name}: inputs= returned {type(given).__name__}; {wanted}")
+        try:
+            arrays = [np.asarray(a) for a in given]
+        except (Exception, SystemExit) as error:
+            said = type(error).__name__
+            raise BadInput(f"{self.name}: inputs= returned what is no array: {said}; {wanted}") from error
+        for name, array in zip(self.inputs, arrays, strict=False):
+            if array.dtype.kind not in "fiubc":
+                raise BadInput(f"{self.name}: inputs= gave {name} the dtype {array.dtype}; wanted numbers")
+        return arrays
+
+    def make_cotangents(
+        self, shapes: Sequence[tuple[int, ...]], seed: int, regime: Regime = "gaussian"
+    ) -> list[np.ndarray]:
+        """Draw one cotangent for each output shape. Never all ones: a pullback that ignores it must be seen."""
+        draw = Draw(
+            zlib.crc32(f"{self.name} cotangent".encode()) ^ seed, "gaussian" if regime != "integers" else regime
+        )
+        cotangents = [draw(*shape) for shape in shapes]
+        # A zero or a one would hide a lost factor of the cotangent when there is only one of it.
+        return [c if c.size > 1 else 0 * c + (3.0 if regime == "integers" else 1.25 + abs(c)) for c in cotangents]
+
+    def check_inputs(self, arrays: Sequence[Any]) -> dict[str, int]:
+        """Check count and shapes against the signature and return the dimensions.
+
+        Raises:
+            BadInput: with the name of the input, the shape found and the shape wanted.
+        """
+        if len(arrays) != len(self.inputs):
+            raise BadInput(
+                f"{self.name} takes {len(self.inputs)} inputs ({', '.join(self.inputs)}), found {len(arrays)}"
+            )
+        return self.signature.bind(self.inputs, [tuple(a.shape) for a in arrays])
+
+    def forward(self, xp: Any, parameters: Mapping[str, Any]) -> Callable[..., tuple[Any, ...]]:
+        """Return ``f(*inputs) -> values``: the forward part alone."""
+
+        def forward(*inputs: Any) -> tuple[Any, ...]:
+            value, _ = self._evaluated(xp, *inputs, **parameters)
+            return self.values(value)
+
+        forward.__name__ = f"{self.name}_forward"
+        return forward
+
+    def analytic(self, xp: Any, parameters: Mapping[str, Any]) -> Callable[..., tuple[Any, ...]]:
+        """Return ``f(*inputs, *cotangents) -> (*values, *gradients)``: forward part and hand-derived pullback."""
+        count = len(self.inputs)
+
+        def analytic(*arrays: Any) -> tuple[Any, ...]:
+            value, pullback = self(xp, *arrays[:count], **parameters)
+            return self.values(value) + self.gradients_of(pullback(*arrays[count:]))
+
+        analytic.__name__ = f"{self.name}_analytic"
+        return analytic
+
+
+def _results(result: Any, names: Sequence[str], what: str, kind: str) -> tuple[Any, ...]:
+    results = tuple(result) if isinstance(result, tuple | list) else (result,)
+    wanted = f"{len(names)}: {', '.join(names)}" if len(names) > 1 else "one array"
+    for name, each in zip(names, results, strict=False):
+        if each is None or isinstance(each, str | bytes | Mapping) or callable(each):
+            where = f", for {name}" if len(names) > 1 else ""
+            raise WrongResult(f"{what} returned {_described(each)}{where}; wanted {wanted}")
+    if len(results) != len(names):
+        raise WrongResult(f"{what} returned {len(results)} {kind}; wanted {wanted}")
+    return results
+
+
+def _described(thing: Any) -> str:
+    if thing is None or isinstance(thing, bool | int | float):
+        return str(thing)
+    if isinstance(thing, tuple | list):
+        return f"a {type(thing).__name__} of {len(thing)}"
+    return f"the {'text' if isinstance(thing, str) else type(thing).__name__} {thing!r:.60}"
+
+
+def operation(
+    signature: str,
+    *,
+    nondifferentiable: Iterable[str] = (),
+    sizes: Mapping[str, Size] | None = None,
+    inputs: Inputs | None = None,
+    dtypes: tuple[str, ...] = DTYPES,
+) -> Callable[[Callable[..., Any]], Operation]:
+    """Make an :class:`Operation` of a function ``f(xp, *arrays, *, parameters)``.
+
+    Args:
+        signature: the shapes in gufunc notation, ``"(m,k),(k,n)->(m,n)"``.
+        nondifferentiable: names of inputs that have no gradient, such as labels.
+        sizes: named sizes, smallest first; left out, three are made up from the signature.
+        inputs: draws the inputs where they must be special: ``inputs(draw, **size)`` returns one NumPy array for each
+            input; ``draw(m, n)`` is an array of the regime's numbers, ``draw.labels(count, n)`` are class labels.
+        dtypes: the dtypes the operation is meant for.
+
+    Raises:
+        BadInput: signature, function and names do not fit each other.
+    """
+    parsed = Signature.parse(signature)
+    without = _names("nondifferentiable", nondifferentiable)
+    kinds = _names("dtypes", dtypes)
+
+    def wrap(function: Callable[..., Any]) -> Operation:
+        name = _name_of(function)
+        arguments = list(inspect.signature(function).parameters.values())
+        arrays = tuple(a.name for a in arguments if a.kind in (a.POSITIONAL_OR_KEYWORD, a.POSITIONAL_ONLY))[1:]
+        parameters = {a.name: a.default for a in arguments if a.kind is a.KEYWORD_ONLY}
+        if len(arrays) != len(parsed.inputs):
+            raise BadInput(
+                f"{name}: the signature {parsed.text} has {len(parsed.inputs)} inputs, "
+                f"the function has {len(arrays)} after the namespace ({', '.join(arrays) or 'none'})"
+            )
+        for parameter, default in parameters.items():
+            if default is inspect.Parameter.empty:
+                raise BadInput(f"{name}: parameter {parameter} has no default; every parameter needs one")
+            if not _is_plain(default):
+                raise BadInput(
+                    f"{name}: parameter {parameter} is {type(default).__name__}; wanted a plain value: a number, "
+                    "a text, None, or a tuple of them"
+                )
+        unknown = [n for n in without if n not in arrays]
+        if unknown:
+            raise BadInput(f"{name}: nondifferentiable names {unknown[0]!r}, which is not among {', '.join(arrays)}")
+        flags = tuple(a not in without for a in arrays)
+        if not any(flags):
+            raise BadInput(f"{name}: no input is differentiable, so there is no gradient to check")
+        for kind in kinds or ("none",):
+            if kind not in DTYPES:
+                raise BadInput(f"{name}: no dtype named {kind!r}; there are {', '.join(DTYPES)}")
+        if inputs is not None and not callable(inputs):
+            raise BadInput(f"{name}: inputs is {type(inputs).__name__}; wanted a function: inputs(draw, **size)")
+        own = inputs is not None
+        chosen = default_sizes(parsed) if sizes is None else _sizes(name, parsed, sizes, parameters, drawn=own)
+        for size_name, size in chosen.items():
+            _check_room(f"{name}: size {size_name!r}", parsed, size)
+        op = Operation(name, function, parsed, arrays, flags, parameters, chosen, inputs, kinds, _reference(function))
+        object.__setattr__(op, "__doc__", function.__doc__)  # so that help() shows the formula
+        return op
+
+    return wrap
+
+
+def _name_of(function: Any) -> str:
+    """Return the name of a function that can be an operation.
+
+    Raises:
+        BadInput: it is something else that can be called, or has no name of its own.
+    """
+    if not inspect.isfunction(function):
+        raise BadInput(f"an operation is a function written with def; found {type(function).__name__} {function!r:.60}")
+    name = str(function.__name__)
+    if not name.isidentifier():
+        raise BadInput(f"an operation is a function with a name of its own, written with def; found {name!r}")
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        raise BadInput(f"{name} is a coroutine or a generator; wanted a function that returns value and pullback")
+    if inspect.isasyncgenfunction(function):
+        raise BadInput(f"{name} is an asynchronous generator; wanted a function that returns value and pullback")
+    return name
+
+
+def _names(what: str, given: Any) -> tuple[str, ...]:
+    names = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Iterable) else (given,)
+    for name in names:
+        if not isinstance(name, str):
+            raise BadInput(f"{what} has {name!r:.60}, which is {type(name).__name__}; wanted names")
+    return names
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, tuple | list | set | frozenset | range):
+        return all(map(_is_plain, value))
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, value.values()))
+    return value is None or isinstance(value, str | bytes | slice | Number | Enum)
+
+
+def _sizes(
+    name: str, signature: Signature, given: Any, parameters: Mapping[str, Any], *, drawn: bool
+) -> dict[str, dict[str, Any]]:
+    """Return named sizes whose numbers are Python's.
+
+    Raises:
+        BadInput: there is none, or one does not fit the signature or is no size.
+    """
+    if not isinstance(given, Mapping) or not given:
+        found = "empty" if isinstance(given, Mapping) else type(given).__name__
+        raise BadInput(f"{name}: sizes is {found}; wanted named sizes such as {{'tiny': {{'n': 3}}}}, or none at all")
+    sizes: dict[str, dict[str, Any]] = {}
+    for size_name, size in given.items():
+        if not isinstance(size_name, str) or not isinstance(size, Mapping):
+            raise BadInput(f"{name}: sizes has {size_name!r:.40}: {size!r:.40}; wanted a name and a dictionary")
+        stray = [k for k in size if k not in signature.symbols and k not in parameters]
+        missing = [s for s in signature.symbols if s not in size]
+        if (stray or missing) and not drawn:
+            word, key = ("gives", stray[0]) if stray else ("lacks", missing[0])
+            raise BadInput(
+                f"{name}: size {size_name!r} {word} {key!r}; the signature has {', '.join(signature.symbols)}"
+            )
+        sizes[size_name] = {
+            key: _dimension(f"{name}: size {size_name!r}: {key}", value)
+            if key in signature.symbols and key not in parameters
+            else _portable(f"{name}: size {size_name!r}: {key}", value)
+            for key, value in size.items()
+        }
+    return sizes
+
+
+def _check_room(where: str, signature: Signature, size: Size) -> None:
+    shapes = [[int(size.get(s, s if s.isdigit() else 1)) for s in shape] for shape in signature.inputs]
+    wanted = 8 * sum(map(math.prod, shapes))
+    if wanted > LARGEST_BYTES:
+        most = f"{LARGEST_BYTES / 2**40:g} TiB at most"
+        raise BadInput(f"{where} has inputs of {wanted / 2**40:.3g} TiB in float64; wanted {most}")
+
+
+def _dimension(where: str, value: Any) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if isinstance(value, bool) or number < 1:
+        raise BadInput(f"{where} is {value!r:.60}; wanted a whole number of 1 or more (--regime empty has arrays of 0)")
+    return number
+
+
+def _portable(where: str, value: Any) -> Any:
+    """Return a value that another process can be told of."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, tuple | list):
+        return type(value)(_portable(where, v) for v in value) if type(value) in (tuple, list) else tuple(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    raise BadInput(f"{where} is {type(value).__name__}; wanted a number, a text, None, or a tuple of them")
+
+
+def default_sizes(signature: Signature) -> dict[str, dict[str, int]]:
+    """Return sizes for an operation that names none: every dimension another number."""
+    # Distinct sizes for distinct names, so that a transposed result never has the right shape by accident.
+    return {
+        name: {symbol: scale * (3 + i) for i, symbol in enumerate(reversed(signature.symbols))}
+        for name, scale in (("tiny", 1), ("small", 16), ("medium", 64))
+    }
+
+
+def _reference(function: Callable[..., Any]) -> str:
+    name = function.__name__
+    if "<locals>" in function.__qualname__:
+        return ""
+    if function.__module__.startswith("multigrad.catalogue."):
+        return name
+    try:
+        path = Path(inspect.getfile(function)).resolve()
+    except (OSError, TypeError):
+        return ""
+    return f"{path}::{name}" if path.is_file() else ""
+
+
+@functools.cache
+def operations() -> Mapping[str, Operation]:
+    """Return the catalogue: every operation in ``multigrad/catalogue/``, by name."""
+    from .. import catalogue
+    from .loading import of_module
+
+    modules = sorted(m.name for m in pkgutil.iter_modules(catalogue.__path__))
+    found = [of_module(importlib.import_module(f"{catalogue.__name__}.{m}")) for m in modules]
+    return {op.name: op for op in itertools.chain.from_iterable(found)}
+
+
+def load_operations(references: Iterable[str] = ()) -> list[Operation]:
+    """Find operations by catalogue name, by file (``my_gradient.py``) or by file and name (``my_gradient.py::f``).
+
+    A file is imported here, in this process. No reference at all means the whole catalogue.
+
+    Raises:
+        BadInput: nothing of that name (with the nearest one), a file that is not there, holds none, or fails on import.
+    """
+    from .loading import imported
+
+    references = list(references)
+    if not references:
+        return list(operations().values())
+    return list({id(op): op for reference in references for op in _find(reference, imported)}.values())
+
+
+Operations = Operation | str | Iterable[Operation | str] | None
+"""Operations given as such, by catalogue name or by file."""
+
+
+def given_operations(ops: Operations) -> list[Operation]:
+    """Return operations given as such, by name or by file, each once; None is the whole catalogue.
+
+    A file is imported by another process, which describes what it found (:mod:`multigrad.ops.loading`): the operations
+    can be planned with here, and computed in worker processes.
+
+    Raises:
+        BadInput: none at all, one that is not found, or two of one name.
+    """
+    from . import loading
+
+    if ops is None:
+        return load_operations()
+    given = [ops] if isinstance(ops, Operation | str) else list(ops)
+    # What can be computed in this process alone takes the others with it.
+    here = any(isinstance(one, Operation) and not one.reference for one in given)
+    find = loading.imported if here else loading.described
+    found: dict[str, Operation] = {}
+    for one in given:
+        if isinstance(one, Operation) and one.draw is not None and not one.catalogued:
+            loading.try_to_draw(one)
+        for op in [one] if isinstance(one, Operation) else _find(one, find):
+            known = found.setdefault(op.name, op)
+            if known is not op and (not op.reference or op.reference != known.reference):
+                raise BadInput(
+                    f"two operations are named {op.name}: {_origin(known)} and {_origin(op)}; results go by name, so "
+                    "rename one of them or take one at a time"
+                )
+    if not found:
+        raise BadInput("no operation was given; None is the whole catalogue")
+    return list(found.values())
+
+
+def _origin(op: Operation) -> str:
+    if op.catalogued:
+        return "the catalogue's"
+    return f"that of {op.reference.partition('::')[0]}" if op.reference else "one that lies in no file"
+
+
+def _find(reference: str, of_file: Callable[[Path], Sequence[Operation]]) -> Sequence[Operation]:
+    path, _, name = reference.partition("::")
+    if names_a_file(reference):
+        ops = of_file(Path(path))
+        chosen = [op for op in ops if op.name == name] if name else ops
+        if not chosen:
+            raise BadInput(f"{path} has no operation {name!r}; it has {', '.join(op.name for op in ops)}")
+        return chosen
+    if reference in operations():
+        return [operations()[reference]]
+    near = difflib.get_close_matches(reference, operations(), n=1, cutoff=0.0)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise BadInput(f"no operation named {reference!r}{hint} `multigrad list` shows them; a file must end in .py")
+
+
+def names_a_file(reference: str) -> bool:
+    """Tell whether a reference names a file of operations, not one of the catalogue."""
+    path = reference.partition("::")[0]
+    return path.endswith(".py") or "/" in path
+
+
+Variant = Literal["forward", "analytic", "autodiff", "native"]
+Mode = Literal["eager", "compiled"]

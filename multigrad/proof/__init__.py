@@ -1,0 +1,1 @@
+"""Is the formula right? Proofs at points, at kinks, and certificates of them."""

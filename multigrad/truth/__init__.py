@@ -1,0 +1,1 @@
+"""The truth about a case: inputs, certified values, bounds, and the verdict on the formula."""

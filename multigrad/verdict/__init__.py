@@ -1,0 +1,1 @@
+"""The floating-point formats, and the verdict on a number."""
