@@ -7,14 +7,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from multigrad.backend import (
-    Array,
-    Backend,
-    Precision,
-    Session,
-    Unavailable,
-    one_line,
-)
+from multigrad.backend import Array, Backend, Session, Unavailable
+from multigrad.data.errors import one_line
+from multigrad.ops.selection import Precision
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 from multigrad.backend import (
     Array,
     Backend,
-    Precision,
     Refusal,
     Session,
     Unavailable,
     cpu_name,
     namespace,
-    one_line,
 )
 from multigrad.backend.placement import split_axes
 from multigrad.backend.scheduler import VARIABLE
-from multigrad.ops.operation import BadInput, Mode, Operation, Variant
+from multigrad.data.errors import BadInput, one_line
+from multigrad.ops.operation import Mode, Operation, Variant
+from multigrad.ops.selection import Precision
 
 from . import numpy_backend
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from multigrad.backend import (
     Backend,
-    Precision,
     Refusal,
     Session,
     Unavailable,
     cpu_name,
     namespace,
-    one_line,
 )
+from multigrad.data.errors import one_line
 from multigrad.extra.blocks import run_in_blocks
 from multigrad.extra.elimination import Standard
 from multigrad.ops.operation import Operation
+from multigrad.ops.selection import Precision
 
 if TYPE_CHECKING:
     import numpy as np

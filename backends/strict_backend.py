@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from multigrad.backend import (
     Backend,
-    Precision,
     Refusal,
     Session,
     Unavailable,
     cpu_name,
 )
+from multigrad.ops.selection import Precision
 
 if TYPE_CHECKING:
     import numpy as np

@@ -89,7 +89,7 @@ def _is_ours(metafunc: pytest.Metafunc) -> bool:
 
 def _chosen(config: pytest.Config) -> list[Backend]:
     from multigrad.backend import backend, backends
-    from multigrad.ops.operation import BadInput
+    from multigrad.data.errors import BadInput
 
     names = config.getoption(OPTION)
     try:

@@ -1,5 +1,6 @@
 """The names that were here before the rooms: :mod:`multigrad.ops.operation` has them now."""
 
-from .ops.operation import REGIMES, BadInput, Draw, Operation, load_operations, operation, operations
+from .data.errors import BadInput
+from .ops.operation import REGIMES, Draw, Operation, load_operations, operation, operations
 
 __all__ = ["REGIMES", "BadInput", "Draw", "Operation", "load_operations", "operation", "operations"]

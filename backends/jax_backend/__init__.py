@@ -19,7 +19,6 @@ from multigrad.backend import (
     Array,
     Backend,
     Inaccuracy,
-    Precision,
     Refusal,
     Session,
     Unavailable,
@@ -27,11 +26,12 @@ from multigrad.backend import (
     device_kind,
     mesh_shape,
     namespace,
-    one_line,
     own_function,
 )
 from multigrad.backend.placement import split_axes, split_symbols, undivided
+from multigrad.data.errors import one_line
 from multigrad.ops.operation import Operation
+from multigrad.ops.selection import Precision
 
 if TYPE_CHECKING:
     import numpy as np

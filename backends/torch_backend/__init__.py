@@ -21,7 +21,6 @@ from multigrad.backend import (
     Backend,
     Gap,
     Inaccuracy,
-    Precision,
     Refusal,
     Session,
     Unavailable,
@@ -29,12 +28,13 @@ from multigrad.backend import (
     device_kind,
     mesh_shape,
     namespace,
-    one_line,
     own_function,
 )
+from multigrad.data.errors import one_line
 from multigrad.extra.blocks import run_in_blocks
 from multigrad.extra.recurrence import loop
 from multigrad.ops.operation import Operation
+from multigrad.ops.selection import Precision
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,7 +11,8 @@ import torch
 from torch.autograd import Function
 
 from multigrad.backend.handover import gradient_of_each, wanted_arrays
-from multigrad.ops.operation import BadInput, Operation
+from multigrad.data.errors import BadInput
+from multigrad.ops.operation import Operation
 
 from . import array_namespace
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from multigrad.data.errors import BadInput
 from multigrad.matrix import COLUMNS, MatrixRow
-from multigrad.ops.operation import BadInput
 
 from ..plan.protocol import FULL
 from ..store import files as store

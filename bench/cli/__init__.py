@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from multigrad.data.errors import BadInput
 from multigrad.ops.loading import entry_point
-from multigrad.ops.operation import BadInput
 
 from ..report.plain import visible
 from . import streams

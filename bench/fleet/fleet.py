@@ -30,9 +30,11 @@ from typing import TYPE_CHECKING, Any
 
 import multigrad
 from multigrad import matrix
-from multigrad.backend import THREAD_VARIABLES, Precision, backends, device_kind, one_line
+from multigrad.backend import THREAD_VARIABLES, backends, device_kind
+from multigrad.data.errors import BadInput, one_line
 from multigrad.ops.loading import entry_point, files_of
-from multigrad.ops.operation import BadInput, Operations, given_operations
+from multigrad.ops.operation import Operations, given_operations
+from multigrad.ops.selection import Precision
 
 from ..analysis.assemble import Event
 from ..measurement import measure

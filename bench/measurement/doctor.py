@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from multigrad.backend import Unavailable, backend, backends, device_kind
+from multigrad.data.errors import BadInput
 from multigrad.ops.loading import entry_point, no_rows
-from multigrad.ops.operation import BadInput
 from multigrad.process import child as worker
 
 from ..analysis import intervals as statistics

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from multigrad.backend import Precision, cuda_device_count
+from multigrad.backend import cuda_device_count
 from multigrad.matrix import Progress, check
 from multigrad.ops.loading import entry_point
 from multigrad.ops.operation import Operation, Operations, given_operations
+from multigrad.ops.selection import Precision
 
 from ..report.writing import write_reports
 from ..store import files as store

@@ -18,11 +18,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from multigrad.backend import Precision, device_kind
 from multigrad.backend import backend as find_backend
 from multigrad.backend import backends as known_backends
+from multigrad.backend import device_kind
+from multigrad.data.errors import BadInput
 from multigrad.ops.loading import allowed, entry_point, files_of
-from multigrad.ops.operation import DTYPES, BadInput, Operation, Operations, given_operations
+from multigrad.ops.operation import DTYPES, Operation, Operations, given_operations
+from multigrad.ops.selection import Precision
 from multigrad.process import child as worker
 
 from ..analysis.assemble import assemble

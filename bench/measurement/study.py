@@ -37,8 +37,9 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 
 from multigrad.data.decode import decode, read_bytes, reason
+from multigrad.data.errors import BadInput
 from multigrad.ops.loading import ask, entry_point, files_of, import_file, raised
-from multigrad.ops.operation import BadInput, Operations
+from multigrad.ops.operation import Operations
 
 from ..analysis import intervals as statistics
 from ..analysis.compare import Side, geometric_means, within

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from multigrad.ops.operation import BadInput
+from multigrad.data.errors import BadInput
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 """The folder of this very multigrad."""

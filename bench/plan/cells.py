@@ -18,7 +18,8 @@ from multigrad.backend import (
     mesh_shape,
 )
 from multigrad.backend.placement import input_shapes, undivided
-from multigrad.ops.operation import BadInput, Operation
+from multigrad.data.errors import BadInput
+from multigrad.ops.operation import Operation
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from multigrad.ops.operation import BadInput
+from multigrad.data.errors import BadInput
 
 from ..store.files import write_text
 from ..store.machine import slug

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from multigrad.ops.operation import BadInput
+from multigrad.data.errors import BadInput
 
 Figure = Mapping[str, Any]
 """One time: ``where``, ``dtype``, ``size``, ``variant``, ``median_s``, ``low_s``, ``high_s``, ``flagged``."""

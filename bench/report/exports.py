@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multigrad.ops.operation import BadInput
+from multigrad.data.errors import BadInput
 
 from ..store.files import KEY, Run, load_run, write_text
 from .tables import text

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from multigrad.ops.operation import BadInput
+from multigrad.data.errors import BadInput
 from multigrad.truth.find import derivative_name
 from multigrad.verdict.judge import (
     FAIL,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+from multigrad.data.errors import BadInput
 from multigrad.ops.loading import entry_point
-from multigrad.ops.operation import BadInput
 
 from ..store.files import load_run, write_text
 from . import charts

@@ -42,7 +42,7 @@ from multigrad.data.decode import (
     reason,
     regular_file,
 )
-from multigrad.ops.operation import BadInput
+from multigrad.data.errors import BadInput
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -25,8 +25,8 @@ from multigrad.data.decode import (
     Rate,
     Seconds,
 )
+from multigrad.data.errors import BadInput
 from multigrad.matrix import MatrixRow
-from multigrad.ops.operation import BadInput
 
 from ..plan.protocol import Protocol
 from ..timing.clock import Block

@@ -17,7 +17,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from multigrad.backend import Backend, Session, Unavailable, backend, device_kind
-from multigrad.ops.operation import BadInput, Operation, load_operations
+from multigrad.data.errors import BadInput
+from multigrad.ops.operation import Operation, load_operations
 
 from ..plan.cells import Cell
 from ..plan.protocol import Protocol

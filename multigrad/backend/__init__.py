@@ -17,16 +17,15 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from ..ops.operation import BadInput, Mode, Operation, Variant
+from ..data.errors import BadInput, one_line
+from ..ops.operation import Mode, Operation, Variant
+from ..ops.selection import Precision
 
 if TYPE_CHECKING:
     import numpy as np
 
 Array = Any
 """An array of whichever framework a session belongs to."""
-
-Precision = Literal["strict", "tf32"]
-"""``strict``: float32 products are computed in float32. ``tf32``: the framework may use TensorFloat-32."""
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -443,12 +442,6 @@ def own_function(module: types.ModuleType, name: str) -> Callable[..., Any] | No
     """Return the function of that name that a module defines itself, or None: what it imported does not count."""
     found = vars(module).get(name)
     return found if getattr(found, "__module__", None) == module.__name__ else None
-
-
-def one_line(error: BaseException) -> str:
-    """Return an exception's class and the first line of what it says."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return ": ".join([type(error).__name__, *lines[:1]])
 
 
 def namespace(module: types.ModuleType, **own: Any) -> types.ModuleType:

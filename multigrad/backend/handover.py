@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..ops.operation import BadInput, Operation, load_operations
+from ..data.errors import BadInput
+from ..ops.operation import Operation, load_operations
 from . import Array, Backend, backend
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from math import lcm, prod
 from typing import TYPE_CHECKING, Any
 
-from ..ops.operation import BadInput
+from ..data.errors import BadInput
 
 if TYPE_CHECKING:
     from ..ops.operation import Operation

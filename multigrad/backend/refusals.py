@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..data.errors import one_line
 from ..verdict.judge import FAIL, PORTABILITY, UNAVAILABLE, Judgement
-from . import one_line
 
 if TYPE_CHECKING:
     from ..ops.operation import Operation

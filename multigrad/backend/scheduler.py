@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..data.errors import BadInput
 from ..ops.loading import entry_point
-from ..ops.operation import BadInput
 from ..process import child as worker
 from . import Unavailable, backend, backends
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from array_api_compat import device
 
+from ..data.errors import BadInput
 from ..extra.scatter import scatter_add
-from ..ops.operation import BadInput, Draw, operation
+from ..ops.operation import Draw, operation
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,7 +14,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..ops.operation import BadInput, operation
+from ..data.errors import BadInput
+from ..ops.operation import operation
 
 Pair = int | Sequence[int]
 """One number for both axes, or one for the rows and one for the columns."""

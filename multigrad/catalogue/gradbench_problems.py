@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..ops.operation import BadInput
+from ..data.errors import BadInput
 
 if TYPE_CHECKING:
     import numpy as np

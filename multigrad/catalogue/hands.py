@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..data.errors import BadInput
 from ..extra.scatter import scatter_add
-from ..ops.operation import BadInput, Draw, operation
+from ..ops.operation import Draw, operation
 from .cameras import columns, dot, rotations
 
 if TYPE_CHECKING:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..data.errors import BadInput
 from ..extra.scatter import scatter_diagonal
-from ..ops.operation import BadInput, operation
+from ..ops.operation import operation
 
 
 @operation(

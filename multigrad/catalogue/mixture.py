@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..data.errors import BadInput
 from ..extra.blocks import in_blocks
 from ..extra.elimination import row_spans
-from ..ops.operation import BadInput, Draw, operation
+from ..ops.operation import Draw, operation
 from .gradbench_problems import SPECIAL, uniform
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from ..ops.operation import BadInput, Size, operation
+from ..data.errors import BadInput
+from ..ops.operation import Size, operation
 
 Pair = int | Sequence[int]
 """One number for both axes, or one for the rows and one for the columns."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..data.errors import BadInput
 from ..extra.recurrence import scan
-from ..ops.operation import BadInput, Draw, operation
+from ..ops.operation import Draw, operation
 
 if TYPE_CHECKING:
     import numpy as np

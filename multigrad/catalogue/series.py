@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from ..data.errors import BadInput
 from ..extra.blocks import in_blocks
-from ..ops.operation import BadInput, Draw, operation
+from ..ops.operation import Draw, operation
 from .gradbench_problems import uniform
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..ops.operation import BadInput, operation
+from ..data.errors import BadInput
+from ..ops.operation import operation
 
 STRUCTURES = ("plain", "lower", "symmetric")
 """What the lower triangle may stand for; the plain matrix is all of X."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..ops.operation import BadInput, operation
+from ..data.errors import BadInput
+from ..ops.operation import operation
 
 FULL = ("float64", "float32")
 """Sums over all entries, of either sign: the lower precisions keep too few digits to tell right from wrong."""

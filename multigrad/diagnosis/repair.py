@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ..data.errors import BadInput
 from ..mutation.mutants import (
     Part,
     Program,
@@ -29,7 +30,7 @@ from ..mutation.mutants import (
     text,
     transposed,
 )
-from ..ops.operation import BadInput, Operation
+from ..ops.operation import Operation
 from ..ops.reach import traced
 
 Place = tuple[int, tuple[ast.AST, ...]]

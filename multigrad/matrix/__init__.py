@@ -23,31 +23,23 @@ import numpy as np
 
 from ..backend import (
     Backend,
-    Precision,
     Session,
     Unavailable,
     backend,
     backends,
     device_kind,
     mesh_shape,
-    one_line,
 )
 from ..backend.placement import rounded, undivided
 from ..backend.refusals import judge_error, worded
 from ..backend.roundoff import Roundoff, probe
 from ..data.columns import doc
+from ..data.errors import BadInput, one_line
 from ..diagnosis.diagnose import Evidence, diagnose, observed_conditions
 from ..ops.loading import entry_point, no_rows
-from ..ops.operation import (
-    DTYPES,
-    REGIMES,
-    BadInput,
-    Operation,
-    Operations,
-    given_operations,
-    load_operations,
-)
+from ..ops.operation import DTYPES, REGIMES, Operation, Operations, given_operations, load_operations
 from ..ops.reach import reaching_sizes
+from ..ops.selection import Precision
 from ..process import child as worker
 from ..process.pool import Lost, work_through
 from ..truth import find as truth

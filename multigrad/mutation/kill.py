@@ -20,8 +20,9 @@ import numpy as np
 
 from ..backend import Session, Unavailable, backend, backends
 from ..data.columns import doc
+from ..data.errors import BadInput
 from ..ops.loading import entry_point, no_rows
-from ..ops.operation import BadInput, Operation, Operations, given_operations, load_operations
+from ..ops.operation import Operation, Operations, given_operations, load_operations
 from ..ops.reach import reaching_sizes, scaled_sizes
 from ..process import child as worker
 from ..truth import find as truth

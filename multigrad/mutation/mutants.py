@@ -21,7 +21,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..ops.operation import BadInput, Operation
+from ..data.errors import BadInput
+from ..ops.operation import Operation
 
 KINDS = {
     "drop-factor": "one factor of a product is left out",

@@ -28,14 +28,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from .operation import (
-    BadInput,
-    Draw,
-    Operation,
-    Operations,
-    Signature,
-    names_a_file,
-)
+from ..data.errors import BadInput
+from .operation import Draw, Operation, Operations, Signature, names_a_file
 
 if TYPE_CHECKING:
     import numpy as np

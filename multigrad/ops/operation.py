@@ -23,6 +23,8 @@ from numbers import Integral, Number, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..data.errors import BadInput, WrongResult
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -36,14 +38,6 @@ LARGEST_BYTES = 2**40
 
 Regime = str
 Size = Mapping[str, Any]
-
-
-class BadInput(Exception):
-    """What a person gave cannot be used: one line that says what was wanted, what was found, and what to do."""
-
-
-class WrongResult(BadInput):
-    """What an operation or its pullback returns is no result: one sentence that says what was wanted and found."""
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,9 @@ from ..data.decode import (
     from_json,
     read_bytes,
 )
+from ..data.errors import BadInput
 from ..ops.loading import allowed, entry_point, files_of, no_rows
-from ..ops.operation import BadInput, Operation, Operations, given_operations, load_operations
+from ..ops.operation import Operation, Operations, given_operations, load_operations
 from ..process import child as worker
 from ..verdict.judge import FAIL, PASS
 

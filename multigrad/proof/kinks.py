@@ -532,7 +532,8 @@ def conventions(device: str = "cpu") -> pd.DataFrame:
 
 def answers(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Ask one backend's autodiff about every kink; the worker's side of :func:`conventions`."""
-    from ..backend import Unavailable, backend, one_line
+    from ..backend import Unavailable, backend
+    from ..data.errors import one_line
 
     try:
         session = backend(arguments["backend"]).open(arguments["device"], threads=1)

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..data.errors import BadInput, WrongResult
 from ..data.npz import read_npz
 from ..diagnosis.diagnose import Evidence, diagnose, diagnose_calls, observed_conditions
 from ..diagnosis.repair import repair
-from ..ops.operation import LINE, BadInput, Operation, WrongResult, default_sizes
+from ..ops.operation import LINE, Operation, default_sizes
 from ..ops.reach import entries
 from ..verdict.formats import FORMATS
 from ..verdict.judge import (

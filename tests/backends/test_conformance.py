@@ -22,7 +22,8 @@ from multigrad.backend import (
     mesh_shape,
     namespace,
 )
-from multigrad.ops.operation import DTYPES, BadInput, operations
+from multigrad.data.errors import BadInput
+from multigrad.ops.operation import DTYPES, operations
 from multigrad.process.child import run
 
 ALL = pytest.mark.parametrize("one", backends().values(), ids=lambda b: b.name)

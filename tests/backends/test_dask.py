@@ -12,7 +12,8 @@ import pytest
 from multigrad.backend import backends
 from multigrad.backend.placement import split_axes
 from multigrad.backend.scheduler import VARIABLE, use_scheduler
-from multigrad.ops.operation import BadInput, operations
+from multigrad.data.errors import BadInput
+from multigrad.ops.operation import operations
 from multigrad.process.child import Death, run
 
 if backends()["dask"].missing("cpu"):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from multigrad.backend import backends
 from multigrad.catalogue.convolution import conv2d, conv_transpose2d, unrolled
 from multigrad.catalogue.linear import linear_map
-from multigrad.ops.operation import BadInput
+from multigrad.data.errors import BadInput
 from multigrad.process import child as worker
 from tests.multigrad.on_backends import EACH
 

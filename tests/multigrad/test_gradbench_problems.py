@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from multigrad.catalogue.gradbench_problems import gradbench_inputs
-from multigrad.ops.operation import BadInput
+from multigrad.data.errors import BadInput
 
 
 def test_a_mixture_has_the_numbers_that_gradbench_draws_row_by_row() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from multigrad.catalogue.hands import hand_tracking, hand_tracking_barycentric
-from multigrad.ops.operation import BadInput
+from multigrad.data.errors import BadInput
 
 from .complex_step import gradient
 from .test_cameras import turned

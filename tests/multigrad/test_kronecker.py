@@ -20,7 +20,7 @@ from multigrad.catalogue.kronecker import (
     matrix_exponential,
     matrix_power,
 )
-from multigrad.ops.operation import BadInput
+from multigrad.data.errors import BadInput
 
 T = np.matrix_transpose
 

@@ -11,7 +11,8 @@ from multigrad.backend.placement import (
     split_symbols,
     undivided,
 )
-from multigrad.ops.operation import BadInput, operation
+from multigrad.data.errors import BadInput
+from multigrad.ops.operation import operation
 
 LARGE = {
     "relu_regression": ("m", {"m": 8192, "k": 1024, "n": 1024}, (0, None, 0)),

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multigrad.catalogue.pooling import avg_pool2d, max_pool2d
-from multigrad.ops.operation import BadInput
+from multigrad.data.errors import BadInput
 from multigrad.proof.kinks import prove_at_kink
 
 Case = dict[str, Any]

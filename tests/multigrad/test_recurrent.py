@@ -11,7 +11,8 @@ import pytest
 from mpmath import mp
 
 from multigrad.catalogue.recurrent import gru_cell, lstm, lstm_cell
-from multigrad.ops.operation import BadInput, Operation
+from multigrad.data.errors import BadInput
+from multigrad.ops.operation import Operation
 
 from .complex_step import gradient
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from multigrad.catalogue.structured import STRUCTURES, structured_matrix, structured_product, structured_trace
-from multigrad.ops.operation import BadInput
+from multigrad.data.errors import BadInput
 
 T = np.matrix_transpose
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from multigrad.catalogue.traces import trace_linear, trace_power, trace_quadratic, trace_residual, trace_sandwich
+from multigrad.data.errors import BadInput
 from multigrad.namespaces.cost import cost
-from multigrad.ops.operation import BadInput
 
 F_BAR = np.array([3.0, -2.0])
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from multigrad import operation, operations
-from multigrad.ops.operation import REGIMES, BadInput, Draw
+from multigrad.data.errors import BadInput
+from multigrad.ops.operation import REGIMES, Draw
 from multigrad.truth.find import (
     Case,
     Truth,

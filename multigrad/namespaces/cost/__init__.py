@@ -26,7 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from ...ops.operation import BadInput, Operation, Size
+from ...data.errors import BadInput
+from ...ops.operation import Operation, Size
 from .. import textbook
 from ..numpy_protocols import numpys_own
 from ..operators import PythonOperators, namespace_info
