@@ -20,6 +20,7 @@ from ..plan import cells as planning
 from ..plan.cells import Plan, Work
 from ..store import machine
 from ..store.files import Run, write_run
+from ..timing.messages import Begun, CellEnded, MemoryEnded, Opened, Peaks, Turn, Unavailable
 from . import worktree
 from .record import Event, Record
 from .references import find_references
@@ -113,27 +114,27 @@ class Conductor:
         while item.cells:
             begun = False
             with contextlib.closing(workers.time(item)) as messages:
-                for message in messages:
-                    if isinstance(message, Death):
-                        reason = f"worker {message.reason}"
-                        if message.task is not None:
-                            begun = True
-                            record.fail(message.task, item.round, item.twin, "FAIL", reason, died=True)
-                        stillborn = 0 if begun else stillborn + 1
-                    elif "unavailable" in message:
-                        for i in item.cells:
-                            record.fail(i, item.round, item.twin, "UNAVAILABLE", message["unavailable"])
-                    elif "turn" in message:
-                        yield places[message["turn"]]
-                    elif "worker" in message:
-                        record.add_facts(item, message["worker"])
-                    elif "peaks" in message:
-                        record.add_peaks(item, message["peaks"])
-                    elif "begin" in message:
+                for said in messages:
+                    if isinstance(said, Turn):
+                        yield places[said.cell]
+                    elif isinstance(said, Begun):
                         begun = True
-                        record.begin(message["begin"], item)
-                    elif "end" in message:
-                        record.end(message.pop("end"), item, message)
+                        record.begin(said.task, item)
+                    elif isinstance(said, CellEnded):
+                        record.end(said, item)
+                    elif isinstance(said, Death):
+                        reason = f"worker {said.reason}"
+                        if said.task is not None:
+                            begun = True
+                            record.fail(said.task, item.round, item.twin, "FAIL", reason, died=True)
+                        stillborn = 0 if begun else stillborn + 1
+                    elif isinstance(said, Unavailable):
+                        for i in item.cells:
+                            record.fail(i, item.round, item.twin, "UNAVAILABLE", said.reason)
+                    elif isinstance(said, Opened):
+                        record.add_facts(item, said.facts)
+                    elif isinstance(said, Peaks):
+                        record.add_peaks(item, said.peaks)
             item = planning.without(item, record.finished(item))
             # Twice dead before its first cell: it is not the cells.
             if stillborn == 2:
@@ -156,11 +157,11 @@ class Conductor:
 
 def _memory(workers: Workers, index: int) -> Event:
     answer: Event = {"peak_bytes": None, "reason": "the worker said nothing"}
-    for message in workers.measure_memory(index):
-        if isinstance(message, Death):
-            answer = {"peak_bytes": None, "reason": message.reason}
-        elif "end" in message:
-            answer = {"peak_bytes": message.get("peak_bytes"), "reason": message["reason"]}
+    for said in workers.measure_memory(index):
+        if isinstance(said, Death):
+            answer = {"peak_bytes": None, "reason": said.reason}
+        elif isinstance(said, MemoryEnded):
+            answer = {"peak_bytes": said.peak_bytes, "reason": said.reason}
     return answer
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import to_builtins
 
 from multigrad.namespaces.cost import cost
 from multigrad.ops.operation import Operation, load_operations
@@ -28,6 +29,8 @@ from multigrad.truth.find import (
     write,
 )
 from multigrad.verdict.judge import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
+
+from .messages import Begun, ReferenceEnded
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def prepare(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     ``path`` and ``variants``: those whose cost is wanted.
     """
     for number, wanted in arguments["wanted"].items():
-        yield {"begin": int(number)}
+        yield to_builtins(Begun(int(number)))
         op = load_operations([wanted["reference"]])[0]
         size = {k: tuple(v) if isinstance(v, list) else v for k, v in wanted["size"].items()}
         arrays = dtype_arrays(op, size, wanted["seed"], "gaussian", wanted["dtype"])
@@ -57,16 +60,17 @@ def prepare(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         references = bounded(op, arrays, parameters, wanted["dtype"], wanted["precision"], hull=False)
         path = Path(wanted["path"])
         write(path.parent, path.stem, Truth(arrays, references))
-        yield {"end": int(number), "costs": {v: _cost(op, size, wanted["dtype"], v) for v in wanted["variants"]}}
+        costs = {variant: _cost(op, size, wanted["dtype"], variant) for variant in wanted["variants"]}
+        yield to_builtins(ReferenceEnded(int(number), costs))
 
 
-def _cost(op: Operation, size: Mapping[str, Any], dtype: str, variant: str) -> list[float] | None:
+def _cost(op: Operation, size: Mapping[str, Any], dtype: str, variant: str) -> tuple[float, float] | None:
     """Return floating-point operations and compulsory bytes of one call, or None where there is no model."""
     try:
         model = cost(op, size, dtype, variant)
     except Exception:  # noqa: BLE001 - a model that fails costs its columns, never a time that was measured
         return None
-    return [float(model.flops), float(model.bytes)]
+    return float(model.flops), float(model.bytes)
 
 
 class Gate:
