@@ -100,8 +100,8 @@ class Request:
 
     def of_portion(self, portion: Portion) -> Selection:
         """Return what a machine measures for a portion."""
-        known = self.backends(portion.devices)
-        return replace(self.selection, ops=portion.reference, backend=tuple(known), device=portion.devices)
+        names = tuple(self.backends(portion.devices))
+        return replace(self.selection, ops=portion.reference, backend=names, device=portion.devices)
 
     def cells(self, portion: Portion, threads: int) -> dict[Cell, Refusal | None]:
         """Return the cells of a portion, each with why it is refused here, or None."""
@@ -136,8 +136,10 @@ def portions_of(request: Request, offers: Offers) -> list[Portion]:
     for op in operations:
         if not op.reference:
             raise BadInput(f"{op.name} cannot be found by another process; define it at the top of a file")
-    known = {tag: devices for tag, devices in kinds.items() if request.backends(devices)}
-    if not known:
+    computable = {tag: devices for tag, devices in kinds.items() if request.backends(devices)}
+    if not computable:
         raise BadInput(f"nothing to measure: no backend that was asked for knows {', '.join(kinds)}")
-    wanted_portions = [(op, tag) for op in operations for tag in known]
-    return [Portion(i, op.reference, op.name, tag, tuple(known[tag])) for i, (op, tag) in enumerate(wanted_portions)]
+    wanted_portions = [(op, tag) for op in operations for tag in computable]
+    return [
+        Portion(i, op.reference, op.name, tag, tuple(computable[tag])) for i, (op, tag) in enumerate(wanted_portions)
+    ]

@@ -13,8 +13,8 @@ from multigrad.ops.operation import Operation, Operations, given_operations
 from multigrad.ops.selection import Selection, Selectors
 
 from ..report.writing import write_reports
-from ..store import machine as machines
 from ..store.files import MATRIX, Run, new_run, no_run, write_frame
+from ..store.machine import describe, machine_name, slug
 from .measure import measure_selected, selected
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def run_job(
         BadInput: an unknown name, or a folder that cannot be written to: before any work.
     """
     selection = selected(chosen_operations(ops, quick=selectors.get("quick", False)), selectors)
-    name = machine or machines.machine_name(machines.describe(), cuda_device_count() > 0)
-    folder = new_run(Path(out), machines.slug(name))
+    name = machine or machine_name(describe(), cuda_device_count() > 0)
+    folder = new_run(Path(out), slug(name))
     matrix = check_selected(selection, _saying("checking", progress))
     write_frame(matrix, folder / MATRIX)
     run = replace(measure_selected(selection, folder, _saying("timing", progress)), matrix=matrix)

@@ -38,10 +38,10 @@ def find_references(record: Record, workers: Workers, wanted: Collection[int]) -
             for i in users[message.task]:
                 record.fail(i, 0, 0, "INCONCLUSIVE", f"no reference: {message.reason}")
             continue
-        said = decoded(message, ReferenceEnded)
-        if isinstance(said, Begun):
-            record.tick(f"the truth of {cells[users[said.task][0]].operation}")
-        elif isinstance(said, ReferenceEnded):
-            for i in users[said.number]:
-                record.add({"event": "cost", "cell": i, "model": said.costs[cells[i].variant]})
+        answer = decoded(message, ReferenceEnded)
+        if isinstance(answer, Begun):
+            record.tick(f"the truth of {cells[users[answer.task][0]].operation}")
+        elif isinstance(answer, ReferenceEnded):
+            for i in users[answer.number]:
+                record.add({"event": "cost", "cell": i, "model": answer.costs[cells[i].variant]})
     return paths

@@ -142,13 +142,13 @@ class Measurement:
         session, cell, operation = self.session, self.cell, self.operation
         if cell.dtype not in session.dtypes:
             raise Unavailable(f"{session.backend.name} has no {cell.dtype} on {session.device}")
-        given = read_arrays(Path(self.reference))
+        inputs = read_arrays(Path(self.reference))
         if cell.variant == "forward":
-            given = given[: len(operation.inputs)]
+            inputs = inputs[: len(operation.inputs)]
         durations = []
         for _ in range(self.protocol.transfers):
             start = time.perf_counter()
-            arrays = session.place(operation, given, cell.dtype)
+            arrays = session.place(operation, inputs, cell.dtype)
             session.wait(arrays)
             durations.append(time.perf_counter() - start)
         return arrays, statistics.median(durations)
@@ -156,14 +156,14 @@ class Measurement:
     def _elsewhere(self, arrays: Sequence[Any]) -> Callable[[], Sequence[Any]]:
         """Return a function that makes the arrays anew, each at an address of its own luck."""
         session, operation = self.session, self.operation
-        given = [session.to_numpy(a) for a in arrays]
+        inputs = [session.to_numpy(a) for a in arrays]
         rng = random.Random(os.getpid())
         between: list[Any] = []
 
         def place() -> Sequence[Any]:
             # What lies between them shifts them, and what is allocated during a call too.
-            between[:] = [np.empty(rng.randrange(1, 2**16), dtype=np.uint8) for _ in range(2 * len(given))]
-            moved = session.place(operation, [np.array(a) for a in given], self.cell.dtype)
+            between[:] = [np.empty(rng.randrange(1, 2**16), dtype=np.uint8) for _ in range(2 * len(inputs))]
+            moved = session.place(operation, [np.array(a) for a in inputs], self.cell.dtype)
             session.wait(moved)
             return moved
 

@@ -77,11 +77,11 @@ class Gate:
     """Judges what the functions of one worker returned; the same bits are not judged twice.
 
     Args:
-        known: by digest, what was found before, here or in other workers of the run.
+        judged: by digest, verdict, ratio and reason that were found before, here or in other workers of the run.
     """
 
-    def __init__(self, known: Mapping[str, Sequence[Any]] | None = None) -> None:
-        self.known = {key: Passed(*found) for key, found in (known or {}).items()}
+    def __init__(self, judged: Mapping[str, Sequence[Any]] | None = None) -> None:
+        self.judged = {key: Passed(*values) for key, values in (judged or {}).items()}
 
     def passes(
         self,
@@ -108,9 +108,9 @@ class Gate:
             What was found, and the digest of the outputs.
         """
         key = digest(outputs, variant, *kinds, Path(path).name, dtype)
-        if key not in self.known:
-            self.known[key] = _judged(op, parameters, variant, outputs, kinds, path, dtype)
-        return self.known[key], key
+        if key not in self.judged:
+            self.judged[key] = _judged(op, parameters, variant, outputs, kinds, path, dtype)
+        return self.judged[key], key
 
 
 def digest(arrays: Sequence[np.ndarray], *context: str) -> str:

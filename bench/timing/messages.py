@@ -95,5 +95,5 @@ def decoded(message: dict[str, Any], answer: type[Answer]) -> Said | Answer:
         answer: the type of what the worker says as a task ends.
     """
     kind: Any = next((KINDS[name] for name in KINDS if name in message), answer)
-    said: Said | Answer = decode("what a worker says", message, kind)
-    return said
+    decoded_message: Said | Answer = decode("what a worker says", message, kind)
+    return decoded_message

@@ -66,9 +66,9 @@ def time_cells(arguments: Mapping[str, Any]) -> Iterator[Any]:
         turn = functools.partial(arguments["turn"], i)
         turn()
         yield to_builtins(messages.Begun(i))
-        one = Measurement(session, i, cell, arguments["references"][str(i)], protocol, judge, guards)
+        measurement = Measurement(session, i, cell, arguments["references"][str(i)], protocol, judge, guards)
         timed = functools.partial(Measurement.time, share_s=share_s, calls=arguments["calls"][str(i)], turn=turn)
-        yield to_builtins(one.guarded(timed, messages.CellEnded))
+        yield to_builtins(measurement.guarded(timed, messages.CellEnded))
         session.release()
         gc.collect()
 
@@ -85,8 +85,10 @@ def measure_memory(arguments: Mapping[str, Any]) -> Iterator[Any]:
         yield to_builtins(messages.MemoryEnded(number, "UNAVAILABLE", str(error)))
         return
     judge = Gate(arguments["judged"])
-    one = Measurement(opened.session, number, Cell.from_json(values), arguments["references"][key], protocol, judge)
-    yield to_builtins(one.guarded(Measurement.memory, messages.MemoryEnded))
+    measurement = Measurement(
+        opened.session, number, Cell.from_json(values), arguments["references"][key], protocol, judge
+    )
+    yield to_builtins(measurement.guarded(Measurement.memory, messages.MemoryEnded))
 
 
 def _open(arguments: Mapping[str, Any]) -> Opened:
