@@ -6,7 +6,7 @@ values.
 
 Three things are told about derivatives here: the rules of the elementary functions (:data:`UNARY`, :data:`BINARY`),
 that a matrix product is bilinear, and that what moves entries moves their tangents. The rest follows, from the same
-lines that `exact` runs (:mod:`.textbook`). One exception: eigenvalues and eigenvectors of a symmetric matrix use
+lines that `exact` runs (:mod:`.shared.textbook`). One exception: eigenvalues and eigenvectors of a symmetric matrix use
 first-order perturbation, dλᵢ = vᵢᵀ dA vᵢ and dvᵢ = Σⱼ vⱼ (vⱼᵀ dA vᵢ)/(λᵢ − λⱼ), which is the forward-mode statement
 and not any pullback of the catalogue.
 
@@ -30,11 +30,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import exact, structure, textbook
+from . import exact
 from .exact import CONSTANTS, ExactArray, Kink
-from .numpy_protocols import numpys_own
-from .operators import COMPARISONS, Linalg, Operators, plain_key
-from .unsupported import Guards
+from .shared import linear_algebra, structure, textbook
+from .shared.numpy_protocols import numpys_own
+from .shared.operators import COMPARISONS, Linalg, Operators, plain_key
+from .shared.unsupported import Guards
 
 if TYPE_CHECKING:
     from ..ops.operation import Operation
@@ -461,7 +462,7 @@ def is_certainly_positive(x: Any) -> np.ndarray:
     return exact.is_certainly_positive(_lift(x).value)
 
 
-def eigh(x: Any, /) -> textbook.Eigh:
+def eigh(x: Any, /) -> linear_algebra.Eigh:
     """Eigenvalues and eigenvectors of a symmetric matrix, from its lower triangle, by first-order perturbation.
 
     Raises:
@@ -470,7 +471,7 @@ def eigh(x: Any, /) -> textbook.Eigh:
     A = _lift(x)
     values, V = exact.eigh(A.value)
     if A.tangent is None:
-        return textbook.Eigh(DualArray(values), DualArray(V))
+        return linear_algebra.Eigh(DualArray(values), DualArray(V))
     n = A.shape[-1]
     lower = np.tri(n, dtype=bool)
     dA = _f["where"](lower, A.tangent, _f["matrix_transpose"](A.tangent))
@@ -478,14 +479,16 @@ def eigh(x: Any, /) -> textbook.Eigh:
     diagonal = np.eye(n, dtype=bool)
     gaps = _f["where"](diagonal, 1, values[..., None, :] - values[..., :, None])
     rotation = _f["where"](diagonal, 0, inner / gaps)
-    return textbook.Eigh(DualArray(values, textbook.diagonal(exact, inner)), DualArray(V, _f["matmul"](V, rotation)))
+    return linear_algebra.Eigh(
+        DualArray(values, linear_algebra.diagonal(exact, inner)), DualArray(V, _f["matmul"](V, rotation))
+    )
 
 
 _this = sys.modules[__name__]
 for _name, _written in (textbook.FUNCTIONS | textbook.SPECIAL).items():
     FUNCTIONS[_name] = functools.partial(_written, _this)
 LINALG: dict[str, Callable[..., Any]] = {
-    **{name: functools.partial(written, _this) for name, written in textbook.LINALG.items()},
+    **{name: functools.partial(written, _this) for name, written in linear_algebra.LINALG.items()},
     "eigh": eigh,
     "matmul": FUNCTIONS["matmul"],
     "matrix_transpose": FUNCTIONS["matrix_transpose"],

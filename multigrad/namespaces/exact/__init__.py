@@ -34,10 +34,10 @@ import flint
 import numpy as np
 from flint import acb_mat, arb, arb_mat, fmpq, fmpq_mat
 
-from .. import structure, textbook
-from ..numpy_protocols import numpys_own
-from ..operators import COMPARISONS, Linalg, Operators, namespace_info, plain_key
-from ..unsupported import STANDARD_NAMES, Guards, Unsupported
+from ..shared import linear_algebra, structure, textbook
+from ..shared.numpy_protocols import numpys_own
+from ..shared.operators import COMPARISONS, Linalg, Operators, namespace_info, plain_key
+from ..shared.unsupported import STANDARD_NAMES, Guards, Unsupported
 
 Array = Any
 """An :class:`ExactArray`, an integer or boolean NumPy array, or a Python number."""
@@ -1079,7 +1079,7 @@ def _flint(name: str, degree: Callable[[int, Degree], Degree]) -> Callable[[Any]
                 raise Undecided(f"{name} of a matrix that may be singular") from error
             return _array(result if name == "det" else _elements(result), degree(n, A.degree))
 
-        result: ExactArray = textbook.batched(sys.modules[__name__], of_one, A)
+        result: ExactArray = linear_algebra.batched(sys.modules[__name__], of_one, A)
         return result
 
     return apply
@@ -1094,7 +1094,7 @@ def _inverse_degree(n: int, d: Degree) -> Degree:
     return None if d is None else _divided(_determinant_degree(n - 1, d), _determinant_degree(n, d))
 
 
-def eigh(x: Any, /) -> textbook.Eigh:
+def eigh(x: Any, /) -> linear_algebra.Eigh:
     """Eigenvalues, ascending, and eigenvectors of a symmetric matrix, from its lower triangle.
 
     Arb's certified routine. Each eigenvector has length 1, and its largest entry is positive.
@@ -1117,7 +1117,7 @@ def eigh(x: Any, /) -> textbook.Eigh:
         ordered = [values[i].real for i in order]
         return _array(_objects(ordered), None), _array((vectors / _objects(lengths))[:, order], None)
 
-    return textbook.Eigh(*_eigen(x, of_one))
+    return linear_algebra.Eigh(*_eigen(x, of_one))
 
 
 def eigvalsh(x: Any, /) -> ExactArray:
@@ -1134,7 +1134,7 @@ def eigvalsh(x: Any, /) -> ExactArray:
 def _eigen(x: Any, of_one: Callable[[ExactArray], Any]) -> Any:
     if _state.rational:
         _transcendental("eigh")
-    return textbook.batched(sys.modules[__name__], of_one, lift(x))
+    return linear_algebra.batched(sys.modules[__name__], of_one, lift(x))
 
 
 def _symmetric(M: ExactArray) -> np.ndarray:
@@ -1149,7 +1149,7 @@ def _objects(items: Sequence[Any]) -> np.ndarray:
 
 for _name, _written in (textbook.FUNCTIONS | textbook.SPECIAL).items():
     FUNCTIONS[_name] = functools.partial(_written, sys.modules[__name__])
-for _name, _written in textbook.LINALG.items():
+for _name, _written in linear_algebra.LINALG.items():
     LINALG[_name] = functools.partial(_written, sys.modules[__name__])
 LINALG["det"] = _flint("det", _determinant_degree)
 LINALG["inv"] = _flint("inv", _inverse_degree)
