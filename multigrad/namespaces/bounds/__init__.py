@@ -34,8 +34,8 @@ import numpy as np
 
 from ...verdict.formats import FORMATS
 from ..shared import textbook
+from ..shared.namespace import namespace_info
 from ..shared.numpy_protocols import numpys_own
-from ..shared.operators import namespace_info
 from ..shared.unsupported import Unsupported, guard
 from . import linalg
 from .model import (

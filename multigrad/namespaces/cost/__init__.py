@@ -29,8 +29,9 @@ import numpy as np
 from ...data.errors import BadInput
 from ...ops.operation import Operation, Size
 from ..shared import textbook
+from ..shared.namespace import namespace_info
 from ..shared.numpy_protocols import numpys_own
-from ..shared.operators import PythonOperators, namespace_info
+from ..shared.operators import PythonOperators
 from ..shared.unsupported import NO_INDEX, Unsupported, guard
 from . import linalg
 

@@ -293,5 +293,9 @@ _LINALG = (
     *(eigvalsh, svd, svdvals, pinv, vector_norm, matrix_norm),
 )
 
-LINALG: dict[str, Callable[..., Any]] = {function.__name__: function for function in _LINALG}
+LINALG: dict[str, Callable[..., Any]] = {
+    **{function.__name__: function for function in _LINALG},
+    "matmul": lambda xp, x1, x2, /: xp.matmul(x1, x2),
+    "matrix_transpose": lambda xp, x, /: xp.matrix_transpose(x),
+}
 """What goes into a namespace's ``linalg``."""
