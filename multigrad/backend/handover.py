@@ -7,7 +7,8 @@ from typing import Any
 
 from ..data.errors import BadInput
 from ..ops.operation import Operation, load_operations
-from . import Array, Backend, backend
+from .registry import backend
+from .session import Array, Backend
 
 
 def to_torch(op: Operation | str, **parameters: Any) -> Callable[..., Any]:
