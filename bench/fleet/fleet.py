@@ -32,9 +32,9 @@ import multigrad
 from multigrad import matrix
 from multigrad.backend import THREAD_VARIABLES, backends, device_kind
 from multigrad.data.errors import BadInput, one_line
-from multigrad.ops.loading import entry_point, files_of
-from multigrad.ops.operation import Operations, given_operations
+from multigrad.ops.find import Operations, files_of, given_operations
 from multigrad.ops.selection import Precision
+from multigrad.process.entry import entry_point
 
 from ..analysis.assemble import Event
 from ..measurement import measure

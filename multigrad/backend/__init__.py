@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from ..data.errors import BadInput, one_line
-from ..ops.operation import Mode, Operation, Variant
-from ..ops.selection import Precision
+from ..ops.operation import Operation
+from ..ops.selection import Mode, Precision, Variant
 
 if TYPE_CHECKING:
     import numpy as np

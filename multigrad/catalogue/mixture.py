@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ..data.errors import BadInput
 from ..extra.blocks import in_blocks
 from ..extra.elimination import row_spans
-from ..ops.operation import Draw, operation
+from ..ops.draw import Draw
+from ..ops.operation import operation
 from .gradbench_problems import SPECIAL, uniform
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.lib import format as npy
 
-from ..data.errors import BadInput
+from .errors import BadInput
 from .decode import reason, regular_file
 
 ARRAYS_BYTES = 2**30

@@ -1,6 +1,6 @@
 """Where is the mistake? The one change to a wrong pullback's source that makes it right, if there is one.
 
-The edits are the inverse of :mod:`multigrad.mutation.mutants`: a transpose, a mask, a sign, a factor is put where it is
+The edits are the inverse of :mod:`multigrad.ops.edits`: a transpose, a mask, a sign, a factor is put where it is
 missing.
 Each candidate is run in NumPy on a small case and compared with the true gradients; the smallest that gives them all,
 or else gives more of them than before and spoils none, is the answer. The likely ones go first.
@@ -20,17 +20,9 @@ from typing import Any
 import numpy as np
 
 from ..data.errors import BadInput
-from ..mutation.mutants import (
-    Part,
-    Program,
-    edited,
-    edits,
-    neighbours,
-    place_of,
-    text,
-    transposed,
-)
+from ..ops.edits import edits, neighbours, transposed
 from ..ops.operation import Operation
+from ..ops.program import Part, Program, edited, place_of, text
 from ..ops.reach import traced
 
 Place = tuple[int, tuple[ast.AST, ...]]

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ..mutation.mutants import Program, source_file
 from .operation import Operation
+from .program import Program
+from .source import source_file
 
 MOST_ENTRIES = 4000
 """Sizes with more input entries are not tried: a proof should take a second."""

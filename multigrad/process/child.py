@@ -27,7 +27,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..ops import loading
+from . import entry
 
 Message = dict[str, Any]
 
@@ -71,7 +71,7 @@ def run(
         address_space_bytes: a limit on its address space (RLIMIT_AS).
         root: folder of the multigrad that it uses, such as a checkout of another commit; None is this very one.
     """
-    changed = {**os.environ, **(environment or {}), "PYTHONPATH": _python_path(root), loading.WORKER: "1"}
+    changed = {**os.environ, **(environment or {}), "PYTHONPATH": _python_path(root), entry.WORKER: "1"}
     variables = {name: value for name, value in changed.items() if value is not None}
     # Files instead of pipes: a worker that dies before it has read cannot block the parent or end it by SIGPIPE.
     ours, theirs = socket.socketpair()
@@ -175,7 +175,7 @@ def _listen(process: Any, errors: Any, turns: socket.socket, timeout_s: float) -
             done, timeout_s = True, END_S
             continue
         if "warning" in message:
-            loading.say_once(message["warning"])
+            entry.say_once(message["warning"])
             continue
         if "begin" in message:
             task = message["begin"]
@@ -256,7 +256,7 @@ def main() -> None:
     module, _, name = sys.argv[1].partition(":")
     arguments["worker_started"] = started
     arguments["turn"] = _turn(answers, socket.socket(fileno=int(sys.argv[3])))
-    loading.tell = lambda text: _say(answers, {"warning": text})
+    entry.tell = lambda text: _say(answers, {"warning": text})
     # A copy of this process is no worker: what it would say is lost.
     os.register_at_fork(after_in_child=lambda: os.dup2(2, answers.fileno()))
     try:
