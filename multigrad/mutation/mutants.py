@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ast
 import copy
+import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -82,12 +84,12 @@ def mutants(op: Operation) -> list[Mutant]:
     Raises:
         BadInput: the operation's source cannot be read.
     """
-    found = list(_edited(op))
+    mistakes = list(_edited(op))
     for name, wrap in _WRAPPERS.items():
-        found += [(name, 0, change, carry(function, None)) for change, function in wrap(op)]
+        mistakes += [(name, 0, change, carry(function, None)) for change, function in wrap(op)]
     return [
         Mutant(i, kind, line, change, replace(op, function=function, reference=""))
-        for i, (kind, line, change, function) in enumerate(found)
+        for i, (kind, line, change, function) in enumerate(mistakes)
     ]
 
 
@@ -115,11 +117,18 @@ def _gradients(result: Any) -> tuple[Any, ...]:
     return tuple(result) if isinstance(result, tuple | list) else (result,)
 
 
-def _wrapped(op: Operation, change: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the operation's function with its gradients changed by ``change(xp, gradients, cotangents, inputs)``."""
+def _wrapped(op: Operation, begin: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+    """Return the operation's function with changed gradients.
+
+    Args:
+        op: the operation.
+        begin: called once for every evaluation; returns ``change(xp, gradients, cotangents, inputs, pullback)``, which
+            returns the changed gradients at every call of the pullback.
+    """
 
     def function(xp: Any, *inputs: Any, **parameters: Any) -> Any:
         value, pullback = op.function(xp, *inputs, **parameters)
+        change = begin()
 
         def changed(*cotangents: Any) -> Any:
             return change(xp, _gradients(pullback(*cotangents)), cotangents, inputs, pullback)
@@ -133,13 +142,15 @@ def _each(
     op: Operation, what: str, one: Callable[[Any, Any], Any], rank: int = 0, *, square: bool = False
 ) -> Iterator[tuple[str, Callable[..., Any]]]:
     for i, (name, shape) in enumerate(_shapes(op)):
-        if len(shape) < rank or (square and shape[-1] != shape[-2]):
-            continue
+        if len(shape) >= rank and not (square and shape[-1] != shape[-2]):
+            yield what.format(f"{name}_bar"), _wrapped(op, functools.partial(_at, i, one))
 
-        def change(xp: Any, gradients: Sequence[Any], *_: Any, i: int = i) -> Any:
-            return tuple(one(xp, g) if j == i else g for j, g in enumerate(gradients))
 
-        yield what.format(f"{name}_bar"), _wrapped(op, change)
+def _at(number: int, one: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    def change(xp: Any, gradients: Sequence[Any], *_: Any) -> Any:
+        return tuple(one(xp, g) if i == number else g for i, g in enumerate(gradients))
+
+    return change
 
 
 def _shapes(op: Operation) -> list[tuple[str, tuple[str, ...]]]:
@@ -198,17 +209,16 @@ def _ignored(xp: Any, gradients: Any, cotangents: Any, inputs: Any, pullback: An
 
 
 def _second_call(op: Operation) -> Iterator[tuple[str, Callable[..., Any]]]:
-    def function(xp: Any, *inputs: Any, **parameters: Any) -> Any:
-        value, pullback = op.function(xp, *inputs, **parameters)
-        calls: list[int] = []
+    def begin() -> Callable[..., Any]:
+        calls = itertools.count(1)
 
-        def changed(*cotangents: Any) -> Any:
-            calls.append(1)
-            return tuple(g * len(calls) for g in _gradients(pullback(*cotangents)))
+        def change(xp: Any, gradients: Sequence[Any], *_: Any) -> Any:
+            number = next(calls)
+            return tuple(g * number for g in gradients)
 
-        return value, changed
+        return change
 
-    yield "the pullback multiplies by the number of its calls", function
+    yield "the pullback multiplies by the number of its calls", _wrapped(op, begin)
 
 
 def _change_inputs(op: Operation) -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -220,16 +230,14 @@ def _change_inputs(op: Operation) -> Iterator[tuple[str, Callable[..., Any]]]:
             inputs[first][...] = 2 * inputs[first]
         return gradients
 
-    yield f"the pullback doubles {op.inputs[first]} in place", _wrapped(op, change)
+    yield f"the pullback doubles {op.inputs[first]} in place", _wrapped(op, lambda: change)
 
 
 def _shared_buffer(op: Operation) -> Iterator[tuple[str, Callable[..., Any]]]:
-    def function(xp: Any, *inputs: Any, **parameters: Any) -> Any:
-        value, pullback = op.function(xp, *inputs, **parameters)
+    def begin() -> Callable[..., Any]:
         kept: list[tuple[Any, ...]] = []
 
-        def changed(*cotangents: Any) -> Any:
-            gradients = _gradients(pullback(*cotangents))
+        def change(xp: Any, gradients: tuple[Any, ...], *_: Any) -> Any:
             if not kept or not all(hasattr(g, "__setitem__") for g in gradients):
                 kept[:] = [gradients]
                 return gradients
@@ -237,9 +245,9 @@ def _shared_buffer(op: Operation) -> Iterator[tuple[str, Callable[..., Any]]]:
                 buffer[...] = gradient
             return kept[0]
 
-        return value, changed
+        return change
 
-    yield "every call of the pullback returns the same arrays", function
+    yield "every call of the pullback returns the same arrays", _wrapped(op, begin)
 
 
 _WRAPPERS: dict[str, Callable[[Operation], Iterator[tuple[str, Callable[..., Any]]]]] = {
@@ -250,7 +258,7 @@ _WRAPPERS: dict[str, Callable[[Operation], Iterator[tuple[str, Callable[..., Any
     "relative-error": lambda op: _each(op, "{0} → 1.000001 * {0}", lambda xp, g: 1.000001 * g),
     "one-wrong-entry": lambda op: _each(op, "one entry of {0}: x → 1.1 * x + 0.1", _one_entry),
     "lower-precision": lambda op: _each(op, "{0} rounded to half its digits", _half_the_digits),
-    "ignore-cotangent": lambda op: iter([("every cotangent → ones", _wrapped(op, _ignored))]),
+    "ignore-cotangent": lambda op: iter([("every cotangent → ones", _wrapped(op, lambda: _ignored))]),
     "second-call": _second_call,
     "change-inputs": _change_inputs,
     "shared-buffer": _shared_buffer,

@@ -64,7 +64,13 @@ def _edit_operator(node: ast.BinOp) -> Iterator[tuple[str, ast.expr]]:
 
 def transposed(node: ast.expr) -> ast.Call:
     """Write the transpose of an expression."""
-    return ast.Call(ast.Attribute(ast.Name("xp", ast.Load()), "matrix_transpose", ast.Load()), [node], [])
+    return call("matrix_transpose", node)
+
+
+def call(name: str, *arguments: ast.expr, **keywords: int | bool) -> ast.Call:
+    """Write the call of a function of the namespace."""
+    constants = [ast.keyword(keyword, ast.Constant(value)) for keyword, value in keywords.items()]
+    return ast.Call(ast.Attribute(ast.Name("xp", ast.Load()), name, ast.Load()), list(arguments), constants)
 
 
 _SHIFTED = {ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Lt: ast.LtE, ast.LtE: ast.Lt}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.errors import BadInput
-from ..process import child as worker
+from ..process.child import Death, run
 from ..process.entry import WORKER
 from .draw import Draw
 from .files import imported, named, raised, regular, try_to_draw
-from .operation import Operation
+from .operation import Operation, portable
 from .signature import Signature
 from .source import Elsewhere, Source, source_of
 
@@ -39,7 +38,7 @@ def described(path: Path) -> Sequence[Operation]:
 
 @functools.cache
 def _described(path: str, mtime_ns: int) -> tuple[Operation, ...]:
-    return tuple(_restored(said) for said in ask(f"{__name__}:describe", {"path": path}, path))
+    return tuple(_restored(description) for description in ask(f"{__name__}:describe", {"path": path}, path))
 
 
 def ask(target: str, arguments: Mapping[str, Any], path: str, *, timeout_s: float | None = None) -> Any:
@@ -55,12 +54,12 @@ def ask(target: str, arguments: Mapping[str, Any], path: str, *, timeout_s: floa
         BadInput: there is no answer.
     """
     answer: Any = None
-    for said in worker.run(target, arguments, timeout_s=timeout_s or TIMEOUT_S):
-        if isinstance(said, worker.Death):
-            raise BadInput(f"{Path(path).name} cannot be imported: {said.reason}")
-        if "refused" in said:
-            raise BadInput(said["refused"])
-        answer = said["answer"]
+    for message in run(target, arguments, timeout_s=timeout_s or TIMEOUT_S):
+        if isinstance(message, Death):
+            raise BadInput(f"{Path(path).name} cannot be imported: {message.reason}")
+        if "refused" in message:
+            raise BadInput(message["refused"])
+        answer = message["answer"]
     return answer
 
 
@@ -92,7 +91,7 @@ def _description(op: Operation) -> dict[str, Any]:
         "signature": op.signature.text,
         "inputs": op.inputs,
         "differentiable": op.differentiable,
-        "parameters": {name: _portable(value) for name, value in op.parameters.items()},
+        "parameters": {name: _encoded(value) for name, value in op.parameters.items()},
         "sizes": op.sizes,
         "draws": op.draw is not None,
         "dtypes": op.dtypes,
@@ -101,18 +100,18 @@ def _description(op: Operation) -> dict[str, Any]:
     }
 
 
-def _restored(said: Mapping[str, Any]) -> Operation:
-    reference = said["reference"]
+def _restored(description: Mapping[str, Any]) -> Operation:
+    reference = description["reference"]
     return Operation(
-        name=said["name"],
-        function=Elsewhere(said["name"], said["doc"], Source(**said["source"]), reference),
-        signature=Signature.parse(said["signature"]),
-        inputs=tuple(said["inputs"]),
-        differentiable=tuple(said["differentiable"]),
-        parameters={name: _restored_value(value) for name, value in said["parameters"].items()},
-        sizes={name: {k: _tupled(v) for k, v in size.items()} for name, size in said["sizes"].items()},
-        draw=functools.partial(_drawn_elsewhere, reference) if said["draws"] else None,
-        dtypes=tuple(said["dtypes"]),
+        name=description["name"],
+        function=Elsewhere(description["name"], description["doc"], Source(**description["source"]), reference),
+        signature=Signature.parse(description["signature"]),
+        inputs=tuple(description["inputs"]),
+        differentiable=tuple(description["differentiable"]),
+        parameters={name: _decoded(value) for name, value in description["parameters"].items()},
+        sizes={name: {k: _tupled(v) for k, v in size.items()} for name, size in description["sizes"].items()},
+        draw=functools.partial(_drawn_elsewhere, reference) if description["draws"] else None,
+        dtypes=tuple(description["dtypes"]),
         reference=reference,
     )
 
@@ -127,16 +126,15 @@ class _Written:
         return self.text
 
 
-def _portable(value: Any) -> Any:
+def _encoded(value: Any) -> dict[str, Any]:
     try:
-        json.dumps(value)
-    except (TypeError, ValueError):
+        return {"value": portable("", value)}
+    except BadInput:
         return {"written": repr(value)}
-    return {"value": value}
 
 
-def _restored_value(said: Mapping[str, Any]) -> Any:
-    return _tupled(said["value"]) if "value" in said else _Written(said["written"])
+def _decoded(encoded: Mapping[str, Any]) -> Any:
+    return _tupled(encoded["value"]) if "value" in encoded else _Written(encoded["written"])
 
 
 def _tupled(value: Any) -> Any:

@@ -33,8 +33,7 @@ def imported(path: Path) -> Sequence[Operation]:
     Raises:
         BadInput: it is not there, holds none, or fails on import; the message has the line.
     """
-    whole, mtime_ns = regular(path)
-    return _imported(whole, mtime_ns)
+    return _imported(*regular(path))
 
 
 def regular(path: Path) -> tuple[str, int]:
@@ -51,7 +50,7 @@ def regular(path: Path) -> tuple[str, int]:
 
 @functools.cache
 def _imported(path: str, mtime_ns: int) -> tuple[Operation, ...]:
-    before = _numpy()
+    before = _numpy_functions()
     module = import_file(path, lambda module: bool(of_module(module)))
     short = Path(path).name
     ops = of_module(module)
@@ -93,7 +92,6 @@ def import_file(path: str, complete: Callable[[types.ModuleType], bool]) -> type
     """
     # The name keeps `if __name__ == "__main__":` from running; the folder goes on the path for the file's own imports.
     name = f"multigrad_user_{zlib.crc32(os.fsencode(path)):08x}_{Path(path).stem}"
-    short = Path(path).name
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise BadInput(f"{path} cannot be read as a Python file")
@@ -108,8 +106,8 @@ def import_file(path: str, complete: Callable[[types.ModuleType], bool]) -> type
                 raise  # a person's
             # After a check that gave it nothing a script cannot go on; its operations are there.
             if not (underway.skipped and complete(module)):
-                said = f": {error}" if isinstance(error, BadInput) else f" {raised(error, path)}"
-                raise BadInput(f"{short}{said}") from error
+                ending = f": {error}" if isinstance(error, BadInput) else f" {raised(error, path)}"
+                raise BadInput(f"{Path(path).name}{ending}") from error
     if os.getpid() != process and WORKER in os.environ:
         os._exit(0)  # a copy of this worker, which the file made
     return module
@@ -140,7 +138,7 @@ def _check_names(path: str, ops: Sequence[Operation]) -> None:
             raise BadInput(f"{Path(path).name} has two operations named {name} (lines {where}); rename one of them")
 
 
-def _numpy() -> dict[tuple[str, str], Any]:
+def _numpy_functions() -> dict[tuple[str, str], Any]:
     """Return the functions of NumPy, where that is imported, to see whether a file replaces one."""
     names = [(m, n) for m in ("numpy", "numpy.linalg") if m in sys.modules for n in vars(sys.modules[m])]
     values = {(m, n): vars(sys.modules[m])[n] for m, n in names if not n.startswith("_")}
@@ -152,10 +150,10 @@ def raised(error: BaseException, path: str, when: str = " on import") -> str:
     line = _line_in(error, path)
     if isinstance(error, SystemExit):
         return f"ended the process{when}{line}: sys.exit({error.code!r})"
-    said = ""
+    text = ""
     with contextlib.suppress(Exception):  # an exception whose text cannot be had is still an exception
-        said = str(error)
-    return f"raised{when}{line}: {type(error).__name__}{f': {said}' if said else ''}"
+        text = str(error)
+    return f"raised{when}{line}: {type(error).__name__}{f': {text}' if text else ''}"
 
 
 def _line_in(error: BaseException, path: str) -> str:

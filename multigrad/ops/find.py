@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib
-import itertools
 import os
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,9 +24,9 @@ def operations() -> Mapping[str, Operation]:
     """Return the catalogue: every operation in ``multigrad/catalogue/``, by name."""
     # The one place that lists the folder: no room imports it.
     catalogue = importlib.import_module("..catalogue", __package__)
-    modules = sorted(m.name for m in pkgutil.iter_modules(catalogue.__path__))
-    found = [of_module(importlib.import_module(f"{catalogue.__name__}.{m}")) for m in modules]
-    return {op.name: op for op in itertools.chain.from_iterable(found)}
+    names = sorted(module.name for module in pkgutil.iter_modules(catalogue.__path__))
+    modules = [importlib.import_module(f"{catalogue.__name__}.{name}") for name in names]
+    return {op.name: op for module in modules for op in of_module(module)}
 
 
 def load_operations(references: Iterable[str] = ()) -> list[Operation]:
@@ -59,20 +58,20 @@ def given_operations(ops: Operations) -> list[Operation]:
     # What can be computed in this process alone takes the others with it.
     here = any(isinstance(one, Operation) and not one.reference for one in given)
     find = imported if here else described
-    found: dict[str, Operation] = {}
+    by_name: dict[str, Operation] = {}
     for one in given:
         if isinstance(one, Operation) and one.draw is not None and not one.catalogued:
             try_to_draw(one)
         for op in [one] if isinstance(one, Operation) else _find(one, find):
-            known = found.setdefault(op.name, op)
-            if known is not op and (not op.reference or op.reference != known.reference):
+            first = by_name.setdefault(op.name, op)
+            if first is not op and (not op.reference or op.reference != first.reference):
                 raise BadInput(
-                    f"two operations are named {op.name}: {_origin(known)} and {_origin(op)}; results go by name, so "
+                    f"two operations are named {op.name}: {_origin(first)} and {_origin(op)}; results go by name, so "
                     "rename one of them or take one at a time"
                 )
-    if not found:
+    if not by_name:
         raise BadInput("no operation was given; None is the whole catalogue")
-    return list(found.values())
+    return list(by_name.values())
 
 
 def _origin(op: Operation) -> str:

@@ -193,8 +193,8 @@ class Operation:
         except BadInput:
             raise
         except (Exception, SystemExit) as error:
-            said = next(iter(str(error).strip().splitlines()), "")
-            raise BadInput(f"{self.name}: inputs= raised {type(error).__name__}: {said} (at {dict(size)})") from error
+            line = next(iter(str(error).strip().splitlines()), "")
+            raise BadInput(f"{self.name}: inputs= raised {type(error).__name__}: {line} (at {dict(size)})") from error
         if isinstance(given, np.ndarray) and len(self.inputs) == 1 and given.ndim == len(self.signature.inputs[0]):
             given = [given]  # of a single input the array itself will do
         if not isinstance(given, Iterable) or isinstance(given, str | Mapping) or getattr(given, "shape", None) == ():
@@ -202,8 +202,8 @@ class Operation:
         try:
             arrays = [np.asarray(a) for a in given]
         except (Exception, SystemExit) as error:
-            said = type(error).__name__
-            raise BadInput(f"{self.name}: inputs= returned what is no array: {said}; {wanted}") from error
+            kind = type(error).__name__
+            raise BadInput(f"{self.name}: inputs= returned what is no array: {kind}; {wanted}") from error
         for name, array in zip(self.inputs, arrays, strict=False):
             if array.dtype.kind not in "fiubc":
                 raise BadInput(f"{self.name}: inputs= gave {name} the dtype {array.dtype}; wanted numbers")
@@ -303,20 +303,12 @@ def operation(
         name = _name_of(function)
         arguments = list(inspect.signature(function).parameters.values())
         arrays = tuple(a.name for a in arguments if a.kind in (a.POSITIONAL_OR_KEYWORD, a.POSITIONAL_ONLY))[1:]
-        parameters = {a.name: a.default for a in arguments if a.kind is a.KEYWORD_ONLY}
+        parameters = _parameters(name, arguments)
         if len(arrays) != len(parsed.inputs):
             raise BadInput(
                 f"{name}: the signature {parsed.text} has {len(parsed.inputs)} inputs, "
                 f"the function has {len(arrays)} after the namespace ({', '.join(arrays) or 'none'})"
             )
-        for parameter, default in parameters.items():
-            if default is inspect.Parameter.empty:
-                raise BadInput(f"{name}: parameter {parameter} has no default; every parameter needs one")
-            if not _is_plain(default):
-                raise BadInput(
-                    f"{name}: parameter {parameter} is {type(default).__name__}; wanted a plain value: a number, "
-                    "a text, None, or a tuple of them"
-                )
         unknown = [n for n in without if n not in arrays]
         if unknown:
             raise BadInput(f"{name}: nondifferentiable names {unknown[0]!r}, which is not among {', '.join(arrays)}")
@@ -355,6 +347,24 @@ def _name_of(function: Any) -> str:
     if inspect.isasyncgenfunction(function):
         raise BadInput(f"{name} is an asynchronous generator; wanted a function that returns value and pullback")
     return name
+
+
+def _parameters(name: str, arguments: Iterable[inspect.Parameter]) -> dict[str, Any]:
+    """Return the keyword-only parameters of a function with their defaults.
+
+    Raises:
+        BadInput: one has no default, or one that is no plain value.
+    """
+    parameters = {a.name: a.default for a in arguments if a.kind is a.KEYWORD_ONLY}
+    for parameter, default in parameters.items():
+        if default is inspect.Parameter.empty:
+            raise BadInput(f"{name}: parameter {parameter} has no default; every parameter needs one")
+        if not _is_plain(default):
+            raise BadInput(
+                f"{name}: parameter {parameter} is {type(default).__name__}; wanted a plain value: a number, "
+                "a text, None, or a tuple of them"
+            )
+    return parameters
 
 
 def _names(what: str, given: Any) -> tuple[str, ...]:
@@ -398,7 +408,7 @@ def _sizes(
         sizes[size_name] = {
             key: _dimension(f"{name}: size {size_name!r}: {key}", value)
             if key in signature.symbols and key not in parameters
-            else _portable(f"{name}: size {size_name!r}: {key}", value)
+            else portable(f"{name}: size {size_name!r}: {key}", value)
             for key, value in size.items()
         }
     return sizes
@@ -421,12 +431,16 @@ def _dimension(where: str, value: Any) -> int:
     return number
 
 
-def _portable(where: str, value: Any) -> Any:
-    """Return a value that another process can be told of."""
+def portable(where: str, value: Any) -> Any:
+    """Return a value as one that JSON holds, in lists and tuples too.
+
+    Raises:
+        BadInput: it is none; the message says where it stands.
+    """
     if value is None or isinstance(value, str | bool):
         return value
     if isinstance(value, tuple | list):
-        return type(value)(_portable(where, v) for v in value) if type(value) in (tuple, list) else tuple(value)
+        return (list if type(value) is list else tuple)(portable(where, v) for v in value)
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Real):

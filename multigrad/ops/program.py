@@ -128,21 +128,21 @@ def text(node: ast.AST) -> str:
 
 def _reached(tree: Function, module: str, scope: dict[str, Any]) -> dict[str, Part]:
     """Return the functions of a module that a function calls, directly or through each other, by name."""
-    found: dict[str, Part] = {}
+    helpers: dict[str, Part] = {}
     waiting: list[Function] = [tree]
     while waiting:
         for name in _free_names(waiting.pop()):
             helper = scope.get(name)
-            if name in found or not isinstance(helper, types.FunctionType) or helper.__module__ != module:
+            if name in helpers or not isinstance(helper, types.FunctionType) or helper.__module__ != module:
                 continue
             if helper.__closure__ or hasattr(helper, "__wrapped__"):
                 continue  # what it closes over, or is wrapped in, a copy would lose
             try:
-                found[name] = Part(*parsed(helper, name))
+                helpers[name] = Part(*parsed(helper, name))
             except BadInput:
                 continue
-            waiting.append(found[name].tree)
-    return found
+            waiting.append(helpers[name].tree)
+    return helpers
 
 
 def _free_names(tree: Function) -> list[str]:
@@ -180,7 +180,7 @@ def pullback_of(tree: ast.FunctionDef) -> Function:
 
 def places(pullback: Function) -> list[tuple[ast.AST, ...]]:
     """Return every expression of the pullback with its parents, in a fixed order."""
-    found: list[tuple[ast.AST, ...]] = []
+    paths: list[tuple[ast.AST, ...]] = []
 
     def visit(node: ast.AST, path: tuple[ast.AST, ...]) -> None:
         for child in ast.iter_child_nodes(node):
@@ -193,11 +193,11 @@ def places(pullback: Function) -> list[tuple[ast.AST, ...]]:
             if isinstance(getattr(child, "ctx", None), ast.Store) or isinstance(child, ast.Raise | ast.JoinedStr):
                 continue
             if isinstance(child, ast.expr):
-                found.append((*path, child))
+                paths.append((*path, child))
             visit(child, (*path, child))
 
     visit(pullback, (pullback,))
-    return found
+    return paths
 
 
 def place_of(path: Sequence[ast.AST]) -> str:

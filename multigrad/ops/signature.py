@@ -71,15 +71,15 @@ class Signature:
         """
         sizes: dict[str, int] = {}
         owner: dict[str, str] = {}
-        for name, wanted, found in zip(names, self.inputs, shapes, strict=True):
+        for name, wanted, shape in zip(names, self.inputs, shapes, strict=True):
             text = f"({','.join(wanted)})"
-            if len(wanted) != len(found):
-                raise BadInput(f"{name} has shape {found}; wanted {text}, which has {len(wanted)} dimensions")
-            for symbol, size in zip(wanted, found, strict=True):
-                known = int(symbol) if symbol.isdigit() else sizes.setdefault(symbol, size)
-                if known != size:
+            if len(wanted) != len(shape):
+                raise BadInput(f"{name} has shape {shape}; wanted {text}, which has {len(wanted)} dimensions")
+            for symbol, size in zip(wanted, shape, strict=True):
+                first = int(symbol) if symbol.isdigit() else sizes.setdefault(symbol, size)
+                if first != size:
                     source = "the signature" if symbol.isdigit() else owner[symbol]
-                    raise BadInput(f"{name} has shape {found}; wanted {text} with {symbol} = {known} from {source}")
+                    raise BadInput(f"{name} has shape {shape}; wanted {text} with {symbol} = {first} from {source}")
                 owner.setdefault(symbol, name)
         return sizes
 

@@ -109,8 +109,8 @@ def run_here(messages: Iterator[Message]) -> Iterator[Message | Death]:
 
 
 def _left(error: BaseException) -> str:
-    said = f"sys.exit({error.code!r})" if isinstance(error, SystemExit) else type(error).__name__
-    return f"the operation ended the process: {said}"
+    how = f"sys.exit({error.code!r})" if isinstance(error, SystemExit) else type(error).__name__
+    return f"the operation ended the process: {how}"
 
 
 _LIMIT = "MULTIGRAD_ADDRESS_SPACE_BYTES"
@@ -199,13 +199,13 @@ def _listen(process: Any, errors: Any, turns: socket.socket, timeout_s: float) -
 def _last_words(code: int, errors: Any) -> str:
     errors.seek(0)
     lines = errors.read().decode("utf-8", "replace").strip().splitlines()
-    known = {s.value: s.name for s in signal.Signals}
-    ended = f"killed by {known.get(-code, f'signal {-code}')}" if code < 0 else f"ended with exit code {code}"
+    signals = {s.value: s.name for s in signal.Signals}
+    ended = f"killed by {signals.get(-code, f'signal {-code}')}" if code < 0 else f"ended with exit code {code}"
     if code == -signal.SIGKILL:
         ended += " (out of memory?)"
     # Of a process that aborts the last words are its stack, after what it had to say.
-    said = [line.strip() for line in lines if not line.strip().startswith(("@", "***"))]
-    last = next((line for line in reversed(said) if line), "")
+    words = [line.strip() for line in lines if not line.strip().startswith(("@", "***"))]
+    last = next((line for line in reversed(words) if line), "")
     return f"{ended}: {last}" if last else ended
 
 

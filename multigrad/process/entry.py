@@ -21,7 +21,6 @@ WORKER = "MULTIGRAD_WORKER"
 """The environment variable that worker processes have, and all that they start."""
 
 Arguments = ParamSpec("Arguments")
-
 Result = TypeVar("Result")
 
 
@@ -36,7 +35,6 @@ class _Underway(threading.local):
 
 
 _underway = _Underway()
-
 _said: set[str] = set()
 
 
