@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from multigrad.namespaces.cost import cost
-from multigrad.ops.operation import Operation, load_operations
+from multigrad.ops.find import load_operations
+from multigrad.ops.operation import Operation
 from multigrad.truth.find import (
     Truth,
     bounded,

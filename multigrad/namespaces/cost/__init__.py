@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 
 from ...data.errors import BadInput
-from ...ops.operation import Operation, Size
+from ...ops.operation import Operation
+from ...ops.signature import Size
 from ..shared import textbook
 from ..shared.namespace import namespace_info
 from ..shared.numpy_protocols import numpys_own
