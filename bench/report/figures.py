@@ -29,7 +29,7 @@ from ..plan.protocol import FULL
 from ..store.files import KEY, SCALING, Run, read_rows
 from .drawing import VARIANTS
 from .plain import visible
-from .tables import figure, place
+from .rows import place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -480,25 +480,3 @@ def _sweep(sizes: Sequence[str]) -> tuple[str, list[float]]:
         known = list(dict.fromkeys(sizes))
         return "", [float(known.index(size) + 1) for size in sizes]
     return " ".join(swept), n
-
-
-def duration(seconds: float | None) -> str:
-    """Write a duration with three digits and its unit; a dash for none."""
-    from .tables import seconds as written
-
-    return written(math.nan if seconds is None else seconds)
-
-
-def size_of(count: float | None) -> str:
-    """Write a number of bytes with its unit; a dash for none."""
-    if count is None or math.isnan(count):
-        return "–"
-    for scale, unit in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
-        if count >= scale:
-            return f"{count / scale:.3g} {unit}"
-    return f"{count:.0f} B"
-
-
-def number(x: float | None) -> str:
-    """Write a figure with two digits; nothing for none."""
-    return "" if x is None else figure(x)

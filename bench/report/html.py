@@ -30,12 +30,11 @@ from . import charts as drawn
 from .figures import (
     Figures,
     Row,
-    duration,
     geometric_mean,
-    number,
-    size_of,
 )
-from .tables import HALF, SYMBOLS, interval, place, worst
+from .quantities import figure, interval, seconds, size_of
+from .rows import place
+from .verdicts import HALF, SYMBOLS, worst
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -232,14 +231,14 @@ def _detail(rows: pd.DataFrame) -> Detail:
         told = worst(mine["verdict"])
         largest, ulp = float(mine["ratio"].max()), float(mine["max_ulp"].max())
         figures = [told]
-        figures += [f"error ÷ bound {number(largest)}"] if not math.isnan(largest) else []
-        figures += [f"largest error {number(ulp)} ulp"] if math.isfinite(ulp) else []
+        figures += [f"error ÷ bound {figure(largest)}"] if not math.isnan(largest) else []
+        figures += [f"largest error {figure(ulp)} ulp"] if math.isfinite(ulp) else []
         lines.append(f"{dtype}: {', '.join(figures)}")
         telling = mine[mine["verdict"] == told].sort_values("ratio", ascending=False, kind="stable").iloc[0]
         if telling["reason"]:
             what = "" if telling["output"] == "*" else f"{derivative_name(telling['output'])}, {telling['regime']}: "
             lines.append(f"{what}{telling['reason']}")
-    return Detail(SYMBOLS[verdict][0], verdict, "" if math.isnan(ratio) else number(ratio), lines)
+    return Detail(SYMBOLS[verdict][0], verdict, "" if math.isnan(ratio) else figure(ratio), lines)
 
 
 # The sections
@@ -260,8 +259,8 @@ def _sections(figures: Figures, found: Mapping[str, drawn.Chart]) -> list[Sectio
     ]
 
 
-def _time(seconds: float | None) -> Value:
-    return Value(duration(seconds), seconds)
+def _time(time_s: float | None) -> Value:
+    return Value(seconds(time_s), time_s)
 
 
 def _flagged(flags: str) -> Value:
@@ -377,7 +376,7 @@ def _growth(figures: Figures) -> list[Table]:
         return []
     rows = []
     for row in frame.to_dict("records"):
-        low, high = number(row["exponent_low"]), number(row["exponent_high"])
+        low, high = figure(row["exponent_low"]), figure(row["exponent_high"])
         until = row["overhead_until_n"]
         rows.append(
             [
@@ -386,7 +385,7 @@ def _growth(figures: Figures) -> list[Table]:
                 row["variant"],
                 row["dtype"],
                 f"{row['swept']} {row['n_low']:.0f} … {row['n_high']:.0f}",
-                Value(f"{number(row['exponent'])} [{low}, {high}]", row["exponent"]),
+                Value(f"{figure(row['exponent'])} [{low}, {high}]", row["exponent"]),
                 _time(row["constant_s"]),
                 Value("" if math.isnan(until) else f"{until:.0f}", None if math.isnan(until) else until),
             ]

@@ -20,7 +20,8 @@ from multigrad.verdict.judge import (
 from ..store.files import Run
 from .figures import Figures
 from .plain import escape
-from .tables import SYMBOLS, figure, seconds, worst
+from .quantities import figure, seconds
+from .verdicts import SYMBOLS, worst
 
 if TYPE_CHECKING:
     import pandas as pd

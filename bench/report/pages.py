@@ -44,7 +44,9 @@ from .docstring import (
     prose,
 )
 from .drawing import VARIANTS, Figure, is_fresh, stamped
-from .tables import SYMBOLS, figure, interval, place, worst
+from .quantities import figure, interval, size_of
+from .rows import place
+from .verdicts import SYMBOLS, worst
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -526,7 +528,8 @@ def _times(rows: pd.DataFrame) -> str:
         cells = [plain(str(where)), *(_time(here.get(v)) for v in variants)]
         cells += [_ratio(here.get("analytic"), here.get(v)) for v in ratios]
         if has_memory:
-            cells.append(" / ".join(_bytes(here.get(v)) for v in ("analytic", "autodiff")))
+            peaks = (here[v]["peak_bytes"] if v in here else None for v in ("analytic", "autodiff"))
+            cells.append(" / ".join(map(size_of, peaks)))
         body.append(cells)
     columns = ["where", *("value alone" if v == "forward" else v for v in variants), *(f"over {v}" for v in ratios)]
     return grid([*columns, *(["memory"] if has_memory else [])], body, right=1)
@@ -543,16 +546,6 @@ def _ratio(ours: Mapping[Any, Any] | None, theirs: Mapping[Any, Any] | None) -> 
         return ""
     said = f"{theirs['median_s'] / ours['median_s']:.2f}×"
     return f"({said})" if ours["flags"] or theirs["flags"] else said
-
-
-def _bytes(row: Mapping[Any, Any] | None) -> str:
-    if row is None or math.isnan(row["peak_bytes"]):
-        return "–"
-    value = float(row["peak_bytes"])
-    for scale, unit in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
-        if value >= scale:
-            return f"{value / scale:.3g} {unit}"
-    return f"{value:.0f} B"
 
 
 def _untimed(frame: pd.DataFrame) -> list[str]:

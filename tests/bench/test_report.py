@@ -305,7 +305,7 @@ def test_the_command_of_a_run_can_be_given_to_a_shell(monkeypatch: pytest.Monkey
     arguments = ["run", "my file.py::f", "--quick"]
     monkeypatch.setattr(sys, "argv", ["/somewhere/multigrad", *arguments])
     assert shlex.split(machine.command()) == ["multigrad", *arguments]
-    monkeypatch.setattr(sys, "argv", ["/somewhere/bench/cli.py", *arguments])
+    monkeypatch.setattr(sys, "argv", ["/somewhere/bench/cli/__main__.py", *arguments])
     assert shlex.split(machine.command()) == ["python", "-m", "multigrad.bench.cli", *arguments]
 
 
