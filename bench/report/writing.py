@@ -9,10 +9,11 @@ from multigrad.data.errors import BadInput
 from multigrad.ops.loading import entry_point
 
 from ..store.files import load_run, write_text
-from . import charts
 from .figures import Figures
 from .html import html
 from .markdown import markdown
+from .pictures import write_pictures
+from .vega import bundling, missing
 
 MARKDOWN, PAGE = "report.md", "report.html"
 
@@ -37,19 +38,19 @@ def write_reports(
             pictures were asked for and Altair or vl-convert is not installed.
     """
     folder = Path(folder)
-    lost = charts.missing()
+    lost = missing()
     if lost and (svg is not None or png is not None):
         raise BadInput(lost)
     figures = Figures.of(load_run(folder))
     if not lost:
-        charts.bundling()
+        bundling()
     write_text(folder / MARKDOWN, markdown(figures))
     if not lost:
         write_text(folder / PAGE, html(figures))
     said = written(folder)
     for suffix, place in (("svg", svg), ("png", png)):
         if place is not None:
-            drawn = charts.write_pictures(figures, place, suffix, wanted)
+            drawn = write_pictures(figures, place, suffix, wanted)
             said.append(f"Charts:  {f'{len(drawn)} in {place}' if drawn else 'none, for the run has no timings'}")
     return said
 
@@ -57,4 +58,4 @@ def write_reports(
 def written(folder: Path) -> list[str]:
     """Say where the reports of a run lie, and why one is not there."""
     page = folder / PAGE
-    return [f"Report:  {folder / MARKDOWN}", f"Page:    {page}" if page.exists() else f"No page: {charts.missing()}"]
+    return [f"Report:  {folder / MARKDOWN}", f"Page:    {page}" if page.exists() else f"No page: {missing()}"]

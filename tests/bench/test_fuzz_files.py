@@ -42,7 +42,7 @@ from multigrad.bench.report import exports, html
 from multigrad.bench.report import markdown as report_markdown
 from multigrad.bench.report.figures import Figures
 from multigrad.bench.report.junit import junit
-from multigrad.bench.report.pages import Results
+from multigrad.bench.report.results import Results
 from multigrad.bench.store import files as store
 
 from multigrad import BadInput

@@ -14,7 +14,8 @@ import pytest
 from multigrad.bench import cli
 from multigrad.bench.report import drawing, formula
 from multigrad.bench.report.docstring import code, described, fenced, plain, prose
-from multigrad.bench.report.pages import RESULTS, Results, docs, pages
+from multigrad.bench.report.pages import RESULTS, docs, pages
+from multigrad.bench.report.results import Results
 from multigrad.bench.store import files as store
 from multigrad.bench.store.files import SummaryRow
 
