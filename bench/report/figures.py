@@ -16,7 +16,7 @@ from multigrad.verdict.judge import (
 
 from ..analysis import intervals
 from ..analysis.compare import within
-from ..analysis.scaling import sweep
+from ..analysis.scaling import ScalingRow, sweep
 from ..plan.cells import parse_size
 from ..plan.protocol import FULL
 from ..store.files import KEY, SCALING, Run, read_rows
@@ -312,8 +312,6 @@ class Figures:
     @cached_property
     def growth(self) -> pd.DataFrame | None:
         """The exponents of its sweeps, if any: the columns of :class:`multigrad.bench.analysis.scaling.ScalingRow`."""
-        from ..analysis.scaling import ScalingRow
-
         folder = self.run.folder
         if folder is None or not (folder / SCALING).exists():
             return None
