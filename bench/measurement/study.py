@@ -50,7 +50,7 @@ from ..analysis.compare import Side, geometric_means, within
 from ..analysis.scaling import scaling
 from ..plan import cells as planning
 from ..plan.protocol import FULL, QUICK, Protocol
-from ..report.tables import place
+from ..report.rows import place
 from ..store import files as store
 from ..store import machine as machines
 from ..store import schema
