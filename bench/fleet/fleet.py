@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from multigrad.data.errors import BadInput
-from multigrad.ops.loading import entry_point, files_of
-from multigrad.ops.operation import Operations
+from multigrad.ops.find import Operations, files_of
 from multigrad.ops.selection import Selectors
+from multigrad.process.entry import entry_point
 
 from ..measurement.job import chosen_operations
 from ..measurement.measure import selected

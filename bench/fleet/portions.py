@@ -9,7 +9,7 @@ from typing import Any
 from multigrad import matrix
 from multigrad.backend import backend, backends
 from multigrad.data.errors import BadInput
-from multigrad.ops.operation import given_operations
+from multigrad.ops.find import given_operations
 from multigrad.ops.selection import Selection
 
 from ..measurement.job import judged_variants

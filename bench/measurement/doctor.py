@@ -15,8 +15,8 @@ import psutil
 
 from multigrad.backend import Unavailable, backend, backends, device_kind
 from multigrad.data.errors import BadInput
-from multigrad.ops.loading import entry_point, no_rows
 from multigrad.process.child import Death, run
+from multigrad.process.entry import entry_point, no_rows
 
 from ..analysis.intervals import median_of_medians, noise_floor, ratio, relative_spread
 from ..plan.protocol import FULL

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Unpack
 
 from multigrad.backend import cuda_device_count
 from multigrad.matrix import Progress, check
-from multigrad.ops.loading import entry_point
-from multigrad.ops.operation import Operation, Operations, given_operations
+from multigrad.ops.find import Operations, given_operations
+from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Selection, Selectors
+from multigrad.process.entry import entry_point
 
 from ..report.writing import write_reports
 from ..store.files import MATRIX, Run, new_run, no_run, write_frame

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from multigrad.data.errors import BadInput
-from multigrad.ops.loading import entry_point, files_of
-from multigrad.ops.operation import DTYPES, Operations, given_operations
+from multigrad.ops.find import Operations, files_of, given_operations
+from multigrad.ops.operation import DTYPES
 from multigrad.ops.selection import Selection, Selectors
+from multigrad.process.entry import entry_point
 
 from ..plan.cells import DEFAULT_DTYPES, Cell, Plan, Refusal, again, cells, of_cells
 from ..plan.protocol import FULL, QUICK, Protocol

@@ -9,7 +9,7 @@ from typing import Any
 
 from multigrad.backend import backends
 from multigrad.data.errors import BadInput
-from multigrad.ops.loading import allowed
+from multigrad.ops.find import allowed
 
 from ..plan.cells import Plan
 from ..plan.protocol import Protocol

@@ -38,16 +38,19 @@ from msgspec import UNSET
 
 from multigrad.data.decode import decode, read_bytes, reason
 from multigrad.data.errors import BadInput
-from multigrad.ops.loading import ask, entry_point, files_of, import_file, raised
-from multigrad.ops.operation import Operation, Operations
+from multigrad.ops.elsewhere import ask
+from multigrad.ops.files import import_file, raised
+from multigrad.ops.find import Operations, files_of
+from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Selection
+from multigrad.process.entry import entry_point
 
 from ..analysis import intervals as statistics
 from ..analysis.compare import Side, geometric_means, within
 from ..analysis.scaling import scaling
 from ..plan import cells as planning
 from ..plan.protocol import FULL, QUICK, Protocol
-from ..report.tables import place
+from ..report.rows import place
 from ..store import files as store
 from ..store import machine as machines
 from ..store import schema

@@ -19,7 +19,8 @@ from msgspec import UNSET
 from multigrad.backend import Session, Unavailable, device_kind
 from multigrad.data.decode import reason
 from multigrad.data.errors import BadInput, one_line
-from multigrad.ops.operation import Operation, load_operations
+from multigrad.ops.find import load_operations
+from multigrad.ops.operation import Operation
 from multigrad.truth.find import read_arrays
 from multigrad.verdict.judge import blamed
 

@@ -17,7 +17,8 @@ import numpy as np
 from msgspec import to_builtins
 
 from multigrad.namespaces.cost import cost
-from multigrad.ops.operation import Operation, load_operations
+from multigrad.ops.find import load_operations
+from multigrad.ops.operation import Operation
 from multigrad.truth.find import (
     Truth,
     bounded,
