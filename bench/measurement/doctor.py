@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from multigrad.backend import Unavailable, backend, backends, device_kind
+from multigrad.backend import Unavailable, backend, backends, cpu_name, device_kind
 from multigrad.data.errors import BadInput
 from multigrad.process.child import Death, run
 from multigrad.process.entry import entry_point, no_rows
@@ -96,7 +96,7 @@ def _read(path: str) -> str | None:
 def _processor() -> Iterator[Finding]:
     cores, threads = psutil.cpu_count(logical=False) or 0, psutil.cpu_count() or 0
     memory = psutil.virtual_memory()
-    yield Finding("processor", f"{machine.processor()}: {cores} cores, {threads} threads", True)
+    yield Finding("processor", f"{cpu_name()}: {cores} cores, {threads} threads", True)
     free = memory.available / 2**30
     advice = "close something: a worker that swaps measures the disk" if free < 2 else ""
     yield Finding("free memory", f"{free:.1f} GiB of {memory.total / 2**30:.1f} GiB", free >= 2, advice)
