@@ -262,7 +262,8 @@ def _check_mutants(ops: list[str] | None, backends: list[str] | None, out: Path,
 
     from ..report import tables
     from ..report.terminal import progress, say
-    from ..store.files import write_frame, write_text
+    from ..store.folder import write_text
+    from ..store.frames import write_frame
 
     with progress("mutants") as tick:
         frame = kill_matrix(ops, backends=backends, progress=tick)
@@ -446,13 +447,15 @@ def _bench_study(
     as_json: bool,
     csv: Path | None,
 ) -> None:
-    from ..measurement import study as studying
+    from ..analysis.answer import answer
+    from ..measurement.study import measure_study
+    from ..plan.study import study
     from ..report import tables
     from ..report.terminal import progress, say
 
-    chosen = studying.study(name)
+    chosen = study(name)
     with progress(chosen.name) as tick:
-        run = studying.measure_study(
+        run = measure_study(
             chosen,
             ops=files,
             quick=quick,
@@ -463,7 +466,7 @@ def _bench_study(
             machine=machine,
             progress=tick,
         )
-    frame, sentence = studying.answer(chosen, run)
+    frame, sentence = answer(chosen, run)
     if markdown is not None:
         from ..report.answers import write_answer
 
@@ -537,11 +540,13 @@ def compare(
     """Say cell by cell: faster, slower, same or unclear; exit 2 on a regression."""
     from ..analysis import compare as comparing
     from ..report import tables
-    from ..store.files import write_text
+    from ..store.folder import write_text
 
     frame = comparing.compare(comparing.find_run(before), comparing.find_run(after), force=force)
     if markdown is not None:
-        write_text(markdown, comparing.markdown(frame))
+        from ..report import comparison
+
+        write_text(markdown, comparison.markdown(frame))
     _write_csv(frame, csv)
     if as_json:
         _print_json(frame)
@@ -670,7 +675,7 @@ def _plain(value: Any) -> Any:
 
 
 def _write_csv(frame: pd.DataFrame, path: Path | None) -> None:
-    from ..store.files import write_frame
+    from ..store.frames import write_frame
 
     if path is not None:
         write_frame(frame, path)

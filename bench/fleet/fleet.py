@@ -37,14 +37,18 @@ from multigrad.ops.operation import Operations, given_operations
 from multigrad.ops.selection import Precision
 
 from ..analysis.assemble import Event
+from ..analysis.load import rebuild
 from ..measurement import measure
 from ..measurement.job import checked_dtypes, chosen_operations
 from ..measurement.measure import Progress, as_list
 from ..plan import cells as planning
 from ..plan.protocol import FULL, QUICK, Protocol
 from ..report.writing import write_reports
-from ..store import files as store
 from ..store import machine as machines
+from ..store.folder import JOURNAL, new_run
+from ..store.journal import Journal, journal_events
+from ..store.run import Run, no_run
+from ..store.schema import SCHEMA
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -151,7 +155,7 @@ class Request:
         return [name for name in names if self.asked or {*devices} & {*find_backend(name).devices}]
 
 
-@entry_point(store.no_run)
+@entry_point(no_run)
 def run_fleet(
     ops: Operations = None,
     *,
@@ -172,7 +176,7 @@ def run_fleet(
     resume: Path | None = None,
     progress: Progress | None = None,
     patience_s: float = PATIENCE_S,
-) -> store.Run:
+) -> Run:
     """Check and time operations on the machines of a Dask cluster, and write one run into ``out/fleet/<run>/``.
 
     Operations and backends of one's own have to be found under the same names on every machine.
@@ -229,8 +233,8 @@ def run_fleet(
             )
             request.examine(chosen, as_list(device))
             portions = _portions(chosen, request, as_list(device), offered(client))
-            folder = store.new_run(Path(out), "fleet")
-            fleet = Fleet(client, request, portions, store.Journal(folder, new=True), folder, progress, patience_s)
+            folder = new_run(Path(out), "fleet")
+            fleet = Fleet(client, request, portions, Journal(folder, new=True), folder, progress, patience_s)
         run = fleet.run()
     write_reports(fleet.folder)
     return run
@@ -351,8 +355,8 @@ def _portions(
 def _resumed(client: Client, folder: Path, given: measure.Given, progress: Progress | None, patience_s: float) -> Fleet:
     if not folder.is_dir():
         raise BadInput(f"no folder {folder}; wanted the folder of an unfinished run")
-    journal = store.Journal(folder, new=False)
-    events = store.journal_events(folder)
+    journal = Journal(folder, new=False)
+    events = journal_events(folder)
     begin = next(events)
     if "portions" not in begin:
         journal.close()
@@ -373,7 +377,7 @@ class Fleet:
     client: Client
     request: Request
     portions: Sequence[Portion]
-    journal: store.Journal
+    journal: Journal
     folder: Path
     progress: Progress | None
     patience_s: float
@@ -390,7 +394,7 @@ class Fleet:
     done: queue.SimpleQueue[Future] = field(default_factory=queue.SimpleQueue)
     """What has come to an end, whichever, and was not looked at yet."""
 
-    def run(self) -> store.Run:
+    def run(self) -> Run:
         """Measure what is missing and return the run; whatever happens, what there is becomes readable."""
         started = time.perf_counter()
         state = "interrupted"
@@ -407,14 +411,14 @@ class Fleet:
             finally:
                 self.journal.close()
             # From the disk: what is handed out may be more than memory holds at once.
-            run = store.rebuild(self.folder)
+            run = rebuild(self.folder)
         if state == "complete":
-            (self.folder / store.JOURNAL).unlink(missing_ok=True)
+            (self.folder / JOURNAL).unlink(missing_ok=True)
         return run
 
     def _info(self) -> Event:
         started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        return {"schema": store.SCHEMA, "command": machines.command(), "started": started, "seed": self.request.seed}
+        return {"schema": SCHEMA, "command": machines.command(), "started": started, "seed": self.request.seed}
 
     def _hand_out(self) -> bool:
         """Hand out what is not finished, as much at a time as there are machines; tell whether all of it came back."""
@@ -559,7 +563,7 @@ def _refused(
     """Return the journal of cells none of which was measured; a gap stays what it is."""
     reasons = {i: old if old and old.verdict == "GAP" else why for i, old in enumerate(cells.values())}
     plan = planning.Plan(tuple(cells), reasons, (), request.seed)
-    info = {"schema": store.SCHEMA, "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "seed": request.seed}
+    info = {"schema": SCHEMA, "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "seed": request.seed}
     begin = {"event": "run", "info": info, "plan": plan.to_json(), "protocol": dict(request.protocol)}
     return [begin, {"event": "end", "state": "complete"}]
 

@@ -365,10 +365,11 @@ def time_products(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Time blocks of a small NumPy product; the worker's side."""
     import numpy as np
 
+    from ..plan.cells import LATENCY
     from ..plan.protocol import FULL, Protocol
     from ..timing import clock as timing
 
     ones = np.ones((NOISE_SIDE, NOISE_SIDE))
     chosen = Protocol.of({**asdict(FULL), "process_s": NOISE_PROCESS_S, "other_blocks": 1})
     result = timing.measure(lambda: (ones @ ones,), (), lambda arrays: None, chosen, keep=1)
-    yield {"blocks": [b.block_s / b.calls for b in result.blocks if b.kind == timing.LATENCY]}
+    yield {"blocks": [b.block_s / b.calls for b in result.blocks if b.kind == LATENCY]}

@@ -11,9 +11,12 @@ from multigrad.ops.loading import entry_point
 from multigrad.ops.operation import Operation, Operations, given_operations
 from multigrad.ops.selection import Precision
 
+from ..analysis.load import load_run
 from ..report.writing import write_reports
-from ..store import files as store
 from ..store import machine as machines
+from ..store.folder import MATRIX, new_run
+from ..store.frames import write_frame
+from ..store.run import Run, no_run
 from .measure import measure
 
 QUICK_CHECK_DTYPES = ("float32",)
@@ -22,7 +25,7 @@ QUICK_OPERATIONS = ("relu_regression", "linear_map")
 """The two that the project began with: a first look in minutes. The whole catalogue takes hours to time."""
 
 
-@entry_point(store.no_run)
+@entry_point(no_run)
 def run_job(
     ops: Operations = None,
     *,
@@ -36,7 +39,7 @@ def run_job(
     out: Path = Path("results"),
     machine: str | None = None,
     progress: Progress | None = None,
-) -> store.Run:
+) -> Run:
     """Check operations, time those that are right, and write tables and reports into ``out/<machine>/<run>/``.
 
     The arguments are those of :func:`multigrad.check` and :func:`.measure.measure`; a quick run of no operation in
@@ -50,7 +53,7 @@ def run_job(
     """
     chosen = chosen_operations(ops, quick=quick)
     name = machine or machines.machine_name(machines.describe(), cuda_device_count() > 0)
-    folder = store.new_run(Path(out), machines.slug(name))
+    folder = new_run(Path(out), machines.slug(name))
     matrix = check(
         chosen,
         backend=backend,
@@ -60,7 +63,7 @@ def run_job(
         precision=precision,
         progress=_saying("checking", progress),
     )
-    store.write_frame(matrix, folder / store.MATRIX)
+    write_frame(matrix, folder / MATRIX)
     measure(
         chosen,
         backend=backend,
@@ -74,7 +77,7 @@ def run_job(
         progress=_saying("timing", progress),
     )
     write_reports(folder)
-    return store.load_run(folder)
+    return load_run(folder)
 
 
 def chosen_operations(ops: Operations, *, quick: bool) -> list[Operation]:

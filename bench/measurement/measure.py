@@ -28,13 +28,16 @@ from multigrad.ops.selection import Precision
 from multigrad.process import child as worker
 
 from ..analysis.assemble import assemble
+from ..analysis.load import load_run, write_run
 from ..plan import cells as planning
-from ..plan.cells import Plan, Work
+from ..plan.cells import Plan, Work, headline
 from ..plan.protocol import FULL, QUICK, Protocol
-from ..store import files as store
 from ..store import machine
+from ..store.folder import JOURNAL, check_writable, new_run
+from ..store.journal import Journal, journal_events, read_journal
+from ..store.run import Run, no_run
+from ..store.schema import SCHEMA
 from ..timing import memory
-from ..timing.clock import headline
 from . import worktree
 from .turns import in_turns
 
@@ -44,7 +47,7 @@ Progress = Callable[[int, int, str], None]
 Event = dict[str, Any]
 
 
-@entry_point(store.no_run)
+@entry_point(no_run)
 def measure(
     ops: Operations = None,
     *,
@@ -67,7 +70,7 @@ def measure(
     folder: Path | None = None,
     machine: str | None = None,
     progress: Progress | None = None,
-) -> store.Run:
+) -> Run:
     """Time every cell of operations × backends × devices × variants × modes × dtypes × sizes × threads.
 
     Unless others are named, a run has float32, every variant eager and analytic and autodiff compiled. A quick run has
@@ -111,7 +114,7 @@ def measure(
     if resume is not None:
         given = Given(files_of(ops), as_list(backend) or [], against_commit)
         return _resumed(Path(resume), given, progress)
-    older = store.load_run(Path(against)) if against is not None else None
+    older = load_run(Path(against)) if against is not None else None
     if older is not None and len(older.machines) > 1:
         raise BadInput(f"{against} is of several machines ({', '.join(older.machines)}); wanted a run of this one")
     chosen = protocol or (QUICK if quick else Protocol.of(older.info["protocol"]) if older else FULL)
@@ -184,7 +187,7 @@ def measure_plan(
     folder: Path | None = None,
     machine: str | None = None,
     progress: Progress | None = None,
-) -> store.Run:
+) -> Run:
     """Measure the cells of a plan; the arguments are those of :func:`measure`.
 
     Args:
@@ -199,7 +202,7 @@ def measure_plan(
     info = {**_info(plan), **(more or {})}
     with _folder(out, folder, machine or _machine_name(plan, info)) as place:
         kept = place if out is not None or folder is not None else None
-        return Conductor(plan, chosen, store.Journal(place, new=True), place, kept, progress, [], info).run()
+        return Conductor(plan, chosen, Journal(place, new=True), place, kept, progress, [], info).run()
 
 
 def events_of(plan: Plan, chosen: Protocol, progress: Progress | None = None) -> list[Event]:
@@ -207,7 +210,7 @@ def events_of(plan: Plan, chosen: Protocol, progress: Progress | None = None) ->
     info = _info(plan)
     with tempfile.TemporaryDirectory(prefix="multigrad-") as scratch:
         place = Path(scratch)
-        conductor = Conductor(plan, chosen, store.Journal(place, new=True), place, None, progress, [], info)
+        conductor = Conductor(plan, chosen, Journal(place, new=True), place, None, progress, [], info)
         conductor.run()
     return conductor.events
 
@@ -242,7 +245,7 @@ def thread_counts(threads: int | Sequence[int] | None) -> list[int]:
 def _info(plan: Plan) -> Event:
     distributions = {d for c in plan.cells for d in find_backend(c.source).distributions}
     return {
-        "schema": store.SCHEMA,
+        "schema": SCHEMA,
         "command": machine.command(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seed": plan.seed,
@@ -271,10 +274,10 @@ def _folder(out: Path | None, folder: Path | None, name: str) -> Iterator[Path]:
             Path(folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BadInput(f"cannot make {folder}: {error.strerror}; choose another folder with --out") from error
-        store.check_writable(Path(folder))
+        check_writable(Path(folder))
         yield Path(folder)
     elif out is not None:
-        yield store.new_run(Path(out), machine.slug(name))
+        yield new_run(Path(out), machine.slug(name))
     else:
         with tempfile.TemporaryDirectory(prefix="multigrad-") as scratch:
             yield Path(scratch)
@@ -324,20 +327,20 @@ class Given:
         return replace(plan, cells=tuple(cells))
 
 
-def _resumed(folder: Path, given: Given, progress: Progress | None) -> store.Run:
+def _resumed(folder: Path, given: Given, progress: Progress | None) -> Run:
     if not folder.is_dir():
         raise BadInput(f"no folder {folder}; wanted the folder of an unfinished run")
-    journal = store.Journal(folder, new=False)
+    journal = Journal(folder, new=False)
     try:
         return _gone_on_with(folder, journal, given, progress)
     finally:
         journal.close()
 
 
-def _gone_on_with(folder: Path, journal: store.Journal, given: Given, progress: Progress | None) -> store.Run:
-    if "portions" in next(store.journal_events(folder)):
+def _gone_on_with(folder: Path, journal: Journal, given: Given, progress: Progress | None) -> Run:
+    if "portions" in next(journal_events(folder)):
         raise BadInput(f"{folder} is a fleet's run; multigrad run --fleet ADDRESS --resume {folder} goes on with it")
-    events = store.read_journal(folder)
+    events = read_journal(folder)
     info = events[0]["info"]
     plan = given.plan(Plan.from_json(events[0]["plan"]), folder)
     other = info.get("against_commit")
@@ -363,7 +366,7 @@ class Conductor:
 
     plan: Plan
     protocol: Protocol
-    journal: store.Journal
+    journal: Journal
     place: Path
     kept: Path | None
     progress: Progress | None
@@ -388,7 +391,7 @@ class Conductor:
         for event in self.events:
             self._heed(event)
 
-    def run(self) -> store.Run:
+    def run(self) -> Run:
         """Measure what is missing and return the run; also when interrupted, what there is becomes readable."""
         started = time.perf_counter()
         state = "interrupted"
@@ -408,9 +411,9 @@ class Conductor:
             finally:
                 self.journal.close()
             run = assemble(self.events, self.kept)
-            store.write_run(run)
+            write_run(run)
         # Everything is in the tables now; an unfinished run keeps its journal to go on from.
-        (self.place / store.JOURNAL).unlink(missing_ok=True)
+        (self.place / JOURNAL).unlink(missing_ok=True)
         return run
 
     def _note(self, event: Event) -> None:

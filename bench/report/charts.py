@@ -14,7 +14,7 @@ from typing import Any
 
 from multigrad.data.errors import BadInput
 
-from ..store.files import write_text
+from ..store.folder import write_text
 from ..store.machine import slug
 from .drawing import COLOURS as VARIANT_COLOURS
 from .drawing import FONT, FONTS, GREY, VARIANTS

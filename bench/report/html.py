@@ -25,7 +25,8 @@ from multigrad.verdict.judge import (
 )
 
 from ..analysis.assemble import FLAGS
-from ..store.files import Run
+from ..store.rows import place
+from ..store.run import Run
 from . import charts as drawn
 from .figures import (
     Figures,
@@ -35,7 +36,7 @@ from .figures import (
     number,
     size_of,
 )
-from .tables import HALF, SYMBOLS, interval, place, worst
+from .tables import HALF, SYMBOLS, interval, worst
 
 if TYPE_CHECKING:
     import pandas as pd

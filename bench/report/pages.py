@@ -34,7 +34,10 @@ from multigrad.verdict.judge import (
     UNAVAILABLE,
 )
 
-from ..store import files as store
+from ..store.folder import MATRIX, RUN, SUMMARY, write_text
+from ..store.frames import read_rows, to_frame
+from ..store.rows import SummaryRow, place
+from ..store.run import read_info
 from .docstring import (
     code,
     described,
@@ -44,7 +47,7 @@ from .docstring import (
     prose,
 )
 from .drawing import VARIANTS, Figure, is_fresh, stamped
-from .tables import SYMBOLS, figure, interval, place, worst
+from .tables import SYMBOLS, figure, interval, worst
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +55,7 @@ if TYPE_CHECKING:
 RESULTS = "results/catalogue*"
 """Where the committed results lie, if nothing else is said."""
 
-CERTIFICATES, MATRICES = "certificates.json", (store.MATRIX, f"{store.MATRIX}.gz")
+CERTIFICATES, MATRICES = "certificates.json", (MATRIX, f"{MATRIX}.gz")
 INDEX = "index.md"
 MARK = "<!-- Written by `multigrad docs` from docstring, source and results; what is changed here is overwritten. -->"
 STALE, MISSING, SUPERFLUOUS = "stale", "missing", "superfluous"
@@ -82,26 +85,26 @@ class Results:
         import pandas as pd
 
         certified: list[Certified] = []
-        tables: dict[type, list[pd.DataFrame]] = {MatrixRow: [], store.SummaryRow: []}
+        tables: dict[type, list[pd.DataFrame]] = {MatrixRow: [], SummaryRow: []}
         settings = []
         folders = list(folders)
-        timed = sum((Path(folder) / store.SUMMARY).exists() for folder in folders)
+        timed = sum((Path(folder) / SUMMARY).exists() for folder in folders)
         for folder in map(Path, folders):
             if not folder.is_dir():
-                raise BadInput(f"no folder {folder}; wanted one with {CERTIFICATES}, {store.MATRIX} or {store.SUMMARY}")
+                raise BadInput(f"no folder {folder}; wanted one with {CERTIFICATES}, {MATRIX} or {SUMMARY}")
             if (folder / CERTIFICATES).exists():
                 certified += [_resolved(one, folder) for one in read_certificate(folder / CERTIFICATES)]
-            for row_class, names in ((MatrixRow, MATRICES), (store.SummaryRow, (store.SUMMARY,))):
+            for row_class, names in ((MatrixRow, MATRICES), (SummaryRow, (SUMMARY,))):
                 path = next((folder / name for name in names if (folder / name).exists()), None)
                 if path is not None:
-                    frame = store.read_rows(path, row_class)
+                    frame = read_rows(path, row_class)
                     frame = frame.assign(own=_own(frame, folder))
-                    several = row_class is store.SummaryRow and timed > 1
+                    several = row_class is SummaryRow and timed > 1
                     tables[row_class].append(frame.assign(where=_places(frame, f" ({folder.name})" if several else "")))
-            if (folder / store.RUN).exists():
-                settings.append(_setting(store.read_info(folder), folder.name if timed > 1 else ""))
+            if (folder / RUN).exists():
+                settings.append(_setting(read_info(folder), folder.name if timed > 1 else ""))
         matrix, summary = (
-            pd.concat(frames, ignore_index=True) if frames else _places_of_none(store.to_frame([], row_class))
+            pd.concat(frames, ignore_index=True) if frames else _places_of_none(to_frame([], row_class))
             for row_class, frames in tables.items()
         )
         return cls(tuple(certified), matrix, summary, tuple(settings))
@@ -112,7 +115,7 @@ class Results:
 
 
 def _own(frame: pd.DataFrame, folder: Path) -> Any:
-    info = store.read_info(folder) if (folder / store.RUN).exists() else {}
+    info = read_info(folder) if (folder / RUN).exists() else {}
     names = info.get("own_operations")
     return None if names is None else frame["operation"].isin(names)
 
@@ -221,7 +224,7 @@ def _settle(page: Page, path: Path, check: bool) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"cannot make {path.parent}: {error.strerror}; choose another folder with --out") from error
-    store.write_text(path, page.content())
+    write_text(path, page.content())
     return "written"
 
 

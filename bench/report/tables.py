@@ -25,13 +25,14 @@ from multigrad.verdict.judge import (
     UNAVAILABLE,
 )
 
+from ..store.rows import place, text
 from .plain import visible
 from .terminal import least_width, say, show, table, width
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..store.files import Run
+    from ..store.run import Run
 
 SYMBOLS = {
     FAIL: ("✗", "bold red"),
@@ -86,7 +87,7 @@ def studies_frame() -> pd.DataFrame:
     """Return the studies with the question each one answers."""
     import pandas as pd
 
-    from ..measurement.study import studies
+    from ..plan.study import studies
 
     return pd.DataFrame({"study": name, "question": one.question} for name, one in studies().items())
 
@@ -310,12 +311,6 @@ def _sign(verdicts: Collection[str]) -> tuple[str, str]:
     return SYMBOLS[worst(verdicts)] if len(verdicts) else ("-", "dim")
 
 
-def place(row: Mapping[Any, Any]) -> str:
-    """Say where a row was computed, as it is written in the row; the CPU goes without saying."""
-    device = "" if row["device"] == "cpu" else f"/{row['device']}"
-    return f"{row['backend']}{device} {row['mode']}".strip()
-
-
 def _cell(rows: pd.DataFrame) -> Text:
     if rows.empty:
         return Text("")
@@ -427,11 +422,6 @@ def show_summary(frame: pd.DataFrame) -> None:
 def _marked(row: Mapping[Any, Any]) -> Text:
     time = interval(row["median_s"], row["ci_low_s"], row["ci_high_s"])
     return Text.assemble(("! ", "bold yellow"), time) if text(row["flags"]) else Text(time)
-
-
-def text(value: Any) -> str:
-    """Return a text of a row; nothing where pandas has none."""
-    return value if isinstance(value, str) else ""
 
 
 def _show_untimed(frame: pd.DataFrame) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from multigrad.data.errors import BadInput
 from multigrad.ops.loading import entry_point
 
-from ..store.files import load_run, write_text
+from ..analysis.load import load_run
+from ..store.folder import write_text
 from . import charts
 from .figures import Figures
 from .html import html

@@ -16,15 +16,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import msgspec
+
 from multigrad.backend import Backend, Session, Unavailable, backend, device_kind
 from multigrad.data.errors import BadInput
 from multigrad.ops.operation import Operation, load_operations
 
-from ..plan.cells import Cell
+from ..plan.cells import Cell, headline
 from ..plan.protocol import Protocol
 from ..store import machine
-from . import clock as timing
-from . import gate, memory, roofline
+from . import clock, gate, memory, roofline
 from .gate import Gate, Passed
 
 Message = dict[str, Any]
@@ -55,7 +56,7 @@ def measure(arguments: Mapping[str, Any]) -> Iterator[Message]:
     arguments["turn"](next(iter(cells)))
     judge = Gate(arguments["judged"])
     cpus = machine.allowed_cpus()
-    guards = timing.Guards(
+    guards = clock.Guards(
         machine.clock_reader(cpus[0]), _device_reader(session.device), others=machine.others_reader(cpus)
     )
     empty = {mode: empty_operation(session, mode) for mode in dict.fromkeys(c.mode for c in cells.values())}
@@ -107,7 +108,7 @@ def _open(arguments: Mapping[str, Any]) -> Opened:
 
 
 def _device_reader(device: str) -> Callable[[], tuple[float | None, int]]:
-    return machine.gpu_reader() if device_kind(device) == "cuda" else timing.Guards().device
+    return machine.gpu_reader() if device_kind(device) == "cuda" else clock.Guards().device
 
 
 def _facts(opened: Opened, arguments: Mapping[str, Any], empty: Mapping[str, float | None]) -> Message:
@@ -121,7 +122,7 @@ def _facts(opened: Opened, arguments: Mapping[str, Any], empty: Mapping[str, flo
         "cpus": machine.allowed_cpus(),
         "busy_threads": busy_threads(session) if device_kind(session.device) == "cpu" else None,
         "empty_s": dict(empty),
-        "timer_step_s": timing.timer_step(),
+        "timer_step_s": clock.timer_step(),
         "environment": machine.environment_that_matters(os.environ),
         "load": os.getloadavg()[0],
         "turns": True,
@@ -195,7 +196,7 @@ class Measurement:
     """The file with inputs and reference."""
     protocol: Protocol
     gate: Gate
-    guards: timing.Guards = field(default_factory=timing.Guards)
+    guards: clock.Guards = field(default_factory=clock.Guards)
 
     def guarded(self, work: Callable[[Measurement], Message]) -> Message:
         """Do the work; whatever a framework raises belongs to this cell alone."""
@@ -231,12 +232,12 @@ class Measurement:
         del outputs
         setup_s = time.perf_counter() - started + share_s
         queue = machine.RunQueue()
-        result = timing.measure(
+        result = clock.measure(
             function,
             arrays,
             self.session.wait,
             self.protocol,
-            headline=timing.headline(self.session.device),
+            headline=headline(self.session.device),
             budget_s=min(self.protocol.process_limit_s, self.protocol.setup_share * setup_s),
             calls=calls,
             keep=max(1, self.protocol.kept_outputs_bytes // max(1, output_bytes)) if on_cpu else None,
@@ -258,7 +259,7 @@ class Measurement:
             "warmup_s": result.warmup_s,
             "timed_s": result.blocks_s,
             "calls": result.calls,
-            "blocks": [list(asdict(block).values()) for block in result.blocks],
+            "blocks": msgspec.to_builtins(result.blocks),
         }
 
     def memory(self) -> Message:

@@ -20,9 +20,11 @@ import pandas as pd
 import pytest
 from made_up_run import made_up
 from multigrad.bench import cli
+from multigrad.bench.analysis.load import load_run
 from multigrad.bench.measurement import job, measure
 from multigrad.bench.report import tables, terminal
-from multigrad.bench.store import files as store
+from multigrad.bench.store.frames import read_rows
+from multigrad.bench.store.rows import SummaryRow
 from test_ci_outputs import frame, row
 from test_cli import ROOT
 
@@ -89,7 +91,7 @@ def test_timings_and_comparisons_fit_and_lose_nothing(
     columns: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    run = store.load_run(made_up(tmp_path / "run", operations=1, sizes=1))
+    run = load_run(made_up(tmp_path / "run", operations=1, sizes=1))
     tables.show_summary(run.summary)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(" ")]
     assert max(map(len, lines)) <= columns
@@ -98,7 +100,7 @@ def test_timings_and_comparisons_fit_and_lose_nothing(
 
 
 def test_timings_without_a_gap_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    summary = store.load_run(made_up(tmp_path / "run", operations=1, sizes=1)).summary
+    summary = load_run(made_up(tmp_path / "run", operations=1, sizes=1)).summary
     tables.show_summary(summary[summary["median_s"].notna()])
     assert "UNAVAILABLE" not in capsys.readouterr().out
 
@@ -198,12 +200,12 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 def test_what_a_program_reads_is_what_was_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = store.load_run(made_up(tmp_path / "run", operations=1, sizes=1))
+    run = load_run(made_up(tmp_path / "run", operations=1, sizes=1))
     monkeypatch.setattr(measure, "measure", lambda *_, **__: run)
     monkeypatch.setattr(job, "run_job", lambda *_, **__: run)
 
     def rows(path: Path) -> Any:
-        return store.read_rows(path, store.SummaryRow)
+        return read_rows(path, SummaryRow)
 
     found = json.loads(command(capsys, monkeypatch, "bench", "--json", "--csv", tmp_path / "times.csv"))
     medians = [None if x != x else pytest.approx(x, rel=1e-8) for x in run.summary["median_s"]]

@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from multigrad.bench.plan.cells import LATENCY, PIPELINED, headline
 from multigrad.bench.plan.protocol import FULL, Protocol, constants_markdown
 from multigrad.bench.store import machine
 from multigrad.bench.timing import clock as timing
@@ -73,26 +74,26 @@ def test_the_collector_is_off_inside_a_block_and_on_after_it():
 def test_every_block_is_kept_and_both_kinds_are_there():
     result = timing.measure(lambda: (), (), nothing_to_wait_for, SHORT, keep=8)
     kinds = [b.kind for b in result.blocks]
-    assert kinds.count(timing.LATENCY) >= SHORT.process_blocks
-    assert kinds.count(timing.PIPELINED) >= 1
-    assert all(b.dispatch_s is None for b in result.blocks if b.kind == timing.LATENCY)
-    assert all(b.dispatch_s <= b.block_s for b in result.blocks if b.kind == timing.PIPELINED)
+    assert kinds.count(LATENCY) >= SHORT.process_blocks
+    assert kinds.count(PIPELINED) >= 1
+    assert all(b.dispatch_s is None for b in result.blocks if b.kind == LATENCY)
+    assert all(b.dispatch_s <= b.block_s for b in result.blocks if b.kind == PIPELINED)
 
 
 def test_calls_that_round_0_fixed_are_used():
-    fixed = {timing.LATENCY: 2**16, timing.PIPELINED: 2**17}
+    fixed = {LATENCY: 2**16, PIPELINED: 2**17}
     result = timing.measure(lambda: (), (), nothing_to_wait_for, SHORT, calls=fixed)
     assert {(b.kind, b.calls) for b in result.blocks} == set(fixed.items())
 
 
 def test_calls_that_a_disturbed_round_0_fixed_far_too_low_are_not():
-    result = timing.measure(lambda: (), (), nothing_to_wait_for, SHORT, calls={timing.LATENCY: 1, timing.PIPELINED: 1})
+    result = timing.measure(lambda: (), (), nothing_to_wait_for, SHORT, calls={LATENCY: 1, PIPELINED: 1})
     assert all(b.calls > 100 for b in result.blocks)
 
 
 def test_on_an_accelerator_the_queue_is_the_headline():
-    assert timing.headline("cpu") == timing.LATENCY
-    assert timing.headline("cuda") == timing.PIPELINED
+    assert headline("cpu") == LATENCY
+    assert headline("cuda") == PIPELINED
 
 
 def test_every_constant_has_its_reason():
@@ -108,7 +109,7 @@ def test_the_overhead_of_the_protocol_on_a_call_of_a_millisecond_is_below_one_pe
         return ()
 
     result = timing.measure(call, (), nothing_to_wait_for, SHORT)
-    best = min(b.block_s / b.calls for b in result.blocks if b.kind == timing.LATENCY)
+    best = min(b.block_s / b.calls for b in result.blocks if b.kind == LATENCY)
     assert best < 1.01e-3
 
 
@@ -172,8 +173,8 @@ def test_arguments_are_moved_between_blocks_and_what_is_timed_is_always_the_newe
         return ()
 
     result = timing.measure(call, (0,), nothing_to_wait_for, SHORT, place=place)
-    headline = [b for b in result.blocks if b.kind == timing.LATENCY]
-    assert 2 <= len(made) <= len(headline)
+    blocks = [b for b in result.blocks if b.kind == LATENCY]
+    assert 2 <= len(made) <= len(blocks)
     assert seen == sorted(seen)
     assert seen[-1] == made[-1]
 
@@ -198,7 +199,7 @@ def test_blocks_that_others_kept_waiting_do_not_count_until_it_was_tried_often_e
     )
     protocol = Protocol(**{**vars(SHORT), "process_blocks": 1})
     result = timing.measure(lambda: (), (), nothing_to_wait_for, protocol, guards=guards)
-    spent = sum(b.block_s for b in result.blocks if b.kind == timing.LATENCY)
+    spent = sum(b.block_s for b in result.blocks if b.kind == LATENCY)
     longest = max(b.block_s for b in result.blocks)
     wanted = times * protocol.process_s
     assert wanted <= spent <= wanted + protocol.turn_s + 2 * longest
@@ -210,9 +211,9 @@ def test_a_turn_is_long_enough_and_has_calls_enough():
     result = timing.measure(
         lambda: (time.sleep(1e-3),), (), nothing_to_wait_for, protocol, turn=lambda: taken.append(1)
     )
-    headline = [b for b in result.blocks if b.kind == timing.LATENCY]
+    blocks = [b for b in result.blocks if b.kind == LATENCY]
     assert len(taken) == sum(len({b.turn for b in result.blocks if b.kind == kind}) for kind in result.calls)
-    for turn in range(headline[-1].turn + 1):
-        mine = [b for b in headline if b.turn == turn]
+    for turn in range(blocks[-1].turn + 1):
+        mine = [b for b in blocks if b.turn == turn]
         assert sum(b.calls for b in mine) >= protocol.turn_calls
         assert sum(b.block_s for b in mine) >= protocol.turn_s

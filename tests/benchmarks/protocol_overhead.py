@@ -37,13 +37,14 @@ def bare() -> float:
 
 def main() -> None:
     chosen = figures.options(__doc__)
+    from multigrad.bench.plan.cells import LATENCY
     from multigrad.bench.plan.protocol import FULL
     from multigrad.bench.timing import clock as timing
 
     ratios = []
     for _ in range(chosen.repetitions):
         result = timing.measure(call, (), lambda arrays: None, FULL, budget_s=CALLS * CALL_S, keep=8)
-        ours = statistics.median(b.block_s / b.calls for b in result.blocks if b.kind == timing.LATENCY)
+        ours = statistics.median(b.block_s / b.calls for b in result.blocks if b.kind == LATENCY)
         ratios.append(ours / bare())
     middle = statistics.median(ratios)
     figures.figure(
