@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from multigrad.data.decode import decode
 from multigrad.data.errors import BadInput
-from multigrad.ops.loading import ask, raised
+from multigrad.ops.elsewhere import ask
+from multigrad.ops.files import raised
 
 from ..plan.cells import KEY
 from ..plan.study import AnswerValues, Study, answerable, module_of

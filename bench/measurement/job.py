@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
 
 from multigrad.backend import cuda_device_count
 from multigrad.matrix import Progress, check
-from multigrad.ops.loading import entry_point
-from multigrad.ops.operation import Operation, Operations, given_operations
-from multigrad.ops.selection import Precision
+from multigrad.ops.find import Operations, given_operations
+from multigrad.ops.operation import Operation
+from multigrad.ops.selection import Selection, Selectors
+from multigrad.process.entry import entry_point
 
-from ..analysis.load import load_run
 from ..report.writing import write_reports
 from ..store import machine as machines
 from ..store.folder import MATRIX, new_run
 from ..store.frames import write_frame
 from ..store.run import Run, no_run
-from .measure import measure
+from .measure import measure_selected, selected
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 QUICK_CHECK_DTYPES = ("float32",)
 """A quick run checks what it times, and leaves the other types to `multigrad check`."""
@@ -29,16 +33,10 @@ QUICK_OPERATIONS = ("relu_regression", "linear_map")
 def run_job(
     ops: Operations = None,
     *,
-    backend: str | Sequence[str] | None = None,
-    device: str | Sequence[str] | None = None,
-    dtype: str | Sequence[str] | None = None,
-    threads: int | None = None,
-    precision: Precision = "strict",
-    quick: bool = False,
-    seed: int = 0,
     out: Path = Path("results"),
     machine: str | None = None,
     progress: Progress | None = None,
+    **selectors: Unpack[Selectors],
 ) -> Run:
     """Check operations, time those that are right, and write tables and reports into ``out/<machine>/<run>/``.
 
@@ -51,33 +49,14 @@ def run_job(
     Raises:
         BadInput: an unknown name, or a folder that cannot be written to: before any work.
     """
-    chosen = chosen_operations(ops, quick=quick)
+    selection = selected(chosen_operations(ops, quick=selectors.get("quick", False)), selectors)
     name = machine or machines.machine_name(machines.describe(), cuda_device_count() > 0)
     folder = new_run(Path(out), machines.slug(name))
-    matrix = check(
-        chosen,
-        backend=backend,
-        device=device,
-        dtype=checked_dtypes(dtype, quick=quick),
-        seed=seed,
-        precision=precision,
-        progress=_saying("checking", progress),
-    )
+    matrix = check_selected(selection, _saying("checking", progress))
     write_frame(matrix, folder / MATRIX)
-    measure(
-        chosen,
-        backend=backend,
-        device=device,
-        dtype=dtype,
-        threads=threads,
-        precision=precision,
-        quick=quick,
-        seed=seed,
-        folder=folder,
-        progress=_saying("timing", progress),
-    )
-    write_reports(folder)
-    return load_run(folder)
+    run = replace(measure_selected(selection, folder, _saying("timing", progress)), matrix=matrix)
+    write_reports(run)
+    return run
 
 
 def chosen_operations(ops: Operations, *, quick: bool) -> list[Operation]:
@@ -85,9 +64,27 @@ def chosen_operations(ops: Operations, *, quick: bool) -> list[Operation]:
     return given_operations(QUICK_OPERATIONS if quick and ops is None else ops)
 
 
-def checked_dtypes(dtype: str | Sequence[str] | None, *, quick: bool) -> str | Sequence[str] | None:
-    """Return the dtypes that a run checks: those that are given, else all (None), or in a quick run what it times."""
-    return dtype or (QUICK_CHECK_DTYPES if quick else None)
+def check_selected(selection: Selection, progress: Progress | None) -> pd.DataFrame:
+    """Return the matrix of what is going to be timed: every dtype, or in a quick run those that it times.
+
+    The matrix has no rows of the forward part.
+    """
+    return check(
+        selection.ops,
+        backend=selection.backend,
+        device=selection.device,
+        dtype=selection.dtype or (QUICK_CHECK_DTYPES if selection.quick else None),
+        mode=selection.mode,
+        variant=judged_variants(selection),
+        seed=selection.seed,
+        precision=selection.precision,
+        progress=progress,
+    )
+
+
+def judged_variants(selection: Selection) -> list[str] | None:
+    """Return the variants that have rows in the matrix; None is all."""
+    return None if selection.variant is None else [name for name in selection.variant if name != "forward"] or None
 
 
 def _saying(what: str, progress: Progress | None) -> Progress | None:

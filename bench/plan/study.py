@@ -36,7 +36,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from multigrad.data.decode import Int64, Positive, decode, read_bytes, reason
 from multigrad.data.errors import BadInput
-from multigrad.ops.loading import ask, import_file
+from multigrad.ops.elsewhere import ask
+from multigrad.ops.files import import_file
 
 from .cells import KEY
 

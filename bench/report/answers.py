@@ -16,7 +16,7 @@ from ..store.rows import place
 from ..store.run import Run
 from .markdown import table
 from .plain import escape
-from .tables import figure, seconds
+from .quantities import figure, seconds
 
 if TYPE_CHECKING:
     import pandas as pd

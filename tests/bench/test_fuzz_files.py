@@ -38,20 +38,21 @@ from multigrad.bench.analysis.answer import answer, study_of
 from multigrad.bench.analysis.compare import compare, find_run, geometric_means, within
 from multigrad.bench.analysis.load import load_run, rebuild
 from multigrad.bench.analysis.merge import merge
+from multigrad.bench.cli import matrix_table, timing_tables
 from multigrad.bench.plan import study as studies
-from multigrad.bench.report import exports, html, tables
+from multigrad.bench.report import exports, html
 from multigrad.bench.report import markdown as report_markdown
 from multigrad.bench.report.comparison import markdown
 from multigrad.bench.report.figures import Figures
 from multigrad.bench.report.junit import junit
-from multigrad.bench.report.pages import Results
+from multigrad.bench.report.results import Results
 from multigrad.bench.store.folder import JOURNAL, RUN, SAMPLES, SUMMARY
 from multigrad.bench.store.frames import read_rows, write_frame
 from multigrad.bench.store.journal import Journal, read_journal
 from multigrad.bench.store.rows import SampleRow, SummaryRow
 
 from multigrad import BadInput
-from multigrad.ops.operation import load_operations
+from multigrad.ops.find import load_operations
 from multigrad.proof.certificate import read_certificate, verify, write_certificate
 from multigrad.truth.find import load_inputs, read_inputs
 
@@ -344,15 +345,15 @@ def shown(folder: Path) -> None:
     """Print the tables of a run, and write what a CI reads."""
     run = load_run(folder)
     with contextlib.redirect_stdout(io.StringIO()):
-        tables.show_summary(run.summary)
-        tables.show_scaling(run)
+        timing_tables.show_summary(run.summary)
+        timing_tables.show_scaling(run)
         if run.matrix is not None:
-            tables.show_matrix(run.matrix, verbose=True)
+            matrix_table.show_matrix(run.matrix, verbose=True)
             junit(run.matrix)
         if run.info.get("machines"):
-            tables.show_machines(run)
+            timing_tables.show_machines(run)
         frame = compare(folder, folder.parent / "sound", force=True)
-        tables.show_comparison(frame, geometric_means(frame))
+        timing_tables.show_comparison(frame, geometric_means(frame))
 
 
 def documented(folder: Path) -> None:
