@@ -16,9 +16,10 @@ from multigrad.backend import device_kind
 from multigrad.process.child import Death
 
 from ..analysis.assemble import assemble
+from ..analysis.load import write_run
 from ..plan.cells import Plan, Work, places, without, work
 from ..store import machine
-from ..store.files import Run, write_run
+from ..store.run import Run
 from ..timing.messages import Begun, CellEnded, MemoryEnded, Opened, Peaks, Turn, Unavailable
 from . import worktree
 from .record import Event, Record

@@ -17,10 +17,12 @@ from multigrad.ops.operation import DTYPES
 from multigrad.ops.selection import Selection, Selectors
 from multigrad.process.entry import entry_point
 
+from ..analysis.load import load_run
 from ..plan.cells import DEFAULT_DTYPES, Cell, Plan, Refusal, again, cells, of_cells
 from ..plan.protocol import FULL, QUICK, Protocol
-from ..store.files import Journal, Run, load_run, no_run
+from ..store.journal import Journal
 from ..store.machine import allowed_cpus, physical_cpus
+from ..store.run import Run, no_run
 from . import worktree
 from .conductor import Conductor
 from .info import folder_of, run_info

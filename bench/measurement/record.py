@@ -12,11 +12,10 @@ from typing import Any
 
 from msgspec import convert, to_builtins
 
-from ..plan.cells import OTHER, Plan, Work
+from ..plan.cells import OTHER, Plan, Work, headline
 from ..plan.protocol import Protocol
-from ..store.files import Journal
+from ..store.journal import Journal
 from ..store.schema import CellEvent
-from ..timing.clock import headline
 from ..timing.messages import CellEnded, PeakRates
 
 Progress = Callable[[int, int, str], None]

@@ -8,7 +8,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,11 +24,10 @@ from multigrad.ops.operation import Operation
 from multigrad.truth.find import read_arrays
 from multigrad.verdict.judge import blamed
 
-from ..plan.cells import Cell
+from ..plan.cells import Cell, headline
 from ..plan.protocol import Protocol
 from ..store.machine import RunQueue
-from ..store.schema import BlockValues
-from .clock import Guards, Workload, headline, time_blocks
+from .clock import Guards, Workload, time_blocks
 from .gate import Gate, Passed
 from .memory import growth
 from .messages import CellEnded, MemoryEnded
@@ -110,7 +109,7 @@ class Measurement:
             warmup_s=result.warmup_s,
             timed_s=result.blocks_s,
             calls=result.calls,
-            blocks=[BlockValues(*astuple(block)) for block in result.blocks],
+            blocks=result.blocks,
         )
 
     def memory(self) -> MemoryEnded:
