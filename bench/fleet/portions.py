@@ -13,8 +13,7 @@ from multigrad.ops.find import given_operations
 from multigrad.ops.selection import Selection
 
 from ..measurement.job import judged_variants
-from ..measurement.measure import unchecked_cells
-from ..plan.cells import Cell, Refusal
+from ..plan.cells import Cell, Refusal, cells
 from .cluster import Offers, count_offers, kind_of, tags_of
 
 
@@ -96,7 +95,7 @@ class Request:
             seed=chosen.seed,
             precision=chosen.precision,
         )
-        unchecked_cells(chosen, [1])
+        cells(replace(chosen, threads=None))
 
     def of_portion(self, portion: Portion) -> Selection:
         """Return what a machine measures for a portion."""
@@ -105,7 +104,7 @@ class Request:
 
     def cells(self, portion: Portion, threads: int) -> dict[Cell, Refusal | None]:
         """Return the cells of a portion, each with why it is refused here, or None."""
-        return unchecked_cells(self.of_portion(portion), [threads])
+        return cells(replace(self.of_portion(portion), threads=(threads,)))
 
     def backends(self, devices: Sequence[str]) -> list[str]:
         """Return the backends of a portion: those that were asked for, of these the ones that know its devices."""

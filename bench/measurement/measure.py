@@ -18,7 +18,7 @@ from multigrad.ops.selection import Selection, Selectors
 from multigrad.process.entry import entry_point
 
 from ..analysis.load import load_run
-from ..plan.cells import DEFAULT_DTYPES, Cell, Plan, Refusal, again, cells, of_cells
+from ..plan.cells import Cell, Plan, Refusal, again, cells, of_cells
 from ..plan.protocol import FULL, QUICK, Protocol
 from ..store.journal import Journal
 from ..store.machine import allowed_cpus, physical_cpus
@@ -152,23 +152,7 @@ def cells_of(selection: Selection) -> dict[Cell, Refusal | None]:
     for name in selection.dtype or ():
         if name not in DTYPES:
             raise BadInput(f"no dtype named {name!r}; there are {', '.join(DTYPES)}")
-    return unchecked_cells(replace(selection, ops=operations), thread_counts(selection.threads))
-
-
-def unchecked_cells(selection: Selection, threads: Sequence[int]) -> dict[Cell, Refusal | None]:
-    """Return the cells that are selected, whatever dtypes there are and however many threads this machine has."""
-    return cells(
-        given_operations(selection.ops),
-        backends=selection.backend,
-        devices=selection.device,
-        dtypes=selection.dtype or DEFAULT_DTYPES,
-        variants=selection.variant,
-        modes=selection.mode,
-        sizes=selection.size,
-        threads=threads,
-        precision=selection.precision,
-        quick=selection.quick,
-    )
+    return cells(replace(selection, ops=operations, threads=tuple(thread_counts(selection.threads))))
 
 
 def thread_counts(threads: Sequence[int] | None) -> Sequence[int]:
