@@ -8,7 +8,8 @@ from typing import Any
 from ..data.errors import BadInput
 from ..ops.find import load_operations
 from ..ops.operation import Operation
-from . import Array, Backend, backend
+from .registry import backend
+from .session import Array, Backend
 
 
 def to_torch(op: Operation | str, **parameters: Any) -> Callable[..., Any]:

@@ -9,7 +9,8 @@ from typing import Any
 from ..data.errors import BadInput
 from ..process import child as worker
 from ..process.entry import entry_point
-from . import Unavailable, backend, backends
+from .limits import Unavailable
+from .registry import backend, backends
 
 VARIABLE = "MULTIGRAD_SCHEDULER"
 """The environment variable with the address, such as ``tcp://host:8786``; worker processes inherit it."""
