@@ -6,18 +6,20 @@ import contextlib
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from ..plan.cells import OTHER, Plan, Work, headline
 from ..plan.protocol import Protocol
+from ..store.events import CellEvent, Event, MemoryEvent, PeaksEvent, SpentEvent, WorkerEvent
 from ..store.journal import Journal
+from ..store.schema import Facts
 
 Progress = Callable[[int, int, str], None]
 """Called with measurements done, measurements in all, and what is running: as one begins, and as it ends."""
-
-Event = dict[str, Any]
 
 
 @dataclass
@@ -34,7 +36,7 @@ class Record:
     """Measurements in all."""
     ended: int = 0
     """Measurements that have ended."""
-    answers: dict[int, list[Event]] = field(default_factory=dict)
+    answers: dict[int, list[CellEvent]] = field(default_factory=dict)
     """By index of the cell, its events once more, so that nobody looks through all of them."""
     begun: dict[tuple[int, int], float] = field(default_factory=dict)
     """By index and twin of a cell, when its last worker began it, in seconds since 1970."""
@@ -53,16 +55,16 @@ class Record:
             self._count(event)
 
     def _count(self, event: Event) -> None:
-        self.ended += event["event"] in ("cell", "memory")
-        if event["event"] == "cell":
-            self.answers.setdefault(event["cell"], []).append(event)
+        self.ended += isinstance(event, CellEvent | MemoryEvent)
+        if isinstance(event, CellEvent):
+            self.answers.setdefault(event.cell, []).append(event)
 
     def begin(self, index: int, item: Work) -> None:
         """Heed that a worker has begun a cell."""
         self.begun[index, item.twin] = time.time()
         self.tick(f"{self.plan.cells[index].text}, round {item.round + 1}")
 
-    def end(self, index: int, item: Work, answer: Event) -> None:
+    def end(self, index: int, item: Work, answer: Mapping[str, Any]) -> None:
         """Write down what a worker said about a cell, and tell that it has ended."""
         self._answer(index, item.round, item.twin, {"group": _group(item), **answer})
         self.tick(f"{self.plan.cells[index].text}, round {item.round + 1}")
@@ -71,21 +73,22 @@ class Record:
         """Write down that a cell has no result."""
         self._answer(index, round, twin, {"verdict": verdict, "reason": reason, "died": died})
 
-    def _answer(self, index: int, round: int, twin: int, answer: Event) -> None:
+    def _answer(self, index: int, round: int, twin: int, answer: Mapping[str, Any]) -> None:
         # The turns of others lie between its beginning and its end.
         now = time.time()
         span = {"began": self.begun.pop((index, twin), now), "ended": now}
-        self.add({"event": "cell", "cell": index, "round": round, "twin": twin, **answer, **span})
+        values = {"event": "cell", "cell": index, "round": round, "twin": twin, **answer, **span}
+        self.add(msgspec.convert(values, CellEvent))
 
-    def add_facts(self, item: Work, facts: Event) -> None:
+    def add_facts(self, item: Work, facts: Mapping[str, Any]) -> None:
         """Write down what a worker said about itself."""
-        self.add({"event": "worker", "round": item.round, "twin": item.twin, "group": _group(item), "facts": facts})
+        self.add(WorkerEvent(item.round, item.twin, _group(item), msgspec.convert(facts, Facts)))
 
-    def add_peaks(self, item: Work, peaks: Event) -> None:
+    def add_peaks(self, item: Work, peaks: Mapping[str, Any]) -> None:
         """Write down the peaks that a worker saw."""
         where = {"round": item.round, "twin": item.twin, "backend": item.backend, "device": item.device}
         where |= {"threads": item.threads, "precision": item.precision}
-        self.add({"event": "peaks", **where, **peaks})
+        self.add(msgspec.convert({"event": "peaks", **where, **peaks}, PeaksEvent))
 
     def tick(self, text: str) -> None:
         """Tell of something that begins or has ended."""
@@ -97,27 +100,27 @@ class Record:
         """Write down how long something took."""
         started = time.perf_counter()
         yield
-        self.add({"event": "spent", "what": what, "seconds": time.perf_counter() - started})
+        self.add(SpentEvent(what, time.perf_counter() - started))
 
-    def _answers(self, index: int) -> Iterable[Event]:
+    def _answers(self, index: int) -> Iterable[CellEvent]:
         return self.answers.get(index, ())
 
     def finished(self, item: Work) -> set[int]:
         """Return the cells of a worker that have an answer of that round and twin."""
         process = (item.round, item.twin)
-        return {i for i in item.cells if any((e["round"], e["twin"]) == process for e in self._answers(i))}
+        return {i for i in item.cells if any((e.round, e.twin) == process for e in self._answers(i))}
 
     def failed(self, index: int, *, other: bool = False) -> bool:
         """Tell whether a cell was wrong, missing or deadly, here or at the other commit: it is not tried again."""
-        return any((e["twin"] == OTHER) == other and "blocks" not in e for e in self._answers(index))
+        return any((e.twin == OTHER) == other and not e.blocks for e in self._answers(index))
 
     def unstable(self, index: int) -> bool:
         """Tell whether the processes of a cell differ so much that it needs one more."""
         kind = headline(self.plan.cells[index].device)
         medians = [
-            statistics.median(seconds / calls for k, calls, seconds, *_ in e["blocks"] if k == kind)
+            statistics.median(block.per_call_s for block in e.blocks if block.kind == kind)
             for e in self._answers(index)
-            if e["twin"] == 0 and "blocks" in e
+            if e.twin == 0 and e.blocks
         ]
         if len(medians) < 2:
             return False
@@ -126,25 +129,24 @@ class Record:
 
     def calls(self, index: int) -> dict[str, int] | None:
         """Return the calls per block that an earlier process found: what round 0 fixes holds for all."""
-        return next((e["calls"] for e in self._answers(index) if "calls" in e), None)
+        return next((e.calls for e in self._answers(index) if e.calls), None)
 
     def judged(self) -> dict[str, list[Any]]:
         """Return what the gate found so far, by the digest of the outputs that it saw."""
         # A GAP is what the gate's FAIL is called on one backend: the same bits from another one are judged anew.
         answers = (e for answers in list(self.answers.values()) for e in answers)
-        judged = (e for e in answers if "digest" in e and e["verdict"] != "GAP")
-        return {e["digest"]: [e["verdict"], e["ratio"], e["reason"]] for e in judged}
+        return {e.digest: [e.verdict, e.ratio, e.reason] for e in answers if e.digest and e.verdict != "GAP"}
 
-    def wanted_peaks(self, item: Work) -> Event | None:
+    def wanted_peaks(self, item: Work) -> dict[str, Any] | None:
         """Return which peaks a worker shall measure: those that no other has measured in its round."""
         if item.twin or item.round >= self.protocol.peak_rounds:
             return None
-        peaks = [e for e in self.events if e["event"] == "peaks" and e["round"] == item.round]
-        here = [e for e in peaks if (e["device"], e["threads"]) == (item.device, item.threads)]
-        if any(e["backend"] == item.backend and e["precision"] == item.precision for e in here):
+        peaks = [e for e in self.events if isinstance(e, PeaksEvent) and e.round == item.round]
+        here = [e for e in peaks if (e.device, e.threads) == (item.device, item.threads)]
+        if any(e.backend == item.backend and e.precision == item.precision for e in here):
             return None
         dtypes = sorted({self.plan.cells[i].dtype for i in item.cells})
-        return {"dtypes": dtypes, "bandwidth": not any(e["bandwidth"] for e in here)}
+        return {"dtypes": dtypes, "bandwidth": not any(e.bandwidth for e in here)}
 
 
 def _group(item: Work) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from multigrad.process.pool import Lost, work_through
 
-from .record import Event, Record
+from ..store.events import CostEvent
+from .record import Record
 from .workers import Workers
 
 
@@ -19,7 +20,7 @@ def find_references(record: Record, workers: Workers, wanted: Collection[int]) -
     """
     cells, seed = record.plan.cells, record.plan.seed
     paths: dict[int, str] = {}
-    files: dict[tuple[Any, ...], tuple[int, Event]] = {}
+    files: dict[tuple[Any, ...], tuple[int, dict[str, Any]]] = {}
     users: dict[int, list[int]] = {}
     for i in wanted:
         cell = cells[i]
@@ -40,5 +41,5 @@ def find_references(record: Record, workers: Workers, wanted: Collection[int]) -
             record.tick(f"the truth of {cells[users[message['begin']][0]].operation}")
         elif "end" in message:
             for i in users[message["end"]]:
-                record.add({"event": "cost", "cell": i, "model": message["costs"][cells[i].variant]})
+                record.add(CostEvent(i, message["costs"][cells[i].variant]))
     return paths

@@ -13,7 +13,7 @@ from multigrad.process.child import Death, Message, run
 from ..plan.cells import OTHER, Work
 from ..store import machine
 from ..timing import memory
-from .record import Event, Record
+from .record import Record
 from .worktree import Tree
 
 
@@ -29,7 +29,7 @@ class Workers:
     references: dict[int, str] = field(default_factory=dict)
     """By index of the cell, the file with its inputs and reference."""
 
-    def prepare(self, wanted: Mapping[int, Event]) -> Generator[Message | Death]:
+    def prepare(self, wanted: Mapping[int, Any]) -> Generator[Message | Death]:
         """Start a worker that finds references; see :func:`.gate.prepare`."""
         target, arguments = "multigrad.bench.timing.gate:prepare", {"wanted": wanted}
         yield from run(target, arguments, timeout_s=self.record.protocol.cell_timeout_s)
@@ -60,12 +60,17 @@ class Workers:
         yield from self._run("multigrad.bench.worker:measure_memory", arguments, item, environment, None)
 
     def _run(
-        self, target: str, arguments: Event, item: Work, environment: Mapping[str, str | None], root: Path | None
+        self,
+        target: str,
+        arguments: Mapping[str, Any],
+        item: Work,
+        environment: Mapping[str, str | None],
+        root: Path | None,
     ) -> Generator[Message | Death]:
         timeout_s, cpus = self.record.protocol.cell_timeout_s, _cpus(item.threads)
         yield from run(target, arguments, environment=environment, cpus=cpus, timeout_s=timeout_s, root=root)
 
-    def _arguments(self, item: Work, cells: Mapping[str, Any]) -> Event:
+    def _arguments(self, item: Work, cells: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "protocol": asdict(self.record.protocol),
             "source": item.source,
