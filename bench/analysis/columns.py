@@ -11,7 +11,7 @@ from multigrad.matrix import MatrixRow
 from ..store.folder import MATRIX, SAMPLES, SCALING, SUMMARY, write_text
 from ..store.frames import type_of
 from ..store.rows import SampleRow, SummaryRow
-from .assemble import FLAGS
+from .flags import FLAGS
 from .scaling import ScalingRow
 
 _PREFACE = """

@@ -55,8 +55,9 @@ def time_cells(arguments: Mapping[str, Any]) -> Iterator[Any]:
     cpus = machine.allowed_cpus()
     guards = Guards(machine.clock_reader(cpus[0]), _device_reader(session.device), others=machine.others_reader(cpus))
     empty = {mode: empty_operation(session, mode) for mode in dict.fromkeys(c.mode for c in cells.values())}
-    started = {"import_s": opened.import_s, "first_operation_s": opened.first_operation_s}
-    yield to_builtins(messages.Opened({**started, **session_facts(session, empty)}))
+    facts = session_facts(session, empty)
+    facts.import_s, facts.first_operation_s = opened.import_s, opened.first_operation_s
+    yield to_builtins(messages.Opened(facts))
     if arguments["peaks"]:
         yield to_builtins(messages.Peaks(peaks(session, arguments["threads"], arguments["peaks"], protocol)))
     # Everything alive now stays: the collector need not walk through a framework in every collection to come.

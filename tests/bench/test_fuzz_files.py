@@ -48,7 +48,7 @@ from multigrad.bench.report.junit import junit
 from multigrad.bench.report.results import Results
 from multigrad.bench.store.folder import JOURNAL, RUN, SAMPLES, SUMMARY
 from multigrad.bench.store.frames import read_rows, write_frame
-from multigrad.bench.store.journal import Journal, read_journal
+from multigrad.bench.store.journal import Journal, journal_events
 from multigrad.bench.store.rows import SampleRow, SummaryRow
 
 from multigrad import BadInput
@@ -376,7 +376,8 @@ def resumed(folder: Path) -> None:
     """Open a journal to go on with it."""
     journal = Journal(folder, new=False)
     journal.close()
-    read_journal(folder)
+    _, events = journal_events(folder)
+    collections.deque(events, maxlen=0)
 
 
 def verified(folder: Path) -> None:
