@@ -257,7 +257,7 @@ def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:
         its figures; :func:`diagnose_formula` names the mistake.
     """
     from ..namespaces.exact import Undecided
-    from ..namespaces.unsupported import Unsupported
+    from ..namespaces.shared.unsupported import Unsupported
     from ..proof.prove import prove
 
     size, regime = _proof_point(op, case)

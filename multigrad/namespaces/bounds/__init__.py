@@ -31,10 +31,10 @@ from typing import Any
 import numpy as np
 
 from ...verdict.formats import FORMATS
-from .. import textbook
-from ..numpy_protocols import numpys_own
-from ..operators import namespace_info
-from ..unsupported import guarded, guarded_functions
+from ..shared import textbook
+from ..shared.namespace import namespace_info
+from ..shared.numpy_protocols import numpys_own
+from ..shared.unsupported import guarded, guarded_functions
 from . import arithmetic, conditions, creation, elementary, linalg, model, ordering, products, reductions, shapes
 from .arrays import Array, Choice, Condition, Parts, as_array
 from .model import Context, FloatType, context, current

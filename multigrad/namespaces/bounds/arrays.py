@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..operators import Operators
-from ..unsupported import NO_INDEX, Unsupported
+from ..shared.operators import Operators
+from ..shared.unsupported import NO_INDEX, Unsupported
 from .model import Booleans, Floats, FloatType, current
 
 Error = Any

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..unsupported import Unsupported
+from ..shared.unsupported import Unsupported
 from .arrays import Array, Choice, Condition, Error, Parts, as_array, error_or_zero, is_ours, plus, times
 from .model import Floats
 from .rules import both_nonnegative, bounded, of_whole_numbers, only_whole_numbers

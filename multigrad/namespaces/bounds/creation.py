@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...verdict.formats import FORMATS
-from .. import textbook
+from ..shared import textbook
 from .arrays import Array, Choice, Condition, as_array, is_ours
 from .conditions import not_equal
 from .model import FloatType, current

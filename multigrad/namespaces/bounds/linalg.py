@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from ..numpy_protocols import numpys_own
-from ..textbook import QR, SVD, Eigh, SLogDet
-from ..unsupported import guarded_functions
+from ..shared.linear_algebra import QR, SVD, Eigh, SLogDet
+from ..shared.numpy_protocols import numpys_own
+from ..shared.unsupported import guarded_functions
 from . import arithmetic, creation, elementary, products, reductions, shapes
 from .arrays import Array, Error, Parts, as_array, up
 from .model import Floats, current

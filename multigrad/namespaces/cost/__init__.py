@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from ..numpy_protocols import numpys_own
-from ..operators import namespace_info
-from ..unsupported import guarded_functions
+from ..shared.namespace import namespace_info
+from ..shared.numpy_protocols import numpys_own
+from ..shared.unsupported import guarded_functions
 from . import creation, elementwise, linalg, ordering, products, reductions, shapes
 from .arrays import FLOATS, Array, DType
 from .counters import counting, current

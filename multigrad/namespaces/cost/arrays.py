@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..operators import Operators
-from ..unsupported import NO_INDEX, Unsupported
+from ..shared.operators import Operators
+from ..shared.unsupported import NO_INDEX, Unsupported
 from .counters import current
 
 ITEM_BYTES: Mapping[str, int] = {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...verdict.formats import FORMATS
-from .. import textbook
+from ..shared import textbook
 from .arrays import FLOATS, ITEM_BYTES, Array, DType, computed, dtype_of, shape_of
 from .counters import current
 from .shapes import stack

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import textbook
+from ..shared import textbook
 from .arrays import FLOATS, Array, computed, dtype_of, shape_of
 from .counters import current
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..unsupported import Unsupported
+from ..shared.unsupported import Unsupported
 from .arrays import Array, bytes_of, computed, copied, dtype_of, ghost, kept, shape_of, view
 from .counters import current
 

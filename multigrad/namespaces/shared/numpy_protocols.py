@@ -154,7 +154,7 @@ class NumpyProtocols:
     rank = 0
     """Of two namespaces in one call the higher one computes."""
     namespace: ClassVar[Any]
-    """The array's own namespace, which registers itself here."""
+    """The array namespace of the class. It registers itself here: a class imports no functions."""
     shape: Any
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
