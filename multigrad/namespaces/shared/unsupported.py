@@ -10,7 +10,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 STANDARD_NAMES: Mapping[str, str] = {
@@ -163,20 +163,22 @@ def guarded(function: Callable[..., Any], call: str, knower: str) -> Callable[..
     return run
 
 
-def guard(module: dict[str, Any], prefix: str, knower: str, besides: Sequence[str] = ()) -> None:
-    """Guard every function that a module of the standard's functions defines, in place.
+def guarded_functions(module: ModuleType, prefix: str, knower: str) -> dict[str, Callable[..., Any]]:
+    """Return the public functions that a module of the standard's functions defines, by name, each guarded.
 
     Args:
-        module: its ``globals()``.
+        module: what defines them.
         prefix: how a person writes it, ``xp`` or ``xp.linalg``.
         knower: what the messages call it.
-        besides: names of its functions that are none of the standard's.
     """
-    for name, function in list(module.items()):
-        own = isinstance(function, functools.partial) or getattr(function, "__module__", "") == module["__name__"]
-        public = callable(function) and not isinstance(function, type) and not name.startswith("_")
-        if own and public and name not in besides:
-            module[name] = guarded(function, f"{prefix}.{name}", knower)
+    return {
+        name: guarded(function, f"{prefix}.{name}", knower)
+        for name, function in vars(module).items()
+        if getattr(function, "__module__", "") == module.__name__
+        and callable(function)
+        and not isinstance(function, type)
+        and not name.startswith("_")
+    }
 
 
 def _fits(function: Callable[..., Any], args: Sequence[Any], options: Mapping[str, Any]) -> bool:
