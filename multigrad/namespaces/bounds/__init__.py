@@ -22,7 +22,6 @@ evaluation gets exactly have no error at all.
 
 from __future__ import annotations
 
-import functools
 import math
 import sys
 from collections.abc import Callable
@@ -32,10 +31,8 @@ import numpy as np
 
 from ...verdict.formats import FORMATS
 from ..shared import textbook
-from ..shared.namespace import namespace_info
-from ..shared.numpy_protocols import numpys_own
-from ..shared.unsupported import guarded, guarded_functions
-from . import arithmetic, conditions, creation, elementary, linalg, model, ordering, products, reductions, shapes
+from ..shared.namespace import Linalg, attributes, bound, functions_of, namespace_info
+from . import arithmetic, conditions, creation, elementary, matrices, model, ordering, products, reductions, shapes
 from .arrays import Array, Choice, Condition, Parts, as_array
 from .model import Context, FloatType, context, current
 
@@ -48,12 +45,6 @@ int64, int32, int16, int8, uint8 = (np.dtype(n) for n in ("int64", "int32", "int
 bool = np.dtype("bool")  # noqa: A001 - the name is the standard's
 e, pi, inf, nan, newaxis = math.e, math.pi, math.inf, math.nan, None
 broadcast_shapes, iinfo = np.broadcast_shapes, np.iinfo
-
-
-def __getattr__(name: str) -> Any:
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return numpys_own(Parts.namespace, name, Parts.knower)
 
 
 def __array_namespace_info__() -> Any:  # noqa: N807 - the name is the standard's
@@ -78,13 +69,10 @@ def analyse(function: Callable[..., Any], *arrays: Any, context: str | Context =
         return tuple(as_array(o) for o in outputs) if isinstance(outputs, tuple | list) else as_array(outputs)
 
 
-Parts.namespace = sys.modules[__name__]
-_written_once = {"copysign": textbook.copysign, "einsum": textbook.einsum, **textbook.SPECIAL}
-globals().update(
-    {
-        name: guarded(functools.partial(function, Parts.namespace), f"xp.{name}", Parts.knower)
-        for name, function in _written_once.items()
-    }
-)
-for _file in (arithmetic, conditions, creation, elementary, ordering, products, reductions, shapes):
-    globals().update(guarded_functions(_file, "xp", Parts.knower))
+_this = Parts.namespace = sys.modules[__name__]
+_textbook = {name: textbook.FUNCTIONS[name] for name in ("copysign", "einsum", "tensordot", "vecdot")}
+_own = functions_of(arithmetic, conditions, creation, elementary, ordering, products, reductions, shapes)
+FUNCTIONS = _own | bound(_textbook | textbook.SPECIAL, _this)
+_shared = {name: FUNCTIONS[name] for name in ("matmul", "matrix_transpose", "tensordot", "vecdot")}
+linalg = Linalg(_this, functions_of(matrices) | _shared, Parts.knower)
+__getattr__ = attributes(_this, FUNCTIONS, {}, Parts.knower)

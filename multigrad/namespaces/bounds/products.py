@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from . import reductions
-from .arithmetic import multiply
 from .arrays import Array, Error, as_array, nothing, plus, times, up
 from .model import current
 from .rules import Unit, bounded, only_whole_numbers, within
-from .shapes import permute_dims, reshape
 
 
 def matmul(a: Any, b: Any, /) -> Any:
@@ -48,23 +44,3 @@ def _whole(sizes: Any, left: Any, right: Any) -> bool:
     arithmetic = current()
     operands = max(np.max(left, initial=0.0), np.max(right, initial=0.0))
     return bool(np.max(sizes, initial=0.0) <= arithmetic.exact_below() and operands <= 1.0 / arithmetic.product_u)
-
-
-def vecdot(a: Any, b: Any, /, *, axis: int = -1) -> Any:
-    """Inner products along an axis."""
-    return reductions.sum(multiply(a, b), axis=axis)
-
-
-def tensordot(a: Any, b: Any, /, *, axes: Any = 2) -> Any:
-    """Sums of products over chosen axes, as one matrix product."""
-    if isinstance(axes, int):
-        left, right = list(range(a.ndim - axes, a.ndim)), list(range(axes))
-    else:
-        left, right = ([axes[i]] if isinstance(axes[i], int) else list(axes[i]) for i in (0, 1))
-    left, right = [i % a.ndim for i in left], [i % b.ndim for i in right]
-    rows, columns = [i for i in range(a.ndim) if i not in left], [i for i in range(b.ndim) if i not in right]
-    inner = math.prod(a.shape[i] for i in left)
-    outer = tuple(a.shape[i] for i in rows) + tuple(b.shape[i] for i in columns)
-    A = reshape(permute_dims(a, tuple(rows + left)), (math.prod(a.shape[i] for i in rows), inner))
-    B = reshape(permute_dims(b, tuple(right + columns)), (inner, math.prod(b.shape[i] for i in columns)))
-    return reshape(matmul(A, B), outer)

@@ -254,6 +254,6 @@ def exactly_infinite(*operands: Array) -> Callable[[Floats, int], Any]:
     return find
 
 
-def rearranged(x: Any, function: Callable[[Any], Any]) -> Any:
+def rearranged(function: Callable[[Any], Any], x: Any) -> Any:
     """Apply a NumPy function that only moves elements about, to an array of ours or of NumPy's."""
     return x.map(function) if isinstance(x, Parts) else function(np.asarray(x))

@@ -19,14 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from ..shared.namespace import namespace_info
-from ..shared.numpy_protocols import numpys_own
-from ..shared.unsupported import guarded_functions
-from . import creation, elementwise, linalg, ordering, products, reductions, shapes
+from ..shared.namespace import Linalg, attributes, functions_of, namespace_info
+from . import creation, elementwise, matrices, ordering, products, reductions, shapes
 from .arrays import FLOATS, Array, DType
 from .counters import counting, current
 from .estimate import Cost, cost
-from .linalg import FACTORISATIONS
+from .matrices import FACTORISATIONS
 
 __all__ = ["FACTORISATIONS", "Array", "Cost", "cost", "counting", "linalg"]
 
@@ -39,17 +37,13 @@ e, pi, inf, nan, newaxis = math.e, math.pi, math.inf, math.nan, None
 broadcast_shapes, iinfo = np.broadcast_shapes, np.iinfo
 
 
-def __getattr__(name: str) -> Any:
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return numpys_own(Array.namespace, name, Array.knower)
-
-
 def __array_namespace_info__() -> Any:  # noqa: N807 - the name is the standard's
     """What array-api-extra asks for: devices and default dtypes."""
     return namespace_info(DType(current().dtype), int64)
 
 
-Array.namespace = sys.modules[__name__]
-for _file in (creation, elementwise, ordering, products, reductions, shapes):
-    globals().update(guarded_functions(_file, "xp", Array.knower))
+_this = Array.namespace = sys.modules[__name__]
+FUNCTIONS = functions_of(creation, elementwise, ordering, products, reductions, shapes)
+_shared = {name: FUNCTIONS[name] for name in ("matmul", "matrix_transpose", "tensordot", "vecdot")}
+linalg = Linalg(_this, functions_of(matrices) | _shared, Array.knower)
+__getattr__ = attributes(_this, FUNCTIONS, {}, Array.knower)

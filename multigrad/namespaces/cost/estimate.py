@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 
 from ...data.errors import BadInput
-from ...ops.operation import Operation, Size
+from ...ops.operation import Operation
+from ...ops.signature import Size
 from .arrays import FLOATS, ITEM_BYTES, Array, bytes_of, dtype_of, shape_of
 from .counters import counting
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..shared import structure
 from ..shared.unsupported import Unsupported
 from .arrays import Array, bytes_of, computed, copied, dtype_of, ghost, kept, shape_of, view
 from .counters import current
@@ -29,31 +31,21 @@ def reshape(x: Any, /, shape: Any, **_: Any) -> Array:
     return view(x, sizes)
 
 
-def permute_dims(x: Any, /, axes: tuple[int, ...]) -> Array:
+def _viewed(function: Callable[[Any], Any], x: Any) -> Array:
+    return view(x, function(ghost(x.shape)).shape)
+
+
+def _viewing(*names: str) -> list[Any]:
+    return [functools.partial(structure.FUNCTIONS[name], _viewed) for name in names]
+
+
+broadcast_arrays, broadcast_to, expand_dims = _viewing("broadcast_arrays", "broadcast_to", "expand_dims")
+permute_dims, moveaxis, matrix_transpose = _viewing("permute_dims", "moveaxis", "matrix_transpose")
+
+
+def squeeze(x: Any, /, axis: Any = None) -> Array:
     """A view."""
-    return view(x, [x.shape[a] for a in axes])
-
-
-def _viewing(name: str, function: Callable[..., Any]) -> Any:
-    def viewed(x: Any, /, *arguments: Any, **keywords: Any) -> Array:
-        return view(x, function(ghost(x.shape), *arguments, **keywords).shape)
-
-    viewed.__name__ = viewed.__qualname__ = name
-    viewed.__doc__ = f"As ``{name}`` in the standard: a view."
-    return viewed
-
-
-matrix_transpose = _viewing("matrix_transpose", np.matrix_transpose)
-moveaxis = _viewing("moveaxis", np.moveaxis)
-expand_dims = _viewing("expand_dims", lambda p, axis=0: np.expand_dims(p, axis))
-squeeze = _viewing("squeeze", np.squeeze)
-broadcast_to = _viewing("broadcast_to", np.broadcast_to)
-
-
-def broadcast_arrays(*arrays: Any) -> list[Array]:
-    """Views."""
-    shape = np.broadcast_shapes(*(a.shape for a in arrays))
-    return [broadcast_to(a, shape) for a in arrays]
+    return _viewed(lambda a: np.squeeze(a, axis), x)
 
 
 def unstack(x: Any, /, *, axis: int = 0) -> tuple[Array, ...]:

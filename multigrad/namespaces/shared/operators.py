@@ -141,7 +141,7 @@ def plain_key(key: Any) -> Any:
         Unsupported: it is an array of real numbers.
     """
     if isinstance(key, Operators):
-        raise Unsupported("x[real numbers]", NO_INDEX)
+        raise Unsupported("x[real numbers]", NO_INDEX, key.knower)
     if isinstance(key, tuple):
         return tuple(plain_key(k) for k in key)
     return np.asarray(key) if isinstance(key, np.ndarray) else key

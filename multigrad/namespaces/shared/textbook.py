@@ -210,7 +210,8 @@ def tensordot(xp: Any, x1: Array, x2: Array, /, *, axes: int | tuple[Sequence[in
     """Sum over pairs of axes, as one matrix product."""
     if isinstance(axes, int):
         axes = (range(x1.ndim - axes, x1.ndim), range(axes))
-    first, second = ([a % x.ndim for a in side] for x, side in zip((x1, x2), axes, strict=True))
+    sides = ((side,) if isinstance(side, int) else side for side in axes)
+    first, second = ([a % x.ndim for a in side] for x, side in zip((x1, x2), sides, strict=True))
     left, right = ([a for a in range(x.ndim) if a not in side] for x, side in ((x1, first), (x2, second)))
     rows, columns = (tuple(x.shape[a] for a in side) for x, side in ((x1, left), (x2, right)))
     length = math.prod(x1.shape[a] for a in first)

@@ -10,7 +10,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType
 from typing import Any
 
 STANDARD_NAMES: Mapping[str, str] = {
@@ -161,24 +161,6 @@ def guarded(function: Callable[..., Any], call: str, knower: str) -> Callable[..
         return function(*laid_out[0], **laid_out[1])
 
     return run
-
-
-def guarded_functions(module: ModuleType, prefix: str, knower: str) -> dict[str, Callable[..., Any]]:
-    """Return the public functions that a module of the standard's functions defines, by name, each guarded.
-
-    Args:
-        module: what defines them.
-        prefix: how a person writes it, ``xp`` or ``xp.linalg``.
-        knower: what the messages call it.
-    """
-    return {
-        name: guarded(function, f"{prefix}.{name}", knower)
-        for name, function in vars(module).items()
-        if getattr(function, "__module__", "") == module.__name__
-        and callable(function)
-        and not isinstance(function, type)
-        and not name.startswith("_")
-    }
 
 
 def _fits(function: Callable[..., Any], args: Sequence[Any], options: Mapping[str, Any]) -> bool:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..shared.linear_algebra import QR, SVD, Eigh, SLogDet
-from ..shared.numpy_protocols import numpys_own
-from ..shared.unsupported import guarded_functions
-from . import creation, products, reductions, shapes
-from .arrays import Array, computed, dtype_of, kept, view
+from . import creation, products, reductions
+from .arrays import computed, dtype_of, kept, view
 from .counters import current
 
 FACTORISATIONS: Mapping[str, Callable[[int, int], float]] = {
@@ -28,12 +25,6 @@ FACTORISATIONS: Mapping[str, Callable[[int, int], float]] = {
     "singular vectors": lambda m, n: 14 * m * n**2 + 8 * n**3,  # 8.6
 }
 """Floating-point operations of one factorisation, to leading order."""
-
-
-def __getattr__(name: str) -> Any:
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return numpys_own(Array.namespace, name, Array.knower, "xp.linalg")
 
 
 def _factorised(x: Any, kind: str, *shapes: Sequence[int], extra: float = 0.0) -> list[Any]:
@@ -153,28 +144,5 @@ def matrix_power(x: Any, n: int, /) -> Any:
     if n == 0:
         return creation.eye(x.shape[-1], dtype=x.dtype)
     for _ in range(n.bit_length() + n.bit_count() - 2):
-        x = matmul(x, x)
+        x = products.matmul(x, x)
     return x
-
-
-def matmul(a: Any, b: Any, /) -> Any:
-    """2mnk."""
-    return products.matmul(a, b)
-
-
-def matrix_transpose(x: Any, /) -> Any:
-    """A view."""
-    return shapes.matrix_transpose(x)
-
-
-def vecdot(a: Any, b: Any, /, *, axis: int = -1) -> Any:
-    """2 operations for each pair."""
-    return products.vecdot(a, b, axis=axis)
-
-
-def tensordot(a: Any, b: Any, /, *, axes: Any = 2) -> Any:
-    """2mnk."""
-    return products.tensordot(a, b, axes=axes)
-
-
-globals().update(guarded_functions(sys.modules[__name__], "xp.linalg", Array.knower))

@@ -1,4 +1,4 @@
-"""How something is written into a terminal, or into a pipe: a console that obeys nobody, tables that fit, progress."""
+"""Writing to a terminal or a pipe: text without control codes, tables that fit the width, progress bars."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console, ConsoleOptions
@@ -15,8 +15,12 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from ..cli.streams import LEAST_WIDTH
-from .plain import shown
+from ..report.plain import shown, visible
+from ..report.quantities import figure
+from .streams import LEAST_WIDTH
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PIPED_WIDTH = 160
 """How many columns a table may have where nobody's terminal says it; the variable COLUMNS does too."""
@@ -102,6 +106,23 @@ def least_width(made: Table) -> int:
         cells = [Measurement.get(_console, options, cell) for cell in (column.header, *column.cells)]
         widths.append(max(cell.minimum if not column.no_wrap else cell.maximum for cell in cells))
     return sum(widths) + 2 * len(widths)
+
+
+def show_frame(title: str, frame: pd.DataFrame) -> None:
+    """Print any table as it is."""
+    # Of one machine, which has no name, nothing need be said.
+    columns = [str(c) for c in frame.columns if c != "machine" or frame[c].astype(bool).any()]
+    right = [c for c in columns if frame[c].dtype.kind in "fiu"]
+    made = table(columns, right, folds=columns)
+    for row in frame.to_dict("records"):
+        made.add_row(*(Text(_shown(row[c])) for c in columns))
+    show(made, title)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    return figure(value) if isinstance(value, float) else visible(str(value))
 
 
 @contextlib.contextmanager

@@ -10,22 +10,17 @@ honest evaluation two; hence the factors 2 and 3.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..shared.linear_algebra import QR, SVD, Eigh, SLogDet
-from ..shared.numpy_protocols import numpys_own
-from ..shared.unsupported import guarded_functions
-from . import arithmetic, creation, elementary, products, reductions, shapes
-from .arrays import Array, Error, Parts, as_array, up
+from . import arithmetic, creation, elementary, reductions, shapes
+from .arrays import Array, Error, as_array, up
 from .model import Floats, current
 from .products import matmul
 from .rules import Unit, bounded
-
-__all__ = ["matmul"]
 
 STEPS: Mapping[str, Callable[[int], int]] = {
     # |ΔA| ≤ γ_{3n}|L||U| for a solve by elimination (Higham 2002, Thm 9.4); holds for an inverse, column by column.
@@ -37,12 +32,6 @@ STEPS: Mapping[str, Callable[[int], int]] = {
     "orthogonal": lambda n: 10 * n,
 }
 """How many roundings one after the other an algorithm amounts to, by the larger side n of its matrix."""
-
-
-def __getattr__(name: str) -> Any:
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return numpys_own(Parts.namespace, name, Parts.knower, "xp.linalg")
 
 
 def _steps(unit: Unit, algorithm: str, n: int) -> float:
@@ -408,21 +397,3 @@ def matrix_power(x: Any, n: int, /) -> Any:
         n //= 2
         A = matmul(A, A) if n else A
     return creation.eye(x.shape[-1]) if power is None else power
-
-
-def matrix_transpose(x: Any, /) -> Any:
-    """The last two axes swapped."""
-    return shapes.matrix_transpose(x)
-
-
-def vecdot(a: Any, b: Any, /, *, axis: int = -1) -> Any:
-    """Inner products along an axis."""
-    return products.vecdot(a, b, axis=axis)
-
-
-def tensordot(a: Any, b: Any, /, *, axes: Any = 2) -> Any:
-    """Sums of products over chosen axes."""
-    return products.tensordot(a, b, axes=axes)
-
-
-globals().update(guarded_functions(sys.modules[__name__], "xp.linalg", Parts.knower))
