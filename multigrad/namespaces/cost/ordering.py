@@ -20,7 +20,6 @@ def _along(name: str, dtype: str | None = None) -> Any:
             shape[chosen] += 1
         return computed(shape, dtype or dtype_of(x), (x,), flops)
 
-    function.__name__ = function.__qualname__ = name
     function.__doc__ = f"As ``{name}`` in the standard."
     return function
 

@@ -16,7 +16,6 @@ def _reduction(name: str, per_input: float = 1.0, per_output: float = 0.0, dtype
         flops = per_input * math.prod(shape_of(x)) + per_output * math.prod(shape)
         return computed(shape, kind, (x,), flops)
 
-    function.__name__ = function.__qualname__ = name
     function.__doc__ = f"As ``{name}`` in the standard: {per_input:g} operations for each element."
     return function
 

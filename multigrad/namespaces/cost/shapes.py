@@ -58,7 +58,6 @@ def _same(name: str) -> Any:
     def copy(x: Any, /, *_: Any, **__: Any) -> Array:
         return copied(shape_of(x), dtype_of(x), x)
 
-    copy.__name__ = copy.__qualname__ = name
     copy.__doc__ = f"As ``{name}`` in the standard: a copy."
     return copy
 
