@@ -101,15 +101,15 @@ class Judgement:
     reason: str
     """One sentence with figures; empty for a plain PASS."""
 
-    @classmethod
-    def worded(cls, verdict: str, reason: str, compared: int = 0, *, ratio: float = math.nan) -> Judgement:
-        """Return a verdict that rests on words, not on figures."""
-        return cls(verdict, ratio, math.nan, math.nan, math.nan, compared, reason)
 
-    @classmethod
-    def passed(cls, compared: int, reason: str = "", *, noticeable: float = 0.0) -> Judgement:
-        """Return a PASS without an error."""
-        return cls(PASS, 0.0, 0.0, 0.0, noticeable, compared, reason)
+def worded(verdict: str, reason: str, compared: int = 0, ratio: float = math.nan) -> Judgement:
+    """Return a verdict that rests on words, not on figures."""
+    return Judgement(verdict, ratio, math.nan, math.nan, math.nan, compared, reason)
+
+
+def passed(compared: int, reason: str = "") -> Judgement:
+    """Return a PASS of what has no error at all."""
+    return Judgement(PASS, 0.0, 0.0, 0.0, 0.0, compared, reason)
 
 
 def judge(computed: np.ndarray, reference: Reference, dtype: str) -> Judgement:
@@ -128,7 +128,7 @@ def judge(computed: np.ndarray, reference: Reference, dtype: str) -> Judgement:
         reason = f"has shape {computed.shape}, wanted {reference.value.shape}{hint}"
         return Judgement(FAIL, infinite, infinite, infinite, noticeable=0.0, compared=0, reason=reason)
     if computed.size == 0:
-        return Judgement.passed(1, "empty: its shape is right")
+        return passed(1, "empty: its shape is right")
     errors = _errors(computed, reference, dtype)
     wide = _too_wide(errors, errors.widest, reference, reference.bound, dtype)
     # An error within the probable bound is seen to be small, however wide the worst case is.
@@ -184,8 +184,8 @@ def judge_entries(
         return judge(computed, reference, dtype)
     if not judged.any():
         if unbounded.any():
-            return Judgement.worded(INCONCLUSIVE, f"every entry that is not excused {INFINITE}")
-        return Judgement.worded(UNAVAILABLE, f"nothing to compare: every entry {why}")
+            return worded(INCONCLUSIVE, f"every entry that is not excused {INFINITE}")
+        return worded(UNAVAILABLE, f"nothing to compare: every entry {why}")
     judgement = judge(computed[judged], Reference(*(part[judged] for part in reference.parts())), dtype)
     reasons = [judgement.reason] if judgement.reason else []
     for left_out, cause in ((excused, why), (unbounded, INFINITE)):
