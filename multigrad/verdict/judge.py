@@ -318,10 +318,10 @@ def _too_wide(errors: _Errors, widest: float, reference: Reference, bound: np.nd
 
 def _misses(computed: np.ndarray, reference: Reference, errors: _Errors) -> str:
     worst = np.unravel_index(errors.worst, computed.shape)
-    found, true = float(computed[worst]), float(reference.value[worst])
-    error = _error(np.array(found), reference.value[worst], reference.rest[worst])
+    value, true = float(computed[worst]), float(reference.value[worst])
+    error = _error(np.array(value), reference.value[worst], reference.rest[worst])
     index = f"[{', '.join(str(int(i)) for i in worst)}]" if worst else ""
     return (
         f"{errors.missed} of {computed.size} entries are beyond the bound; worst{' at ' + index if index else ''}: "
-        f"found {found:.6g}, true {true:.6g}, error {error:.3g} = {errors.ratio:.3g} × the bound"
+        f"found {value:.6g}, true {true:.6g}, error {error:.3g} = {errors.ratio:.3g} × the bound"
     )

@@ -24,8 +24,8 @@ def meshgrid(*arrays: Any, indexing: Any = "xy") -> list[Array]:
 def reshape(x: Any, /, shape: Any, **_: Any) -> Array:
     """A view."""
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-    known = math.prod(n for n in sizes if n != -1)
-    sizes = tuple(math.prod(x.shape) // max(known, 1) if n == -1 else n for n in sizes)
+    given = math.prod(n for n in sizes if n != -1)
+    sizes = tuple(math.prod(x.shape) // max(given, 1) if n == -1 else n for n in sizes)
     if math.prod(sizes) != math.prod(x.shape):
         raise ValueError(f"shape {x.shape} does not fit into {sizes}")
     return view(x, sizes)

@@ -58,8 +58,8 @@ def cumulative_sum(
     return array(sums, degrees.repeated(x.degree, x.shape[axis]))
 
 
-def _first_best(x: ExactArray, axis: int, better: str) -> np.ndarray:
-    lanes = np.moveaxis(x.elements, axis, 0)
+def _first_best(x: ExactArray, axis: int | None, better: str) -> np.ndarray:
+    lanes = x.elements.ravel() if axis is None else np.moveaxis(x.elements, axis, 0)
     best, index = lanes[0], np.zeros(lanes.shape[1:], dtype=np.int64)
     for i in range(1, lanes.shape[0]):
         improved = np.asarray(FUNCTIONS[better](array(lanes[i], x.degree), array(best, x.degree)))
@@ -70,11 +70,8 @@ def _first_best(x: ExactArray, axis: int, better: str) -> np.ndarray:
 def _argument(better: str) -> Callable[..., Any]:
     def apply(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
         x = lift(x)
-        if axis is None:
-            index = _first_best(array(x.elements.ravel(), x.degree), 0, better)
-            return whole(index.reshape((1,) * x.ndim) if keepdims else index)
         index = _first_best(x, axis, better)
-        return whole(np.expand_dims(index, axis) if keepdims else index)
+        return whole(np.expand_dims(index, tuple(range(x.ndim)) if axis is None else axis) if keepdims else index)
 
     return apply
 

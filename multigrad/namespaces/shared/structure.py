@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .operators import PythonOperators, plain_key
+from .operators import Operators, plain_key
 
 
 def _below(a: np.ndarray, k: int) -> np.ndarray:
@@ -30,8 +30,8 @@ def _meshgrid(move: Callable[..., Any], xs: Sequence[Any], indexing: str) -> lis
 
 
 def _truth(condition: Any) -> Any:
-    real = isinstance(condition, PythonOperators)
-    return condition.__array_namespace__().not_equal(condition, 0) if real else condition
+    real = isinstance(condition, Operators)
+    return condition.namespace.not_equal(condition, 0) if real else condition
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
