@@ -101,15 +101,15 @@ class Judgement:
     reason: str
     """One sentence with figures; empty for a plain PASS."""
 
-    @classmethod
-    def worded(cls, verdict: str, reason: str, compared: int = 0, *, ratio: float = math.nan) -> Judgement:
-        """Return a verdict that rests on words, not on figures."""
-        return cls(verdict, ratio, math.nan, math.nan, math.nan, compared, reason)
 
-    @classmethod
-    def passed(cls, compared: int, reason: str = "", *, noticeable: float = 0.0) -> Judgement:
-        """Return a PASS without an error."""
-        return cls(PASS, 0.0, 0.0, 0.0, noticeable, compared, reason)
+def worded(verdict: str, reason: str, compared: int = 0, ratio: float = math.nan) -> Judgement:
+    """Return a verdict that rests on words, not on figures."""
+    return Judgement(verdict, ratio, math.nan, math.nan, math.nan, compared, reason)
+
+
+def passed(compared: int, reason: str = "") -> Judgement:
+    """Return a PASS of what has no error at all."""
+    return Judgement(PASS, 0.0, 0.0, 0.0, 0.0, compared, reason)
 
 
 def judge(computed: np.ndarray, reference: Reference, dtype: str) -> Judgement:
@@ -128,7 +128,7 @@ def judge(computed: np.ndarray, reference: Reference, dtype: str) -> Judgement:
         reason = f"has shape {computed.shape}, wanted {reference.value.shape}{hint}"
         return Judgement(FAIL, infinite, infinite, infinite, noticeable=0.0, compared=0, reason=reason)
     if computed.size == 0:
-        return Judgement.passed(1, "empty: its shape is right")
+        return passed(1, "empty: its shape is right")
     errors = _errors(computed, reference, dtype)
     wide = _too_wide(errors, errors.widest, reference, reference.bound, dtype)
     # An error within the probable bound is seen to be small, however wide the worst case is.
@@ -184,8 +184,8 @@ def judge_entries(
         return judge(computed, reference, dtype)
     if not judged.any():
         if unbounded.any():
-            return Judgement.worded(INCONCLUSIVE, f"every entry that is not excused {INFINITE}")
-        return Judgement.worded(UNAVAILABLE, f"nothing to compare: every entry {why}")
+            return worded(INCONCLUSIVE, f"every entry that is not excused {INFINITE}")
+        return worded(UNAVAILABLE, f"nothing to compare: every entry {why}")
     judgement = judge(computed[judged], Reference(*(part[judged] for part in reference.parts())), dtype)
     reasons = [judgement.reason] if judgement.reason else []
     for left_out, cause in ((excused, why), (unbounded, INFINITE)):
@@ -318,10 +318,10 @@ def _too_wide(errors: _Errors, widest: float, reference: Reference, bound: np.nd
 
 def _misses(computed: np.ndarray, reference: Reference, errors: _Errors) -> str:
     worst = np.unravel_index(errors.worst, computed.shape)
-    found, true = float(computed[worst]), float(reference.value[worst])
-    error = _error(np.array(found), reference.value[worst], reference.rest[worst])
+    value, true = float(computed[worst]), float(reference.value[worst])
+    error = _error(np.array(value), reference.value[worst], reference.rest[worst])
     index = f"[{', '.join(str(int(i)) for i in worst)}]" if worst else ""
     return (
         f"{errors.missed} of {computed.size} entries are beyond the bound; worst{' at ' + index if index else ''}: "
-        f"found {found:.6g}, true {true:.6g}, error {error:.3g} = {errors.ratio:.3g} × the bound"
+        f"found {value:.6g}, true {true:.6g}, error {error:.3g} = {errors.ratio:.3g} × the bound"
     )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -67,15 +67,17 @@ class Parts(Operators):
 
     __slots__ = ("value",)
     knower = "the error bounds"
+    names: ClassVar[tuple[str, ...]]
+    """The names of the arrays, the value first; the constructor takes them in that order."""
     value: Any
 
     def parts(self) -> tuple[Any, ...]:
         """The arrays, the value first."""
-        raise NotImplementedError
+        return tuple(getattr(self, name) for name in self.names)
 
     def rebuilt(self: Self, parts: Sequence[Any], others: Sequence[Self] = ()) -> Self:
         """Put arrays back together, keeping the facts that this array and the others share."""
-        raise NotImplementedError
+        return type(self)(*map(np.asarray, parts))
 
     def map(self: Self, function: Callable[[Any], Any]) -> Self:
         """Apply a function that only moves elements about to every part."""
@@ -131,6 +133,7 @@ class Array(Parts):
     """
 
     __slots__ = ("integral", "nonnegative", "probable", "terms", "worst")
+    names = ("value", "worst", "probable")
 
     def __init__(
         self, value: Floats, worst: Floats, probable: Floats, *, integral: bool = False, nonnegative: bool = False
@@ -157,9 +160,6 @@ class Array(Parts):
         """Where nothing can be said: it may overflow, divide by zero, leave the domain."""
         return np.isinf(self.worst)
 
-    def parts(self) -> tuple[Any, ...]:  # noqa: D102 - the base class says it
-        return self.value, self.worst, self.probable
-
     def map(self, function: Callable[[Any], Any]) -> Array:
         """Apply a function that only moves elements about; errors known to be zero are not moved."""
         value = function(self.value)
@@ -172,7 +172,7 @@ class Array(Parts):
         moved.terms = self.terms
         return moved
 
-    def rebuilt(self, parts: Sequence[Any], others: Sequence[Array] = ()) -> Array:  # noqa: D102
+    def rebuilt(self, parts: Sequence[Any], others: Sequence[Array] = ()) -> Array:  # noqa: D102 - the base class says it
         value, worst, probable = (np.asarray(p) for p in parts)
         if parts[1] is parts[2]:
             probable = worst
@@ -216,6 +216,8 @@ class Condition(Parts):
     """Truth values that the error may leave undecided. As a number it is 0 or 1, with error 1 where undecided."""
 
     __slots__ = ("doubtful", "undecided")
+    names = ("value", "undecided", "doubtful")
+    dtype = np.dtype(np.bool_)
 
     def __init__(self, value: Booleans, undecided: Booleans, doubtful: Booleans) -> None:
         self.value: Booleans = value
@@ -225,17 +227,6 @@ class Condition(Parts):
         self.doubtful = doubtful
         """Where the probable errors allow both answers: part of ``undecided``."""
 
-    @property
-    def dtype(self) -> np.dtype[np.bool_]:
-        """NumPy's bool."""
-        return np.dtype(np.bool_)
-
-    def parts(self) -> tuple[Any, ...]:  # noqa: D102 - the base class says it
-        return self.value, self.undecided, self.doubtful
-
-    def rebuilt(self, parts: Sequence[Any], others: Sequence[Condition] = ()) -> Condition:  # noqa: D102
-        return Condition(*(np.asarray(p) for p in parts))
-
     def __repr__(self) -> str:
         return f"Condition(value={self.value!r}, undecided={self.undecided!r})"
 
@@ -244,23 +235,14 @@ class Choice(Parts):
     """Indices that depend on data, such as those of ``argmax``; some may be left undecided by the error."""
 
     __slots__ = ("undecided",)
+    names = ("value", "undecided")
+    dtype = np.dtype(np.int64)
 
     def __init__(self, value: npt.NDArray[np.int64], undecided: Booleans) -> None:
         self.value: npt.NDArray[np.int64] = value
         """The indices of the float64 evaluation."""
         self.undecided = undecided
         """Where an honest evaluation may choose another index."""
-
-    @property
-    def dtype(self) -> np.dtype[np.int64]:
-        """NumPy's int64."""
-        return np.dtype(np.int64)
-
-    def parts(self) -> tuple[Any, ...]:  # noqa: D102 - the base class says it
-        return self.value, self.undecided
-
-    def rebuilt(self, parts: Sequence[Any], others: Sequence[Choice] = ()) -> Choice:  # noqa: D102
-        return Choice(*(np.asarray(p) for p in parts))
 
 
 def is_ours(x: Any) -> bool:

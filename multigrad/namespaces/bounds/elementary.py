@@ -32,7 +32,6 @@ def _elementary(name: str, function: Callable[[Floats], Floats], moved: Moved, *
 
         return elementwise([A], value, propagate, ulps=current().ulps(name), signed=signed)
 
-    elementary.__name__ = elementary.__qualname__ = name
     elementary.__doc__ = f"As NumPy's ``{function.__name__}``."
     return elementary
 
@@ -76,7 +75,7 @@ def _special(name: str, moved: Moved, scale: float = 0.0) -> Any:
 
     def special(x: Any, /) -> Array:
         A = as_array(x)
-        value = exact.midpoints(exact.FUNCTIONS[name](A.value))
+        value = _evaluated(name, A.value)
 
         def rule(errors: Sequence[Error], unit: Any) -> Any:
             shift = errors[0] if isinstance(errors[0], float) else moved(A.value, value, errors[0])
@@ -84,17 +83,23 @@ def _special(name: str, moved: Moved, scale: float = 0.0) -> Any:
 
         return bounded([A], value, rule, rounds=True)
 
-    special.__name__ = special.__qualname__ = name
     special.__doc__ = f"As SciPy's or torch's ``{name}``."
     return special
+
+
+def _evaluated(name: str, x: Floats) -> Floats:
+    return np.asarray(exact.midpoints(exact.FUNCTIONS[name](x)))
+
+
+def _larger_end(name: str, v: Floats, r: Floats) -> Floats:
+    return np.maximum(*(np.abs(_evaluated(name, end)) for end in (v - 2.0 * r, v + 2.0 * r)))
 
 
 def _slope(name: str) -> Moved:
     """The slope times r, for positive arguments: the larger of those at the ends of the interval."""
 
     def moved(v: Floats, y: Floats, r: Floats) -> Any:
-        ends = [np.abs(exact.midpoints(exact.FUNCTIONS[name](e))) for e in (v - 2.0 * r, v + 2.0 * r)]
-        return np.where(v - 2.0 * r > 0, np.maximum(*ends) * r, np.where(r > 0, np.inf, 0.0))
+        return np.where(v - 2.0 * r > 0, _larger_end(name, v, r) * r, np.where(r > 0, np.inf, 0.0))
 
     return moved
 
@@ -104,16 +109,12 @@ def _bell(v: Floats, y: Floats, r: Floats) -> Any:
 
 
 def _of_gamma(v: Floats, y: Floats, r: Floats) -> Any:
-    return _slope("digamma")(v, y, r) * np.maximum(*(_gamma_at(e) for e in (v - 2.0 * r, v + 2.0 * r)))
-
-
-def _gamma_at(x: Floats) -> Floats:
-    return np.asarray(np.abs(exact.midpoints(exact.FUNCTIONS["gamma"](x))))
+    return _slope("digamma")(v, y, r) * _larger_end("gamma", v, r)
 
 
 def _of_erfinv(v: Floats, y: Floats, r: Floats) -> Any:
     far = _far(v, r)
-    end = exact.midpoints(exact.FUNCTIONS["erfinv"](np.where(far < 1, far, 0.0)))
+    end = _evaluated("erfinv", np.where(far < 1, far, 0.0))
     return np.where(far < 1, r * (0.5 * math.sqrt(math.pi)) * np.exp(end * end), np.where(r > 0, np.inf, 0.0))
 
 

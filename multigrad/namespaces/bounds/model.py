@@ -112,8 +112,8 @@ class Context:
             raise ValueError(f"no floating-point format {dtype!r}; there are {', '.join(FORMATS)}")
         form = FORMATS[dtype]
         chosen = form.unit_roundoff if u is None else u
-        known = ELEMENTARY_ULPS if form.significand_bits >= 24 else {}
-        known = {**known, **FLOAT64_ULPS} if form.significand_bits == 53 else known
+        ulps = ELEMENTARY_ULPS if form.significand_bits >= 24 else {}
+        ulps = {**ulps, **FLOAT64_ULPS} if form.significand_bits == 53 else ulps
         return cls(
             dtype=dtype,
             u=chosen,
@@ -121,7 +121,7 @@ class Context:
             underflow=form.underflow if underflow is None else underflow,
             overflow=form.overflow if overflow is None else overflow,
             confidence=confidence,
-            elementary_ulps={**known, **(elementary_ulps or {})},
+            elementary_ulps={**ulps, **(elementary_ulps or {})},
             default_ulps=DEFAULT_ULPS[dtype],
         )
 
@@ -162,10 +162,10 @@ def current() -> Context:
     Raises:
         RuntimeError: no ``with context(...)`` is open.
     """
-    found = _CONTEXT.get(None)
-    if found is None:
+    arithmetic = _CONTEXT.get(None)
+    if arithmetic is None:
         raise RuntimeError("no arithmetic is in force; wrap the computation in `with bounds.context(dtype=...):`")
-    return found
+    return arithmetic
 
 
 @contextlib.contextmanager

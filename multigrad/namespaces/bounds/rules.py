@@ -78,23 +78,23 @@ def bounded(
     """
     value = np.asarray(value, dtype=np.float64)
     arithmetic = current()
-    worst = _settled(
+    worst = _shaped(
         value, rule([error_or_zero(a.worst) for a in operands], Unit(arithmetic, True)), rounds, infinite, 1
     )
     if not differ and all(a.worst is a.probable for a in operands):
         probable = worst
     else:
         errors = [error_or_zero(a.probable) for a in operands]
-        probable = _settled(value, rule(errors, Unit(arithmetic, False)), rounds, infinite, 2)
+        probable = _shaped(value, rule(errors, Unit(arithmetic, False)), rounds, infinite, 2)
         probable = np.asarray(np.minimum(probable, worst))
     return Array(value, worst, probable, integral=integral, nonnegative=nonnegative)
 
 
-def _settled(value: Floats, found: Any, rounds: bool, infinite: Infinite | None, part: int) -> Floats:
+def _shaped(value: Floats, computed: Any, rounds: bool, infinite: Infinite | None, part: int) -> Floats:
     """Give the error the value's shape, and make it infinite where nothing can be said."""
-    if isinstance(found, float) and found == 0.0:
+    if isinstance(computed, float) and computed == 0.0:
         return nothing(value.shape)
-    error: Floats = np.asarray(found, dtype=np.float64)
+    error: Floats = np.asarray(computed, dtype=np.float64)
     if error.shape != value.shape:
         error = np.broadcast_to(error, value.shape)
     if not rounds:

@@ -39,7 +39,7 @@ def current() -> Counters:
     Raises:
         RuntimeError: no ``with counting(…)`` is open.
     """
-    found = _COUNTERS.get(None)
-    if found is None:
+    counters = _COUNTERS.get(None)
+    if counters is None:
         raise RuntimeError("nothing is being counted; wrap the computation in `with cost.counting(dtype):`")
-    return found
+    return counters

@@ -24,7 +24,6 @@ def _elementwise(name: str, flops: float = 1.0, dtype: str | None = None, *, ele
         current().transcendentals += result.size if elementary else 0
         return result
 
-    function.__name__ = function.__qualname__ = name
     function.__doc__ = f"As ``{name}`` in the standard: {flops:g} operations for each element."
     return function
 

@@ -24,8 +24,8 @@ def meshgrid(*arrays: Any, indexing: Any = "xy") -> list[Array]:
 def reshape(x: Any, /, shape: Any, **_: Any) -> Array:
     """A view."""
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-    known = math.prod(n for n in sizes if n != -1)
-    sizes = tuple(math.prod(x.shape) // max(known, 1) if n == -1 else n for n in sizes)
+    given = math.prod(n for n in sizes if n != -1)
+    sizes = tuple(math.prod(x.shape) // max(given, 1) if n == -1 else n for n in sizes)
     if math.prod(sizes) != math.prod(x.shape):
         raise ValueError(f"shape {x.shape} does not fit into {sizes}")
     return view(x, sizes)
@@ -58,7 +58,6 @@ def _same(name: str) -> Any:
     def copy(x: Any, /, *_: Any, **__: Any) -> Array:
         return copied(shape_of(x), dtype_of(x), x)
 
-    copy.__name__ = copy.__qualname__ = name
     copy.__doc__ = f"As ``{name}`` in the standard: a copy."
     return copy
 
