@@ -173,8 +173,8 @@ def check(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where --mutants writes its table.")] = Path("results"),
 ) -> None:
     """Print the correctness matrix; exit 1 if anything is wrong."""
-    from multigrad.matrix import check as run_check
-    from multigrad.matrix import failing
+    from multigrad.matrix.frame import check as run_check
+    from multigrad.matrix.rows import failing
 
     from ..report import tables
     from ..report.terminal import progress

@@ -29,12 +29,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import multigrad
-from multigrad import matrix
 from multigrad.backend import THREAD_VARIABLES, backends, device_kind
 from multigrad.data.errors import BadInput, one_line
+from multigrad.matrix.frame import check
+from multigrad.matrix.plan import Plan
 from multigrad.ops.loading import entry_point, files_of
 from multigrad.ops.operation import Operations, given_operations
-from multigrad.ops.selection import Precision
+from multigrad.ops.selection import Precision, Selection
 
 from ..analysis.assemble import Event
 from ..measurement import measure
@@ -97,18 +98,17 @@ class Request:
         Raises:
             BadInput: one is not.
         """
-        matrix.Plan.make(
-            list(ops),
-            backends=self.backend,
-            devices=devices,
-            dtypes=self.dtype,
-            modes=self.mode,
-            variants=self.judged,
-            size=None,
-            regimes=None,
-            inputs=None,
-            seed=self.seed,
-            precision=self.precision,
+        Plan.make(
+            Selection.of(
+                ops,
+                backend=self.backend,
+                device=devices,
+                dtype=self.dtype,
+                mode=self.mode,
+                variant=self.judged,
+                seed=self.seed,
+                precision=self.precision,
+            )
         )
         planning.cells(
             ops,
@@ -627,7 +627,7 @@ def alone() -> Iterator[None]:
 def _checked(portion: Portion, request: Request, progress: Progress) -> list[dict[str, Any]]:
     """Return the rows of the matrix; none where nothing can be compared here, for reasons that the cells have too."""
     try:
-        frame = matrix.check(
+        frame = check(
             given_operations(portion.reference),
             backend=request.backends(portion.devices),
             device=portion.devices,

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from multigrad.backend import cuda_device_count
-from multigrad.matrix import Progress, check
+from multigrad.matrix.frame import check
+from multigrad.matrix.run import Progress
 from multigrad.ops.loading import entry_point
 from multigrad.ops.operation import Operation, Operations, given_operations
 from multigrad.ops.selection import Precision

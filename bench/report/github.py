@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from multigrad.data.errors import BadInput
-from multigrad.matrix import failing, sentence
+from multigrad.matrix.rows import failing, sentence
 from multigrad.ops.loading import source_of
 from multigrad.ops.operation import Operation
 from multigrad.verdict.judge import INCONCLUSIVE, VERDICTS

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multigrad.matrix import sentence
+from multigrad.matrix.rows import sentence
 from multigrad.truth.find import derivative_name
 from multigrad.verdict.judge import (
     FAIL,

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multigrad.data.errors import BadInput
-from multigrad.matrix import MatrixRow, sentence
+from multigrad.matrix.rows import MatrixRow, sentence
 from multigrad.ops.loading import entry_point, no_rows, source_of
 from multigrad.ops.operation import Operation, given_operations, operations
 from multigrad.proof.certificate import Certified, read_certificate

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from multigrad.backend import backends
-from multigrad.matrix import PROOF_DIED, failing, sentence
+from multigrad.matrix.rows import PROOF_DIED, failing, sentence
 from multigrad.ops.operation import operations
 from multigrad.truth.find import DEFAULT_REGIMES, RESIZED, derivative_name
 from multigrad.verdict.judge import (

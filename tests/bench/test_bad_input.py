@@ -341,7 +341,7 @@ def test_a_script_that_pytest_collects_runs_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["multigrad.mutation.kill:kill_matrix", "multigrad.proof.certificate:verify", "multigrad.mutation.soak:soak"],
+    ["multigrad.mutation.kill:kill_matrix", "multigrad.proof.certificate:verify"],
 )
 def test_every_entry_point_does_nothing_in_a_worker(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib import import_module
@@ -358,10 +358,10 @@ def test_every_function_that_starts_workers_is_an_entry_point() -> None:
 
     from multigrad import matrix
     from multigrad.backend import scheduler
-    from multigrad.mutation.mutants import kill, soak
+    from multigrad.mutation import kill
     from multigrad.proof import certificate, kinks
 
-    functions = [matrix.check, kill.kill_matrix, kinks.conventions, soak.soak, cli.main]
+    functions = [matrix.check, kill.kill_matrix, kinks.conventions, cli.main]
     functions += [certificate.write_certificate, certificate.verify, scheduler.use_scheduler, measure]
     functions += [study.measure_study, job.run_job, fleet.run_fleet, doctor.examine, pages.docs, writing.write_reports]
     for function in functions:
@@ -518,7 +518,7 @@ def test_an_internal_error_is_one_line_and_has_its_traceback_on_request(
     def fail(*_: Any, **__: Any) -> Any:
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr("multigrad.matrix.check", fail)
+    monkeypatch.setattr("multigrad.matrix.frame.check", fail)
     refused(multigrad("check"), "internal error: RuntimeError: two lines (--debug shows the traceback)")
     for words in (["--debug", "check"], ["check", "--debug"]):
         said = multigrad(*words)

@@ -24,7 +24,7 @@ from multigrad.bench.store import files as store
 from test_cli import BROKEN, ROOT
 
 from multigrad import BadInput, load_operations
-from multigrad.matrix import MatrixRow
+from multigrad.matrix.rows import MatrixRow
 from multigrad.verdict.judge import VERDICTS
 
 EVIL = (

@@ -2,7 +2,9 @@
 
 import pytest
 
-from multigrad.mutation.soak import alarms, soak
+from multigrad.truth import find as truth
+from tests.multigrad import soak as module
+from tests.multigrad.soak import alarms, soak
 
 
 def test_a_hundred_correct_evaluations_raise_no_alarm():
@@ -22,9 +24,6 @@ def test_ten_thousand_correct_evaluations_raise_no_alarm():
 
 
 def test_a_wrong_evaluation_raises_one(monkeypatch):
-    from multigrad.mutation.mutants import soak as module
-    from multigrad.truth import find as truth
-
     def off_by_a_millionth(*arguments, **options):
         known = find(*arguments, **options)
         for reference in known.references:

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..backend import backend, backends
-from ..ops.loading import entry_point, no_rows
-from ..ops.operation import load_operations
-from ..ops.reach import entries, scaled_sizes
-from ..process import child as worker
-from ..truth import find as truth
-from ..truth.find import SMALL_ENTRIES, Case
-from ..verdict.judge import INCONCLUSIVE, judge
+from multigrad.backend import backend, backends
+from multigrad.ops.operation import load_operations
+from multigrad.ops.reach import entries, scaled_sizes
+from multigrad.process import child as worker
+from multigrad.truth import find as truth
+from multigrad.truth.find import SMALL_ENTRIES, Case
+from multigrad.verdict.judge import INCONCLUSIVE, judge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +27,6 @@ REGIMES = ("gaussian", "integers", "kink", "wide", "cancellation", "huge", "tiny
 COLUMNS = ("operation", "output", "backend", "dtype", "regime", "sizes", "seed", "verdict", "ratio", "reason")
 
 
-@entry_point(no_rows(COLUMNS))
 def soak(
     count: int, *, ops: Sequence[str] = (), names: Sequence[str] | None = None, seed: int = 0, timeout_s: float = 300.0
 ) -> pd.DataFrame:
