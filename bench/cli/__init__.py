@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from multigrad.data.errors import BadInput
-from multigrad.ops.loading import entry_point
+from multigrad.process.entry import entry_point
 
 from ..report.plain import visible
 from . import streams
@@ -233,7 +233,7 @@ def _github_summary(as_json: bool) -> Path:
 
 
 def _tell_github(frame: pd.DataFrame, ops: list[str] | None, summary: Path, verbose: bool, fail_on: str | None) -> None:
-    from multigrad.ops.operation import given_operations
+    from multigrad.ops.find import given_operations
 
     from ..report import github, tables
 

@@ -33,9 +33,9 @@ from multigrad.backend import THREAD_VARIABLES, backends, device_kind
 from multigrad.data.errors import BadInput, one_line
 from multigrad.matrix.frame import check
 from multigrad.matrix.plan import Plan
-from multigrad.ops.loading import entry_point, files_of
-from multigrad.ops.operation import Operations, given_operations
+from multigrad.ops.find import Operations, files_of, given_operations
 from multigrad.ops.selection import Precision, Selection
+from multigrad.process.entry import entry_point
 
 from ..analysis.assemble import Event
 from ..measurement import measure

@@ -15,8 +15,8 @@ import psutil
 
 from multigrad.backend import Unavailable, backend, backends, device_kind
 from multigrad.data.errors import BadInput
-from multigrad.ops.loading import entry_point, no_rows
 from multigrad.process import child as worker
+from multigrad.process.entry import entry_point, no_rows
 
 from ..analysis import intervals as statistics
 from ..store import machine

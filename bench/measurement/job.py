@@ -8,9 +8,10 @@ from pathlib import Path
 from multigrad.backend import cuda_device_count
 from multigrad.matrix.frame import check
 from multigrad.matrix.run import Progress
-from multigrad.ops.loading import entry_point
-from multigrad.ops.operation import Operation, Operations, given_operations
+from multigrad.ops.find import Operations, given_operations
+from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Precision
+from multigrad.process.entry import entry_point
 
 from ..report.writing import write_reports
 from ..store import files as store

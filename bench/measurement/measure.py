@@ -22,10 +22,11 @@ from multigrad.backend import backend as find_backend
 from multigrad.backend import backends as known_backends
 from multigrad.backend import device_kind
 from multigrad.data.errors import BadInput
-from multigrad.ops.loading import allowed, entry_point, files_of
-from multigrad.ops.operation import DTYPES, Operation, Operations, given_operations
+from multigrad.ops.find import Operations, allowed, files_of, given_operations
+from multigrad.ops.operation import DTYPES, Operation
 from multigrad.ops.selection import Precision
 from multigrad.process import child as worker
+from multigrad.process.entry import entry_point
 
 from ..analysis.assemble import assemble
 from ..plan import cells as planning

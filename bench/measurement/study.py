@@ -38,8 +38,10 @@ from msgspec import UNSET
 
 from multigrad.data.decode import decode, read_bytes, reason
 from multigrad.data.errors import BadInput
-from multigrad.ops.loading import ask, entry_point, files_of, import_file, raised
-from multigrad.ops.operation import Operations
+from multigrad.ops.elsewhere import ask
+from multigrad.ops.files import import_file, raised
+from multigrad.ops.find import Operations, files_of
+from multigrad.process.entry import entry_point
 
 from ..analysis import intervals as statistics
 from ..analysis.compare import Side, geometric_means, within

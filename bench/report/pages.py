@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from multigrad.data.errors import BadInput
 from multigrad.matrix.rows import MatrixRow, sentence
-from multigrad.ops.loading import entry_point, no_rows, source_of
-from multigrad.ops.operation import Operation, given_operations, operations
+from multigrad.ops.find import given_operations, operations
+from multigrad.ops.operation import Operation
+from multigrad.ops.source import source_of
+from multigrad.process.entry import entry_point, no_rows
 from multigrad.proof.certificate import Certified, read_certificate
 from multigrad.truth.find import derivative_name, sizes_text, small_sizes
 from multigrad.verdict.judge import (

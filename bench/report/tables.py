@@ -12,7 +12,7 @@ from rich.text import Text
 
 from multigrad.backend import backends
 from multigrad.matrix.rows import PROOF_DIED, failing, sentence
-from multigrad.ops.operation import operations
+from multigrad.ops.find import operations
 from multigrad.truth.find import DEFAULT_REGIMES, RESIZED, derivative_name
 from multigrad.verdict.judge import (
     FAIL,

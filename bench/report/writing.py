@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from multigrad.data.errors import BadInput
-from multigrad.ops.loading import entry_point
+from multigrad.process.entry import entry_point
 
 from ..store.files import load_run, write_text
 from . import charts

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multigrad.ops.operation import Operation, load_operations
+from multigrad.ops.find import load_operations
+from multigrad.ops.operation import Operation
 
 if TYPE_CHECKING:
     import numpy as np

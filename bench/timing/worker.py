@@ -18,7 +18,8 @@ from typing import Any
 
 from multigrad.backend import Backend, Session, Unavailable, backend, device_kind
 from multigrad.data.errors import BadInput
-from multigrad.ops.operation import Operation, load_operations
+from multigrad.ops.find import load_operations
+from multigrad.ops.operation import Operation
 
 from ..plan.cells import Cell
 from ..plan.protocol import Protocol

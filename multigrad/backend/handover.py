@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..data.errors import BadInput
-from ..ops.operation import Operation, load_operations
+from ..ops.find import load_operations
+from ..ops.operation import Operation
 from .registry import backend
 from .session import Array, Backend
 

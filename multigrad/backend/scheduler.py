@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..data.errors import BadInput
-from ..ops.loading import entry_point
 from ..process import child as worker
+from ..process.entry import entry_point
 from .limits import Unavailable
 from .registry import backend, backends
 

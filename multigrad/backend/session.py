@@ -12,8 +12,8 @@ from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..data.errors import one_line
-from ..ops.operation import Mode, Operation, Variant
-from ..ops.selection import Precision
+from ..ops.operation import Operation
+from ..ops.selection import Mode, Precision, Variant
 from .device import THREAD_VARIABLES, cuda_device_count, device_kind, mesh_shape
 from .limits import Gap, Inaccuracy, Judged, Refusal, Unavailable
 

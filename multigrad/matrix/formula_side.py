@@ -8,7 +8,8 @@ from typing import Any
 
 from ..backend.refusals import worded
 from ..data.errors import BadInput, one_line
-from ..ops.operation import Operation, load_operations
+from ..ops.find import load_operations
+from ..ops.operation import Operation
 from ..ops.reach import reaching_sizes
 from ..truth.aim import judge_formula as judge_drawn_and_aimed
 from ..truth.aim import survey

@@ -9,9 +9,9 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ..data.errors import BadInput
-from ..ops.loading import entry_point, no_rows
-from ..ops.operation import Operations
+from ..ops.find import Operations
 from ..ops.selection import CheckSelectors, Selection
+from ..process.entry import entry_point, no_rows
 from ..verdict.words import FAIL, PORTABILITY
 from .plan import TIMEOUT_S, Plan
 from .rows import COLUMNS, JudgedRow, failing, sentence

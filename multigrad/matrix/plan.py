@@ -15,7 +15,9 @@ from ..backend.refusals import worded
 from ..backend.registry import backend, backends
 from ..backend.session import Backend
 from ..data.errors import BadInput
-from ..ops.operation import DTYPES, REGIMES, Operation, given_operations
+from ..ops.draw import REGIMES
+from ..ops.find import given_operations
+from ..ops.operation import DTYPES, Operation
 from ..ops.selection import Precision, Selection
 from ..truth.find import DEFAULT_REGIMES, Case, read_inputs, small_sizes
 from ..verdict.judge import Judgement

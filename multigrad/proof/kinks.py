@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..ops.loading import entry_point, no_rows
-from ..ops.operation import Operation, Size
+from ..ops.operation import Operation
+from ..ops.signature import Size
+from ..process.entry import entry_point, no_rows
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -26,12 +26,14 @@ from typing import Any
 
 import numpy as np
 
-from ..mutation.mutants import source_file
 from ..namespaces import dual, exact, textbook
 from ..namespaces.dual import DualArray
 from ..namespaces.exact import ExactArray, Undecided
 from ..namespaces.operators import COMPARISONS
-from ..ops.operation import AIMED, Operation, Size
+from ..ops.draw import AIMED
+from ..ops.operation import Operation
+from ..ops.signature import Size
+from ..ops.source import source_file
 from ..proof.kinks import PAIRS, KinkProof, prove_at, replaced, tie_rules
 from ..proof.prove import prove
 from ..verdict.judge import FAIL, INCONCLUSIVE, NOTE, PASS, Judgement

@@ -23,7 +23,8 @@ from multigrad.backend import (
     namespace,
 )
 from multigrad.data.errors import BadInput
-from multigrad.ops.operation import DTYPES, operations
+from multigrad.ops.find import operations
+from multigrad.ops.operation import DTYPES
 from multigrad.process.child import run
 
 ALL = pytest.mark.parametrize("one", backends().values(), ids=lambda b: b.name)

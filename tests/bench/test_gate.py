@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from multigrad.bench.timing import gate
 
-from multigrad.ops.operation import load_operations
+from multigrad.ops.find import load_operations
 
 SIZE = {"m": 4, "n": 16}
 

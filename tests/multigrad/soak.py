@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from multigrad.backend import backend, backends
-from multigrad.ops.operation import load_operations
+from multigrad.ops.find import load_operations
 from multigrad.ops.reach import entries, scaled_sizes
 from multigrad.process import child as worker
 from multigrad.truth import find as truth

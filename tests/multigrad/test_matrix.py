@@ -21,7 +21,8 @@ from multigrad import (
 )
 from multigrad.backend import Inaccuracy, Unavailable, registry
 from multigrad.matrix.rows import AIMED, COLUMNS, failing
-from multigrad.ops.operation import REGIMES, Operation
+from multigrad.ops.draw import REGIMES
+from multigrad.ops.operation import Operation
 from multigrad.process.child import _last_words
 from multigrad.truth import find
 from multigrad.verdict.words import (

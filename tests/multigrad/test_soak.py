@@ -3,7 +3,6 @@
 import pytest
 
 from multigrad.truth import find as truth
-from tests.multigrad import soak as module
 from tests.multigrad.soak import alarms, soak
 
 
@@ -24,6 +23,8 @@ def test_ten_thousand_correct_evaluations_raise_no_alarm():
 
 
 def test_a_wrong_evaluation_raises_one(monkeypatch):
+    from multigrad.mutation import soak as module
+
     def off_by_a_millionth(*arguments, **options):
         known = find(*arguments, **options)
         for reference in known.references:

@@ -11,7 +11,7 @@ import scipy.special
 
 from multigrad.namespaces import bounds, cost, dual, exact
 from multigrad.namespaces.unsupported import Unsupported
-from multigrad.ops.operation import load_operations
+from multigrad.ops.find import load_operations
 from multigrad.proof.prove import prove
 
 

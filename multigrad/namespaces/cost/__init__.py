@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 
 from ...data.errors import BadInput
-from ...ops.operation import Operation, Size
+from ...ops.operation import Operation
+from ...ops.signature import Size
 from .. import textbook
 from ..numpy_protocols import numpys_own
 from ..operators import PythonOperators, namespace_info
