@@ -22,8 +22,9 @@ from multigrad.data.errors import BadInput
 from multigrad.matrix import MatrixRow, sentence
 from multigrad.ops.loading import entry_point, no_rows, source_of
 from multigrad.ops.operation import Operation, given_operations, operations
+from multigrad.ops.sizes import small_sizes
+from multigrad.ops.text import derivative_name, sizes_text
 from multigrad.proof.certificate import Certified, read_certificate
-from multigrad.truth.find import derivative_name, sizes_text, small_sizes
 from multigrad.verdict.judge import (
     FAIL,
     FINDING,

@@ -9,12 +9,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from ..ops.operation import Operation
+from ..ops.operation import Operation
+from ..ops.text import derivative_name
 
 PRECISIONS = {"float32": 24, "float16 or TF32": 11, "bfloat16": 8}
 """Significand bits of what a result may secretly have been computed in."""
@@ -42,6 +42,35 @@ class Evidence:
     """Dimensions of the signature."""
     cotangents: Sequence[np.ndarray] = ()
     """The cotangents the pullback was given."""
+
+    @classmethod
+    def of(
+        cls,
+        op: Operation,
+        size: Mapping[str, Any],
+        arrays: Sequence[np.ndarray],
+        output: str,
+        found: np.ndarray,
+        true: Mapping[str, np.ndarray],
+        bound: np.ndarray,
+        roundoff: float = 2.0**-53,
+    ) -> Evidence:
+        """Collect the evidence about an output (``W_bar``) that an operation gives for inputs and cotangents.
+
+        ``true`` has the true value of this output, and those of the other gradients.
+        """
+        dimensions, parameters = op.split(size)
+        return cls(
+            derivative_name(output),
+            found,
+            true[output],
+            bound,
+            roundoff,
+            others={derivative_name(name): array for name, array in true.items() if name != output},
+            conditions=observed_conditions(op, parameters, arrays),
+            sizes={k: v for k, v in dimensions.items() if isinstance(v, int)},
+            cotangents=arrays[len(op.inputs) :],
+        )
 
     def shows_an_error(self) -> bool:
         """Tell whether something is wrong here at all: another shape, or an entry beyond its bound."""

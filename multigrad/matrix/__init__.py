@@ -40,10 +40,19 @@ from ..ops.loading import entry_point, no_rows
 from ..ops.operation import DTYPES, REGIMES, Operation, Operations, given_operations, load_operations
 from ..ops.reach import reaching_sizes
 from ..ops.selection import Precision
+from ..ops.sizes import small_sizes
+from ..ops.text import derivative_name
 from ..process import child as worker
 from ..process.pool import Lost, work_through
-from ..truth import find as truth
-from ..truth.find import Case, derivative_name
+from ..truth.aim import survey
+from ..truth.beside import judge_case
+from ..truth.case import DEFAULT_REGIMES, RESIZED, SMOOTH, Case, Truth, Unknown, Unserved
+from ..truth.certified import true_gradients
+from ..truth.files import read_truth, write_truth, write_unknown
+from ..truth.find import find_truth
+from ..truth.formula import diagnose_formula, judge_formula
+from ..truth.inputs import check_served, read_inputs
+from ..truth.variant import judge_variant
 from ..verdict.formats import FORMATS
 from ..verdict.judge import (
     ALL,
@@ -452,7 +461,7 @@ class Plan:
         wrong: dict[int, list[dict[str, Any]]] = {}
         for message in work_through(cases, start):
             if isinstance(message, Lost):
-                truth.write_unknown(folder, message.task, message.reason)
+                write_unknown(folder, message.task, message.reason)
                 yield [_failed_case(self.cases[message.task], message.reason)]
             elif "begin" in message:
                 tick(f"{self.cases[message['begin']].operation}: the truth", ended=False)
@@ -577,7 +586,7 @@ def _regimes(names: list[str] | None, file: bool) -> list[str]:
     if file:
         return ["file"]
     if names is None:
-        return [*truth.DEFAULT_REGIMES, *SHAPES, RELATIONS]
+        return [*DEFAULT_REGIMES, *SHAPES, RELATIONS]
     found = _known("regime", names, (*REGIMES, RELATIONS, EVERY))
     return [*REGIMES, RELATIONS] if EVERY in found else list(dict.fromkeys(found))
 
@@ -594,7 +603,7 @@ def _of_regime(op: Operation, plain: Case, sizes: Sequence[Mapping[str, Any]]) -
     """Make the cases of one regime: ordinary ones at every size, the others at the smallest."""
     smallest = dict(sizes[0])
     symbols = [s for s in op.signature.symbols if s in smallest]
-    if plain.regime in (*truth.DEFAULT_REGIMES, "file"):
+    if plain.regime in (*DEFAULT_REGIMES, "file"):
         yield from (replace(plain, size=size) for size in sizes)
     elif plain.regime == "empty":
         yield from (replace(plain, size={**smallest, symbol: 0}) for symbol in symbols)
@@ -608,8 +617,8 @@ def _of_regime(op: Operation, plain: Case, sizes: Sequence[Mapping[str, Any]]) -
 
 def _chosen_sizes(op: Operation, size: str | None, path: str) -> list[dict[str, Any]]:
     if path:
-        return [truth.read_inputs(op, path)]
-    return [op.size(name) for name in ([size] if size else truth.small_sizes(op))]
+        return [read_inputs(op, path)]
+    return [op.size(name) for name in ([size] if size else small_sizes(op))]
 
 
 def _backends(names: list[str] | None) -> list[Backend]:
@@ -625,7 +634,7 @@ def _cells(
         first.setdefault(case.reference, case.sizes)
     cells = []
     for i, case in enumerate(cases):
-        ordinary = case.regime in (*truth.DEFAULT_REGIMES, "file")
+        ordinary = case.regime in (*DEFAULT_REGIMES, "file")
         for mode, variant in itertools.product(modes, variants):
             if mode not in one.modes or variant not in one.variants:
                 continue
@@ -654,10 +663,8 @@ class _RaisesThere(Exception):
 
 
 def _judgements(op: Operation, case: Case) -> dict[str, Judgement]:
-    from ..truth.aim import judge_formula
-
-    judgements = judge_formula(op, case)
-    if case.regime in truth.RESIZED and "*" in judgements and judgements["*"].verdict == FAIL:
+    judgements = judge_case(op, case)
+    if case.regime in RESIZED and "*" in judgements and judgements["*"].verdict == FAIL:
         raise _RaisesThere(judgements["*"].reason)
     return judgements
 
@@ -677,8 +684,8 @@ def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | No
             seen.add(case.reference)
             yield {"case": number, "rows": [*_at_reaching_sizes(op, case)]}
         try:
-            truth.serve(op, case)
-            ground = case.regime if case.regime in (*truth.SMOOTH, "empty") else "gaussian"
+            check_served(op, case)
+            ground = case.regime if case.regime in (*SMOOTH, "empty") else "gaussian"
             identity = (case.reference, case.sizes, ground)
             if identity not in wrong:
                 judgements = _judgements(op, case)
@@ -689,17 +696,17 @@ def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | No
             here = wrong.get(identity, [])
             refuted.setdefault(case.reference, set()).update(here)
             _write_truth(arguments["folder"], number, op, case, here, {*here, *refuted[case.reference]})
-        except truth.Unserved as error:
-            truth.write_unknown(arguments["folder"], key, str(error), unserved=True)
+        except Unserved as error:
+            write_unknown(arguments["folder"], key, str(error), unserved=True)
             yield {"case": number, "rows": [*_once(told, case, "*", worded(UNAVAILABLE, str(error)))]}
-        except truth.Unknown as error:
-            truth.write_unknown(arguments["folder"], key, str(error))
+        except Unknown as error:
+            write_unknown(arguments["folder"], key, str(error))
         except Exception as error:
-            if case.regime not in truth.RESIZED:
+            if case.regime not in RESIZED:
                 raise
             said = str(error) if isinstance(error, _RaisesThere) else f"raised {one_line(error)}"
             reason = f"its forward part has this case, its pullback {said}"
-            truth.write_unknown(arguments["folder"], key, reason, unserved=True)
+            write_unknown(arguments["folder"], key, reason, unserved=True)
             # A division by the number of rows is wrong; a pullback that has no row to join refuses the case.
             verdict = FAIL if ZeroDivisionError.__name__ in said else UNAVAILABLE
             yield {"case": number, "rows": [*_once(told, case, "*", worded(verdict, reason))]}
@@ -716,7 +723,7 @@ def diagnosis_worker(
         case, rows = Case(**values), arguments["rows"][key]
         yield {"begin": int(key)}
         try:
-            reasons = truth.diagnose_formula(_find(case, ops), case, [row["output"] for row in rows])
+            reasons = diagnose_formula(_find(case, ops), case, [row["output"] for row in rows])
         except Exception:  # noqa: BLE001 - the verdict stands, with its figures
             reasons = {}
         named = [{**row, "reason": reasons.get(row["output"], row["reason"])} for row in rows]
@@ -726,14 +733,14 @@ def diagnosis_worker(
 
 def _at_reaching_sizes(op: Operation, case: Case) -> Iterator[dict[str, Any]]:
     """Certify the formula where it runs the lines of the pullback that no small size runs, and name those left over."""
-    small = [op.size(name) for name in truth.small_sizes(op)]
+    small = [op.size(name) for name in small_sizes(op)]
     try:
         further, never = reaching_sizes(op, small)
     except BadInput:
         return  # no source, no lines: an operation made at a prompt
     for size in further:
         there = replace(case, size=size, regime="gaussian")
-        yield from (_formula_row(there, output, j) for output, j in truth.judge_formula(op, there).items())
+        yield from (_formula_row(there, output, j) for output, j in judge_formula(op, there).items())
     if never:
         lines = ", ".join(map(str, never))
         reason = f"no size was found that runs line {lines} of the pullback: what it says there is not certified"
@@ -752,11 +759,11 @@ def _write_truth(
     folder: str, key: int, op: Operation, case: Case, wrong: Sequence[str], refuted: Iterable[str]
 ) -> None:
     refuted = tuple(sorted(refuted))
-    truth.write(folder, key, replace(truth.find(op, case, wrong), refuted=refuted))
+    write_truth(folder, key, replace(find_truth(op, case, wrong), refuted=refuted))
     if case.precision != "strict" and case.dtype == "float32":
         # What a framework may do it need not: the probe decides which bounds are held against it.
-        strict = truth.find(op, replace(case, precision="strict"), wrong)
-        truth.write(folder, f"{key}-strict", replace(strict, refuted=refuted))
+        strict = find_truth(op, replace(case, precision="strict"), wrong)
+        write_truth(folder, f"{key}-strict", replace(strict, refuted=refuted))
 
 
 def _formula_row(case: Case, output: str, judgement: Judgement) -> dict[str, Any]:
@@ -765,8 +772,6 @@ def _formula_row(case: Case, output: str, judgement: Judgement) -> dict[str, Any
 
 def _surveyed(op: Operation, case: Case) -> Iterator[dict[str, Any]]:
     """Judge the formula on its kinks and at inputs that are aimed at its branches, at the smallest size."""
-    from ..truth.aim import survey
-
     here = replace(case, size=next(iter(op.sizes.values())), regime=_KINK, inputs="")
     reason = "no entry lies on a kink"
     try:
@@ -855,10 +860,10 @@ class _Bench:
         gap = session.backend.gap(op, case.dtype, cell.mode, cell.variant, device)
         try:
             known = self._truth(case, cell)
-        except truth.Unserved:
+        except Unserved:
             return  # said once, beside the formula
-        except truth.Unknown as error:
-            if case.regime not in truth.RESIZED:  # a shape that was tried, not asked for
+        except Unknown as error:
+            if case.regime not in RESIZED:  # a shape that was tried, not asked for
                 yield _row(case, cell, name, device, "*", worded(INCONCLUSIVE, str(error)))
             return
         try:
@@ -871,7 +876,7 @@ class _Bench:
             else:
                 _, parameters = op.split(case.size)
                 judgement = judge_error(session, op, parameters, known.arrays, case.dtype, cell.variant, error)
-                if judgement.verdict == FAIL and case.regime in truth.RESIZED:
+                if judgement.verdict == FAIL and case.regime in RESIZED:
                     # NumPy has this shape; that another framework refuses it says nothing of the gradient.
                     judgement = replace(judgement, verdict=UNAVAILABLE)
                 if cell.variant in THEIRS and judgement.verdict == FAIL:
@@ -891,12 +896,12 @@ class _Bench:
             case = replace(case, size={}, regime="*", dtype="*")
         return _row(case, cell, name, device, "*", judgement)
 
-    def _truth(self, case: Case, cell: Cell) -> truth.Truth:
+    def _truth(self, case: Case, cell: Cell) -> Truth:
         found = self.probed.get(case.dtype)
         strict = case.precision != "strict" and case.dtype == "float32" and found is not None and found.product >= 24
-        return truth.read(self.folder, f"{cell.case}-strict" if strict else cell.case)
+        return read_truth(self.folder, f"{cell.case}-strict" if strict else cell.case)
 
-    def _compute(self, cell: Cell, case: Case, op: Operation, known: truth.Truth) -> tuple[Any, ...]:
+    def _compute(self, cell: Cell, case: Case, op: Operation, known: Truth) -> tuple[Any, ...]:
         session = self.session
         if case.dtype not in session.dtypes:
             raise Unavailable(f"{session.backend.name} has no {case.dtype} on {session.device}")
@@ -922,7 +927,7 @@ class _Bench:
         return case.reference, case.sizes, cell.mode, cell.variant, case.dtype
 
     def _judged(
-        self, cell: Cell, case: Case, op: Operation, known: truth.Truth, outputs: Sequence[Any]
+        self, cell: Cell, case: Case, op: Operation, known: Truth, outputs: Sequence[Any]
     ) -> Iterator[dict[str, Any]]:
         references = known.outputs(cell.variant)
         hosts = [self.session.to_numpy(array) for array in outputs]
@@ -939,10 +944,10 @@ class _Bench:
                 judgement = judge_entries(host, reference, case.dtype, why, boundless=True)
             else:
                 _, parameters = op.split(case.size)
-                judgement = truth.judge_variant(
+                judgement = judge_variant(
                     op, parameters, case.dtype, cell.variant, lambda: known.arrays, i, host, reference
                 )
-            if case.regime in truth.RESIZED and judgement.verdict == INCONCLUSIVE:
+            if case.regime in RESIZED and judgement.verdict == INCONCLUSIVE:
                 continue  # one number less its own mean: there is nothing to hold a bound against
             judgement = self.session.backend.worded(judgement, op, cell.variant)
             kind = self.session.dtype_name(array)
@@ -969,7 +974,7 @@ class _Bench:
         cell: Cell,
         case: Case,
         op: Operation,
-        known: truth.Truth,
+        known: Truth,
         number: int,
         host: np.ndarray,
         judgement: Judgement,
@@ -987,7 +992,7 @@ class _Bench:
             reason = "not judged: the formula is wrong, and its bounds with it"
             return worded(UNAVAILABLE, reason), []
         _, parameters = op.split(case.size)
-        for _, high, low in truth.true_gradients(op, known.arrays, parameters, [output]):
+        for _, high, low in true_gradients(op, known.arrays, parameters, [output]):
             apart = np.abs((high - reference.value) - (reference.rest - low))
             if high.shape != reference.value.shape or not (apart > reference.bound).any():
                 break
@@ -998,9 +1003,7 @@ class _Bench:
                 f"by up to {float(np.max(apart)):.3g}"
             )
             wrong = replace(worded(FAIL, reason), ratio=float("inf"), compared=apart.size)
-            judged = truth.judge_variant(
-                op, parameters, case.dtype, cell.variant, lambda: known.arrays, number, host, right
-            )
+            judged = judge_variant(op, parameters, case.dtype, cell.variant, lambda: known.arrays, number, host, right)
             if judged.verdict == FAIL:
                 judged = worded(UNAVAILABLE, "not judged: the formula is wrong, and its bounds with it")
             return judged, [_formula_row(case, output, wrong)]
@@ -1011,7 +1014,7 @@ class _Bench:
         cell: Cell,
         case: Case,
         op: Operation,
-        known: truth.Truth,
+        known: Truth,
         number: int,
         host: np.ndarray,
         judgement: Judgement,
@@ -1027,7 +1030,7 @@ class _Bench:
                 return replace(judgement, reason=f"{what} is {word} here{yours}: {judgement.reason}")
         return replace(judgement, reason=f"{what} is off here{yours}: {judgement.reason}")
 
-    def _ours_is_right(self, case: Case, op: Operation, known: truth.Truth, number: int) -> bool:
+    def _ours_is_right(self, case: Case, op: Operation, known: Truth, number: int) -> bool:
         _, parameters = op.split(case.size)
         session = self.session
         try:
@@ -1037,7 +1040,7 @@ class _Bench:
             host = session.to_numpy(outputs[number])
         except Exception:  # noqa: BLE001 - its own cell says what it raised
             return False
-        judged = truth.judge_variant(
+        judged = judge_variant(
             op, parameters, case.dtype, "analytic", lambda: known.arrays, number, host, known.references[number]
         )
         return judged.verdict in (PASS, NOTE) and op.outputs[number] not in known.refuted

@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..ops.operation import Operation, Size
-from ..truth import find as truth
+from ..ops.text import derivative_name
+from ..truth.case import Unknown
+from ..truth.inputs import dtype_arrays, output_shapes
+from ..truth.references import bounded
 from ..verdict.formats import FORMATS
 from ..verdict.judge import (
     FAIL,
@@ -191,7 +194,7 @@ def relations(
     for name, test in tests.items():
         try:
             yield RELATIONS[name], test()
-        except truth.Unknown as error:
+        except Unknown as error:
             yield RELATIONS[name], _worded(INCONCLUSIVE, str(error))
         except Exception as error:  # noqa: BLE001 - whatever a framework raises belongs to this relation alone
             if raised is not None:
@@ -207,10 +210,10 @@ class _Trial:
     def __init__(self, session: Session, op: Operation, size: Size, dtype: str, seed: int, precision: str) -> None:
         self.session, self.op, self.dtype, self.precision = session, op, dtype, precision
         _, self.parameters = op.split(size)
-        self.inputs = truth.dtype_arrays(op, size, seed, "gaussian", dtype)[: len(op.inputs)]
+        self.inputs = dtype_arrays(op, size, seed, "gaussian", dtype)[: len(op.inputs)]
         rng = np.random.default_rng(seed)
         # Small integers: 3u + v has no rounding in any dtype.
-        self.shapes = truth.output_shapes(op, size, self.inputs)
+        self.shapes = output_shapes(op, size, self.inputs)
         self.u, self.v = ([_small_integers(rng, s) for s in self.shapes] for _ in range(2))
         self.values = len(self.shapes)
         self.overflow = f"may overflow in {dtype}"
@@ -228,7 +231,7 @@ class _Trial:
 
     def bounds(self, inputs: Sequence[np.ndarray], cotangents: Sequence[np.ndarray]) -> list[Reference]:
         arrays = [*inputs, *cotangents]
-        return truth.bounded(self.op, arrays, self.parameters, self.dtype, self.precision, certain=True, hull=False)
+        return bounded(self.op, arrays, self.parameters, self.dtype, self.precision, certain=True, hull=False)
 
     def zero(self) -> Judgement:
         nothing = [np.zeros(s) for s in self.shapes]
@@ -244,9 +247,7 @@ class _Trial:
             if trace.any():
                 largest = float(np.max(np.abs(output[trace])))
                 where = f"{int(trace.sum())} of {trace.size} entries"
-                return _worded(
-                    FAIL, f"{truth.derivative_name(name)} is not zero in {where}, up to {largest:.3g}", trace.size
-                )
+                return _worded(FAIL, f"{derivative_name(name)} is not zero in {where}, up to {largest:.3g}", trace.size)
         entries = sum(output.size for _, output, _ in pairs)
         if left_out == entries > 0:
             return _worded(UNAVAILABLE, f"nothing to compare: every entry {self.overflow}")
@@ -274,7 +275,7 @@ class _Trial:
             for output, a, b in zip(self.op.outputs[self.values :], results[0], again, strict=True):
                 if a.shape != b.shape or a.tobytes() != b.tobytes():
                     apart = float(np.max(np.abs(_wide([a])[0] - _wide([b])[0]))) if a.shape == b.shape else math.inf
-                    name = truth.derivative_name(output)
+                    name = derivative_name(output)
                     return _worded(
                         FAIL, f"{what} in {name}, up to {apart:.3g} apart: it changes from call to call", a.size
                     )
@@ -354,7 +355,7 @@ class _Trial:
         found = []
         for name, output, reference in list(zip(self.op.outputs, outputs, wanted, strict=True))[self.values :]:
             one = judge_entries(np.asarray(output, dtype=np.float64), reference, self.dtype, self.overflow)
-            named = f"{truth.derivative_name(name)}: {one.reason}"
+            named = f"{derivative_name(name)}: {one.reason}"
             found.append(replace(one, reason=named if one.reason and one.verdict != PASS else ""))
         return joined(found)
 

@@ -24,9 +24,12 @@ from ..data.errors import BadInput
 from ..ops.loading import entry_point, no_rows
 from ..ops.operation import Operation, Operations, given_operations, load_operations
 from ..ops.reach import reaching_sizes, scaled_sizes
+from ..ops.sizes import small_sizes
+from ..ops.text import derivative_name, sizes_text
 from ..process import child as worker
-from ..truth import find as truth
-from ..truth.find import Case, derivative_name, sizes_text
+from ..truth.case import Case, Truth, Unknown
+from ..truth.find import find_truth
+from ..truth.inputs import dtype_arrays
 from ..verdict.judge import FAIL, judge
 from .mutants import Mutant, mutants
 
@@ -288,7 +291,7 @@ def _mutant(reference: str, number: int) -> Operation:
 
 @functools.cache
 def _small(op: Operation) -> list[dict[str, Any]]:
-    return [op.size(name) for name in truth.small_sizes(op)]
+    return [op.size(name) for name in small_sizes(op)]
 
 
 @functools.cache
@@ -372,7 +375,7 @@ def _differences(original: Operation, mutant: Operation, size: Mapping[str, Any]
     _, parameters = original.split(size)
     with np.errstate(all="ignore"):
         try:
-            arrays = truth.dtype_arrays(original, size, seed, regime, "float64")
+            arrays = dtype_arrays(original, size, seed, regime, "float64")
             right = original.analytic(np, parameters)(*arrays)
         except Exception:  # noqa: BLE001 - its generator has no such inputs: nothing to hold the mutant against
             return 0
@@ -381,14 +384,14 @@ def _differences(original: Operation, mutant: Operation, size: Mapping[str, Any]
 
 
 @functools.cache
-def _cases(op: Operation, dtypes: tuple[str, ...]) -> list[tuple[str, str, dict[str, Any], truth.Truth]]:
+def _cases(op: Operation, dtypes: tuple[str, ...]) -> list[tuple[str, str, dict[str, Any], Truth]]:
     """The truth of every small size and dtype, at smooth points."""
     cases = []
     for size, dtype in itertools.product(_small(op), dtypes):
         case = Case(op.reference, op.name, size, "gaussian", dtype, 0)
         try:
-            cases.append((f"{dtype}, {case.sizes}", dtype, op.split(size)[1], truth.find(op, case)))
-        except truth.Unknown:
+            cases.append((f"{dtype}, {case.sizes}", dtype, op.split(size)[1], find_truth(op, case)))
+        except Unknown:
             continue
     return cases
 
@@ -410,7 +413,7 @@ def _numbers(session: Session, original: Operation, mutant: Operation) -> Iterat
 
 
 def _one_case(
-    session: Session, mutant: Operation, dtype: str, parameters: Mapping[str, Any], known: truth.Truth
+    session: Session, mutant: Operation, dtype: str, parameters: Mapping[str, Any], known: Truth
 ) -> Iterator[tuple[str, str]]:
     arrays = session.place(mutant, known.arrays, dtype)
     count = len(mutant.inputs)
@@ -467,7 +470,7 @@ def _rivals(
     for name, checker in checkers.items():
         reason = ""
         for size in _small(original):
-            arrays = truth.dtype_arrays(original, size, 0, "gaussian", "float64")
+            arrays = dtype_arrays(original, size, 0, "gaussian", "float64")
             reason = checker(mutant, original.split(size)[1], arrays)
             if reason:
                 break

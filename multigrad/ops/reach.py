@@ -17,6 +17,7 @@ import numpy as np
 
 from ..mutation.mutants import Program, source_file
 from .operation import Operation
+from .sizes import entries
 
 MOST_ENTRIES = 4000
 """Sizes with more input entries are not tried: a proof should take a second."""
@@ -64,12 +65,6 @@ def scaled_sizes(op: Operation, sizes: Sequence[Mapping[str, Any]]) -> Iterator[
                 larger = {**size, **{n: factor * dimensions[n] for n in names}}
                 if entries(op, larger) <= MOST_ENTRIES:
                     yield larger
-
-
-def entries(op: Operation, size: Mapping[str, Any]) -> int:
-    """Return how many numbers the inputs of a size hold."""
-    shapes = [[int(s) if s.isdigit() else int(size.get(s, 1)) for s in shape] for shape in op.signature.inputs]
-    return sum(int(np.prod(shape)) for shape in shapes)
 
 
 def pullback_lines(op: Operation) -> set[int]:

@@ -28,16 +28,19 @@ from ..data.decode import (
     from_json,
     read_bytes,
 )
-from ..data.errors import BadInput
+from ..data.errors import BadInput, one_line
+from ..mutation.mutants import source_hash
+from ..namespaces.exact import Undecided
 from ..ops.loading import allowed, entry_point, files_of, no_rows
 from ..ops.operation import Operation, Operations, given_operations, load_operations
+from ..ops.sizes import small_sizes
+from ..ops.text import sizes_text
 from ..process import child as worker
 from ..verdict.judge import FAIL, PASS
+from .prove import Proof, prove
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from .prove import Proof
 
 FORMAT = "multigrad certificate"
 VERSION = 1
@@ -170,8 +173,6 @@ def _ask(target: str, arguments: Mapping[str, Any], names: Sequence[str]) -> lis
 
 def certify(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Prove operations at every small size; the worker's side of :func:`write_certificate`."""
-    from ..truth.find import small_sizes
-
     try:
         for i, reference in enumerate(arguments["references"]):
             yield {"begin": i}
@@ -185,9 +186,6 @@ def certify(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _try(op: Operation, size: Mapping[str, Any], seed: int, regime: str, points: int) -> Proof:
-    from ..namespaces.exact import Undecided
-    from .prove import prove
-
     for attempt in range(TRIES):
         try:
             return prove(op, size, seed + attempt * points, regime, points=points)
@@ -197,8 +195,6 @@ def _try(op: Operation, size: Mapping[str, Any], seed: int, regime: str, points:
 
 
 def _certified(op: Operation, size: Mapping[str, Any], proof: Proof) -> Iterator[Certified]:
-    from ..mutation.mutants import source_hash
-
     for gradient in proof.gradients:
         yield Certified(
             operation=op.name,
@@ -313,23 +309,17 @@ def _answer(operation: str, output: str, sizes: str, regime: str, reason: str) -
 
 
 def _verified(one: Certified, proofs: dict[str, Any]) -> dict[str, str]:
-    from ..truth.find import sizes_text
-
     try:
         reason = _difference(one, proofs)
     except BadInput as error:
         reason = str(error)
     except Exception as error:  # noqa: BLE001 - whatever a changed formula raises, it is not what was certified
-        lines = str(error).strip().splitlines()
-        reason = f"the proof raised {type(error).__name__}: {lines[0] if lines else ''}"
+        reason = f"the proof raised {one_line(error)}"
     return _answer(one.operation, one.output, sizes_text(one.size), one.regime, reason)
 
 
 def _difference(one: Certified, proofs: dict[str, Any]) -> str:
     """Say what has changed, or nothing."""
-    from ..mutation.mutants import source_hash
-    from .prove import prove
-
     op = load_operations([one.reference])[0]
     changed = source_hash(op) != one.source_sha256
     size = {k: tuple(v) if isinstance(v, list) else v for k, v in one.size.items()}

@@ -7,7 +7,7 @@ import numpy as np
 from multigrad.backend import backend
 from multigrad.extra.scatter import scatter_add
 from multigrad.ops.operation import operation, operations
-from multigrad.truth.find import dtype_arrays
+from multigrad.truth.inputs import dtype_arrays
 
 
 def opened(threads=1):

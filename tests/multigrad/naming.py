@@ -7,8 +7,9 @@ from multigrad.backend import backend
 from multigrad.diagnosis.diagnose import Evidence, diagnose
 from multigrad.mutation.kill import behaviour
 from multigrad.mutation.mutants import mutants
-from multigrad.truth import find as truth
-from multigrad.truth.find import Case
+from multigrad.truth.case import Case
+from multigrad.truth.find import find_truth
+from multigrad.truth.formula import diagnose_formula, judge_formula
 from multigrad.verdict.judge import judge
 
 WORDS = {
@@ -50,14 +51,14 @@ WORDS = {
 def sentence(op, mutant, size="tiny"):
     """Return what the tool says about a mutant; nothing where the formula and the numbers are right."""
     case = Case("", op.name, op.size(size), "gaussian", "float64", 0)
-    judged = truth.judge_formula(mutant.operation, case)
+    judged = judge_formula(mutant.operation, case)
     wrong = {output: j.reason for output, j in judged.items() if j.verdict == "FAIL"}
-    said = (wrong | truth.diagnose_formula(mutant.operation, case, [*wrong])).values() if wrong else []
+    said = (wrong | diagnose_formula(mutant.operation, case, [*wrong])).values() if wrong else []
     return " | ".join(said) if said else _of_numbers(op, mutant, case)
 
 
 def _of_numbers(op, mutant, case):
-    known = truth.find(op, case)
+    known = find_truth(op, case)
     session = backend("numpy").open("cpu")
     parameters = op.split(case.size)[1]
     arrays = [a.copy() for a in known.arrays]

@@ -8,7 +8,8 @@ import pytest
 from multigrad import BadInput, operation, operations
 from multigrad.mutation.mutants import KINDS, Program, mutants
 from multigrad.ops.reach import lines_run, pullback_lines, reaching_sizes
-from multigrad.truth.find import dtype_arrays, small_sizes
+from multigrad.ops.sizes import small_sizes
+from multigrad.truth.inputs import dtype_arrays
 
 LINES = Path(__file__).read_text(encoding="utf-8").splitlines()
 

@@ -23,7 +23,6 @@ def test_ten_thousand_correct_evaluations_raise_no_alarm():
 
 def test_a_wrong_evaluation_raises_one(monkeypatch):
     from multigrad.mutation.mutants import soak as module
-    from multigrad.truth import find as truth
 
     def off_by_a_millionth(*arguments, **options):
         known = find(*arguments, **options)
@@ -31,8 +30,8 @@ def test_a_wrong_evaluation_raises_one(monkeypatch):
             reference.value[...] *= 1 + 1e-5
         return known
 
-    find = truth.find
-    monkeypatch.setattr(truth, "find", off_by_a_millionth)
+    find = module.find_truth
+    monkeypatch.setattr(module, "find_truth", off_by_a_millionth)
     rows = [
         r for m in module.serve({"backend": "numpy", "count": 1, "ops": ["linear_map"], "seed": 3}) for r in m["rows"]
     ]
