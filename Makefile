@@ -18,9 +18,10 @@ run: $(VENV)/.installed ## set up, run the main job (multigrad run --quick), say
 test: $(VENV)/.installed-dev ## set up with the developers' tools and run the tests
 	$(BIN)/python -m pytest $(PYTEST)
 
-lint: $(VENV)/.installed-dev ## ruff: rules and format
+lint: $(VENV)/.installed-dev ## ruff: rules and format; import-linter: who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 
 format: $(VENV)/.installed-dev ## ruff: mend what can be mended
 	$(BIN)/ruff check --fix .

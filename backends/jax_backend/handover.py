@@ -11,7 +11,7 @@ import jax
 from multigrad.backend.handover import gradient_of_each, several
 from multigrad.ops.operation import Operation
 
-from . import array_namespace
+from .namespace import array_namespace
 
 
 def handed_over(op: Operation, parameters: Mapping[str, Any]) -> Callable[..., Any]:
@@ -47,12 +47,12 @@ def kept(pullback: Callable[..., Any], values: tuple[jax.Array, ...]) -> Any:
 
     What a closure holds cannot leave the trace it was made in.
     """
-    cotangents = [jax.ShapeDtypeStruct(v.shape, v.dtype) for v in values]  # type: ignore[no-untyped-call]
+    cotangents = [jax.ShapeDtypeStruct(v.shape, v.dtype) for v in values]
     closed = jax.make_jaxpr(lambda *bars: several(pullback(*bars)))(*cotangents)
-    return jax.tree_util.Partial(functools.partial(jax.core.eval_jaxpr, closed.jaxpr), closed.consts)  # type: ignore[no-untyped-call]
+    return jax.tree_util.Partial(functools.partial(jax.core.eval_jaxpr, closed.jaxpr), closed.consts)
 
 
 @functools.cache
 def namespace_of(device: str) -> Any:
     """Return the namespace for arrays on the default device."""
-    return array_namespace(jax, device)
+    return array_namespace(device)

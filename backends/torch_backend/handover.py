@@ -14,7 +14,7 @@ from multigrad.backend.handover import gradient_of_each, wanted_arrays
 from multigrad.data.errors import BadInput
 from multigrad.ops.operation import Operation
 
-from . import array_namespace
+from .namespace import array_namespace
 
 Array = torch.Tensor
 
@@ -84,9 +84,9 @@ def handed_over(op: Operation, parameters: Mapping[str, Any]) -> Callable[..., A
     def call(*inputs: Array) -> Any:
         return op(known[str(inputs[0].device)], *inputs, **parameters)
 
-    @torch.compiler.disable(reason=UNCOMPILED)  # type: ignore[no-untyped-call,untyped-decorator]
+    @torch.compiler.disable(reason=UNCOMPILED)
     def uncompiled(*inputs: Array) -> Any:
-        return Recomputing.apply(call, op, *inputs)  # type: ignore[no-untyped-call]
+        return Recomputing.apply(call, op, *inputs)
 
     def handwritten(*inputs: Array) -> Any:
         # Function.apply asks the same question, in the same words.
@@ -95,17 +95,17 @@ def handed_over(op: Operation, parameters: Mapping[str, Any]) -> Callable[..., A
             if transformed:
                 warn_of_uncompiled()
                 return uncompiled(*inputs)
-            return Recomputing.apply(call, op, *inputs)  # type: ignore[no-untyped-call]
+            return Recomputing.apply(call, op, *inputs)
         wanted_arrays(op, inputs, torch.Tensor, "torch.Tensor")
         if str(inputs[0].device) not in known:
             raise BadInput(f"{op.inputs[0]} is on {inputs[0].device}; wanted one of {', '.join(known)}")
-        return (Recomputing if transformed else Keeping).apply(call, op, *inputs)  # type: ignore[no-untyped-call]
+        return (Recomputing if transformed else Keeping).apply(call, op, *inputs)
 
     handwritten.__name__, handwritten.__doc__ = op.name, op.doc
     return handwritten
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@torch.compiler.assume_constant_result
 def warn_of_uncompiled() -> None:
     """Warn: so marked, Dynamo runs it while it traces, where all else is only looked at."""
     warnings.warn(UNCOMPILED, stacklevel=2)
@@ -115,4 +115,4 @@ def warn_of_uncompiled() -> None:
 def namespaces() -> Mapping[str, Any]:
     """Return the namespace for each device, ahead of time: Dynamo cannot trace how one is made."""
     devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-    return {device: array_namespace(torch, device) for device in devices}
+    return {device: array_namespace(device) for device in devices}

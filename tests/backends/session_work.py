@@ -453,7 +453,9 @@ def long_recurrence(arguments):
 def traced_devices(arguments):
     """What is traced by JAX's transforms, once a session is open: its device, and what is made there."""
     session = opened(arguments)
-    jax, xp, x = session.jax, session.xp, session.to_device(np.ones(3))
+    import jax
+
+    xp, x = session.xp, session.to_device(np.ones(3))
     found = {}
     for name, transform in {"jit": jax.jit, "vmap": jax.vmap, "grad": jax.grad, "linearize": jax.linearize}.items():
 

@@ -1,0 +1,238 @@
+"""A session of PyTorch on one device: autograd, torch.compile, settings."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import importlib.util
+import os
+import re
+import shutil
+import sysconfig
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from multigrad.backend import Array, Backend, Session, Unavailable, cpu_name, namespace, own_function
+from multigrad.data.errors import one_line
+from multigrad.ops.operation import Operation
+from multigrad.ops.selection import Precision
+
+from . import native
+from .namespace import array_namespace, scan
+
+
+@dataclass(frozen=True)
+class Autodiff:
+    """``f(*inputs, *cotangents) -> (*values, *gradients)`` by torch.autograd.grad.
+
+    Compiled, it is the forward part that goes through torch.compile, as in a training loop: AOTAutograd makes the
+    backward graph of it.
+    """
+
+    forward: Callable[..., Any]
+    wanted: tuple[bool, ...]
+
+    def __call__(self, *arrays: Array) -> tuple[Array, ...]:
+        """Return values and gradients."""
+        count = len(self.wanted)
+        inputs = [a.detach().requires_grad_() if w else a for a, w in zip(arrays[:count], self.wanted, strict=True)]
+        values = self.forward(*inputs)
+        leaves = [a for a, w in zip(inputs, self.wanted, strict=True) if w]
+        pairs = [(v, c) for v, c in zip(values, arrays[count:], strict=True) if v.requires_grad]
+        if pairs:
+            outputs, cotangents = zip(*pairs, strict=True)
+            gradients = torch.autograd.grad(outputs, leaves, cotangents, allow_unused=True, materialize_grads=True)
+        else:
+            gradients = tuple(torch.zeros_like(a) for a in leaves)
+        return (*(v.detach() for v in values), *gradients)
+
+
+class TorchSession(Session):
+    """torch on one device."""
+
+    dtypes = ("float64", "float32", "bfloat16", "float16")
+
+    def __init__(self, backend: Backend, device: str) -> None:
+        self.backend = backend
+        self.device = device
+        self.device_name = torch.cuda.get_device_name(0) if device == "cuda" else cpu_name()
+        of_graph = None
+        with contextlib.suppress(ImportError, AttributeError):  # a prototype: another version, another place
+            of_graph = importlib.import_module("torch._higher_order_ops.scan").scan
+        self.xp = namespace(array_namespace(device), scan=functools.partial(scan, of_graph))
+        self._compiled = False
+
+    def to_device(self, array: np.ndarray, dtype: str | None = None) -> Any:
+        wanted = None if dtype is None else getattr(torch, dtype)
+        result = torch.tensor(np.asarray(array, order="C"), dtype=wanted, device=self.device)
+        self.wait([result])
+        return result
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        host = array.detach().cpu()
+        if host.dtype == torch.bfloat16:
+            host = host.float()
+        copy: np.ndarray = host.numpy().copy()
+        return copy
+
+    def dtype_name(self, array: Any) -> str:
+        return str(array.dtype).rpartition(".")[2]
+
+    def wait(self, arrays: Sequence[Array]) -> None:
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if isinstance(function, Autodiff):
+            return replace(function, forward=self._compile(function.forward, followed=True))
+        return self._compile(function, followed=False)
+
+    def _compile(self, function: Callable[..., Any], *, followed: bool) -> Callable[..., Any]:
+        """Compile a function whose steps autograd follows, or does not."""
+        if not self._compiled:
+            if reason := missing_compiler(self.device):
+                raise Unavailable(reason)
+            probe_processor(self.device)
+            self._compiled = True
+
+        def own(*arrays: Array) -> Any:
+            with torch.set_grad_enabled(followed):
+                return function(*arrays)
+
+        # Dynamo keeps what it compiled by code object and refuses the ninth function that shares one.
+        own.__code__ = own.__code__.replace()
+        compiled: Callable[..., Any] = torch.compile(own, dynamic=False, fullgraph=True)
+        return compiled
+
+    def differentiate(self, forward: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
+        return Autodiff(forward, tuple(wanted))
+
+    def native(self, name: str) -> Callable[..., Any] | None:
+        return own_function(native, name)
+
+    def checkers(self) -> dict[str, Callable[..., str]]:
+        """Return torch's own gradient checkers: ``f(op, parameters, arrays)`` says why it rejects, or nothing."""
+        return {
+            "gradcheck": functools.partial(self._gradcheck, False),
+            "gradcheck fast": functools.partial(self._gradcheck, True),
+        }
+
+    def _gradcheck(self, fast: bool, op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> str:
+        xp = self.xp
+
+        class Handwritten(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx: Any, *inputs: Array) -> Any:
+                value, ctx.pullback = op(xp, *inputs, **parameters)
+                return value
+
+            @staticmethod
+            def backward(ctx: Any, *cotangents: Array) -> Any:
+                gradients = ctx.pullback(*cotangents)
+                found = iter(gradients if isinstance(gradients, tuple) else (gradients,))
+                return tuple(next(found) if d else None for d in op.differentiable)
+
+        inputs = [self.to_device(a, "float64" if a.dtype.kind == "f" else None) for a in arrays[: len(op.inputs)]]
+        for tensor, differentiable in zip(inputs, op.differentiable, strict=True):
+            tensor.requires_grad_(differentiable)
+        torch.manual_seed(0)  # fast mode draws its directions
+        try:
+            torch.autograd.gradcheck(Handwritten.apply, inputs, fast_mode=fast)
+        except Exception as error:  # noqa: BLE001 - it raises in many ways
+            return one_line(error)
+        return ""
+
+    def reset_peak_memory(self) -> None:
+        if self.device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+
+    def peak_memory(self) -> int | None:
+        return int(torch.cuda.max_memory_allocated()) if self.device == "cuda" else None
+
+    def events(self, call: Callable[[], Any]) -> float | None:
+        if self.device != "cuda":
+            return None
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        call()
+        end.record()
+        end.synchronize()
+        return float(start.elapsed_time(end)) * 1e-3
+
+    def release(self) -> None:
+        if self._compiled:
+            torch._dynamo.reset()
+        if self.device == "cuda":
+            torch.cuda.empty_cache()
+
+    def settings(self) -> Mapping[str, Any]:
+        found: dict[str, Any] = {
+            "threads": torch.get_num_threads(),
+            "interop_threads": torch.get_num_interop_threads(),
+            "float32_matmul_precision": torch.get_float32_matmul_precision(),
+            "blas": _blas(torch.__config__.show()),
+        }
+        if self.device == "cuda":
+            matmul = torch.backends.cuda.matmul
+            found |= {
+                "cudnn_tf32": torch.backends.cudnn.allow_tf32,
+                "float16_reduced_precision_sums": matmul.allow_fp16_reduced_precision_reduction,
+                "bfloat16_reduced_precision_sums": matmul.allow_bf16_reduced_precision_reduction,
+                "cuda": torch.version.cuda,
+                "cudnn": torch.backends.cudnn.version(),
+            }
+        return found
+
+
+def _blas(configuration: str) -> list[str]:
+    """Return what the build says of its BLAS: the setting, and the line with the vendor's version if there is one."""
+    vendor = re.search(r"- (.*Math Kernel Library Version \S+|OpenBLAS.*)", configuration)
+    setting = re.search(r"BLAS_INFO=(\w+)", configuration)
+    return [found[1] for found in (setting, vendor) if found]
+
+
+def missing_compiler(device: str) -> str | None:
+    """Return why torch.compile cannot work on this machine, or None."""
+    if device == "cuda":
+        if importlib.util.find_spec("triton") is None:
+            return "torch.compile needs triton on CUDA (pip install triton)"
+        compilers = [os.environ.get("CC"), "gcc", "clang", "cc"]
+    else:
+        compilers = [os.environ.get("CXX", "g++")]
+    if not any(shutil.which(c) for c in compilers if c):
+        return f"torch.compile needs a compiler and found no {compilers[-1]} (apt install g++, or set CXX and CC)"
+    if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
+        return "torch.compile needs Python.h (apt install python3-dev, or a Python that brings it)"
+    return None
+
+
+def probe_processor(device: str) -> None:
+    """Let Inductor find out which vector instructions there are, which takes it some 8 s, before anything is timed.
+
+    It does so once in a process, by compiling ten small programs; without caches the first cell would pay for it.
+    """
+    if device == "cpu":
+        with contextlib.suppress(
+            ImportError, AttributeError
+        ):  # Inductor's own business: another version, another place
+            importlib.import_module("torch._inductor.cpu_vec_isa").pick_vec_isa()
+
+
+def set_precision(precision: Precision) -> None:
+    """Allow or forbid TensorFloat-32 and reduced-precision sums."""
+    # The older of torch's two interfaces, alone: reading it after writing the newer one raises, and Inductor reads it
+    # (torch 2.13 still does). The newer one is written along.
+    torch.set_float32_matmul_precision("highest" if precision == "strict" else "high")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch 2.9 announces that it will be withdrawn
+        torch.backends.cudnn.allow_tf32 = precision != "strict"
+    if precision == "strict":
+        torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
