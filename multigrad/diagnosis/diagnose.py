@@ -119,47 +119,6 @@ def observed_conditions(op: Operation, parameters: Mapping[str, Any], arrays: Se
     return [np.asarray(c) for c in unique.values()]
 
 
-def diagnose_calls(op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> str | None:
-    """Call a pullback several times in NumPy and say what it does that no pullback may; None if it behaves.
-
-    Args:
-        op: the operation.
-        parameters: its parameters.
-        arrays: inputs, then cotangents.
-    """
-    import array_api_compat.numpy as xp
-
-    count = len(op.inputs)
-    given = [np.array(a) for a in arrays]
-    try:
-        with np.errstate(all="ignore"):
-            _, pullback = op(xp, *given[:count], **parameters)
-
-            def call(factor: float) -> list[np.ndarray]:
-                found = pullback(*(factor * c for c in given[count:]))
-                return list(found) if isinstance(found, tuple | list) else [found]
-
-            first = call(1.0)
-            kept = [np.array(g) for g in first]
-            changed = [n for n, a, b in zip(op.inputs, given, arrays, strict=False) if not _equal(a, b)]
-            second, twice = [np.array(g) for g in call(1.0)], [np.array(g) for g in call(2.0)]
-    except Exception:  # noqa: BLE001 - a pullback that does not run has no behaviour to speak of
-        return None
-    if changed:
-        return f"the pullback changed its input {changed[0]}: it writes into an array that is not its own"
-    if not all(map(_equal, kept, second)):
-        return "the pullback changes from call to call: the second call with the same cotangent gives something else"
-    if not all(map(_equal, first, kept)):
-        return "a later call of the pullback overwrote what the first returned: both return the same arrays"
-    if all(map(_equal, twice, kept)) and any(np.any(g[np.isfinite(g)]) for g in kept):
-        return "the pullback ignores the cotangent: twice the cotangent gives the same gradients"
-    return None
-
-
-def _equal(a: np.ndarray, b: np.ndarray) -> bool:
-    return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
-
-
 def diagnose(evidence: Evidence) -> str:
     """Name the mistake in one sentence with its figure; where none is recognised, say how large the error is."""
     tests = _SHAPES if evidence.found.shape != evidence.true.shape else () if _slight(evidence) else _VALUES

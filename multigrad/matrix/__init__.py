@@ -35,7 +35,7 @@ from ..backend.refusals import judge_error, worded
 from ..backend.roundoff import Roundoff, probe
 from ..data.columns import doc
 from ..data.errors import BadInput, one_line
-from ..diagnosis.diagnose import Evidence, diagnose, observed_conditions
+from ..diagnosis.diagnose import Evidence, diagnose
 from ..ops.loading import entry_point, no_rows
 from ..ops.operation import DTYPES, REGIMES, Operation, Operations, given_operations, load_operations
 from ..ops.reach import reaching_sizes
@@ -1062,20 +1062,11 @@ class _Bench:
         finite = np.isfinite(references[number].value).all() and np.isfinite(references[number].bound).all()
         if judgement.verdict == NOTE or not finite or host.size == 0 or references[number].value.size == 0:
             return judgement
-        dimensions, parameters = op.split(case.size)
-        names = [derivative_name(o) for o in op.outputs]
-        gradients = range(len(op.signature.outputs), len(names))
-        evidence = Evidence(
-            names[number],
-            host.astype(np.float64),
-            references[number].value,
-            references[number].bound,
-            FORMATS[case.dtype].unit_roundoff,
-            others={names[j]: references[j].value for j in gradients if j != number},
-            conditions=observed_conditions(op, parameters, arrays),
-            sizes={k: v for k, v in dimensions.items() if isinstance(v, int)},
-            cotangents=arrays[len(op.inputs) :],
-        )
+        judged = (number, *range(len(op.signature.outputs), len(op.outputs)))
+        true = {op.outputs[j]: references[j].value for j in judged}
+        bound, roundoff = references[number].bound, FORMATS[case.dtype].unit_roundoff
+        computed = host.astype(np.float64)
+        evidence = Evidence.of(op, case.size, arrays, op.outputs[number], computed, true, bound, roundoff)
         try:
             return replace(judgement, reason=f"{diagnose(evidence)}; {judgement.reason}")
         except (ArithmeticError, ValueError, IndexError, np.linalg.LinAlgError):

@@ -21,6 +21,7 @@ import numpy as np
 from ..backend import Session, Unavailable, backend, backends
 from ..data.columns import doc
 from ..data.errors import BadInput
+from ..diagnosis.conduct import Conduct, same_bits
 from ..ops.loading import entry_point, no_rows
 from ..ops.operation import Operation, Operations, given_operations, load_operations
 from ..ops.reach import reaching_sizes, scaled_sizes
@@ -415,14 +416,14 @@ def _numbers(session: Session, original: Operation, mutant: Operation) -> Iterat
 def _one_case(
     session: Session, mutant: Operation, dtype: str, parameters: Mapping[str, Any], known: Truth
 ) -> Iterator[tuple[str, str]]:
-    arrays = session.place(mutant, known.arrays, dtype)
-    count = len(mutant.inputs)
-    _, pullback = mutant(session.xp, *arrays[:count], **parameters)
-    gradients = _listed(pullback(*arrays[count:]))
-    session.wait(gradients)
-    first = [session.to_numpy(g) for g in gradients]
+    def on_host(arrays: Sequence[Any]) -> list[np.ndarray]:
+        session.wait(arrays)
+        return [session.to_numpy(a) for a in arrays]
+
+    conduct = Conduct(mutant, parameters, session.xp, session.place(mutant, known.arrays, dtype), on_host)
+    first = conduct.call()
     references = known.references[-len(mutant.gradients) :]
-    for name, array, host, reference in zip(mutant.gradients, gradients, first, references, strict=True):
+    for name, array, host, reference in zip(mutant.gradients, conduct.gradients, first, references, strict=True):
         what = derivative_name(f"{name}_bar")
         kind = session.dtype_name(array)
         if host.shape != reference.value.shape or kind != dtype:
@@ -431,36 +432,21 @@ def _one_case(
         judgement = judge(host, reference, dtype)
         if judgement.verdict == FAIL:
             yield "number", f"{what}: {judgement.reason}"
-    yield from behaviour(session, pullback, arrays, gradients, first, known.arrays, count)
+    for sentence in misconduct(conduct, first):
+        yield "relations", sentence
 
 
-def behaviour(
-    session: Session,
-    pullback: Callable[..., Any],
-    arrays: Sequence[Any],
-    gradients: Sequence[Any],
-    first: Sequence[np.ndarray],
-    given: Sequence[np.ndarray],
-    count: int,
-) -> Iterator[tuple[str, str]]:
+def misconduct(conduct: Conduct, first: Sequence[np.ndarray]) -> Iterator[str]:
     """Call a pullback again and say what should not have happened."""
-    for number, (array, before) in enumerate(zip(arrays, given, strict=True)):
-        if not np.array_equal(session.to_numpy(array), before):
-            yield "relations", f"the pullback changed array {number} of its inputs"
-            return
-    second = [session.to_numpy(g) for g in _listed(pullback(*arrays[count:]))]
-    if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, second, strict=True)):
-        yield "relations", "the second call gives something else than the first"
-    nothing = [session.to_numpy(g) for g in _listed(pullback(*(0 * c for c in arrays[count:])))]
-    if any(np.any(g) for g in nothing):
-        yield "relations", "a zero cotangent has a gradient that is not zero"
-    after = [session.to_numpy(g) for g in gradients]
-    if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, after, strict=True)):
-        yield "relations", "a later call overwrote what the first returned"
-
-
-def _listed(gradients: Any) -> list[Any]:
-    return list(gradients) if isinstance(gradients, tuple | list) else [gradients]
+    if conduct.written:
+        yield f"the pullback changed array {conduct.written[0]} of its inputs"
+        return
+    if not all(map(same_bits, first, conduct.call())):
+        yield "the second call gives something else than the first"
+    if any(np.any(g) for g in conduct.call(0)):
+        yield "a zero cotangent has a gradient that is not zero"
+    if conduct.overwritten:
+        yield "a later call overwrote what the first returned"
 
 
 def _rivals(

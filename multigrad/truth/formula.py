@@ -12,7 +12,8 @@ import array_api_compat.numpy as xp
 import numpy as np
 
 from ..data.errors import WrongResult, one_line
-from ..diagnosis.diagnose import Evidence, diagnose, diagnose_calls
+from ..diagnosis.conduct import diagnose_calls
+from ..diagnosis.diagnose import Evidence, diagnose
 from ..diagnosis.repair import repair
 from ..namespaces.exact import Undecided
 from ..namespaces.unsupported import Unsupported

@@ -3,9 +3,9 @@
 import array_api_compat.numpy as xp
 import numpy as np
 
-from multigrad.backend import backend
+from multigrad.diagnosis.conduct import Conduct
 from multigrad.diagnosis.diagnose import Evidence, diagnose
-from multigrad.mutation.kill import behaviour
+from multigrad.mutation.kill import misconduct
 from multigrad.mutation.mutants import mutants
 from multigrad.truth.case import Case
 from multigrad.truth.find import find_truth
@@ -59,16 +59,12 @@ def sentence(op, mutant, size="tiny"):
 
 def _of_numbers(op, mutant, case):
     known = find_truth(op, case)
-    session = backend("numpy").open("cpu")
-    parameters = op.split(case.size)[1]
     arrays = [a.copy() for a in known.arrays]
-    count = len(op.inputs)
-    _, pullback = mutant.operation(xp, *arrays[:count], **parameters)
-    found = pullback(*arrays[count:])
-    found = list(found) if isinstance(found, tuple) else [found]
-    first = [np.array(g) for g in found]
+    parameters = op.split(case.size)[1]
+    conduct = Conduct(mutant.operation, parameters, xp, arrays, lambda results: [np.array(r) for r in results])
+    first = conduct.call()
     references = known.references[-len(op.gradients) :]
-    said = [s for _, s in behaviour(session, pullback, arrays, found, first, known.arrays, count)]
+    said = [*misconduct(conduct, first)]
     for name, gradient, r in zip(op.gradients, first, references, strict=True):
         if judge(gradient, r, "float64").verdict == "FAIL":
             said.append(diagnose(Evidence(f"∂f/∂{name}", np.asarray(gradient, float), r.value, r.bound)))
