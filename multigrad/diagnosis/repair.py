@@ -1,4 +1,4 @@
-"""Where is the mistake? The one change to a wrong pullback's source that makes it right, if there is one.
+"""The one change to a wrong pullback's source that makes it right, if there is one.
 
 The edits are the inverse of :mod:`multigrad.mutation.mutants`: a transpose, a mask, a sign, a factor is put where it is
 missing.
@@ -156,11 +156,11 @@ def _deadline(seconds: float) -> Iterator[None]:
         yield
 
 
-def _same(found: Any, wanted: np.ndarray | None) -> bool:
-    if wanted is None or np.shape(found) != wanted.shape:
+def _same(computed: Any, wanted: np.ndarray | None) -> bool:
+    if wanted is None or np.shape(computed) != wanted.shape:
         return False
     scale = float(np.max(np.abs(wanted), initial=0.0))
-    return bool(np.all(np.abs(np.asarray(found) - wanted) <= CLOSE * scale))
+    return bool(np.all(np.abs(np.asarray(computed) - wanted) <= CLOSE * scale))
 
 
 def _candidates(op: Operation, program: Program) -> Iterator[list[tuple[Place, ast.expr]]]:
@@ -273,20 +273,20 @@ def _subscript(node: ast.expr, index: str) -> ast.expr:
 
 def _conditions(tree: ast.FunctionDef) -> list[ast.expr]:
     """Conditions that the forward part names or implies: `Z > 0`, or what `maximum(Z, 0)` and `abs(Z)` decide."""
-    found: dict[str, ast.expr] = {}
+    conditions: dict[str, ast.expr] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare):
-            found[ast.unparse(node)] = node
+            conditions[ast.unparse(node)] = node
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             if node.func.attr in ("maximum", "minimum") and len(node.args) == 2:
                 sign = ast.Gt() if node.func.attr == "maximum" else ast.Lt()
                 condition = ast.Compare(node.args[0], [sign], [node.args[1]])
-                found[ast.unparse(condition)] = condition
+                conditions[ast.unparse(condition)] = condition
             if node.func.attr in ("abs", "sign") and node.args:
                 condition = ast.Compare(node.args[0], [ast.Gt()], [ast.Constant(0)])
-                found[ast.unparse(condition)] = condition
+                conditions[ast.unparse(condition)] = condition
     # Copies: a candidate puts the condition around a node, which may be the condition's own.
-    return [copy.deepcopy(condition) for condition in found.values()]
+    return [copy.deepcopy(condition) for condition in conditions.values()]
 
 
 def _names(op: Operation, part: Part) -> list[str]:

@@ -141,8 +141,8 @@ def write_certificate(
     folder = Path(path).resolve().parent
     arguments = {"references": [op.reference for op in chosen], "seed": seed, "regimes": regimes, "points": points}
     answers = _ask("certify", arguments, [op.name for op in chosen])
-    found = [replace(c, reference=_seen_from(folder, c.reference)) for c in (Certified(**a) for a in answers)]
-    passed = [asdict(c) for c in found if c.passed]
+    entries = [replace(c, reference=_seen_from(folder, c.reference)) for c in (Certified(**a) for a in answers)]
+    passed = [asdict(c) for c in entries if c.passed]
     if not passed:
         raise BadInput("nothing was certified, so there is no certificate; `multigrad check` says what is wrong")
     content = {
@@ -156,7 +156,7 @@ def write_certificate(
     aside = Path(f"{path}.part")
     aside.write_text(text + "\n", encoding="utf-8")
     aside.replace(path)
-    return pd.DataFrame([asdict(c) for c in found])
+    return pd.DataFrame([asdict(c) for c in entries])
 
 
 def _ask(target: str, arguments: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
@@ -326,16 +326,16 @@ def _difference(one: Certified, proofs: dict[str, Any]) -> str:
     key = json.dumps([one.reference, one.size, one.regime, one.seed, one.points], sort_keys=True)
     if key not in proofs:
         proofs[key] = prove(op, size, one.seed, one.regime, points=one.points)
-    found = {c.output: c for c in _certified(op, size, proofs[key])}.get(one.output)
-    if found is None:
+    repeated = {c.output: c for c in _certified(op, size, proofs[key])}.get(one.output)
+    if repeated is None:
         return f"{op.name} has no gradient {one.output} any more"
     after = "the source has changed" if changed else "the source is the same"
-    if not found.passed:
+    if not repeated.passed:
         return f"{after}, and the proof fails: {proofs[key].kind}"
     if changed:
         return "the source has changed since; the proof holds for the new one: write the certificate again"
     for figure in REPEATED:
-        then, now = getattr(one, figure), getattr(found, figure)
+        then, now = getattr(one, figure), getattr(repeated, figure)
         if then != now:
             return f"the certificate says {figure} {then}, the proof gives {now}: forged, or other libraries"
     return ""

@@ -95,10 +95,10 @@ def answers(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         return
     for i, kink in enumerate(KINKS):
         try:
-            said = _answer(session, kink)
+            answer = _answer(session, kink)
         except Exception as error:  # noqa: BLE001 - that a framework refuses is its answer
-            said = one_line(error)
-        yield {"kink": i, "answer": said}
+            answer = one_line(error)
+        yield {"kink": i, "answer": answer}
 
 
 def _answer(session: Any, kink: Convention) -> str:

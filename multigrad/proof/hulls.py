@@ -44,7 +44,7 @@ class GradientAt:
     """One gradient at a point: the pullback's, the limits beside the point and those that conventions give."""
 
     name: str
-    found: np.ndarray
+    ours: np.ndarray
     nan: np.ndarray
     """Where the pullback has no number, in ball arithmetic and in NumPy."""
     near: np.ndarray
@@ -84,7 +84,7 @@ class GradientAt:
 
     def judged(self) -> np.ndarray:
         """Which entries can be held against the hull."""
-        both: np.ndarray = self.limits & np.isfinite(self.found)
+        both: np.ndarray = self.limits & np.isfinite(self.ours)
         return both
 
     def vertices(self, entries: np.ndarray) -> np.ndarray:
@@ -109,7 +109,7 @@ class GradientAt:
             return KinkProof(self.name, compared, int(lost.sum()), reason, undefined=differ and not explicit)
         if not judged.any():
             return KinkProof(self.name, 0, 0, "")
-        ours = self.found[judged]
+        ours = self.ours[judged]
         low, high = (_near_zero(a, close) for a in (rows.min(axis=0), rows.max(axis=0)))
         # Of many ties at once the samples miss the corners; a hull three times as wide has them.
         many = np.array([len(distinct(column[:, None], close)) > 4 for column in self.near[:, judged].T])
@@ -146,7 +146,7 @@ def _jointly(arrays: Sequence[GradientAt], proofs: list[KinkProof]) -> list[Kink
     close = max(arrays[i].close for i in moving)
     rows = np.concatenate([arrays[i].rows(m) for i, m in zip(moving, masks, strict=True)], axis=1)
     rows = distinct(rows[np.all(np.isfinite(rows), axis=1)], close)
-    ours = np.concatenate([arrays[i].found[m] for i, m in zip(moving, masks, strict=True)])
+    ours = np.concatenate([arrays[i].ours[m] for i, m in zip(moving, masks, strict=True)])
     if len(rows) > FEW or in_hull(ours, rows, close):
         return proofs
     names = ", ".join(derivative_name(f"{arrays[i].name}_bar") for i in moving)

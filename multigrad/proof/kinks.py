@@ -1,4 +1,4 @@
-"""At a kink the derivative is a convention: an answer is right if it lies in the subdifferential.
+"""The proof at a kink, where the derivative is a convention: right is what lies in the subdifferential.
 
 The limiting gradients near a kink are sampled in ball arithmetic: the inputs are moved by about 10⁻³⁰ in random
 directions and in the opposite ones, where the forward part has a derivative, and `dual` differentiates it. Where few
@@ -202,8 +202,8 @@ class _Point:
         def both(*arrays: Any) -> tuple[Any, ...]:
             at = place(arrays[:count])
             directions = dict.fromkeys(self.op.gradients)
-            found = dual.differentiate(self.op, self.parameters, at, arrays[count:], directions=directions)
-            return (*self.op.forward(exact, self.parameters)(*at), *(d.enclosure for d in found))
+            derivatives = dual.differentiate(self.op, self.parameters, at, arrays[count:], directions=directions)
+            return (*self.op.forward(exact, self.parameters)(*at), *(d.enclosure for d in derivatives))
 
         return self._sample(exact.evaluate(both, *self.inputs, *self.cotangents, bits=BITS, width=math.inf).outputs)
 

@@ -1,4 +1,4 @@
-"""Where could a gradient be wrong that no drawn input meets? Inputs are aimed at every branch of the formula.
+"""The survey of a formula's branches: inputs are aimed at them, where no drawn input would show a wrong gradient.
 
 One evaluation in `dual` tells of every comparison, maximum, absolute value, rounding, root, logarithm and division, in
 the forward part and in the pullback, how far it is from the place where it turns over, and how each input entry moves

@@ -38,8 +38,8 @@ def judge_case(op: Operation, case: Case) -> dict[str, Judgement]:
         nothing = None if beside else without_value(op, case)
         return beside or ({"*": nothing} if nothing else judgements)
     zero = {o for o in _all_zero(op, case) if o in judgements and judgements[o].verdict == PASS}
-    found = {o: j for o, j in _judged_beside(op, case).items() if o in zero} if zero else {}
-    return judgements | _noted(found, "it is zero throughout")
+    judgements_beside = {o: j for o, j in _judged_beside(op, case).items() if o in zero} if zero else {}
+    return judgements | _noted(judgements_beside, "it is zero throughout")
 
 
 def _noted(judgements: Mapping[str, Judgement], why: str) -> dict[str, Judgement]:
@@ -51,9 +51,9 @@ def _judged_beside(op: Operation, case: Case) -> dict[str, Judgement]:
     """Judge the formula at the first inputs beside the drawn ones that tell anything; none if there are none."""
     for inputs in beside(op, case):
         there = replace(op, draw=lambda draw, inputs=inputs, **size: [a.copy() for a in inputs])
-        found = judge_formula(there, case)
-        if "*" not in found:
-            return found
+        judgements = judge_formula(there, case)
+        if "*" not in judgements:
+            return judgements
     return {}
 
 

@@ -45,9 +45,11 @@ def true_gradients(
         return []
     some = replace(op, differentiable=tuple(n in names for n in op.inputs))
 
+    whole = dict.fromkeys(names)
+
     def derivative(*balls: Any) -> tuple[Any, ...]:
-        found = dual.differentiate(some, parameters, balls[:count], balls[count:], directions=dict.fromkeys(names))
-        return tuple(d.enclosure for d in found)
+        derivatives = dual.differentiate(some, parameters, balls[:count], balls[count:], directions=whole)
+        return tuple(d.enclosure for d in derivatives)
 
     try:
         outputs = exact.evaluate(derivative, *arrays).outputs

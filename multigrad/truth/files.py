@@ -45,8 +45,8 @@ def read_truth(folder: str | os.PathLike[str], name: object) -> Truth:
     """
     unknown = Path(folder) / f"{name}.json"
     if unknown.exists():
-        found = json.loads(unknown.read_text(encoding="utf-8"))
-        raise (Unserved if found["unserved"] else Unknown)(found["reason"])
+        answer = json.loads(unknown.read_text(encoding="utf-8"))
+        raise (Unserved if answer["unserved"] else Unknown)(answer["reason"])
     return read_file(Path(folder) / f"{name}.npz")
 
 

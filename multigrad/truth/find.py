@@ -26,7 +26,7 @@ EXACT_FLOPS = 4e6
 
 
 HALVINGS = 6
-"""How many times drawn inputs may be halved where an operation leaves the range of a format."""
+"""How many times drawn inputs may be of_given where an operation leaves the range of a format."""
 
 
 def find_truth(op: Operation, case: Case, wrong: Sequence[str] = ()) -> Truth:
@@ -72,13 +72,13 @@ def _within_range(
 ) -> tuple[list[np.ndarray], list[Reference]]:
     """Halve drawn inputs until no intermediate leaves the format's range, if that does it."""
     _, parameters = op.split(case.size)
-    given, found = arrays, references
+    given, of_given = arrays, references
     for _ in range(HALVINGS):
-        if not any(r.excused.any() for r in found):
-            return given, found
+        if not any(r.excused.any() for r in of_given):
+            return given, of_given
         halves = [a / 2 if a.dtype.kind == "f" else a for a in given[: len(op.inputs)]]
         given = [*(FORMATS[case.dtype].round(a) if a.dtype.kind == "f" else a for a in halves), *given[len(halves) :]]
-        found = bounded(op, given, parameters, case.dtype, case.precision, certain=certain)
+        of_given = bounded(op, given, parameters, case.dtype, case.precision, certain=certain)
     return arrays, references
 
 
@@ -88,14 +88,14 @@ def _of_empty(
     """Return references for empty arrays: shapes by forward part and inputs, the few numbers by float64 with bounds."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = op.analytic(xp, parameters)(*arrays)
+        outputs = op.analytic(xp, parameters)(*arrays)
     count = len(op.signature.outputs)
     given = dict(zip(op.inputs, arrays, strict=False))
-    shapes = [np.shape(v) for v in found[:count]] + [given[name].shape for name in op.gradients]
-    if any(np.any(v) for v in found):
+    shapes = [np.shape(v) for v in outputs[:count]] + [given[name].shape for name in op.gradients]
+    if any(np.any(v) for v in outputs):
         numbers = bounded(op, arrays, parameters, dtype, hull=False)
     else:  # a sum over nothing is zero, in whatever precision
-        numbers = [Reference(*([np.zeros(np.shape(v))] * 5)) for v in found]
+        numbers = [Reference(*([np.zeros(np.shape(v))] * 5)) for v in outputs]
     # A gradient of another shape than its input is wrong; what stands in its place matters no more.
     return [
         r if r.value.shape == shape else Reference(*([np.zeros(shape)] * 5))

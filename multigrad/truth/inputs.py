@@ -57,18 +57,18 @@ def load_inputs(op: Operation, path: str) -> list[np.ndarray]:
     Raises:
         BadInput: as :func:`read_inputs`.
     """
-    found = read_npz(path, op.inputs, op.name)
+    named = read_npz(path, op.inputs, op.name)
     for name, differentiable in zip(op.inputs, op.differentiable, strict=True):
-        kind = found[name].dtype.kind
+        kind = named[name].dtype.kind
         if differentiable and kind != "f":
-            raise BadInput(f"{path}: {name} has dtype {found[name].dtype}; wanted a floating-point type")
+            raise BadInput(f"{path}: {name} has dtype {named[name].dtype}; wanted a floating-point type")
         if kind == "f":
             with np.errstate(over="ignore"):  # a wider type may hold what float64 cannot
-                found[name] = found[name].astype(np.float64)
-            if not np.all(np.isfinite(found[name])):
+                named[name] = named[name].astype(np.float64)
+            if not np.all(np.isfinite(named[name])):
                 raise BadInput(f"{path}: {name} has an entry that is not finite; there is no truth to compare with")
     try:
-        arrays = [found[name] for name in op.inputs]
+        arrays = [named[name] for name in op.inputs]
         op.check_inputs(arrays)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error

@@ -81,15 +81,15 @@ def _kinks(function: Callable[..., Any], arrays: Sequence[np.ndarray]) -> list[n
     ill-conditioned step makes of an error grows with the error. So it is evaluated twice, the second time with larger
     errors of the inputs, and without a rounding of its own.
     """
-    found = []
+    errors = []
     for relative in (2.0**-52, 2.0**-52 * TIE_GROWTH):
         # A unit roundoff below everything: ties that two roundings hide are opened by the errors of the inputs.
         with bounds.context("float64", u=2.0**-200, underflow=0.0):
             given = (off_by(a, relative * np.abs(a) + HAIR) for a in arrays)
             outputs = [bounds.asarray(one) for one in function(*given)]
-        found.append([one.worst for one in outputs])
+        errors.append([one.worst for one in outputs])
     hulls = []
-    for near, far, one in zip(*found, outputs, strict=True):
+    for near, far, one in zip(*errors, outputs, strict=True):
         whole = near > 1e-9 * float(np.max(np.abs(one.value), initial=HAIR))
         hulls.append(np.where(whole & ~(far > TIE_GROWTH / 4 * near), near, 0.0))
     return hulls
