@@ -245,7 +245,7 @@ def _tell_github(frame: pd.DataFrame, ops: list[str] | None, summary: Path, verb
 
 
 def _check_kinks(as_json: bool) -> None:
-    from multigrad.proof.kinks import conventions
+    from multigrad.proof.conventions import conventions
 
     from ..report import tables
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from multigrad.data.errors import BadInput
-from multigrad.truth.find import derivative_name
+from multigrad.ops.text import derivative_name
 from multigrad.verdict.judge import (
     FAIL,
     FINDING,

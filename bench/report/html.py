@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multigrad.matrix.rows import sentence
-from multigrad.truth.find import derivative_name
+from multigrad.ops.text import derivative_name
 from multigrad.verdict.judge import (
     FAIL,
     FINDING,

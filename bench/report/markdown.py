@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from multigrad.matrix.rows import sentence
-from multigrad.truth.find import derivative_name
+from multigrad.ops.text import derivative_name
 from multigrad.verdict.judge import (
     FAIL,
     FINDING,

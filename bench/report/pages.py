@@ -22,10 +22,11 @@ from multigrad.data.errors import BadInput
 from multigrad.matrix.rows import MatrixRow, sentence
 from multigrad.ops.find import given_operations, operations
 from multigrad.ops.operation import Operation
+from multigrad.ops.sizes import small_sizes
 from multigrad.ops.source import source_of
+from multigrad.ops.text import derivative_name, sizes_text
 from multigrad.process.entry import entry_point, no_rows
 from multigrad.proof.certificate import Certified, read_certificate
-from multigrad.truth.find import derivative_name, sizes_text, small_sizes
 from multigrad.verdict.judge import (
     FAIL,
     FINDING,

@@ -13,7 +13,8 @@ from rich.text import Text
 from multigrad.backend import backends
 from multigrad.matrix.rows import PROOF_DIED, failing, sentence
 from multigrad.ops.find import operations
-from multigrad.truth.find import DEFAULT_REGIMES, RESIZED, derivative_name
+from multigrad.ops.text import derivative_name
+from multigrad.truth.case import DEFAULT_REGIMES, RESIZED
 from multigrad.verdict.judge import (
     FAIL,
     FINDING,

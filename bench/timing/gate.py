@@ -2,7 +2,7 @@
 
 The truth is found once for every operation, size, seed and dtype, in a worker of its own, and lies in an .npz file: a
 float64 evaluation with the worst-case and the probable error bound of every entry; see
-:func:`multigrad.truth.find.bounded`.
+:func:`multigrad.truth.references.bounded`.
 """
 
 from __future__ import annotations
@@ -38,17 +38,20 @@ def prepare(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     ``arguments["wanted"]`` is a list of objects with ``reference``, ``size``, ``seed``, ``dtype``, ``precision``,
     ``path`` and ``variants``: those whose cost is wanted.
     """
-    from multigrad.truth import find as truth
+    from multigrad.truth.case import Truth
+    from multigrad.truth.files import write_truth
+    from multigrad.truth.inputs import dtype_arrays
+    from multigrad.truth.references import bounded
 
     for i, wanted in enumerate(arguments["wanted"]):
         yield {"begin": i}
         op = load_operations([wanted["reference"]])[0]
         size = {k: tuple(v) if isinstance(v, list) else v for k, v in wanted["size"].items()}
-        arrays = truth.dtype_arrays(op, size, wanted["seed"], "gaussian", wanted["dtype"])
+        arrays = dtype_arrays(op, size, wanted["seed"], "gaussian", wanted["dtype"])
         _, parameters = op.split(size)
-        references = truth.bounded(op, arrays, parameters, wanted["dtype"], wanted["precision"], hull=False)
+        references = bounded(op, arrays, parameters, wanted["dtype"], wanted["precision"], hull=False)
         path = Path(wanted["path"])
-        truth.write(path.parent, path.stem, truth.Truth(arrays, references))
+        write_truth(path.parent, path.stem, Truth(arrays, references))
         yield {"end": i, "costs": {v: _cost(op, size, wanted["dtype"], v) for v in wanted["variants"]}}
 
 
@@ -65,9 +68,9 @@ def _cost(op: Operation, size: Mapping[str, Any], dtype: str, variant: str) -> l
 
 def read_inputs(path: str) -> list[np.ndarray]:
     """Return the inputs and cotangents that a reference was made for."""
-    from multigrad.truth import find as truth
+    from multigrad.truth.files import read_arrays
 
-    return truth.read_arrays(Path(path))
+    return read_arrays(Path(path))
 
 
 class Gate:
@@ -130,23 +133,25 @@ def _judged(
     path: str,
     dtype: str,
 ) -> Passed:
-    from multigrad.truth import find as truth
+    from multigrad.ops.text import derivative_name
+    from multigrad.truth.files import read_arrays, read_references
+    from multigrad.truth.variant import judge_variant
     from multigrad.verdict.judge import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
 
     names = op.outputs[: len(op.signature.outputs)] if variant == "forward" else op.outputs
     if len(outputs) != len(names):
         return Passed(FAIL, float("inf"), f"returned {len(outputs)} arrays, wanted {len(names)}: {', '.join(names)}")
-    references = truth.read_references(Path(path))[: len(names)]
+    references = read_references(Path(path))[: len(names)]
     found = {}
     for i, (name, array, kind, reference) in enumerate(zip(names, outputs, kinds, references, strict=True)):
         if kind != dtype:
             return Passed(FAIL, float("inf"), f"{name} has dtype {kind}, wanted {dtype}")
-        found[name] = truth.judge_variant(
-            op, parameters, dtype, variant, lambda: truth.read_arrays(Path(path)), i, array, reference
+        found[name] = judge_variant(
+            op, parameters, dtype, variant, lambda: read_arrays(Path(path)), i, array, reference
         )
     ratio = max(judgement.ratio for judgement in found.values())
     for verdict in (FAIL, INCONCLUSIVE, UNAVAILABLE, NOTE):
         for name, judgement in found.items():
             if judgement.verdict == verdict:
-                return Passed(verdict, ratio, f"{truth.derivative_name(name)}: {judgement.reason}")
+                return Passed(verdict, ratio, f"{derivative_name(name)}: {judgement.reason}")
     return Passed(PASS, ratio, "")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.errors import one_line
-from ..verdict.judge import FAIL, PORTABILITY, UNAVAILABLE, Judgement
+from ..verdict.judge import FAIL, PORTABILITY, UNAVAILABLE, Judgement, worded
 
 if TYPE_CHECKING:
     from ..ops.operation import Operation
@@ -57,12 +57,6 @@ def judge_error(
     if reason is None:
         return worded(FAIL, f"raised {said}")
     return worded(UNAVAILABLE, f"{reason.rstrip('.')}: {said}")
-
-
-def worded(verdict: str, reason: str) -> Judgement:
-    """Return a verdict that rests on words, not on figures."""
-    nan = float("nan")
-    return Judgement(verdict, nan, nan, nan, nan, 0, reason)
 
 
 def place_of(error: BaseException, op: Operation) -> str:

@@ -9,14 +9,21 @@ from typing import Any
 import numpy as np
 
 from ..backend.limits import Unavailable
-from ..backend.refusals import judge_error, worded
+from ..backend.refusals import judge_error
 from ..backend.registry import backend
 from ..backend.roundoff import Roundoff, probe
 from ..backend.session import Session
 from ..data.errors import BadInput
 from ..ops.operation import Operation
-from ..truth.find import RESIZED, Case, Truth, Unknown, Unserved, read
-from ..verdict.judge import Judgement
+from ..truth.case import (
+    RESIZED,
+    Case,
+    Truth,
+    Unknown,
+    Unserved,
+)
+from ..truth.files import read_truth
+from ..verdict.judge import Judgement, worded
 from ..verdict.words import FAIL, GAP, INCONCLUSIVE, NOTE, PORTABILITY, THEIRS, UNAVAILABLE
 from .formula_side import operation_of
 from .outputs import Outputs
@@ -144,7 +151,7 @@ class _Bench:
     def _truth(self, cell: Cell, case: Case) -> Truth:
         roundoff = self.probed.get(case.dtype)
         strict = case.precision != "strict" and case.dtype == "float32" and roundoff and roundoff.product >= 24
-        return read(self.folder, f"{cell.case}-strict" if strict else cell.case)
+        return read_truth(self.folder, f"{cell.case}-strict" if strict else cell.case)
 
     def _compute(self, cell: Cell, case: Case, op: Operation, truth: Truth) -> tuple[Any, ...]:
         session = self.session

@@ -6,28 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..backend.refusals import worded
 from ..data.errors import BadInput, one_line
 from ..ops.find import load_operations
 from ..ops.operation import Operation
 from ..ops.reach import reaching_sizes
-from ..truth.aim import judge_formula as judge_drawn_and_aimed
+from ..ops.sizes import small_sizes
 from ..truth.aim import survey
-from ..truth.find import (
-    RESIZED,
-    SMOOTH,
-    Case,
-    Unknown,
-    Unserved,
-    diagnose_formula,
-    find,
-    judge_formula,
-    serve,
-    small_sizes,
-    write,
-    write_unknown,
-)
-from ..verdict.judge import Judgement
+from ..truth.beside import judge_case
+from ..truth.case import RESIZED, SMOOTH, Case, Unknown, Unserved
+from ..truth.files import write_truth, write_unknown
+from ..truth.find import find_truth
+from ..truth.formula import diagnose_formula, judge_formula
+from ..truth.inputs import check_served
+from ..verdict.judge import Judgement, worded
 from ..verdict.words import FAIL, INCONCLUSIVE, UNAVAILABLE
 from .rows import AIMED, KINK, JudgedRow, judged_row, message_of, rows_of
 
@@ -88,7 +79,7 @@ class _Formulas:
     def judged(self, number: int, op: Operation, case: Case) -> Iterator[Sequence[JudgedRow]]:
         """Judge the formula in a case, then write the case's truth, or why there is none."""
         try:
-            serve(op, case)
+            check_served(op, case)
             ground = case.regime if case.regime in (*SMOOTH, "empty") else "gaussian"
             identity = (case.reference, case.sizes, ground)
             if identity not in self.wrong:
@@ -125,15 +116,15 @@ class _Formulas:
         return [judged_row(case, "*", judgement)]
 
     def _write(self, number: int, op: Operation, case: Case, wrong: Sequence[str], refuted: tuple[str, ...]) -> None:
-        write(self.folder, number, replace(find(op, case, wrong), refuted=refuted))
+        write_truth(self.folder, number, replace(find_truth(op, case, wrong), refuted=refuted))
         if case.precision != "strict" and case.dtype == "float32":
             # What a framework may do it need not: the probe decides which bounds are held against it.
-            strict = find(op, replace(case, precision="strict"), wrong)
-            write(self.folder, f"{number}-strict", replace(strict, refuted=refuted))
+            strict = find_truth(op, replace(case, precision="strict"), wrong)
+            write_truth(self.folder, f"{number}-strict", replace(strict, refuted=refuted))
 
 
 def _judgements(op: Operation, case: Case) -> dict[str, Judgement]:
-    judgements = judge_drawn_and_aimed(op, case)
+    judgements = judge_case(op, case)
     if case.regime in RESIZED and "*" in judgements and judgements["*"].verdict == FAIL:
         raise _RaisesThere(judgements["*"].reason)
     return judgements

@@ -11,14 +11,16 @@ import numpy as np
 
 from ..backend.device import mesh_shape
 from ..backend.placement import undivided
-from ..backend.refusals import worded
 from ..backend.roundoff import Roundoff
 from ..backend.session import Session
 from ..diagnosis.diagnose import Evidence, diagnose, observed_conditions
 from ..ops.operation import Operation
-from ..truth.find import RESIZED, Case, Truth, derivative_name, judge_variant, true_gradients
+from ..ops.text import derivative_name
+from ..truth.case import RESIZED, Case, Truth
+from ..truth.certified import true_gradients
+from ..truth.variant import judge_variant
 from ..verdict.formats import FORMATS
-from ..verdict.judge import Judgement, Reference, judge_entries
+from ..verdict.judge import Judgement, Reference, judge_entries, worded
 from ..verdict.words import FAIL, INCONCLUSIVE, NOTE, PASS, THEIRS, UNAVAILABLE
 from .plan import Cell
 from .rows import JudgedRow, judged_row

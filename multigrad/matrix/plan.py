@@ -11,7 +11,6 @@ from typing import Any
 
 from ..backend.device import device_kind, mesh_shape
 from ..backend.placement import rounded
-from ..backend.refusals import worded
 from ..backend.registry import backend, backends
 from ..backend.session import Backend
 from ..data.errors import BadInput
@@ -19,8 +18,10 @@ from ..ops.draw import REGIMES
 from ..ops.find import given_operations
 from ..ops.operation import DTYPES, Operation
 from ..ops.selection import Precision, Selection
-from ..truth.find import DEFAULT_REGIMES, Case, read_inputs, small_sizes
-from ..verdict.judge import Judgement
+from ..ops.sizes import small_sizes
+from ..truth.case import DEFAULT_REGIMES, Case
+from ..truth.inputs import read_inputs
+from ..verdict.judge import Judgement, worded
 from ..verdict.words import UNAVAILABLE
 from .rows import KINK, JudgedRow, judged_row
 

@@ -16,9 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..diagnosis.conduct import Conduct, same_bits
 from ..ops.operation import Operation
 from ..ops.signature import Size
-from ..truth import find as truth
+from ..ops.text import derivative_name
+from ..truth.case import Unknown
+from ..truth.inputs import dtype_arrays, output_shapes
+from ..truth.references import bounded
 from ..verdict.formats import FORMATS
 from ..verdict.judge import (
     FAIL,
@@ -29,6 +33,8 @@ from ..verdict.judge import (
     Reference,
     joined,
     judge_entries,
+    passed,
+    worded,
 )
 
 if TYPE_CHECKING:
@@ -192,14 +198,14 @@ def relations(
     for name, test in tests.items():
         try:
             yield RELATIONS[name], test()
-        except truth.Unknown as error:
-            yield RELATIONS[name], _worded(INCONCLUSIVE, str(error))
+        except Unknown as error:
+            yield RELATIONS[name], worded(INCONCLUSIVE, str(error))
         except Exception as error:  # noqa: BLE001 - whatever a framework raises belongs to this relation alone
             if raised is not None:
                 yield RELATIONS[name], raised(error, [*trial.inputs, *trial.u])
                 continue
             lines = str(error).strip().splitlines()
-            yield RELATIONS[name], _worded(FAIL, f"raised {type(error).__name__}: {lines[0] if lines else ''}")
+            yield RELATIONS[name], _failed(f"raised {type(error).__name__}: {lines[0] if lines else ''}")
 
 
 class _Trial:
@@ -208,10 +214,10 @@ class _Trial:
     def __init__(self, session: Session, op: Operation, size: Size, dtype: str, seed: int, precision: str) -> None:
         self.session, self.op, self.dtype, self.precision = session, op, dtype, precision
         _, self.parameters = op.split(size)
-        self.inputs = truth.dtype_arrays(op, size, seed, "gaussian", dtype)[: len(op.inputs)]
+        self.inputs = dtype_arrays(op, size, seed, "gaussian", dtype)[: len(op.inputs)]
         rng = np.random.default_rng(seed)
         # Small integers: 3u + v has no rounding in any dtype.
-        self.shapes = truth.output_shapes(op, size, self.inputs)
+        self.shapes = output_shapes(op, size, self.inputs)
         self.u, self.v = ([_small_integers(rng, s) for s in self.shapes] for _ in range(2))
         self.values = len(self.shapes)
         self.overflow = f"may overflow in {dtype}"
@@ -229,7 +235,7 @@ class _Trial:
 
     def bounds(self, inputs: Sequence[np.ndarray], cotangents: Sequence[np.ndarray]) -> list[Reference]:
         arrays = [*inputs, *cotangents]
-        return truth.bounded(self.op, arrays, self.parameters, self.dtype, self.precision, certain=True, hull=False)
+        return bounded(self.op, arrays, self.parameters, self.dtype, self.precision, certain=True, hull=False)
 
     def zero(self) -> Judgement:
         nothing = [np.zeros(s) for s in self.shapes]
@@ -245,14 +251,12 @@ class _Trial:
             if trace.any():
                 largest = float(np.max(np.abs(output[trace])))
                 where = f"{int(trace.sum())} of {trace.size} entries"
-                return _worded(
-                    FAIL, f"{truth.derivative_name(name)} is not zero in {where}, up to {largest:.3g}", trace.size
-                )
+                return _failed(f"{derivative_name(name)} is not zero in {where}, up to {largest:.3g}", trace.size)
         entries = sum(output.size for _, output, _ in pairs)
         if left_out == entries > 0:
-            return _worded(UNAVAILABLE, f"nothing to compare: every entry {self.overflow}")
+            return worded(UNAVAILABLE, f"nothing to compare: every entry {self.overflow}")
         note = f"{left_out} of {entries} entries not judged: each {self.overflow}" if left_out else ""
-        return replace(_passed(entries - left_out), reason=note)
+        return passed(entries - left_out, note)
 
     def linear(self) -> Judgement:
         both = [3 * a + b for a, b in zip(self.u, self.v, strict=True)]
@@ -264,40 +268,33 @@ class _Trial:
         ]
         return self.judged(found[2], wanted)
 
+    def conduct(self) -> Conduct:
+        return Conduct(self.op, self.parameters, self.session.xp, self.on_device([*self.inputs, *self.u]), self.on_host)
+
     def twice(self) -> Judgement:
-        arrays = self.on_device([*self.inputs, *self.u])
-        count = len(self.inputs)
-        _, pullback = self.op(self.session.xp, *arrays[:count], **self.parameters)
-        results = [self.on_host(_listed(pullback(*arrays[count:]))) for _ in range(2)]
-        results.append(self.run(self.inputs, self.u)[self.values :])
-        names = ("called twice, the pullback gives other bits", "evaluated twice, the operation gives other bits")
-        for again, what in zip(results[1:], names, strict=True):
-            for output, a, b in zip(self.op.outputs[self.values :], results[0], again, strict=True):
-                if a.shape != b.shape or a.tobytes() != b.tobytes():
+        conduct = self.conduct()
+        first = conduct.call()
+        others = {
+            "called twice, the pullback gives other bits": conduct.call(),
+            "evaluated twice, the operation gives other bits": self.run(self.inputs, self.u)[self.values :],
+        }
+        for what, again in others.items():
+            for output, a, b in zip(self.op.outputs[self.values :], first, again, strict=True):
+                if not same_bits(a, b):
                     apart = float(np.max(np.abs(_wide([a])[0] - _wide([b])[0]))) if a.shape == b.shape else math.inf
-                    name = truth.derivative_name(output)
-                    return _worded(
-                        FAIL, f"{what} in {name}, up to {apart:.3g} apart: it changes from call to call", a.size
-                    )
-        return _passed(sum(a.size for a in results[0]))
+                    name = derivative_name(output)
+                    return _failed(f"{what} in {name}, up to {apart:.3g} apart: it changes from call to call", a.size)
+        return passed(sum(a.size for a in first))
 
     def unchanged(self) -> Judgement:
-        arrays = self.on_device([*self.inputs, *self.u])
-        before = [self.session.to_numpy(a).tobytes() for a in arrays]
-        count = len(self.inputs)
-        value, pullback = self.op(self.session.xp, *arrays[:count], **self.parameters)
-        forward = [self.session.to_numpy(v) for v in _listed(value)]
-        self.session.wait(_listed(pullback(*arrays[count:])))
-        after = [self.session.to_numpy(a).tobytes() for a in arrays]
+        conduct = self.conduct()
+        conduct.call()
         names = [*self.op.inputs, *(f"the cotangent of {o}" for o in self.op.outputs[: self.values])]
         entries = sum(a.size for a in (*self.inputs, *self.u))
-        written = [n for n, a, b in zip(names, before, after, strict=True) if a != b]
-        for name, old, new in zip(self.op.outputs, forward, _listed(value), strict=False):
-            if old.tobytes() != self.session.to_numpy(new).tobytes():
-                written.append(name)
+        written = [names[i] for i in conduct.written] + [self.op.outputs[i] for i in conduct.values_written]
         if written:
-            return _worded(FAIL, f"inputs changed: the operation writes into {', '.join(written)}", entries)
-        return _passed(entries)
+            return _failed(f"inputs changed: the operation writes into {', '.join(written)}", entries)
+        return passed(entries)
 
     def batch(self, symbol: str) -> Judgement:
         signature = self.op.signature
@@ -355,7 +352,7 @@ class _Trial:
         found = []
         for name, output, reference in list(zip(self.op.outputs, outputs, wanted, strict=True))[self.values :]:
             one = judge_entries(np.asarray(output, dtype=np.float64), reference, self.dtype, self.overflow)
-            named = f"{truth.derivative_name(name)}: {one.reason}"
+            named = f"{derivative_name(name)}: {one.reason}"
             found.append(replace(one, reason=named if one.reason and one.verdict != PASS else ""))
         return joined(found)
 
@@ -366,10 +363,6 @@ def _small_integers(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndar
 
 def _wide(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
     return [np.asarray(a, dtype=np.float64) for a in arrays]
-
-
-def _listed(found: Any) -> list[Any]:
-    return list(found) if isinstance(found, tuple | list) else [found]
 
 
 def _about(value: np.ndarray, *terms: tuple[float, Reference]) -> Reference:
@@ -401,10 +394,5 @@ def _dot(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
     return math.fsum(itertools.chain.from_iterable(p.flat for p in products))
 
 
-def _passed(compared: int) -> Judgement:
-    return Judgement(PASS, 0.0, 0.0, 0.0, 0.0, compared, "")
-
-
-def _worded(verdict: str, reason: str, compared: int = 0) -> Judgement:
-    nan = float("nan")
-    return Judgement(verdict, float("inf") if verdict == FAIL else nan, nan, nan, nan, compared, reason)
+def _failed(reason: str, compared: int = 0) -> Judgement:
+    return worded(FAIL, reason, compared, math.inf)

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..data.columns import doc
 from ..data.errors import BadInput
-from ..truth.find import Case, derivative_name
+from ..ops.text import derivative_name
+from ..truth.case import Case
 from ..verdict.judge import Judgement
 from ..verdict.words import ALL, FAIL, FAIL_ON, UNAVAILABLE, VERDICTS, blamed
 

@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from ..backend.refusals import worded
 from ..backend.registry import backend
 from ..process import child
 from ..process.pool import Lost, work_through
-from ..truth.find import write_unknown
+from ..truth.files import write_unknown
+from ..verdict.judge import worded
 from ..verdict.words import FAIL, INCONCLUSIVE
 from .backend_side import backend_worker
 from .formula_side import diagnosis_worker, truth_worker

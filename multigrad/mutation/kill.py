@@ -21,13 +21,17 @@ import numpy as np
 from ..backend import Session, Unavailable, backend, backends
 from ..data.columns import doc
 from ..data.errors import BadInput
+from ..diagnosis.conduct import Conduct, same_bits
 from ..ops.find import Operations, given_operations, load_operations
 from ..ops.operation import Operation
 from ..ops.reach import reaching_sizes, scaled_sizes
+from ..ops.sizes import small_sizes
+from ..ops.text import derivative_name, sizes_text
 from ..process import child as worker
 from ..process.entry import entry_point, no_rows
-from ..truth import find as truth
-from ..truth.find import Case, derivative_name, sizes_text
+from ..truth.case import Case, Truth, Unknown
+from ..truth.find import find_truth
+from ..truth.inputs import dtype_arrays
 from ..verdict.judge import FAIL, judge
 from .mutants import Mutant, mutants
 
@@ -289,7 +293,7 @@ def _mutant(reference: str, number: int) -> Operation:
 
 @functools.cache
 def _small(op: Operation) -> list[dict[str, Any]]:
-    return [op.size(name) for name in truth.small_sizes(op)]
+    return [op.size(name) for name in small_sizes(op)]
 
 
 @functools.cache
@@ -373,7 +377,7 @@ def _differences(original: Operation, mutant: Operation, size: Mapping[str, Any]
     _, parameters = original.split(size)
     with np.errstate(all="ignore"):
         try:
-            arrays = truth.dtype_arrays(original, size, seed, regime, "float64")
+            arrays = dtype_arrays(original, size, seed, regime, "float64")
             right = original.analytic(np, parameters)(*arrays)
         except Exception:  # noqa: BLE001 - its generator has no such inputs: nothing to hold the mutant against
             return 0
@@ -382,14 +386,14 @@ def _differences(original: Operation, mutant: Operation, size: Mapping[str, Any]
 
 
 @functools.cache
-def _cases(op: Operation, dtypes: tuple[str, ...]) -> list[tuple[str, str, dict[str, Any], truth.Truth]]:
+def _cases(op: Operation, dtypes: tuple[str, ...]) -> list[tuple[str, str, dict[str, Any], Truth]]:
     """The truth of every small size and dtype, at smooth points."""
     cases = []
     for size, dtype in itertools.product(_small(op), dtypes):
         case = Case(op.reference, op.name, size, "gaussian", dtype, 0)
         try:
-            cases.append((f"{dtype}, {case.sizes}", dtype, op.split(size)[1], truth.find(op, case)))
-        except truth.Unknown:
+            cases.append((f"{dtype}, {case.sizes}", dtype, op.split(size)[1], find_truth(op, case)))
+        except Unknown:
             continue
     return cases
 
@@ -411,16 +415,16 @@ def _numbers(session: Session, original: Operation, mutant: Operation) -> Iterat
 
 
 def _one_case(
-    session: Session, mutant: Operation, dtype: str, parameters: Mapping[str, Any], known: truth.Truth
+    session: Session, mutant: Operation, dtype: str, parameters: Mapping[str, Any], known: Truth
 ) -> Iterator[tuple[str, str]]:
-    arrays = session.place(mutant, known.arrays, dtype)
-    count = len(mutant.inputs)
-    _, pullback = mutant(session.xp, *arrays[:count], **parameters)
-    gradients = _listed(pullback(*arrays[count:]))
-    session.wait(gradients)
-    first = [session.to_numpy(g) for g in gradients]
+    def on_host(arrays: Sequence[Any]) -> list[np.ndarray]:
+        session.wait(arrays)
+        return [session.to_numpy(a) for a in arrays]
+
+    conduct = Conduct(mutant, parameters, session.xp, session.place(mutant, known.arrays, dtype), on_host)
+    first = conduct.call()
     references = known.references[-len(mutant.gradients) :]
-    for name, array, host, reference in zip(mutant.gradients, gradients, first, references, strict=True):
+    for name, array, host, reference in zip(mutant.gradients, conduct.gradients, first, references, strict=True):
         what = derivative_name(f"{name}_bar")
         kind = session.dtype_name(array)
         if host.shape != reference.value.shape or kind != dtype:
@@ -429,36 +433,21 @@ def _one_case(
         judgement = judge(host, reference, dtype)
         if judgement.verdict == FAIL:
             yield "number", f"{what}: {judgement.reason}"
-    yield from behaviour(session, pullback, arrays, gradients, first, known.arrays, count)
+    for sentence in misconduct(conduct, first):
+        yield "relations", sentence
 
 
-def behaviour(
-    session: Session,
-    pullback: Callable[..., Any],
-    arrays: Sequence[Any],
-    gradients: Sequence[Any],
-    first: Sequence[np.ndarray],
-    given: Sequence[np.ndarray],
-    count: int,
-) -> Iterator[tuple[str, str]]:
+def misconduct(conduct: Conduct, first: Sequence[np.ndarray]) -> Iterator[str]:
     """Call a pullback again and say what should not have happened."""
-    for number, (array, before) in enumerate(zip(arrays, given, strict=True)):
-        if not np.array_equal(session.to_numpy(array), before):
-            yield "relations", f"the pullback changed array {number} of its inputs"
-            return
-    second = [session.to_numpy(g) for g in _listed(pullback(*arrays[count:]))]
-    if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, second, strict=True)):
-        yield "relations", "the second call gives something else than the first"
-    nothing = [session.to_numpy(g) for g in _listed(pullback(*(0 * c for c in arrays[count:])))]
-    if any(np.any(g) for g in nothing):
-        yield "relations", "a zero cotangent has a gradient that is not zero"
-    after = [session.to_numpy(g) for g in gradients]
-    if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, after, strict=True)):
-        yield "relations", "a later call overwrote what the first returned"
-
-
-def _listed(gradients: Any) -> list[Any]:
-    return list(gradients) if isinstance(gradients, tuple | list) else [gradients]
+    if conduct.written:
+        yield f"the pullback changed array {conduct.written[0]} of its inputs"
+        return
+    if not all(map(same_bits, first, conduct.call())):
+        yield "the second call gives something else than the first"
+    if any(np.any(g) for g in conduct.call(0)):
+        yield "a zero cotangent has a gradient that is not zero"
+    if conduct.overwritten:
+        yield "a later call overwrote what the first returned"
 
 
 def _rivals(
@@ -468,7 +457,7 @@ def _rivals(
     for name, checker in checkers.items():
         reason = ""
         for size in _small(original):
-            arrays = truth.dtype_arrays(original, size, 0, "gaussian", "float64")
+            arrays = dtype_arrays(original, size, 0, "gaussian", "float64")
             reason = checker(mutant, original.split(size)[1], arrays)
             if reason:
                 break

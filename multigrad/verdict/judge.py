@@ -99,6 +99,16 @@ class Judgement:
     """One sentence with figures; empty for a plain PASS."""
 
 
+def worded(verdict: str, reason: str, compared: int = 0, ratio: float = math.nan) -> Judgement:
+    """Return a verdict that rests on words, not on figures."""
+    return Judgement(verdict, ratio, math.nan, math.nan, math.nan, compared, reason)
+
+
+def passed(compared: int, reason: str = "") -> Judgement:
+    """Return a PASS of what has no error at all."""
+    return Judgement(PASS, 0.0, 0.0, 0.0, 0.0, compared, reason)
+
+
 def judge(computed: np.ndarray, reference: Reference, dtype: str) -> Judgement:
     """Judge a computed array.
 

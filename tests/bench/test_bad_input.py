@@ -360,9 +360,9 @@ def test_every_function_that_starts_workers_is_an_entry_point() -> None:
     from multigrad import matrix
     from multigrad.backend import scheduler
     from multigrad.mutation import kill
-    from multigrad.proof import certificate, kinks
+    from multigrad.proof import certificate, conventions
 
-    functions = [matrix.check, kill.kill_matrix, kinks.conventions, cli.main]
+    functions = [matrix.check, kill.kill_matrix, conventions.conventions, cli.main]
     functions += [certificate.write_certificate, certificate.verify, scheduler.use_scheduler, measure]
     functions += [study.measure_study, job.run_job, fleet.run_fleet, doctor.examine, pages.docs, writing.write_reports]
     for function in functions:

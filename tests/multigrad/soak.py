@@ -12,10 +12,12 @@ import numpy as np
 
 from multigrad.backend import backend, backends
 from multigrad.ops.find import load_operations
-from multigrad.ops.reach import entries, scaled_sizes
+from multigrad.ops.reach import scaled_sizes
+from multigrad.ops.sizes import SMALL_ENTRIES, entries, small_sizes
 from multigrad.process import child as worker
-from multigrad.truth import find as truth
-from multigrad.truth.find import SMALL_ENTRIES, Case
+from multigrad.truth.case import Case, Unknown
+from multigrad.truth.find import find_truth
+from multigrad.truth.inputs import dtype_arrays
 from multigrad.verdict.judge import INCONCLUSIVE, judge
 
 if TYPE_CHECKING:
@@ -82,8 +84,8 @@ def serve(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "seed": case.seed,
         }
         try:
-            known = truth.find(op, case)
-        except truth.Unknown as error:
+            known = find_truth(op, case)
+        except Unknown as error:
             yield {"rows": [{**common, "output": "*", "verdict": INCONCLUSIVE, "reason": str(error)}]}
             continue
         _, parameters = op.split(case.size)
@@ -106,7 +108,7 @@ def _cases(references: Sequence[str], dtypes: Sequence[str], seed: int) -> Itera
     ops = [op for op in load_operations(list(references)) if op.reference]
     sizes = {}
     for op in ops:
-        small = [op.size(name) for name in truth.small_sizes(op)]
+        small = [op.size(name) for name in small_sizes(op)]
         scaled = [s for s in scaled_sizes(op, small) if entries(op, s) <= SMALL_ENTRIES and _fits(op, s)]
         sizes[op.reference] = small + [scaled[i] for i in rng.permutation(len(scaled))[:6]]
     for number in itertools.count():
@@ -121,7 +123,7 @@ def _fits(op: Any, size: Mapping[str, Any]) -> bool:
     import array_api_compat.numpy as xp
 
     try:
-        op.analytic(xp, op.split(size)[1])(*truth.dtype_arrays(op, size, 0, "gaussian", "float64"))
+        op.analytic(xp, op.split(size)[1])(*dtype_arrays(op, size, 0, "gaussian", "float64"))
     except Exception:  # noqa: BLE001 - a scaled size that does not fit says so in many ways
         return False
     return True

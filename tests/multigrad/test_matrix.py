@@ -24,8 +24,8 @@ from multigrad.matrix.rows import AIMED, COLUMNS, failing
 from multigrad.ops.draw import REGIMES
 from multigrad.ops.operation import Operation
 from multigrad.process.child import _last_words
-from multigrad.truth import find
-from multigrad.verdict.words import (
+from multigrad.truth import formula
+from multigrad.verdict.judge import (
     FAIL,
     FINDING,
     GAP,
@@ -479,7 +479,7 @@ def test_a_search_for_the_repair_that_stumbles_costs_its_sentence_alone(source, 
     def stumble(*_):
         raise ValueError("inhomogeneous shape")
 
-    monkeypatch.setattr(find, "repair", stumble)
+    monkeypatch.setattr(formula, "repair", stumble)
     op = multigrad.load_operations([source(TWO_FACTORS.format(1))])[0]
     wrong = rows(quick(replace(op, reference=""), regime="gaussian"), backend="exact", verdict=FAIL)
     assert set(wrong["output"]) == {"A_bar", "x_bar"}
