@@ -258,7 +258,8 @@ def _check_kinks(as_json: bool) -> None:
 
 
 def _check_mutants(ops: list[str] | None, backends: list[str] | None, out: Path, as_json: bool) -> None:
-    from multigrad.mutation.kill import kill_markdown, kill_matrix, kill_shares, survivors
+    from multigrad.mutation.kill import kill_matrix
+    from multigrad.mutation.shares import kill_markdown, kill_shares, survivors
 
     from ..report import tables
     from ..report.terminal import progress, say

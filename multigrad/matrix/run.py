@@ -154,8 +154,8 @@ class _Work:
     ) -> Iterator[Any]:
         if not self.plan.isolated:
             return child.run_here(worker(arguments, self.plan.ops))
-        target = f"{worker.__module__}:{worker.__name__}"
-        return child.run(target, arguments, environment=environment, timeout_s=self.plan.timeout_s * busy())
+        timeout_s = self.plan.timeout_s * busy()
+        return child.run(child.target_of(worker), arguments, environment=environment, timeout_s=timeout_s)
 
     def _rows(
         self,
