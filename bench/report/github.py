@@ -20,7 +20,7 @@ from multigrad.verdict.judge import INCONCLUSIVE, VERDICTS
 
 from .markdown import matrix
 from .plain import shown, visible
-from .tables import telling
+from .verdicts import telling
 
 if TYPE_CHECKING:
     import pandas as pd

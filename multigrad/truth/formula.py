@@ -16,7 +16,7 @@ from ..diagnosis.conduct import diagnose_calls
 from ..diagnosis.diagnose import Evidence, diagnose
 from ..diagnosis.repair import repair
 from ..namespaces.exact import Undecided
-from ..namespaces.unsupported import Unsupported
+from ..namespaces.shared.unsupported import Unsupported
 from ..ops.draw import LINE
 from ..ops.operation import Operation
 from ..ops.signature import default_sizes

@@ -519,7 +519,7 @@ def test_an_internal_error_is_one_line_and_has_its_traceback_on_request(
     def fail(*_: Any, **__: Any) -> Any:
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr("multigrad.matrix.frame.check", fail)
+    monkeypatch.setattr("multigrad.matrix.check", fail)
     refused(multigrad("check"), "internal error: RuntimeError: two lines (--debug shows the traceback)")
     for words in (["--debug", "check"], ["check", "--debug"]):
         said = multigrad(*words)
