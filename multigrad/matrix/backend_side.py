@@ -28,8 +28,9 @@ from ..verdict.words import FAIL, GAP, INCONCLUSIVE, NOTE, PORTABILITY, THEIRS, 
 from .formula_side import operation_of
 from .outputs import Outputs
 from .plan import Cell, unavailable_row
-from .relations import Structure, relations, structure
+from .relations import relations
 from .rows import JudgedRow, message_of
+from .structure import Structure, structure
 
 FUNCTIONS_KEPT = 64
 """Functions that a worker keeps, compiled ones among them, before it lets go of all memory that they hold."""
@@ -187,9 +188,6 @@ class _Bench:
             seed=case.seed,
             precision=self.precision if degraded else "strict",
             known=self.structures[case.reference],
-            raised=lambda error, arrays: judge_error(
-                self.session, op, op.split(case.size)[1], arrays, case.dtype, "analytic", error
-            ),
         )
 
 

@@ -6,7 +6,8 @@ import pytest
 from multigrad.backends.numpy_backend import BACKEND
 
 from multigrad import operation, operations
-from multigrad.matrix.relations import RELATIONS, relations, structure
+from multigrad.matrix.relations import RELATIONS, relations
+from multigrad.matrix.structure import structure
 from multigrad.verdict.judge import FAIL, PASS, UNAVAILABLE
 
 SIZE = {"b": 3, "n": 4}
