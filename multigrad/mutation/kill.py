@@ -119,13 +119,13 @@ def kill_matrix(
 
 
 def _operations(ops: Operations) -> list[Operation]:
-    found = given_operations(ops)
-    for op in found:
+    operations = given_operations(ops)
+    for op in operations:
         if not op.reference:
             raise BadInput(
                 f"{op.name} lies in no file, so another process cannot find it; wanted a catalogue name or file"
             )
-    return found
+    return operations
 
 
 def _described(ops: Sequence[Operation], every: int) -> dict[tuple[str, int], dict[str, Any]]:

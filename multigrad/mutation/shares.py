@@ -30,15 +30,15 @@ def kill_shares(frame: pd.DataFrame) -> pd.DataFrame:
     groups |= {c: [c] for c in checks if c not in OURS}
     rows = []
     for name, members in groups.items():
-        mine = frame[frame["check"].isin(members)]
+        of_check = frame[frame["check"].isin(members)]
         row: dict[str, Any] = {"check": name}
         for prefix, among in (("", _identities(wrong)), ("wrong_formula_", _identities(formula))):
-            killed = len(_identities(mine[mine["killed"]]) & among)
+            killed = len(_identities(of_check[of_check["killed"]]) & among)
             share = killed / len(among) if among else float("nan")
             row |= {f"{prefix}killed": killed, f"{prefix}mutants": len(among), f"{prefix}share": share}
-        alarms = mine[(mine["mutant"] == CORRECT) & mine["killed"]]
+        alarms = of_check[(of_check["mutant"] == CORRECT) & of_check["killed"]]
         rows.append(
-            {**row, "false_alarms": int(alarms["operation"].nunique()), "seconds": float(mine["seconds"].sum())}
+            {**row, "false_alarms": int(alarms["operation"].nunique()), "seconds": float(of_check["seconds"].sum())}
         )
     return pd.DataFrame(rows)
 
