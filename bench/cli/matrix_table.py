@@ -12,7 +12,15 @@ from rich.text import Text
 from multigrad.matrix.rows import sentence
 from multigrad.ops.text import derivative_name
 from multigrad.truth.case import DEFAULT_REGIMES, RESIZED
-from multigrad.verdict.judge import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PORTABILITY, UNAVAILABLE
+from multigrad.verdict.words import (
+    FAIL,
+    FINDING,
+    GAP,
+    INCONCLUSIVE,
+    NOTE,
+    PORTABILITY,
+    UNAVAILABLE,
+)
 
 from ..report.plain import visible
 from ..report.quantities import figure

@@ -16,7 +16,7 @@ from multigrad.data.errors import BadInput
 from multigrad.matrix.rows import failing, sentence
 from multigrad.ops.operation import Operation
 from multigrad.ops.source import source_of
-from multigrad.verdict.judge import INCONCLUSIVE, VERDICTS
+from multigrad.verdict.words import INCONCLUSIVE, VERDICTS
 
 from .markdown import matrix
 from .plain import shown, visible

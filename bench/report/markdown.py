@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from multigrad.matrix.rows import sentence
 from multigrad.ops.text import derivative_name
-from multigrad.verdict.judge import (
+from multigrad.verdict.words import (
     FAIL,
     FINDING,
     INCONCLUSIVE,

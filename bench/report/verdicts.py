@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 from multigrad.matrix.rows import PROOF_DIED, failing
 from multigrad.ops.text import derivative_name
 from multigrad.truth.case import DEFAULT_REGIMES
-from multigrad.verdict.judge import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PASS, PORTABILITY, UNAVAILABLE
+from multigrad.verdict.words import (
+    FAIL,
+    FINDING,
+    GAP,
+    INCONCLUSIVE,
+    NOTE,
+    PASS,
+    PORTABILITY,
+    UNAVAILABLE,
+)
 
 from .rows import listed
 

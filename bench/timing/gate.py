@@ -24,7 +24,13 @@ from multigrad.truth.files import read_arrays, read_references, write_truth
 from multigrad.truth.inputs import dtype_arrays
 from multigrad.truth.references import bounded
 from multigrad.truth.variant import judge_variant
-from multigrad.verdict.judge import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
+from multigrad.verdict.words import (
+    FAIL,
+    INCONCLUSIVE,
+    NOTE,
+    PASS,
+    UNAVAILABLE,
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class Passed:
     """Whether a cell may have a time."""
 
     verdict: str
-    """One of :data:`multigrad.verdict.judge.VERDICTS`."""
+    """One of :data:`multigrad.verdict.words.VERDICTS`."""
     ratio: float
     """Largest error over bound, of all outputs."""
     reason: str

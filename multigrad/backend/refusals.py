@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.errors import one_line
-from ..verdict.judge import FAIL, PORTABILITY, UNAVAILABLE, Judgement, worded
+from ..verdict.judge import Judgement, worded
+from ..verdict.words import FAIL, PORTABILITY, UNAVAILABLE
 
 if TYPE_CHECKING:
     from ..ops.operation import Operation

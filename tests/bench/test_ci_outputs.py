@@ -27,7 +27,7 @@ from test_cli import BROKEN, ROOT
 
 from multigrad import BadInput, load_operations
 from multigrad.matrix.rows import MatrixRow
-from multigrad.verdict.judge import VERDICTS
+from multigrad.verdict.words import VERDICTS
 
 EVIL = (
     "<script>alert(1)</script>",

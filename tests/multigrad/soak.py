@@ -18,7 +18,8 @@ from multigrad.process import child as worker
 from multigrad.truth.case import Case, Unknown
 from multigrad.truth.find import find_truth
 from multigrad.truth.inputs import dtype_arrays
-from multigrad.verdict.judge import INCONCLUSIVE, judge
+from multigrad.verdict.judge import judge
+from multigrad.verdict.words import INCONCLUSIVE
 
 if TYPE_CHECKING:
     import pandas as pd

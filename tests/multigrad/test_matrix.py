@@ -25,7 +25,7 @@ from multigrad.ops.draw import REGIMES
 from multigrad.ops.operation import Operation
 from multigrad.process.child import _last_words
 from multigrad.truth import formula
-from multigrad.verdict.judge import (
+from multigrad.verdict.words import (
     FAIL,
     FINDING,
     GAP,
