@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Unpack
 
 from multigrad.backend import cuda_device_count
 from multigrad.matrix.frame import check
-from multigrad.matrix.run import Progress
 from multigrad.ops.find import Operations, given_operations
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Selection, Selectors
 from multigrad.process.entry import entry_point
+from multigrad.process.pool import Progress
 
 from ..report.writing import write_reports
 from ..store import machine as machines

@@ -12,10 +12,11 @@ from ..data.errors import BadInput
 from ..ops.find import Operations
 from ..ops.selection import CheckSelectors, Selection
 from ..process.entry import entry_point, no_rows
+from ..process.pool import Progress
 from ..verdict.words import FAIL, PORTABILITY
 from .plan import TIMEOUT_S, Plan
 from .rows import COLUMNS, JudgedRow, failing, sentence
-from .run import Progress, run
+from .run import run
 
 if TYPE_CHECKING:
     import pandas as pd

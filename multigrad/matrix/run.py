@@ -14,7 +14,7 @@ from typing import Any
 
 from ..backend.registry import backend
 from ..process import child
-from ..process.pool import Lost, work_through
+from ..process.pool import Lost, Progress, lanes, work_through
 from ..truth.files import write_unknown
 from ..verdict.judge import worded
 from ..verdict.words import FAIL, INCONCLUSIVE
@@ -22,9 +22,6 @@ from .backend_side import backend_worker
 from .formula_side import diagnosis_worker, truth_worker
 from .plan import Cell, Plan
 from .rows import PROOF_DIED, JudgedRow, judged_row, message_of, rows_of
-
-Progress = Callable[[int, int, str], None]
-"""Called with cells done, cells in all, and what is running: as one begins, and as it ends."""
 
 SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """What a worker is told that computes with balls: there is nothing for a second thread to do."""
@@ -56,11 +53,11 @@ def run(plan: Plan, progress: Progress | None = None) -> Iterator[Batch]:
     yield Batch(plan.unavailable, complete=False)
     with tempfile.TemporaryDirectory(prefix="multigrad-") as folder:
         work = _Work(plan, folder, tick)
-        lanes = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-        parts = max(1, lanes // max(1, len(plan.work))) if plan.isolated else 1
-        with ThreadPoolExecutor(lanes if plan.isolated else 1) as pool:
+        workers = lanes() if plan.isolated else 1
+        parts = max(1, workers // max(1, len(plan.work)))
+        with ThreadPoolExecutor(workers) as pool:
             # Whole operations: what is known of one holds for all of its cases.
-            several = min(lanes, len(plan.ops)) if plan.isolated else 1
+            several = min(workers, len(plan.ops))
             for rows in _as_they_come(pool, [partial(work.judge_formulas, part, several) for part in range(several)]):
                 yield Batch(rows, complete=False)
             yield Batch((), complete=True)

@@ -8,7 +8,6 @@ neither killed nor shown equivalent survives, and the bar is that none does.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
@@ -21,7 +20,7 @@ from ..ops.find import Operations, given_operations
 from ..ops.operation import Operation
 from ..process import child
 from ..process.entry import entry_point, no_rows
-from ..process.pool import Lost, work_through
+from ..process.pool import Lost, Progress, lanes, work_through
 from .checks import CORRECT, OURS, Answer, describe, serve
 
 if TYPE_CHECKING:
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 60.0
 """How long a mutant may take; one that hangs is killed by its own slowness."""
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -99,12 +96,12 @@ def kill_matrix(
         if progress:
             progress(next(count), total, text)
 
-    lanes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ThreadPoolExecutor(max(1, lanes)) as pool:
+    workers = lanes()
+    with ThreadPoolExecutor(workers) as pool:
         answers = [answer for each in pool.map(lambda w: _run(w, tick), works) for answer in each]
         killed = {(a.reference, a.mutant) for a in answers if a.killed and a.check in OURS}
         pending = [item for item in items if item not in killed and item[1] != CORRECT]
-        chunks = [Work("equivalence", "exact", pending[i::lanes]) for i in range(lanes) if pending[i::lanes]]
+        chunks = [Work("equivalence", "exact", pending[i::workers]) for i in range(workers) if pending[i::workers]]
         answers += [answer for each in pool.map(lambda w: _run(w, tick), chunks) for answer in each]
     equivalent = {(a.reference, a.mutant) for a in answers if a.equivalent}
     equivalent |= {item for item in items if item[1] == CORRECT}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from multigrad.ops.find import load_operations
 from multigrad.ops.reach import scaled_sizes
 from multigrad.ops.sizes import SMALL_ENTRIES, entries, small_sizes
 from multigrad.process import child as worker
+from multigrad.process.pool import lanes
 from multigrad.truth.case import Case, Unknown
 from multigrad.truth.find import find_truth
 from multigrad.truth.inputs import dtype_arrays
@@ -65,8 +65,7 @@ def soak(
             rows.extend(message["rows"])
         return rows
 
-    lanes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ThreadPoolExecutor(max(1, lanes)) as pool:
+    with ThreadPoolExecutor(lanes()) as pool:
         found = [row for rows in pool.map(work, range(len(chosen))) for row in rows]
     return pd.DataFrame(found, columns=list(COLUMNS))
 
