@@ -37,7 +37,7 @@ FEW = 12
 
 
 class Formulas:
-    """Prints verdicts on formulas while a check is running: see :data:`multigrad.matrix.Tell`.
+    """Prints verdicts on formulas while a check is running: see :data:`multigrad.matrix.frame.Tell`.
 
     Of few operations it is their table, as soon as the last formula is judged; of many it is a line for each wrong one
     at once, and a line for every hundred.

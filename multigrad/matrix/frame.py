@@ -41,7 +41,7 @@ def check(
     tell: Tell | None = None,
     **selectors: Unpack[CheckSelectors],
 ) -> pd.DataFrame:
-    """Judge operations on backends and return one row per output, with the columns of :class:`MatrixRow`.
+    """Judge operations on backends and return one row per output, with the columns of :class:`.rows.MatrixRow`.
 
     Args:
         ops: operations, catalogue names or files; None is the whole catalogue.
