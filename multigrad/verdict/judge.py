@@ -46,7 +46,7 @@ class Judgement:
     """What is known about one computed array."""
 
     verdict: str
-    """One of :data:`VERDICTS`."""
+    """One of :data:`.words.VERDICTS`."""
     ratio: float
     """Largest error over bound; above 1 is a FAIL."""
     max_abs_error: float
