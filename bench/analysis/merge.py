@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multigrad.data.errors import BadInput
-from multigrad.matrix import COLUMNS, MatrixRow
+from multigrad.matrix.rows import COLUMNS, MatrixRow
 
 from ..plan.protocol import FULL
 from ..store import files as store

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multigrad.data.errors import BadInput, one_line
+from multigrad.process.pool import Progress
 
-from ..measurement.record import Event, Progress
+from ..measurement.record import Event
 from ..plan.cells import Cell, Plan, Refusal
 from ..store import machine as machines
 from ..store.files import JOURNAL, SCHEMA, Journal, Run, rebuild

@@ -15,10 +15,11 @@ from typing import Any
 
 from multigrad.backend import THREAD_VARIABLES
 from multigrad.data.errors import BadInput
+from multigrad.process.pool import Progress
 
 from ..measurement.job import check_selected
 from ..measurement.measure import events_of, thread_counts
-from ..measurement.record import Event, Progress
+from ..measurement.record import Event
 from ..plan import cells as planning
 from ..plan.protocol import Protocol
 from ..store.machine import slug

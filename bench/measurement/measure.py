@@ -16,6 +16,7 @@ from multigrad.ops.find import Operations, files_of, given_operations
 from multigrad.ops.operation import DTYPES
 from multigrad.ops.selection import Selection, Selectors
 from multigrad.process.entry import entry_point
+from multigrad.process.pool import Progress
 
 from ..plan import cells as planning
 from ..plan.cells import Cell, Plan, Refusal
@@ -25,7 +26,7 @@ from ..store.files import Journal, Run, load_run, no_run
 from . import worktree
 from .conductor import Conductor
 from .info import folder_of, run_info
-from .record import Event, Progress, Record
+from .record import Event, Record
 from .resume import Given, resumed
 
 

@@ -6,17 +6,16 @@ import contextlib
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+from multigrad.process.pool import Progress
 
 from ..plan.cells import OTHER, Plan, Work
 from ..plan.protocol import Protocol
 from ..store.files import Journal
 from ..timing.clock import headline
-
-Progress = Callable[[int, int, str], None]
-"""Called with measurements done, measurements in all, and what is running: as one begins, and as it ends."""
 
 Event = dict[str, Any]
 

@@ -44,6 +44,7 @@ from multigrad.ops.find import Operations, files_of
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Selection
 from multigrad.process.entry import entry_point
+from multigrad.process.pool import Progress
 
 from ..analysis import intervals as statistics
 from ..analysis.compare import Side, geometric_means, within
@@ -55,7 +56,6 @@ from ..store import files as store
 from ..store import machine as machines
 from ..store import schema
 from .measure import cells_of, measure_plan, with_rounds
-from .record import Progress
 from .resume import Given
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from multigrad.matrix import sentence
-from multigrad.truth.find import derivative_name
-from multigrad.verdict.judge import (
+from multigrad.matrix.rows import sentence
+from multigrad.ops.text import derivative_name
+from multigrad.verdict.words import (
     FAIL,
     FINDING,
     INCONCLUSIVE,

@@ -517,7 +517,7 @@ def _one_side(folder: Path) -> Run:
 
 
 def _matrix_row() -> type:
-    from multigrad.matrix import MatrixRow
+    from multigrad.matrix.rows import MatrixRow
 
     return MatrixRow
 

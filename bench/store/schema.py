@@ -26,7 +26,7 @@ from multigrad.data.decode import (
     Seconds,
 )
 from multigrad.data.errors import BadInput
-from multigrad.matrix import MatrixRow
+from multigrad.matrix.rows import MatrixRow
 
 from ..plan.protocol import Protocol
 from ..timing.clock import Block

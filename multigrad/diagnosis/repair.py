@@ -1,4 +1,4 @@
-"""Where is the mistake? The one change to a wrong pullback's source that makes it right, if there is one.
+"""The one change to a wrong pullback's source that makes it right, if there is one.
 
 The edits are the inverse of :mod:`multigrad.ops.edits`: a transpose, a mask, a sign, a factor is put where it is
 missing.
@@ -146,11 +146,11 @@ def _deadline(seconds: float) -> Iterator[None]:
         yield
 
 
-def _same(found: Any, wanted: np.ndarray | None) -> bool:
-    if wanted is None or np.shape(found) != wanted.shape:
+def _same(computed: Any, wanted: np.ndarray | None) -> bool:
+    if wanted is None or np.shape(computed) != wanted.shape:
         return False
     scale = float(np.max(np.abs(wanted), initial=0.0))
-    return bool(np.all(np.abs(np.asarray(found) - wanted) <= CLOSE * scale))
+    return bool(np.all(np.abs(np.asarray(computed) - wanted) <= CLOSE * scale))
 
 
 def _candidates(op: Operation, program: Program) -> Iterator[list[tuple[Place, ast.expr]]]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from .operation import Operation
 from .program import Program
+from .sizes import entries
 from .source import source_file
 
 MOST_ENTRIES = 4000
@@ -65,11 +66,6 @@ def scaled_sizes(op: Operation, sizes: Sequence[Mapping[str, Any]]) -> Iterator[
                 larger = {**size, **{n: factor * dimensions[n] for n in names}}
                 if entries(op, larger) <= MOST_ENTRIES:
                     yield larger
-
-
-def entries(op: Operation, size: Mapping[str, Any]) -> int:
-    """Return how many numbers the inputs of a size hold."""
-    return op.signature.entries(size)
 
 
 def pullback_lines(op: Operation) -> set[int]:

@@ -10,45 +10,7 @@ from typing import Any
 import numpy as np
 
 from .formats import FORMATS
-from .words import (
-    ALL as ALL,
-)
-from .words import (
-    FAIL as FAIL,
-)
-from .words import (
-    FAIL_ON as FAIL_ON,
-)
-from .words import (
-    FINDING as FINDING,
-)
-from .words import (
-    GAP as GAP,
-)
-from .words import (
-    INCONCLUSIVE as INCONCLUSIVE,
-)
-from .words import (
-    NOTE as NOTE,
-)
-from .words import (
-    PASS as PASS,
-)
-from .words import (
-    PORTABILITY as PORTABILITY,
-)
-from .words import (
-    THEIRS as THEIRS,
-)
-from .words import (
-    UNAVAILABLE as UNAVAILABLE,
-)
-from .words import (
-    VERDICTS as VERDICTS,
-)
-from .words import (
-    blamed as blamed,
-)
+from .words import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
 
 INFINITE = "has an infinite bound: what it is divided by may be 0"
 """Why an entry has no bound, where none of its own reasons excuses it."""
@@ -87,7 +49,7 @@ class Judgement:
     """What is known about one computed array."""
 
     verdict: str
-    """One of :data:`VERDICTS`."""
+    """One of :data:`.words.VERDICTS`."""
     ratio: float
     """Largest error over bound; above 1 is a FAIL."""
     max_abs_error: float

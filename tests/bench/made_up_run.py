@@ -12,7 +12,7 @@ from multigrad.bench.analysis.assemble import FLAGS
 from multigrad.bench.store import files as store
 from multigrad.bench.store.files import SampleRow, SummaryRow
 
-from multigrad.matrix import MatrixRow
+from multigrad.matrix.rows import MatrixRow
 
 PLACES = (("numpy", "eager"), ("torch", "eager"), ("torch", "compiled"), ("jax", "eager"), ("jax", "compiled"))
 PACE = {"numpy": 3.0, "torch": 1.5, "jax": 1.2}

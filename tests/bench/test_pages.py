@@ -20,7 +20,7 @@ from multigrad.bench.store import files as store
 from multigrad.bench.store.files import SummaryRow
 
 from multigrad import BadInput, operations
-from multigrad.matrix import MatrixRow
+from multigrad.matrix.rows import MatrixRow
 from multigrad.proof.certificate import Certified, read_certificate, write_certificate
 
 ROOT = Path(__file__).parents[2]
