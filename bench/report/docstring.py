@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from multigrad.ops.operation import Operation
 
-from .plain import escape
+from .markup import code, fenced, plain
 
 LIKE_A_KINK = re.compile(
     r"\bkinks?\b|taken to be|= \S+ is taken|is taken for|subdifferential|subgradient|convention|\bties?\b|"
@@ -16,27 +16,6 @@ LIKE_A_KINK = re.compile(
     re.IGNORECASE,
 )
 SAYS_SMOOTH = re.compile(r"(?:(?:^|(?<=\. ))Smooth\b[^.]*|[A-Z][^.]*\bkinks?\b[^.]*)\.(?=\s|$)")
-
-
-def code(text: str) -> str:
-    """Return text as a span of code, whatever is in it; also in a table."""
-    plain = " ".join(text.split())
-    ticks = "`" * (1 + max(map(len, re.findall(r"`+", plain)), default=0))
-    pad = " " if plain.startswith("`") or plain.endswith("`") else ""
-    return f"{ticks}{pad}{plain}{pad}{ticks}".replace("|", "\\|") if plain else ""
-
-
-def fenced(text: str, language: str) -> str:
-    """Return text as a block that ends where it ends, whatever is in it."""
-    fence = "`" * max(3, 1 + max(map(len, re.findall(r"`+", text)), default=0))
-    return f"{fence}{language}\n{text}\n{fence}"
-
-
-def plain(text: str) -> str:
-    """Return text that means itself in Markdown, where formulas between dollars and deletions are known too."""
-    # Entities, because not every reader of Markdown takes a backslash before these.
-    safe = escape(text).replace("$", "&#36;").replace("~", "&#126;")
-    return re.sub(r"^([-+])(?=\s)|^(\d+)([.)])(?=\s)", lambda m: f"{m[2] or ''}\\{m[1] or m[3]}", safe)
 
 
 def prose(text: str, known: Iterable[str] = ()) -> str:
@@ -58,13 +37,6 @@ def _part(text: str, *, first: bool) -> str:
     # Only at its beginning does a line take a sign for a list.
     safe = plain(text) if first else plain(f".{text.strip()}")[1:]
     return f"{before}{safe}{after if safe else ''}"
-
-
-def grid(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: int | None = None) -> str:
-    """Return a table of cells that are Markdown already; columns from ``right`` on are figures."""
-    rule = [" --- " if right is None or i < right else " ---: " for i in range(len(columns))]
-    lines = [f"| {' | '.join(columns)} |", f"|{'|'.join(rule)}|"]
-    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows])
 
 
 def described(op: Operation, known: Iterable[str] = ()) -> tuple[str, str, str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from multigrad.matrix import sentence
 from multigrad.truth.find import derivative_name
@@ -20,7 +19,7 @@ from multigrad.verdict.judge import (
 from ..store.files import Run
 from .conclusions import conclusions
 from .figures import Figures
-from .plain import escape
+from .markup import escape, table
 from .quantities import figure, seconds
 from .verdicts import SYMBOLS, worst
 
@@ -34,13 +33,6 @@ def markdown(run: Run | Figures) -> str:
     run, answer = figures.run, [escape(said) for said in conclusions(figures)]
     parts = ["# multigrad report", *answer, *_setting(run), *matrix(run.matrix), *_timings(run.summary), *_again(run)]
     return "\n\n".join(parts) + "\n"
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a Markdown table; names of columns and cells are escaped."""
-    lines = ["| " + " | ".join(map(escape, columns)) + " |", "|" + " --- |" * len(columns)]
-    lines += ["| " + " | ".join(escape(cell) for cell in row) + " |" for row in rows]
-    return "\n".join(lines)
 
 
 def _setting(run: Run) -> list[str]:

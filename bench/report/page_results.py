@@ -12,8 +12,8 @@ from multigrad.proof.certificate import Certified
 from multigrad.truth.find import derivative_name, sizes_text
 from multigrad.verdict.judge import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PORTABILITY, UNAVAILABLE
 
-from .docstring import code, grid, plain
 from .drawing import VARIANTS, Figure
+from .markup import code, grid, plain
 from .quantities import figure, interval, size_of
 from .results import Results
 from .verdicts import SYMBOLS, worst

@@ -14,7 +14,7 @@ from multigrad.ops.loading import source_of
 from multigrad.ops.operation import Operation
 from multigrad.truth.find import derivative_name, sizes_text, small_sizes
 
-from .docstring import code, grid, plain
+from .markup import code, grid, plain
 
 
 def source_link(op: Operation, out: Path) -> str:

@@ -18,8 +18,9 @@ from multigrad.ops.operation import Operation, given_operations, operations
 
 from ..store.files import write_text
 from . import page_results, page_source
-from .docstring import code, described, fenced, grid, plain, prose
+from .docstring import described, prose
 from .drawing import Figure, is_fresh, stamped
+from .markup import code, fenced, grid, plain
 from .results import Results
 
 if TYPE_CHECKING:
