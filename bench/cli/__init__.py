@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from multigrad.ops.loading import entry_point
+from multigrad.process.entry import entry_point
 
 from . import bench, check, compare, inventory, report, run, streams
 from .exits import DEBUG, GOOD, code_of, refuse

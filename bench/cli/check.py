@@ -147,7 +147,7 @@ def _github_summary(as_json: bool) -> Path:
 
 
 def _tell_github(frame: pd.DataFrame, ops: list[str] | None, summary: Path, verbose: bool, fail_on: str | None) -> None:
-    from multigrad.ops.operation import given_operations
+    from multigrad.ops.find import given_operations
 
     from ..report import github
     from .matrix_table import show_matrix

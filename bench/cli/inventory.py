@@ -44,7 +44,7 @@ def operations_frame() -> pd.DataFrame:
     """Return the catalogue: name, signature, gradients, sizes, title."""
     import pandas as pd
 
-    from multigrad.ops.operation import operations
+    from multigrad.ops.find import operations
 
     return pd.DataFrame(
         {

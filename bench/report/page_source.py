@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from multigrad.ops.loading import source_of
 from multigrad.ops.operation import Operation
+from multigrad.ops.source import source_of
 from multigrad.truth.find import derivative_name, sizes_text, small_sizes
 
 from .markup import code, grid, plain

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multigrad.data.errors import BadInput
-from multigrad.ops.loading import entry_point, no_rows, source_of
-from multigrad.ops.operation import Operation, given_operations, operations
+from multigrad.ops.find import given_operations, operations
+from multigrad.ops.operation import Operation
+from multigrad.ops.source import source_of
+from multigrad.process.entry import entry_point, no_rows
 
 from ..store.files import write_text
 from . import page_results, page_source

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..ops.operation import Operation, Size
+from ..ops.operation import Operation
+from ..ops.signature import Size
 from ..truth import find as truth
 from ..verdict.formats import FORMATS
 from ..verdict.judge import (

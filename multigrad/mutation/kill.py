@@ -21,10 +21,11 @@ import numpy as np
 from ..backend import Session, Unavailable, backend, backends
 from ..data.columns import doc
 from ..data.errors import BadInput
-from ..ops.loading import entry_point, no_rows
-from ..ops.operation import Operation, Operations, given_operations, load_operations
+from ..ops.find import Operations, given_operations, load_operations
+from ..ops.operation import Operation
 from ..ops.reach import reaching_sizes, scaled_sizes
 from ..process import child as worker
+from ..process.entry import entry_point, no_rows
 from ..truth import find as truth
 from ..truth.find import Case, derivative_name, sizes_text
 from ..verdict.judge import FAIL, judge

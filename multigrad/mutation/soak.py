@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backend import backend, backends
-from ..ops.loading import entry_point, no_rows
-from ..ops.operation import load_operations
+from ..ops.find import load_operations
 from ..ops.reach import entries, scaled_sizes
 from ..process import child as worker
+from ..process.entry import entry_point, no_rows
 from ..truth import find as truth
 from ..truth.find import SMALL_ENTRIES, Case
 from ..verdict.judge import INCONCLUSIVE, judge

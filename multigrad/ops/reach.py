@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ..mutation.mutants import Program, source_file
 from .operation import Operation
+from .program import Program
+from .source import source_file
 
 MOST_ENTRIES = 4000
 """Sizes with more input entries are not tried: a proof should take a second."""
@@ -41,17 +42,17 @@ def reaching_sizes(op: Operation, sizes: Sequence[Mapping[str, Any]]) -> tuple[l
     wanted = pullback_lines(op)
     for size in sizes:
         wanted -= lines_run(op, size)
-    found: list[dict[str, Any]] = []
+    further: list[dict[str, Any]] = []
     # Some branches want two dimensions to be large: the second time, what reached something is scaled again.
-    for start in (list(sizes), found):
+    for start in (list(sizes), further):
         for size in scaled_sizes(op, list(start)):
             if not wanted:
                 break
             new = wanted & lines_run(op, size)
             if new:
                 wanted -= new
-                found.append(size)
-    return found, sorted(wanted)
+                further.append(size)
+    return further, sorted(wanted)
 
 
 def scaled_sizes(op: Operation, sizes: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -68,8 +69,7 @@ def scaled_sizes(op: Operation, sizes: Sequence[Mapping[str, Any]]) -> Iterator[
 
 def entries(op: Operation, size: Mapping[str, Any]) -> int:
     """Return how many numbers the inputs of a size hold."""
-    shapes = [[int(s) if s.isdigit() else int(size.get(s, 1)) for s in shape] for shape in op.signature.inputs]
-    return sum(int(np.prod(shape)) for shape in shapes)
+    return op.signature.entries(size)
 
 
 def pullback_lines(op: Operation) -> set[int]:

@@ -29,9 +29,11 @@ from ..data.decode import (
     read_bytes,
 )
 from ..data.errors import BadInput
-from ..ops.loading import allowed, entry_point, files_of, no_rows
-from ..ops.operation import Operation, Operations, given_operations, load_operations
+from ..ops.find import Operations, allowed, files_of, given_operations, load_operations
+from ..ops.operation import Operation
+from ..ops.source import source_hash
 from ..process import child as worker
+from ..process.entry import entry_point, no_rows
 from ..verdict.judge import FAIL, PASS
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ class Certified:
     reference: str
     """A catalogue name, or ``path.py::name`` with the path as seen from the certificate's folder."""
     source_sha256: str
-    """Hash of its source, as :func:`multigrad.mutation.mutants.source_hash` gives it."""
+    """Hash of its source, as :func:`multigrad.ops.source.source_hash` gives it."""
     output: str
     """``X_bar``, the gradient with respect to X."""
     size: Mapping[str, SizeValue]
@@ -197,8 +199,6 @@ def _try(op: Operation, size: Mapping[str, Any], seed: int, regime: str, points:
 
 
 def _certified(op: Operation, size: Mapping[str, Any], proof: Proof) -> Iterator[Certified]:
-    from ..mutation.mutants import source_hash
-
     for gradient in proof.gradients:
         yield Certified(
             operation=op.name,
@@ -327,7 +327,6 @@ def _verified(one: Certified, proofs: dict[str, Any]) -> dict[str, str]:
 
 def _difference(one: Certified, proofs: dict[str, Any]) -> str:
     """Say what has changed, or nothing."""
-    from ..mutation.mutants import source_hash
     from .prove import prove
 
     op = load_operations([one.reference])[0]

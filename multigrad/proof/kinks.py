@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..ops.loading import entry_point, no_rows
-from ..ops.operation import Operation, Size
+from ..ops.operation import Operation
+from ..ops.signature import Size
+from ..process.entry import entry_point, no_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -258,7 +259,8 @@ def replaced(table: dict[str, Callable[..., Any]], functions: Mapping[str, Calla
 
 def tie_rules(*, second: bool) -> dict[str, Callable[..., Any]]:
     """Return `dual`'s functions with a kink, each with a derivative on it; equality has none."""
-    from ..namespaces import dual, exact, structure
+    from ..namespaces import dual, exact
+    from ..namespaces.shared import structure
 
     def chosen(strict: str, loose: str) -> Callable[[Any, Any], Any]:
         def apply(x1: Any, x2: Any, /) -> Any:

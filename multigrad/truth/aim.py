@@ -26,12 +26,15 @@ from typing import Any
 
 import numpy as np
 
-from ..mutation.mutants import source_file
-from ..namespaces import dual, exact, textbook
+from ..namespaces import dual, exact
 from ..namespaces.dual import DualArray
 from ..namespaces.exact import ExactArray, Undecided
-from ..namespaces.operators import COMPARISONS
-from ..ops.operation import AIMED, Operation, Size
+from ..namespaces.shared import linear_algebra
+from ..namespaces.shared.operators import COMPARISONS
+from ..ops.draw import AIMED
+from ..ops.operation import Operation
+from ..ops.signature import Size
+from ..ops.source import source_file
 from ..proof.kinks import PAIRS, KinkProof, prove_at, replaced, tie_rules
 from ..proof.prove import prove
 from ..verdict.judge import FAIL, INCONCLUSIVE, NOTE, PASS, Judgement
@@ -99,8 +102,8 @@ SINGULAR = (
 )
 """Functions with an end or a pole; the others have a branch, a tie or a jump."""
 
-_FOLDER = str(Path(exact.__file__).parent)
-_INSIDE = {name for name in textbook.LINALG if not name.endswith("_norm")}
+_FOLDER = str(Path(__file__).parents[1])
+_INSIDE = {name for name in linear_algebra.LINALG if not name.endswith("_norm")}
 """Algorithms whose own comparisons (pivots) are no branches of the formula."""
 
 
@@ -204,7 +207,7 @@ class _Recorder:
             if file == self.file:
                 return _place(frame, name)
             if file.startswith(_FOLDER):
-                if frame.f_code.co_name in _INSIDE and file == textbook.__file__:
+                if frame.f_code.co_name in _INSIDE and file == linear_algebra.__file__:
                     return None
             elif outside is None and file != __file__:
                 outside = frame

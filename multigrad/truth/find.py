@@ -20,8 +20,10 @@ from ..data.errors import BadInput, WrongResult
 from ..data.npz import read_npz
 from ..diagnosis.diagnose import Evidence, diagnose, diagnose_calls, observed_conditions
 from ..diagnosis.repair import repair
-from ..ops.operation import LINE, Operation, default_sizes
+from ..ops.draw import LINE
+from ..ops.operation import Operation
 from ..ops.reach import entries
+from ..ops.signature import default_sizes
 from ..verdict.formats import FORMATS
 from ..verdict.judge import (
     FAIL,
@@ -93,7 +95,7 @@ class Case:
 
     @property
     def drawn(self) -> str:
-        """The regime as :class:`multigrad.ops.operation.Draw` takes it."""
+        """The regime as :class:`multigrad.ops.draw.Draw` takes it."""
         return f"{self.regime}:{self.dtype}" if self.regime in ("huge", "tiny") else self.regime
 
     @property
@@ -257,7 +259,7 @@ def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:
         its figures; :func:`diagnose_formula` names the mistake.
     """
     from ..namespaces.exact import Undecided
-    from ..namespaces.unsupported import Unsupported
+    from ..namespaces.shared.unsupported import Unsupported
     from ..proof.prove import prove
 
     size, regime = _proof_point(op, case)

@@ -8,7 +8,8 @@ import numpy as np
 
 from multigrad.backend import Unavailable, backend
 from multigrad.extra.recurrence import scan
-from multigrad.ops.operation import operation, operations
+from multigrad.ops.find import operations
+from multigrad.ops.operation import operation
 from multigrad.truth import find as truth
 
 BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}

@@ -46,7 +46,7 @@ from multigrad.bench.report.results import Results
 from multigrad.bench.store import files as store
 
 from multigrad import BadInput
-from multigrad.ops.operation import load_operations
+from multigrad.ops.find import load_operations
 from multigrad.proof.certificate import read_certificate, verify, write_certificate
 from multigrad.truth.find import load_inputs, read_inputs
 

@@ -31,7 +31,7 @@ import psutil
 from multigrad.backend import backend
 from multigrad.backend.placement import split_axes, split_symbol
 from multigrad.backend.scheduler import VARIABLE
-from multigrad.ops.operation import operations
+from multigrad.ops.find import operations
 from multigrad.truth import find as truth
 from multigrad.truth import parts
 from multigrad.verdict.judge import FAIL, INCONCLUSIVE, joined, judge

@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from multigrad.backend import backend
 from multigrad.backend.scheduler import VARIABLE
-from multigrad.ops.operation import operations
+from multigrad.ops.find import operations
 from multigrad.truth import find as truth
 
 SIZES = {"relu_regression": {"m": 8192, "k": 1024, "n": 1024}, "linear_map": {"m": 32768, "n": 4096}}

@@ -21,7 +21,8 @@ from multigrad import (
     operation,
 )
 from multigrad.backend import Inaccuracy, Unavailable
-from multigrad.ops.operation import REGIMES, Operation
+from multigrad.ops.draw import REGIMES
+from multigrad.ops.operation import Operation
 from multigrad.process.child import _last_words
 from multigrad.verdict.judge import (
     FAIL,

@@ -7,7 +7,7 @@ import pytest
 
 from multigrad import operation, operations
 from multigrad.data.errors import BadInput
-from multigrad.ops.operation import REGIMES, Draw
+from multigrad.ops.draw import REGIMES, Draw
 from multigrad.truth.find import (
     Case,
     Truth,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .numpy_protocols import NumpyProtocols, numpys_own
-from .unsupported import NO_INDEX, Unsupported, guarded
+from .numpy_protocols import NumpyProtocols
+from .unsupported import NO_INDEX, Unsupported
 
 Array = Any
 """An array of the namespace at hand."""
@@ -152,31 +151,3 @@ def plain_key(key: Any) -> Any:
     if isinstance(key, tuple):
         return tuple(plain_key(k) for k in key)
     return np.asarray(key) if isinstance(key, np.ndarray) else key
-
-
-def namespace_info(floating: Any, integral: Any) -> Any:
-    """What ``__array_namespace_info__`` of a namespace of ours returns, given its default dtypes."""
-    defaults = {"real floating": floating, "integral": integral, "indexing": integral}
-    return SimpleNamespace(
-        capabilities=lambda: {"boolean indexing": False, "data-dependent shapes": False, "max dimensions": 64},
-        default_device=lambda: "cpu",
-        devices=lambda: ["cpu"],
-        default_dtypes=lambda **_: {**defaults, "complex floating": np.dtype("complex128")},
-    )
-
-
-class Linalg:
-    """The standard's ``linalg`` of one of our namespaces."""
-
-    def __init__(self, namespace: Any, functions: dict[str, Callable[..., Any]]) -> None:
-        self._namespace = namespace
-        self._functions = {
-            name: guarded(function, f"xp.linalg.{name}", NumpyProtocols.knower) for name, function in functions.items()
-        }
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        if name in self._functions:
-            return self._functions[name]
-        return numpys_own(self._namespace, name, NumpyProtocols.knower, "xp.linalg")

@@ -163,21 +163,6 @@ def guarded(function: Callable[..., Any], call: str, knower: str) -> Callable[..
     return run
 
 
-class Guards:
-    """The functions of a table, each guarded; made anew where the table has another function than before."""
-
-    def __init__(self, functions: Mapping[str, Callable[..., Any]], knower: str) -> None:
-        self._functions, self._knower = functions, knower
-        self._guarded: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {}
-
-    def __getitem__(self, name: str) -> Callable[..., Any]:
-        function = self._functions[name]
-        before = self._guarded.get(name)
-        if before is None or before[0] is not function:
-            before = self._guarded[name] = function, guarded(function, f"xp.{name}", self._knower)
-        return before[1]
-
-
 def guard(module: dict[str, Any], prefix: str, knower: str, besides: Sequence[str] = ()) -> None:
     """Guard every function that a module of the standard's functions defines, in place.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -153,10 +153,12 @@ class NumpyProtocols:
     """What the messages call the namespace."""
     rank = 0
     """Of two namespaces in one call the higher one computes."""
+    namespace: ClassVar[Any]
+    """The array namespace of the class. It registers itself here: a class imports no functions."""
     shape: Any
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
-        raise NotImplementedError
+        return self.namespace
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         call = f"{'np' if getattr(np, ufunc.__name__, None) is ufunc else 'scipy.special'}.{ufunc.__name__}"
