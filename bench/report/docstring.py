@@ -18,16 +18,16 @@ LIKE_A_KINK = re.compile(
 SAYS_SMOOTH = re.compile(r"(?:(?:^|(?<=\. ))Smooth\b[^.]*|[A-Z][^.]*\bkinks?\b[^.]*)\.(?=\s|$)")
 
 
-def prose(text: str, known: Iterable[str] = ()) -> str:
+def prose(text: str, pages: Iterable[str] = ()) -> str:
     """Return a docstring's prose as Markdown: its roles and its code kept, everything else made harmless."""
-    names = set(known)
+    names = set(pages)
     out, end = [], 0
-    for found in re.finditer(r"``(?P<code>.+?)``|:\w+:`~?(?P<role>[^`]+)`", text, re.DOTALL):
-        out.append(_part(text[end : found.start()], first=not end))
-        name = (found["role"] or "").rpartition(".")[2]
-        said = code(found["code"] or name)
-        out.append(f"[{said}]({name}.md)" if name in names else said)
-        end = found.end()
+    for markup in re.finditer(r"``(?P<code>.+?)``|:\w+:`~?(?P<role>[^`]+)`", text, re.DOTALL):
+        out.append(_part(text[end : markup.start()], first=not end))
+        name = (markup["role"] or "").rpartition(".")[2]
+        span = code(markup["code"] or name)
+        out.append(f"[{span}]({name}.md)" if name in names else span)
+        end = markup.end()
     return "".join([*out, _part(text[end:], first=not end)]).strip()
 
 
@@ -39,9 +39,9 @@ def _part(text: str, *, first: bool) -> str:
     return f"{before}{safe}{after if safe else ''}"
 
 
-def described(op: Operation, known: Iterable[str] = ()) -> tuple[str, str, str]:
+def described(op: Operation, pages: Iterable[str] = ()) -> tuple[str, str, str]:
     """Return the formula, the conventions at kinks and the source of an operation, each as Markdown."""
-    known = set(known)
+    pages = set(pages)
     body: list[str] = []
     kinks: list[str] = []
     literature: list[str] = []
@@ -52,12 +52,12 @@ def described(op: Operation, known: Iterable[str] = ()) -> tuple[str, str, str]:
             body.append(fenced(textwrap.dedent(text), "text"))
         elif text.startswith("Source:"):
             rest, smooth = _without_kinks(text.removeprefix("Source:"))
-            literature.append(prose(rest[:1].upper() + rest[1:], known))
-            kinks += [prose(s, known) for s in smooth]
+            literature.append(prose(rest[:1].upper() + rest[1:], pages))
+            kinks += [prose(s, pages) for s in smooth]
         else:
             introduces_a_block = i + 1 < len(parts) and parts[i + 1][0]
             of_kinks = LIKE_A_KINK.search(text) and not introduces_a_block
-            (kinks if of_kinks else body).append(prose(text, known))
+            (kinks if of_kinks else body).append(prose(text, pages))
     return "\n\n".join(body), "\n\n".join(kinks), "\n\n".join(literature)
 
 
@@ -81,6 +81,6 @@ def _without_kinks(text: str) -> tuple[str, list[str]]:
     """Take the sentences about kinks out of the paragraph of the source."""
     whole = " ".join(text.split())
     smooth = SAYS_SMOOTH.findall(whole)
-    for said in smooth:
-        whole = whole.replace(said, "")
+    for sentence in smooth:
+        whole = whole.replace(sentence, "")
     return " ".join(whole.split()), smooth

@@ -20,7 +20,7 @@ from ..store.files import Run
 from .conclusions import conclusions
 from .figures import Figures
 from .markup import escape, table
-from .quantities import figure, seconds
+from .quantities import figure, percent, seconds
 from .verdicts import SYMBOLS, worst
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def markdown(run: Run | Figures) -> str:
     """Return the whole report."""
     figures = Figures.of(run)
-    run, answer = figures.run, [escape(said) for said in conclusions(figures)]
+    run, answer = figures.run, list(map(escape, conclusions(figures)))
     parts = ["# multigrad report", *answer, *_setting(run), *matrix(run.matrix), *_timings(run.summary), *_again(run)]
     return "\n\n".join(parts) + "\n"
 
@@ -55,9 +55,8 @@ def _machines(run: Run) -> str:
     for name, entry in run.machines.items():
         host, floor = entry["host"], entry["noise_floor"]
         gpus = ", ".join(host.get("gpus", [])) or "no GPU"
-        noise = "unknown" if floor is None else f"{100 * floor:.1f} %"
         cells = int((run.summary["machine"] == name).sum())
-        rows.append([name, host.get("cpu", "unknown"), gpus, host.get("processors", ""), noise, cells])
+        rows.append([name, host.get("cpu", "unknown"), gpus, host.get("processors", ""), percent(floor), cells])
     return table(["machine", "processor", "device", "processors", "noise floor", "cells"], rows)
 
 
