@@ -18,7 +18,7 @@ from multigrad.data.errors import BadInput
 from multigrad.verdict.words import FAIL, FINDING
 
 from ..plan.protocol import FULL
-from ..report.plain import escape
+from ..report.markup import escape
 from ..report.quantities import seconds
 from ..report.rows import place, text
 from ..store import machine

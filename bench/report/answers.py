@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..analysis.compare import within
 from ..measurement.study import Study, answer
 from ..store.files import KEY, Run, write_text
-from .markdown import table
-from .plain import escape
+from .markup import escape, table
 from .quantities import figure, seconds
 from .rows import place
 

@@ -20,7 +20,8 @@ from multigrad.bench.cli import inventory, matrix_table, terminal
 from multigrad.bench.report import github
 from multigrad.bench.report.junit import junit
 from multigrad.bench.report.markdown import matrix
-from multigrad.bench.report.plain import escape, shown, visible
+from multigrad.bench.report.markup import escape
+from multigrad.bench.report.plain import shown, visible
 from multigrad.bench.report.verdicts import SYMBOLS
 from multigrad.bench.store import files as store
 from test_cli import BROKEN, ROOT

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 from multigrad.bench import cli
 from multigrad.bench.report import drawing
-from multigrad.bench.report.docstring import code, described, fenced, plain, prose
+from multigrad.bench.report.docstring import described, prose
+from multigrad.bench.report.markup import code, fenced, plain
 from multigrad.bench.report.pages import RESULTS, docs, pages
 from multigrad.bench.report.results import Results
 from multigrad.bench.store import files as store
