@@ -178,7 +178,8 @@ def check_mutants(ops: list[str] | None, backends: list[str] | None, out: Path, 
     from multigrad.mutation.kill import kill_matrix
     from multigrad.mutation.shares import kill_markdown, kill_shares, survivors
 
-    from ..store.files import write_frame, write_text
+    from ..store.folder import write_text
+    from ..store.frames import write_frame
     from .terminal import progress, say, show_frame
 
     with progress("mutants") as tick:

@@ -24,8 +24,9 @@ from multigrad.verdict.words import (
 
 from ..report.plain import visible
 from ..report.quantities import figure
-from ..report.rows import listed, place
+from ..report.rows import listed
 from ..report.verdicts import HALF, SYMBOLS, worst
+from ..store.rows import place
 from .terminal import least_width, new_table, say, show, width
 
 if TYPE_CHECKING:

@@ -15,8 +15,10 @@ from multigrad.process.entry import entry_point
 from multigrad.process.pool import Progress
 
 from ..report.writing import write_reports
-from ..store import machine as machines
-from ..store.files import MATRIX, Run, new_run, no_run, write_frame
+from ..store.folder import MATRIX, new_run
+from ..store.frames import write_frame
+from ..store.machine import describe, machine_name, slug
+from ..store.run import Run, no_run
 from .measure import measure_selected, selected
 
 if TYPE_CHECKING:
@@ -49,8 +51,8 @@ def run_job(
         BadInput: an unknown name, or a folder that cannot be written to: before any work.
     """
     selection = selected(chosen_operations(ops, quick=selectors.get("quick", False)), selectors)
-    name = machine or machines.machine_name(machines.describe(), cuda_device_count() > 0)
-    folder = new_run(Path(out), machines.slug(name))
+    name = machine or machine_name(describe(), cuda_device_count() > 0)
+    folder = new_run(Path(out), slug(name))
     matrix = check_selected(selection, _saying("checking", progress))
     write_frame(matrix, folder / MATRIX)
     run = replace(measure_selected(selection, folder, _saying("timing", progress)), matrix=matrix)

@@ -14,7 +14,8 @@ from multigrad.process.pool import Progress
 
 from ..plan.cells import Plan
 from ..plan.protocol import Protocol
-from ..store.files import Journal, Run, journal_events
+from ..store.journal import Journal, journal_events
+from ..store.run import Run
 from . import worktree
 from .conductor import Conductor
 from .info import run_info

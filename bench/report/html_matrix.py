@@ -20,8 +20,8 @@ from multigrad.verdict.words import (
     VERDICTS,
 )
 
+from ..store.rows import place
 from .quantities import figure
-from .rows import place
 from .verdicts import HALF, SYMBOLS, worst
 
 if TYPE_CHECKING:

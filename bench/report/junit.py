@@ -16,7 +16,7 @@ from multigrad.verdict.words import (
     UNAVAILABLE,
 )
 
-from ..store.files import write_text
+from ..store.folder import write_text
 from .plain import visible
 from .verdicts import telling, worst
 
