@@ -193,15 +193,18 @@ def _expression(place: Place) -> ast.expr:
 def _numbers(node: ast.AST) -> Iterator[ast.expr]:
     """Yield what a number, an axis or a slice may have been before it was off by one."""
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
-        for number in (node.value - 1, node.value + 1):
-            yield ast.Constant(number) if number >= 0 else ast.UnaryOp(ast.USub(), ast.Constant(-number))
+        yield _signed(node.value - 1)
+        yield _signed(node.value + 1)
         if isinstance(node.value, int):
-            yield ast.UnaryOp(ast.USub(), ast.Constant(1))
+            yield _signed(-1)
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
-        for axis in (0, 1, -2):
-            yield ast.Constant(axis) if axis >= 0 else ast.UnaryOp(ast.USub(), ast.Constant(-axis))
+        yield from map(_signed, (0, 1, -2))
     elif isinstance(node, ast.Slice) and node.lower is not None:
         yield ast.Slice(ast.BinOp(node.lower, ast.Sub(), ast.Constant(1)), node.upper, node.step)
+
+
+def _signed(number: float) -> ast.expr:
+    return ast.Constant(number) if number >= 0 else ast.UnaryOp(ast.USub(), ast.Constant(-number))
 
 
 def _is_function(path: tuple[ast.AST, ...]) -> bool:
@@ -209,8 +212,9 @@ def _is_function(path: tuple[ast.AST, ...]) -> bool:
     return isinstance(parent, ast.Attribute) or (isinstance(parent, ast.Call) and parent.func is node)
 
 
-def _call(name: str, *arguments: ast.expr) -> ast.Call:
-    return ast.Call(ast.Attribute(ast.Name("xp", ast.Load()), name, ast.Load()), list(arguments), [])
+def _call(name: str, *arguments: ast.expr, **options: int) -> ast.Call:
+    keywords = [ast.keyword(option, ast.Constant(value)) for option, value in options.items()]
+    return ast.Call(ast.Attribute(ast.Name("xp", ast.Load()), name, ast.Load()), list(arguments), keywords)
 
 
 def _insertions(node: ast.expr, conditions: Sequence[ast.expr]) -> Iterator[ast.expr]:
@@ -229,11 +233,9 @@ def _insertions(node: ast.expr, conditions: Sequence[ast.expr]) -> Iterator[ast.
     for condition in conditions:
         yield _call("where", condition, node, ast.Constant(0))
     for axis in (0, -1):
-        keepdims = [ast.keyword("axis", ast.Constant(axis)), ast.keyword("keepdims", ast.Constant(True))]
         for reduction in ("sum", "mean"):
-            total = ast.Call(ast.Attribute(ast.Name("xp", ast.Load()), reduction, ast.Load()), [node], keepdims)
-            yield ast.BinOp(node, ast.Sub(), total)
-        yield ast.Call(ast.Attribute(ast.Name("xp", ast.Load()), "sum", ast.Load()), [node], keepdims[:1])
+            yield ast.BinOp(node, ast.Sub(), _call(reduction, node, axis=axis, keepdims=True))
+        yield _call("sum", node, axis=axis)
 
 
 def _factors(node: ast.expr, names: Sequence[str]) -> Iterator[ast.expr]:
@@ -253,9 +255,7 @@ def _terms(node: ast.expr, names: Sequence[str]) -> Iterator[ast.expr]:
     for name in names:
         other = ast.Name(name, ast.Load())
         for reduction, axis in itertools.product(("sum", "mean"), (0, -1)):
-            keywords = [ast.keyword("axis", ast.Constant(axis)), ast.keyword("keepdims", ast.Constant(True))]
-            total = _call(reduction, ast.BinOp(node, ast.Mult(), other))
-            total.keywords = keywords
+            total = _call(reduction, ast.BinOp(node, ast.Mult(), other), axis=axis, keepdims=True)
             yield ast.BinOp(node, ast.Sub(), total)
             yield ast.BinOp(node, ast.Sub(), ast.BinOp(other, ast.Mult(), total))
     for i, first in enumerate(names):
