@@ -38,7 +38,7 @@ wheel: $(VENV)/.installed-dev ## build the wheel into dist/
 readme: $(VENV)/.installed-dev ## write into the README what its commands print today
 	$(BIN)/python .ci/readme.py
 
-screenshots: $(VENV)/.installed-dev ## take the pictures of a report: make screenshots RUN=results/<machine>/<run>
+screenshots: $(VENV)/.installed-dev ## take the picture of a report: make screenshots RUN=results/<machine>/<run>
 	$(BIN)/multigrad report $(RUN)
 	$(BIN)/python .ci/screenshots.py $(RUN)
 

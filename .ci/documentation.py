@@ -1,7 +1,7 @@
 """What the documentation site has beside the files of docs/: a hook of mkdocs.
 
 The README and its like are pages, read where they lie. Links are written as in the repository; one to a file that is no
-page makes it one, under ``source/``. Formulas become MathML, which a browser shows without a script.
+page makes it one, under ``source/``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
@@ -28,17 +27,13 @@ PAGES = {
 """Which files outside docs/ are pages, and under which name."""
 LANGUAGES = {".py": "python", ".toml": "toml", ".yml": "yaml"}
 FENCE_OR_LINK = re.compile(r"^(?P<fence>`{3,}).*?^(?P=fence)$|\]\((?P<link>[^)\s]+)\)", re.DOTALL | re.MULTILINE)
-BAR = re.compile("<mo>(&#x0007C;|&#x02016;|&#x027E8;|&#x027E9;)</mo>")
-"""Bars and angles, which a browser would stretch to the height of the whole line."""
-FUNCTION = re.compile("<m[io]>([a-zA-Z]{2,})</m[io]>")
-"""Names such as log, which a browser would set against what stands beside them."""
 WHEEL = tempfile.TemporaryDirectory()
 """Where the three folders are one package, as in the wheel, for what reads the docstrings."""
 
 
 @event_priority(100)  # before the plugins read it
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Tell where the package lies, and what a formula is."""
+    """Tell where the package lies."""
     package = Path(WHEEL.name) / "multigrad"
     if not package.exists():
         package.mkdir()
@@ -47,17 +42,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     config.plugins["mkdocstrings"].config.handlers["python"]["paths"] = [WHEEL.name]
     # Its name keeps the offline plugin from loading the one it knows from elsewhere.
     config.extra["polyfills"] = ["iframe-worker.js"]
-    fence = {"name": "math", "class": "math", "format": mathml}
-    config.mdx_configs["pymdownx.superfences"] = {"custom_fences": [fence]}
     return config
-
-
-def mathml(source: str, *_: Any, **__: Any) -> str:
-    """Return a formula as MathML."""
-    # The converter knows align* alone, and the two look the same here.
-    text = str(convert(source.replace("{aligned}", "{align*}"), display="block"))
-    text = BAR.sub(r'<mo stretchy="false">\1</mo>', text)
-    return FUNCTION.sub(r'<mo lspace="0.17em" rspace="0.17em">\1</mo>', text)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 from multigrad.bench.report.answers import EACH
-from multigrad.bench.report.charts import pictures, write_pictures
+from multigrad.bench.report.conclusions import conclusions
 from multigrad.bench.report.figures import Figures
-from multigrad.bench.report.markdown import escape
+from multigrad.bench.report.pictures import pictures, write_pictures
+from multigrad.bench.report.plain import escape
 from multigrad.bench.store.files import load_run
 
 ROOT = Path(__file__).parent.parent
@@ -58,7 +59,7 @@ def chart(run: Path | None) -> str:
     """Return what the README says of a run: its answer, the picture, and the command that draws it."""
     if run is None:
         return NO_RUN
-    fastest, gain, _ = Figures.of(load_run(run)).answer
+    fastest, gain, _ = conclusions(Figures.of(load_run(run)))
     drawn = f"multigrad report {run.relative_to(ROOT).as_posix()} --chart {CHART} --svg {PICTURES.as_posix()}"
     picture = f"![Time of autodiff over that of the hand-derived gradient, place by place]({PICTURES / CHART}.svg)"
     return "\n\n".join([escape(fastest), escape(gain), picture, f"Drawn by `{drawn}`."])

@@ -1,4 +1,4 @@
-"""Take the pictures of a report that the documentation shows: ``python .ci/screenshots.py RUN [FOLDER]``.
+"""Take the picture of a report that the README shows: ``python .ci/screenshots.py RUN [FOLDER]``.
 
 RUN is the folder of a run that has a ``report.html``. It needs chromium and Playwright, and no network.
 """
@@ -9,15 +9,15 @@ import shutil
 import sys
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 ROOT = Path(__file__).parent.parent
-VIEWS = (("desktop", 1280, 800, "light"), ("phone", 390, 844, "light"), ("dark", 1280, 800, "dark"))
-"""What is shown: name, width, height, colours. What lies below is not in the picture, so that it stays small."""
+VIEW: ViewportSize = {"width": 1280, "height": 800}
+"""The size of the window. What lies below is not in the picture, so that it stays small."""
 
 
 def main() -> None:
-    """Take them."""
+    """Take it."""
     if len(sys.argv) < 2:
         raise SystemExit("screenshots.py: no run given; python .ci/screenshots.py RUN [FOLDER]")
     page = Path(sys.argv[1]).resolve() / "report.html"
@@ -29,18 +29,12 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=browser, args=["--disable-gpu", "--no-sandbox"])
-        for name, width, height, colours in VIEWS:
-            view = {"width": width, "height": height}
-            context = opened.new_context(viewport=view, color_scheme=colours, offline=True)
-            one = context.new_page()
-            one.goto(page.as_uri())
-            one.evaluate("multigradDrawAll()")
-            # The summary, and then the first chart, each in a picture of its own.
-            one.screenshot(path=folder / f"{name}.png")
-            one.locator("#speed-up").scroll_into_view_if_needed()
-            one.evaluate("document.getElementById('speed-up').scrollIntoView({behavior: 'instant'})")
-            one.screenshot(path=folder / f"{name}-charts.png")
-            context.close()
+        context = opened.new_context(viewport=VIEW, color_scheme="light", offline=True)
+        one = context.new_page()
+        one.goto(page.as_uri())
+        one.evaluate("multigradDrawAll()")
+        one.screenshot(path=folder / "desktop.png")
+        context.close()
         opened.close()
 
 

@@ -24,8 +24,8 @@ from multigrad.backend import (
 from multigrad.backend.placement import split_axes
 from multigrad.backend.scheduler import VARIABLE
 from multigrad.data.errors import BadInput, one_line
-from multigrad.ops.operation import Mode, Operation, Variant
-from multigrad.ops.selection import Precision
+from multigrad.ops.operation import Operation
+from multigrad.ops.selection import Mode, Precision, Variant
 
 from . import numpy_backend
 

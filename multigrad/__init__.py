@@ -43,21 +43,15 @@ __all__ = [
 ]
 
 _LATER = {
-    "Backend": "backend",
-    "Gap": "backend",
-    "Session": "backend",
-    "Unavailable": "backend",
-    "GradientError": "matrix",
-    "assert_gradients": "matrix",
-    "check": "matrix",
-    "to_autograd": "backend.handover",
-    "to_jax": "backend.handover",
-    "to_torch": "backend.handover",
+    "backend": ("Backend", "Gap", "Session", "Unavailable"),
+    "backend.handover": ("to_autograd", "to_jax", "to_torch"),
+    "matrix": ("GradientError", "assert_gradients", "check"),
 }
 
 
 def __getattr__(name: str) -> Any:
     # Importing costs nothing: these names bring NumPy or pandas with them, so they come when first asked for.
-    if name not in _LATER:
-        raise AttributeError(f"module 'multigrad' has no attribute {name!r}")
-    return getattr(import_module(f".{_LATER[name]}", __name__), name)
+    for module, names in _LATER.items():
+        if name in names:
+            return getattr(import_module(f".{module}", __name__), name)
+    raise AttributeError(f"module 'multigrad' has no attribute {name!r}")

@@ -19,7 +19,8 @@ from multigrad.verdict.judge import FAIL, FINDING
 
 from ..plan.protocol import FULL
 from ..report.plain import escape
-from ..report.tables import place, seconds, text
+from ..report.quantities import seconds
+from ..report.rows import place, text
 from ..store import machine
 from ..store.files import (
     KEY,

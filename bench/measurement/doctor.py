@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,14 @@ import psutil
 
 from multigrad.backend import Unavailable, backend, backends, device_kind
 from multigrad.data.errors import BadInput
-from multigrad.ops.loading import entry_point, no_rows
-from multigrad.process import child as worker
+from multigrad.process.child import Death, run
+from multigrad.process.entry import entry_point, no_rows
 
-from ..analysis import intervals as statistics
+from ..analysis.intervals import median_of_medians, noise_floor, ratio, relative_spread
+from ..plan.protocol import FULL
 from ..store import machine
+from ..timing.clock import LATENCY, Workload, time_blocks, timer_step
+from ..timing.facts import busy_threads, thread_pools
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,13 +94,9 @@ def _read(path: str) -> str | None:
 
 
 def _processor() -> Iterator[Finding]:
-    info = _read("/proc/cpuinfo") or ""
-    name = next(
-        (line.split(":", 1)[1].strip() for line in info.splitlines() if line.startswith("model name")), "unknown"
-    )
     cores, threads = psutil.cpu_count(logical=False) or 0, psutil.cpu_count() or 0
     memory = psutil.virtual_memory()
-    yield Finding("processor", f"{name}: {cores} cores, {threads} threads", True)
+    yield Finding("processor", f"{machine.processor()}: {cores} cores, {threads} threads", True)
     free = memory.available / 2**30
     advice = "close something: a worker that swaps measures the disk" if free < 2 else ""
     yield Finding("free memory", f"{free:.1f} GiB of {memory.total / 2**30:.1f} GiB", free >= 2, advice)
@@ -176,13 +175,7 @@ def _quota() -> Iterator[Finding]:
 
 
 def _clock() -> Iterator[Finding]:
-    steps = []
-    for _ in range(1000):
-        start = now = time.perf_counter()
-        while now == start:
-            now = time.perf_counter()
-        steps.append(now - start)
-    step = min(steps)
+    step = timer_step()
     good = step < 1e-6
     yield Finding("clock resolution", f"{step * 1e9:.0f} ns", good, "" if good else "short blocks are measured badly")
 
@@ -270,9 +263,9 @@ def _framework(name: str, device: str, threads: int) -> Iterator[Finding]:
     arguments = {"backend": name, "device": device, "threads": threads}
     cpus = machine.physical_cpus()[:threads]
     target = "multigrad.bench.measurement.doctor:look_inside"
-    for said in worker.run(target, arguments, environment=environment, cpus=cpus, timeout_s=120):
-        if isinstance(said, worker.Death) or "unavailable" in said:
-            reason = said.reason if isinstance(said, worker.Death) else said["unavailable"]
+    for said in run(target, arguments, environment=environment, cpus=cpus, timeout_s=120):
+        if isinstance(said, Death) or "unavailable" in said:
+            reason = said.reason if isinstance(said, Death) else said["unavailable"]
             yield Finding(f"{name}/{device} opens", reason, False, "install it anew, or leave it out with --backend")
             continue
         yield _threads_found(name, device, threads, said)
@@ -282,8 +275,6 @@ def _framework(name: str, device: str, threads: int) -> Iterator[Finding]:
 
 def look_inside(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Open a framework and say how many threads it has, and which libraries; the worker's side."""
-    from ..timing.worker import busy_threads, thread_pools
-
     try:
         session = backend(arguments["backend"]).open(arguments["device"], threads=arguments["threads"])
     except (Unavailable, BadInput) as error:
@@ -335,10 +326,10 @@ def _noise() -> Iterator[Finding]:
         for side in sides:
             side.append(_product_times())
         longest = max(longest, (time.perf_counter() - begun) / 2)
-    floor = statistics.noise_floor([statistics.ratio(*sides).estimate])
-    medians = [float(statistics.median_of_medians([one])) for side in sides for one in side]
-    between = statistics.relative_spread(medians)
-    within = max(statistics.relative_spread(one) for side in sides for one in side)
+    floor = noise_floor([ratio(*sides).estimate])
+    medians = [float(median_of_medians([one])) for side in sides for one in side]
+    between = relative_spread(medians)
+    within = max(relative_spread(one) for side in sides for one in side)
     good = floor is not None and floor <= QUIET_FLOOR and between <= 0.05
     found = (
         f"{100 * (floor or 0):.1f} % between two halves of {len(medians)} processes that did the same; "
@@ -355,8 +346,8 @@ def _product_times() -> np.ndarray:
     threads = len(machine.physical_cpus())
     environment = backend("numpy").environment("cpu", threads, "strict")
     target = "multigrad.bench.measurement.doctor:time_products"
-    for said in worker.run(target, {}, environment=environment, cpus=machine.physical_cpus(), timeout_s=60):
-        if not isinstance(said, worker.Death):
+    for said in run(target, {}, environment=environment, cpus=machine.physical_cpus(), timeout_s=60):
+        if not isinstance(said, Death):
             return np.array(said["blocks"])
     raise Unavailable("the process that measures the noise floor died")
 
@@ -365,10 +356,7 @@ def time_products(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Time blocks of a small NumPy product; the worker's side."""
     import numpy as np
 
-    from ..plan.protocol import FULL, Protocol
-    from ..timing import clock as timing
-
     ones = np.ones((NOISE_SIDE, NOISE_SIDE))
-    chosen = Protocol.of({**asdict(FULL), "process_s": NOISE_PROCESS_S, "other_blocks": 1})
-    result = timing.measure(lambda: (ones @ ones,), (), lambda arrays: None, chosen, keep=1)
-    yield {"blocks": [b.block_s / b.calls for b in result.blocks if b.kind == timing.LATENCY]}
+    protocol = replace(FULL, process_s=NOISE_PROCESS_S, other_blocks=1)
+    result = time_blocks(Workload(lambda: (ones @ ones,), (), lambda arrays: None, keep=1), protocol)
+    yield {"blocks": [b.block_s / b.calls for b in result.blocks if b.kind == LATENCY]}

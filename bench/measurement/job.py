@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
 
 from multigrad.backend import cuda_device_count
 from multigrad.matrix import Progress, check
-from multigrad.ops.loading import entry_point
-from multigrad.ops.operation import Operation, Operations, given_operations
-from multigrad.ops.selection import Precision
+from multigrad.ops.find import Operations, given_operations
+from multigrad.ops.operation import Operation
+from multigrad.ops.selection import Selection, Selectors
+from multigrad.process.entry import entry_point
 
 from ..report.writing import write_reports
-from ..store import files as store
 from ..store import machine as machines
-from .measure import measure
+from ..store.files import MATRIX, Run, new_run, no_run, write_frame
+from .measure import measure_selected, selected
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 QUICK_CHECK_DTYPES = ("float32",)
 """A quick run checks what it times, and leaves the other types to `multigrad check`."""
@@ -22,21 +27,15 @@ QUICK_OPERATIONS = ("relu_regression", "linear_map")
 """The two that the project began with: a first look in minutes. The whole catalogue takes hours to time."""
 
 
-@entry_point(store.no_run)
+@entry_point(no_run)
 def run_job(
     ops: Operations = None,
     *,
-    backend: str | Sequence[str] | None = None,
-    device: str | Sequence[str] | None = None,
-    dtype: str | Sequence[str] | None = None,
-    threads: int | None = None,
-    precision: Precision = "strict",
-    quick: bool = False,
-    seed: int = 0,
     out: Path = Path("results"),
     machine: str | None = None,
     progress: Progress | None = None,
-) -> store.Run:
+    **selectors: Unpack[Selectors],
+) -> Run:
     """Check operations, time those that are right, and write tables and reports into ``out/<machine>/<run>/``.
 
     The arguments are those of :func:`multigrad.check` and :func:`.measure.measure`; a quick run of no operation in
@@ -48,33 +47,14 @@ def run_job(
     Raises:
         BadInput: an unknown name, or a folder that cannot be written to: before any work.
     """
-    chosen = chosen_operations(ops, quick=quick)
+    selection = selected(chosen_operations(ops, quick=selectors.get("quick", False)), selectors)
     name = machine or machines.machine_name(machines.describe(), cuda_device_count() > 0)
-    folder = store.new_run(Path(out), machines.slug(name))
-    matrix = check(
-        chosen,
-        backend=backend,
-        device=device,
-        dtype=checked_dtypes(dtype, quick=quick),
-        seed=seed,
-        precision=precision,
-        progress=_saying("checking", progress),
-    )
-    store.write_frame(matrix, folder / store.MATRIX)
-    measure(
-        chosen,
-        backend=backend,
-        device=device,
-        dtype=dtype,
-        threads=threads,
-        precision=precision,
-        quick=quick,
-        seed=seed,
-        folder=folder,
-        progress=_saying("timing", progress),
-    )
-    write_reports(folder)
-    return store.load_run(folder)
+    folder = new_run(Path(out), machines.slug(name))
+    matrix = check_selected(selection, _saying("checking", progress))
+    write_frame(matrix, folder / MATRIX)
+    run = replace(measure_selected(selection, folder, _saying("timing", progress)), matrix=matrix)
+    write_reports(run)
+    return run
 
 
 def chosen_operations(ops: Operations, *, quick: bool) -> list[Operation]:
@@ -82,9 +62,27 @@ def chosen_operations(ops: Operations, *, quick: bool) -> list[Operation]:
     return given_operations(QUICK_OPERATIONS if quick and ops is None else ops)
 
 
-def checked_dtypes(dtype: str | Sequence[str] | None, *, quick: bool) -> str | Sequence[str] | None:
-    """Return the dtypes that a run checks: those that are given, else all (None), or in a quick run what it times."""
-    return dtype or (QUICK_CHECK_DTYPES if quick else None)
+def check_selected(selection: Selection, progress: Progress | None) -> pd.DataFrame:
+    """Return the matrix of what is going to be timed: every dtype, or in a quick run those that it times.
+
+    The matrix has no rows of the forward part.
+    """
+    return check(
+        selection.ops,
+        backend=selection.backend,
+        device=selection.device,
+        dtype=selection.dtype or (QUICK_CHECK_DTYPES if selection.quick else None),
+        mode=selection.mode,
+        variant=judged_variants(selection),
+        seed=selection.seed,
+        precision=selection.precision,
+        progress=progress,
+    )
+
+
+def judged_variants(selection: Selection) -> list[str] | None:
+    """Return the variants that have rows in the matrix; None is all."""
+    return None if selection.variant is None else [name for name in selection.variant if name != "forward"] or None
 
 
 def _saying(what: str, progress: Progress | None) -> Progress | None:

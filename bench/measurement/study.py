@@ -38,26 +38,25 @@ from msgspec import UNSET
 
 from multigrad.data.decode import decode, read_bytes, reason
 from multigrad.data.errors import BadInput
-from multigrad.ops.loading import ask, entry_point, files_of, import_file, raised
-from multigrad.ops.operation import Operations
+from multigrad.ops.elsewhere import ask
+from multigrad.ops.files import import_file, raised
+from multigrad.ops.find import Operations, files_of
+from multigrad.ops.operation import Operation
+from multigrad.ops.selection import Selection
+from multigrad.process.entry import entry_point
 
 from ..analysis import intervals as statistics
 from ..analysis.compare import Side, geometric_means, within
 from ..analysis.scaling import scaling
 from ..plan import cells as planning
 from ..plan.protocol import FULL, QUICK, Protocol
-from ..report.tables import place
+from ..report.rows import place
 from ..store import files as store
 from ..store import machine as machines
 from ..store import schema
-from .measure import (
-    Given,
-    Progress,
-    as_list,
-    cells_of,
-    measure_plan,
-    with_rounds,
-)
+from .measure import cells_of, measure_plan, with_rounds
+from .record import Progress
+from .resume import Given
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -255,32 +254,34 @@ def measure_study(
     chosen = name if isinstance(name, Study) else study(name)
     constants = with_rounds(protocol or (QUICK if quick else FULL), rounds)
     cells: dict[planning.Cell, planning.Refusal | None] = {}
-    given = Given(files_of(ops), as_list(backend) or [])
+    given = Given(files_of(ops), Selection.of(backend=backend).backend or ())
     for table in chosen.cells:
         wanted = {("ops" if k == "operation" else k): v for k, v in table.items()}
         if "threads" in wanted:
             wanted["threads"] = _threads(wanted["threads"])
         if backend is not None:
             wanted["backend"] = backend
+        selection = Selection.of(**wanted)
         if chosen.data is not None:
-            _permit(wanted, chosen.data, given)
-        cells |= cells_of(**wanted)
+            _permit(selection, chosen.data, given)
+        cells |= cells_of(selection)
     plan = planning.of_cells(cells, twins=constants.twins, seed=seed, quick=quick)
     more = {"study": chosen.to_json()}
     places: dict[str, Any] = {"out": out, "folder": folder, "machine": machine}
     return measure_plan(plan, constants, more=more, progress=progress, **places)
 
 
-def _permit(wanted: Mapping[str, Any], file: Path, given: Given) -> None:
+def _permit(selection: Selection, file: Path, given: Given) -> None:
     """Make sure that what a file names was given too, as far as it is code.
 
     Raises:
         BadInput: it was not.
     """
-    for reference in as_list(wanted.get("ops")) or ():
+    operations = [selection.ops] if isinstance(selection.ops, str | Operation) else selection.ops
+    for reference in operations or ():
         given.reference(str(reference), str(file), f"multigrad bench --study {file} FILE")
-    for source in as_list(wanted.get("backend")) or ():
-        given.source(str(source), str(file))
+    for source in selection.backend or ():
+        given.source(source, str(file))
 
 
 def _threads(given: Any) -> list[int]:

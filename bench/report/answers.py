@@ -12,7 +12,8 @@ from ..measurement.study import Study, answer
 from ..store.files import KEY, Run, write_text
 from .markdown import table
 from .plain import escape
-from .tables import figure, place, seconds
+from .quantities import figure, seconds
+from .rows import place
 
 if TYPE_CHECKING:
     import pandas as pd

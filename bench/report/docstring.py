@@ -1,4 +1,4 @@
-"""Docstrings as Markdown: formulas typeset, prose made harmless, what is said of kinks and sources told apart."""
+"""Docstrings as Markdown: formulas as they are, prose made harmless, kinks and sources in paragraphs of their own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 
 from multigrad.ops.operation import Operation
 
-from . import formula
 from .plain import escape
 
 LIKE_A_KINK = re.compile(
@@ -71,25 +70,22 @@ def grid(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: int | 
 def described(op: Operation, known: Iterable[str] = ()) -> tuple[str, str, str]:
     """Return the formula, the conventions at kinks and the source of an operation, each as Markdown."""
     known = set(known)
-    names = {*op.inputs, *op.parameters, *op.signature.symbols}
-    context = formula.Context.of(op.doc, names)
-    parts = _parts(op.doc)
     body: list[str] = []
     kinks: list[str] = []
     literature: list[str] = []
+    parts = _parts(op.doc)
     for i, (is_block, lines) in enumerate(parts):
         text = "\n".join(lines)
-        introduces = i + 1 < len(parts) and parts[i + 1][0]
         if is_block:
-            body.append(typeset(lines, context))
+            body.append(fenced(textwrap.dedent(text), "text"))
         elif text.startswith("Source:"):
             rest, smooth = _without_kinks(text.removeprefix("Source:"))
             literature.append(prose(rest[:1].upper() + rest[1:], known))
             kinks += [prose(s, known) for s in smooth]
-        elif introduces:
-            body += _introduced(text, context, known)
         else:
-            (kinks if LIKE_A_KINK.search(text) else body).append(prose(text, known))
+            introduces_a_block = i + 1 < len(parts) and parts[i + 1][0]
+            of_kinks = LIKE_A_KINK.search(text) and not introduces_a_block
+            (kinks if of_kinks else body).append(prose(text, known))
     return "\n\n".join(body), "\n\n".join(kinks), "\n\n".join(literature)
 
 
@@ -107,26 +103,6 @@ def _parts(doc: str) -> list[tuple[bool, list[str]]]:
         parts[-1][1].append(line)
         new = False
     return parts
-
-
-def typeset(lines: Sequence[str], context: formula.Context) -> str:
-    """Return a block of formulas as LaTeX, or as the text that it is where that is not safe."""
-    try:
-        return fenced(formula.block(lines, context), "math")
-    except formula.Untranslatable:
-        return fenced(textwrap.dedent("\n".join(lines)), "text")
-
-
-def _introduced(text: str, context: formula.Context, known: set[str]) -> list[str]:
-    """Return the paragraph before a block: what is an equation in it is set as one."""
-    out: list[str] = []
-    for sentence_text in re.split(r"(?<=[.;:])\s{2,}", " ".join(text.split("\n"))):
-        equation = sentence_text.rstrip(" .:;,")
-        if formula.is_formula(equation, context):
-            out.append(typeset([equation], context))
-        else:
-            out.append(prose(sentence_text, known))
-    return out
 
 
 def _without_kinks(text: str) -> tuple[str, list[str]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from multigrad.data.errors import BadInput
 
 from ..store.files import KEY, Run, load_run, write_text
-from .tables import text
+from .rows import text
 
 if TYPE_CHECKING:
     import pandas as pd

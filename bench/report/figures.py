@@ -1,35 +1,29 @@
-"""What a report shows of a run, as plain rows and sentences: the same for the page, for pictures and for Markdown."""
+"""What a report shows of a run, as plain rows: the same for the page, for pictures and for Markdown."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from multigrad.data.errors import BadInput
-from multigrad.ops.text import derivative_name
 from multigrad.verdict.judge import (
-    FAIL,
-    FINDING,
-    INCONCLUSIVE,
     NOTE,
     PASS,
-    PORTABILITY,
-    UNAVAILABLE,
 )
 
-from ..analysis import intervals as statistics
+from ..analysis import intervals
 from ..analysis.compare import within
-from ..analysis.scaling import sweep
+from ..analysis.scaling import ScalingRow, sweep
 from ..plan.cells import parse_size
 from ..plan.protocol import FULL
 from ..store.files import KEY, SCALING, Run, read_rows
 from .drawing import VARIANTS
 from .plain import visible
-from .tables import figure, place
+from .rows import place
+from .standings import geometric_mean, question
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,63 +59,6 @@ def _plain(row: Mapping[Any, Any], names: Iterable[str]) -> Row:
     return {
         name: None if isinstance(row[name], float) and not math.isfinite(row[name]) else row[name] for name in names
     }
-
-
-def geometric_mean(values: Iterable[float]) -> float:
-    """Return the geometric mean of positive numbers; NaN of none."""
-    logs = [math.log(v) for v in values]
-    return math.exp(math.fsum(logs) / len(logs)) if logs else math.nan
-
-
-QUESTION = ("operation", "dtype", "sizes", "threads", "precision", "machine")
-"""What has to be the same for two times to be answers to one question."""
-
-
-def _question(cell: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(cell.get(name, "") for name in QUESTION)
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How one place does with one variant, beside all the others."""
-
-    where: str
-    variant: str
-    mean: float
-    """Geometric mean of its time over the best time, over the questions that it and another answer without a flag."""
-    questions: int
-    wins: int
-    """How often it is the fastest, with its whole interval below every other's."""
-    flagged: int
-    """Cells that are left out for their flags."""
-
-
-def standings(cells: Sequence[Mapping[str, Any]]) -> list[Standing]:
-    """Return how places and variants stand, the fastest first; only times of one machine are compared."""
-    questions: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for cell in cells:
-        questions.setdefault(_question(cell), []).append(cell)
-    ratios: dict[tuple[str, str], list[float]] = {(c["where"], c["variant"]): [] for c in cells}
-    wins = dict.fromkeys(ratios, 0)
-    for asked in questions.values():
-        steady = sorted((c for c in asked if not c["flags"]), key=lambda c: c["median_s"])
-        if len(steady) < 2:
-            continue
-        first, *rest = steady
-        wins[first["where"], first["variant"]] += all(first["ci_high_s"] < other["ci_low_s"] for other in rest)
-        for cell in steady:
-            ratios[cell["where"], cell["variant"]].append(cell["median_s"] / first["median_s"])
-    found = [
-        Standing(
-            *key,
-            mean=geometric_mean(ratios[key]),
-            questions=len(ratios[key]),
-            wins=wins[key],
-            flagged=sum(bool(c["flags"]) for c in cells if (c["where"], c["variant"]) == key),
-        )
-        for key in ratios
-    ]
-    return sorted(found, key=lambda s: (math.isnan(s.mean), s.mean))
 
 
 CELL = (
@@ -219,13 +156,13 @@ class Figures:
         """Do with the summary alone: the quotient of medians, between the quotients of the intervals' far ends."""
         rows = []
         for ours, theirs in self._beside_autodiff():
-            ratio = statistics.Interval(
+            ratio = intervals.Interval(
                 ours["median_s"] / theirs["median_s"],
                 ours["ci_low_s"] / theirs["ci_high_s"],
                 ours["ci_high_s"] / theirs["ci_low_s"],
             )
             flags = " ".join(dict.fromkeys(f"{ours['flags']} {theirs['flags']}".split()))
-            word = "unclear" if flags else statistics.word(ratio, self.run.noise_floor or 0.0)
+            word = "unclear" if flags else intervals.word(ratio, self.run.noise_floor or 0.0)
             known = {name: ours[name] for name in (*self.key, "where", "setting")}
             turned = {"ratio": 1 / ratio.estimate, "low": 1 / ratio.high, "high": 1 / ratio.low}
             rows.append({**known, **turned, "word": word, "flags": flags})
@@ -335,12 +272,12 @@ class Figures:
         ulps = drawn.groupby(list(keys), sort=False)["max_ulp"].max().to_dict()
         best: dict[tuple[Any, ...], float] = {}
         for cell in self.compared:
-            question = _question(cell)
+            asked = question(cell)
             if not cell["flags"]:
-                best[question] = min(cell["median_s"], best.get(question, math.inf))
+                best[asked] = min(cell["median_s"], best.get(asked, math.inf))
         times: dict[tuple[Any, ...], list[tuple[float, bool]]] = {}
         for cell in self.compared:
-            fastest = best.get(_question(cell))
+            fastest = best.get(question(cell))
             if fastest:
                 ratio = cell["median_s"] / fastest, bool(cell["flags"])
                 times.setdefault(tuple(cell[name] for name in keys), []).append(ratio)
@@ -375,97 +312,10 @@ class Figures:
     @cached_property
     def growth(self) -> pd.DataFrame | None:
         """The exponents of its sweeps, if any: the columns of :class:`multigrad.bench.analysis.scaling.ScalingRow`."""
-        from ..analysis.scaling import ScalingRow
-
         folder = self.run.folder
         if folder is None or not (folder / SCALING).exists():
             return None
         return _cleaned_frame(read_rows(folder / SCALING, ScalingRow))
-
-    # The answer
-
-    @cached_property
-    def answer(self) -> list[str]:
-        """Three sentences: which backend is fastest where, analytic against autodiff, what failed."""
-        return [self._fastest(), self._gain(), self._failed()]
-
-    def _fastest(self) -> str:
-        ours = [cell for cell in self.cells if cell["variant"] == "analytic"]
-        if not ours:
-            return "Nothing was timed: which backend is fastest is not known."
-        asked = len({_question(cell) for cell in ours})
-        ranked = [s for s in standings(ours) if s.questions]
-        if not ranked:
-            return self._why_nothing_is_fastest(ours)
-        winners = sorted((s for s in ranked if s.wins), key=lambda s: -s.wins)
-        said = ", ".join(f"{s.where} in {s.wins}" for s in winners) or "none in any"
-        best = ranked[0]
-        clear = sum(s.wins for s in winners)
-        on = ", on one machine" if self.machine else ""
-        return (
-            f"Of {asked} timed problems (an operation at a size in a dtype{on}) the hand-derived gradient is clearly "
-            f"fastest on {said}, and {asked - clear} have no clear winner; over all of them {best.where} is nearest "
-            f"to the best, at {best.mean:.2f} times its time (geometric mean of {best.questions})."
-        )
-
-    def _why_nothing_is_fastest(self, ours: Sequence[Row]) -> str:
-        places = dict.fromkeys(cell["where"] for cell in ours)
-        if len(places) == 1:
-            return f"Only {next(iter(places))} was timed: there is nothing to compare it with."
-        flags = Counter(flag for cell in ours for flag in cell["flags"].split())
-        most = ", ".join(flag for flag, _ in flags.most_common(2))
-        often = f" (most often {most}; multigrad doctor says what disturbs a machine)" if most else ""
-        return f"No two places have a time that is free of flags for the same problem{often}: nothing is fastest."
-
-    def _gain(self) -> str:
-        pairs = self.speed_ups
-        if not pairs:
-            return "No cell was timed both hand-derived and by autodiff: what deriving by hand gains is not known."
-        steady = [p for p in pairs if not p["flags"]]
-        if not steady:
-            return f"All {len(pairs)} comparisons with autodiff are flagged: what deriving by hand gains is unclear."
-        by_place: dict[str, list[float]] = {}
-        for p in steady:
-            by_place.setdefault(p["where"], []).append(p["ratio"])
-        places = ", ".join(f"{where} {geometric_mean(ratios):.2f}" for where, ratios in by_place.items())
-        words = [p["word"] for p in steady]
-        left = len(pairs) - len(steady)
-        return (
-            f"The frameworks' own autodiff takes {geometric_mean(p['ratio'] for p in steady):.2f} times as long as "
-            f"the hand-derived gradient (geometric mean of {len(steady)} pairs; {places}): the hand-derived one is "
-            f"faster in {words.count('faster')}, slower in {words.count('slower')}, the same or unclear in "
-            f"{len(words) - words.count('faster') - words.count('slower')}"
-            + (f", and {left} flagged pairs are left out." if left else ".")
-        )
-
-    def _failed(self) -> str:
-        matrix = self.run.matrix
-        summary = self.run.summary
-        wrong = sorted(set(summary[summary["verdict"] == FAIL]["operation"]))
-        timed = f" At the sizes that were timed, {', '.join(wrong)} failed." if wrong else ""
-        if matrix is None or matrix.empty:
-            said = "This run has no correctness matrix: only the results that were timed were judged"
-            return f"{said}, and {'some failed.' + timed if wrong else 'none of these failed.'}"
-        failed = matrix[matrix["verdict"] == FAIL]
-        compared = int(matrix["ratio"].notna().sum())
-        doubtful = int((matrix["verdict"] == INCONCLUSIVE).sum())
-        by_place = matrix.groupby(matrix["backend"] + "/" + matrix["device"], sort=False)["verdict"]
-        absent = [str(where) for where, verdicts in by_place if (verdicts == UNAVAILABLE).all()]
-        more = [f"{doubtful} are inconclusive"] if doubtful else []
-        findings = int((matrix["verdict"] == FINDING).sum())
-        more += [f"{findings} of the frameworks' own forms are off"] if findings else []
-        abroad = int((matrix["verdict"] == PORTABILITY).sum())
-        more += [f"{abroad} {'is' if abroad == 1 else 'are'} not portable"] if abroad else []
-        more += [f"{', '.join(absent)} {'was' if len(absent) == 1 else 'were'} not here"] if absent else []
-        tail = f"; {', and '.join(more)}" if more else ""
-        if failed.empty:
-            return f"Nothing failed: {compared} outputs were compared with the truth{tail}.{timed}"
-        which = dict.fromkeys(
-            op if output == "*" else f"{op} {derivative_name(output)}"
-            for op, output in zip(failed["operation"], failed["output"], strict=True)
-        )
-        names = ", ".join(list(which)[:5]) + (f" and {len(which) - 5} more" if len(which) > 5 else "")
-        return f"{len(failed)} of {compared} compared outputs failed: {names}{tail}.{timed}"
 
 
 def _sweep(sizes: Sequence[str]) -> tuple[str, list[float]]:
@@ -480,25 +330,3 @@ def _sweep(sizes: Sequence[str]) -> tuple[str, list[float]]:
         known = list(dict.fromkeys(sizes))
         return "", [float(known.index(size) + 1) for size in sizes]
     return " ".join(swept), n
-
-
-def duration(seconds: float | None) -> str:
-    """Write a duration with three digits and its unit; a dash for none."""
-    from .tables import seconds as written
-
-    return written(math.nan if seconds is None else seconds)
-
-
-def size_of(count: float | None) -> str:
-    """Write a number of bytes with its unit; a dash for none."""
-    if count is None or math.isnan(count):
-        return "–"
-    for scale, unit in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
-        if count >= scale:
-            return f"{count / scale:.3g} {unit}"
-    return f"{count:.0f} B"
-
-
-def number(x: float | None) -> str:
-    """Write a figure with two digits; nothing for none."""
-    return "" if x is None else figure(x)

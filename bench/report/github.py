@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, TextIO
 
 from multigrad.data.errors import BadInput
 from multigrad.matrix import failing, sentence
-from multigrad.ops.loading import source_of
 from multigrad.ops.operation import Operation
+from multigrad.ops.source import source_of
 from multigrad.verdict.judge import INCONCLUSIVE, VERDICTS
 
 from .markdown import matrix
 from .plain import shown, visible
-from .tables import telling
+from .verdicts import telling
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,7 @@ from multigrad.verdict.judge import FINDING, GAP, INCONCLUSIVE, PORTABILITY, UNA
 
 from ..store.files import write_text
 from .plain import visible
-from .tables import telling, worst
+from .verdicts import telling, worst
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,9 +18,11 @@ from multigrad.verdict.judge import (
 )
 
 from ..store.files import Run
+from .conclusions import conclusions
 from .figures import Figures
 from .plain import escape
-from .tables import SYMBOLS, figure, seconds, worst
+from .quantities import figure, seconds
+from .verdicts import SYMBOLS, worst
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 def markdown(run: Run | Figures) -> str:
     """Return the whole report."""
     figures = Figures.of(run)
-    run, answer = figures.run, [escape(said) for said in figures.answer]
+    run, answer = figures.run, [escape(said) for said in conclusions(figures)]
     parts = ["# multigrad report", *answer, *_setting(run), *matrix(run.matrix), *_timings(run.summary), *_again(run)]
     return "\n\n".join(parts) + "\n"
 

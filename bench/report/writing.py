@@ -6,25 +6,26 @@ from collections.abc import Collection
 from pathlib import Path
 
 from multigrad.data.errors import BadInput
-from multigrad.ops.loading import entry_point
+from multigrad.process.entry import entry_point
 
-from ..store.files import load_run, write_text
-from . import charts
+from ..store.files import Run, load_run, write_text
 from .figures import Figures
 from .html import html
 from .markdown import markdown
+from .pictures import write_pictures
+from .vega import bundling, missing
 
 MARKDOWN, PAGE = "report.md", "report.html"
 
 
 @entry_point(list)
 def write_reports(
-    folder: Path, *, svg: Path | None = None, png: Path | None = None, wanted: Collection[str] = ()
+    folder: Path | Run, *, svg: Path | None = None, png: Path | None = None, wanted: Collection[str] = ()
 ) -> list[str]:
     """Write ``report.md`` and, where Altair and vl-convert are installed, ``report.html`` beside a run's other files.
 
     Args:
-        folder: of the run.
+        folder: of the run, or the run itself, where its files are there.
         svg: a folder for the charts as SVG.
         png: a folder for the charts as PNG.
         wanted: names of the charts that are to be drawn, such as ``speed-up``; none is all.
@@ -36,20 +37,21 @@ def write_reports(
         BadInput: the folder holds no readable run, a folder cannot be written, no chart has a wanted name, or
             pictures were asked for and Altair or vl-convert is not installed.
     """
-    folder = Path(folder)
-    lost = charts.missing()
+    lost = missing()
     if lost and (svg is not None or png is not None):
         raise BadInput(lost)
-    figures = Figures.of(load_run(folder))
+    run = folder if isinstance(folder, Run) else load_run(Path(folder))
+    assert run.folder is not None
+    figures = Figures.of(run)
     if not lost:
-        charts.bundling()
-    write_text(folder / MARKDOWN, markdown(figures))
+        bundling()
+    write_text(run.folder / MARKDOWN, markdown(figures))
     if not lost:
-        write_text(folder / PAGE, html(figures))
-    said = written(folder)
+        write_text(run.folder / PAGE, html(figures))
+    said = written(run.folder)
     for suffix, place in (("svg", svg), ("png", png)):
         if place is not None:
-            drawn = charts.write_pictures(figures, place, suffix, wanted)
+            drawn = write_pictures(figures, place, suffix, wanted)
             said.append(f"Charts:  {f'{len(drawn)} in {place}' if drawn else 'none, for the run has no timings'}")
     return said
 
@@ -57,4 +59,4 @@ def write_reports(
 def written(folder: Path) -> list[str]:
     """Say where the reports of a run lie, and why one is not there."""
     page = folder / PAGE
-    return [f"Report:  {folder / MARKDOWN}", f"Page:    {page}" if page.exists() else f"No page: {charts.missing()}"]
+    return [f"Report:  {folder / MARKDOWN}", f"Page:    {page}" if page.exists() else f"No page: {missing()}"]

@@ -265,5 +265,5 @@ def git_state() -> dict[str, Any]:
 def command() -> str:
     """Return the command line, as a shell reads it, without the folders in which it lies."""
     name = Path(sys.argv[0]).name or "python"
-    called = ["python", "-m", "multigrad.bench.cli"] if name == "cli.py" else [name]
+    called = ["python", "-m", "multigrad.bench.cli"] if name == "__main__.py" else [name]
     return shlex.join([*called, *sys.argv[1:]])

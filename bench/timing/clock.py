@@ -12,7 +12,7 @@ import math
 import resource
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -76,6 +76,32 @@ class Block:
     turn: Count = field(default=0, metadata={"doc": "Number of the turn in which it was timed, from 0 for each kind."})
 
 
+@dataclass
+class Workload:
+    """What is timed."""
+
+    function: Call
+    """Returns a sequence of arrays; already called once."""
+    arguments: Sequence[Any]
+    wait: Wait
+    """Returns when arrays are computed."""
+    keep: int | None = None
+    """How many calls' outputs a pipelined block may hold; None keeps the last one only, which is enough where a device
+    works in order."""
+    elsewhere: Callable[[], Sequence[Any]] | None = None
+    """Returns the same arguments at other addresses; None leaves them where they are."""
+
+    def call(self) -> None:
+        """Do it once."""
+        self.wait(self.function(*self.arguments))
+
+    def move(self) -> None:
+        """Move the arguments, and do it once for the caches."""
+        if self.elsewhere is not None:
+            self.arguments = self.elsewhere()
+            self.call()
+
+
 @dataclass(frozen=True)
 class Timing:
     """What one process found out about one function."""
@@ -114,73 +140,49 @@ def wait_cost(wait: Wait, finished: Sequence[Any], clock: Callable[[], float] = 
     return statistics.median(durations)
 
 
-def measure(
-    function: Call,
-    arguments: Sequence[Any],
-    wait: Wait,
+def time_blocks(
+    work: Workload,
     protocol: Protocol,
     *,
     headline: str = LATENCY,
-    budget_s: float | None = None,
-    calls: dict[str, int] | None = None,
-    keep: int | None = None,
+    budget_s: float = 0.0,
+    calls: Mapping[str, int] | None = None,
     guards: Guards | None = None,
-    place: Callable[[], Sequence[Any]] | None = None,
     turn: Callable[[], None] = lambda: None,
 ) -> Timing:
     """Warm up, calibrate and time blocks of both kinds, in turns with others.
 
     Args:
-        function: returns a sequence of arrays; already called once.
-        arguments: its arguments.
-        wait: returns when arrays are computed.
+        work: what is timed.
         protocol: the constants.
         headline: the kind that gets the full number of blocks.
-        budget_s: seconds in blocks of the headline's kind; None is the protocol's least.
+        budget_s: seconds in blocks of the headline's kind, where that is more than the protocol's least.
         calls: calls per block as round 0 found them; None calibrates.
-        keep: how many calls' outputs a pipelined block may hold; None keeps the last one only, which is enough where
-            a device works in order.
         guards: what to read beside every block.
-        place: returns the same arguments at other addresses; None leaves them where they are.
         turn: lets others have their turns, and returns when it is one's own again.
     """
-    guards = guards or Guards()
-    arguments = list(arguments)
-    warmup_s, warm, estimate = warm_up(function, arguments, wait, protocol)
-    wait_s = wait_cost(wait, function(*arguments))
-    runners = {
-        LATENCY: _latency_block(function, arguments, wait),
-        PIPELINED: _pipelined_block(function, arguments, wait, keep),
-    }
+    warmup_s, warm, estimate = warm_up(work, protocol)
+    wait_s = wait_cost(work.wait, work.function(*work.arguments))
+    runners = {LATENCY: _latency_block(work), PIPELINED: _pipelined_block(work)}
     other = PIPELINED if headline == LATENCY else LATENCY
     started = time.perf_counter()
-    found = dict(calls or {})
+    counts = dict(calls or {})
     shortest = max(protocol.block_s, protocol.block_timer_steps * timer_step())
     for kind in (headline, other):
         target = max(shortest, protocol.block_waits * wait_s) if kind == PIPELINED else shortest
         # A machine that was disturbed in round 0 may have fixed far too few calls.
-        if kind not in found or found[kind] * estimate < target / 2:
-            found[kind] = calibrate(runners[kind], estimate, target, keep if kind == PIPELINED else None)
-    budget = max(protocol.process_s, budget_s or 0.0)
-
-    def call() -> None:
-        wait(function(*arguments))
-
-    def move() -> None:
-        if place is not None:
-            arguments[:] = place()
-            call()
-
-    mover = _Mover(move, protocol.moving_share)
-    turns = _Turns(turn, call)
-    count = protocol.process_blocks
-    blocks = _blocks(headline, runners[headline], found[headline], count, budget, protocol, guards, turns, mover)
+        if kind not in counts or counts[kind] * estimate < target / 2:
+            counts[kind] = calibrate(runners[kind], estimate, target, work.keep if kind == PIPELINED else None)
+    sampler, few = (_Sampler(kind, runners[kind], counts[kind], guards or Guards()) for kind in (headline, other))
+    mover = _Mover(work.move, protocol.moving_share)
+    turns = _Turns(turn, work.call)
+    blocks = _blocks(sampler, max(protocol.process_s, budget_s), protocol, turns, mover)
     turns.take()
-    blocks += _few_blocks(other, runners[other], found[other], protocol, guards)
-    return Timing(blocks, found, warmup_s, warm, wait_s, time.perf_counter() - started - turns.waited_s)
+    blocks += _few_blocks(few, protocol)
+    return Timing(blocks, counts, warmup_s, warm, wait_s, time.perf_counter() - started - turns.waited_s)
 
 
-def warm_up(function: Call, arguments: Sequence[Any], wait: Wait, protocol: Protocol) -> tuple[float, bool, float]:
+def warm_up(work: Workload, protocol: Protocol) -> tuple[float, bool, float]:
     """Call until the time of a call is steady.
 
     Returns:
@@ -192,7 +194,7 @@ def warm_up(function: Call, arguments: Sequence[Any], wait: Wait, protocol: Prot
     previous = math.nan
     while True:
         start = clock()
-        wait(function(*arguments))
+        work.call()
         now = clock()
         durations.append(now - start)
         spent = now - started
@@ -212,8 +214,9 @@ Runner = Callable[[int], tuple[float, float | None]]
 """Runs a block of n calls and returns (seconds, seconds before the wait)."""
 
 
-def _latency_block(function: Call, arguments: Sequence[Any], wait: Wait) -> Runner:
+def _latency_block(work: Workload) -> Runner:
     def block(calls: int) -> tuple[float, float | None]:
+        function, arguments, wait = work.function, work.arguments, work.wait
         steps = itertools.repeat(None, calls)
         start = time.perf_counter()
         for _ in steps:
@@ -223,26 +226,28 @@ def _latency_block(function: Call, arguments: Sequence[Any], wait: Wait) -> Runn
     return block
 
 
-def _pipelined_block(function: Call, arguments: Sequence[Any], wait: Wait, keep: int | None) -> Runner:
+def _pipelined_block(work: Workload) -> Runner:
     def last_only(calls: int) -> tuple[float, float | None]:
+        function, arguments = work.function, work.arguments
         steps = itertools.repeat(None, calls)
         start = time.perf_counter()
         for _ in steps:
             outputs = function(*arguments)
         dispatched = time.perf_counter() - start
-        wait(outputs)
+        work.wait(outputs)
         return time.perf_counter() - start, dispatched
 
     def all_outputs(calls: int) -> tuple[float, float | None]:
         # On a CPU independent calls may finish out of order: the last one's end is not the end of all.
+        function, arguments = work.function, work.arguments
         steps = itertools.repeat(None, calls)
         start = time.perf_counter()
         pending = [function(*arguments) for _ in steps]
         dispatched = time.perf_counter() - start
-        wait([array for outputs in pending for array in outputs])
+        work.wait([array for outputs in pending for array in outputs])
         return time.perf_counter() - start, dispatched
 
-    return last_only if keep is None else all_outputs
+    return last_only if work.keep is None else all_outputs
 
 
 def calibrate(block: Runner, estimate_s: float, target_s: float, most: int | None = None) -> int:
@@ -263,6 +268,38 @@ def calibrate(block: Runner, estimate_s: float, target_s: float, most: int | Non
     while calls < limit and min(block(calls)[0] for _ in range(3)) < target_s:
         calls *= 2
     return calls
+
+
+@dataclass(frozen=True)
+class _Sampler:
+    """Times blocks of one kind."""
+
+    kind: str
+    run: Runner
+    calls: int
+    guards: Guards
+
+    def block(self, turn: int) -> Block:
+        """Time a block, with the collector off, and read the guards."""
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            waited = self.guards.waited()
+            switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+            cpu = time.process_time()
+            seconds, dispatched = self.run(self.calls)
+            cpu = time.process_time() - cpu
+            switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - switches
+        finally:
+            if collecting:
+                gc.enable()
+        after = self.guards.waited()
+        waited = None if waited is None or after is None else max(0.0, after - waited)
+        device_clock, reasons = self.guards.device()
+        clock = self.guards.clock()
+        return Block(
+            self.kind, self.calls, seconds, dispatched, cpu, switches, clock, device_clock, waited, reasons, turn
+        )
 
 
 @dataclass
@@ -317,8 +354,10 @@ class _Neighbours:
         before = self.read()
         yield
         after = self.read()
-        told = self.ran_s is not None and before is not None and after is not None
-        self.ran_s = self.ran_s + after - before if told else None  # type: ignore[operator]
+        if self.ran_s is None or before is None or after is None:
+            self.ran_s = None
+        else:
+            self.ran_s += after - before
 
     def blamed(self, blocks: Sequence[Block]) -> list[Block]:
         """Return the blocks with the part of their waiting that others can have caused, having run no longer."""
@@ -329,20 +368,10 @@ class _Neighbours:
         return [replace(one, waited_s=None if one.waited_s is None else share * one.waited_s) for one in blocks]
 
 
-def _blocks(
-    kind: str,
-    block: Runner,
-    calls: int,
-    least: int,
-    budget_s: float,
-    protocol: Protocol,
-    guards: Guards,
-    turns: _Turns,
-    mover: _Mover,
-) -> list[Block]:
+def _blocks(sampler: _Sampler, budget_s: float, protocol: Protocol, turns: _Turns, mover: _Mover) -> list[Block]:
     blocks: list[Block] = []
-    spent = 0.0
-    neighbours = _Neighbours(guards.others)
+    spent, least = 0.0, protocol.process_blocks
+    neighbours = _Neighbours(sampler.guards.others)
     for turn in itertools.count():
         # Only the limit ends a turn early: a shorter one would be a worse half of a pair.
         own = [one.block_s for one in neighbours.blamed(blocks) if not _kept_waiting(one, protocol)]
@@ -357,40 +386,21 @@ def _blocks(
                 if spent >= protocol.process_limit_s and blocks:
                     break
                 mover.before_block(spent)
-                blocks.append(_guarded(kind, block, calls, guards, turn))
+                blocks.append(sampler.block(turn))
                 spent += blocks[-1].block_s
-                done += calls
+                done += sampler.calls
     return neighbours.blamed(blocks)
 
 
-def _few_blocks(kind: str, block: Runner, calls: int, protocol: Protocol, guards: Guards) -> list[Block]:
+def _few_blocks(sampler: _Sampler, protocol: Protocol) -> list[Block]:
     """Return the blocks of the kind that is not the headline: in one turn, for nothing is compared by them."""
     blocks: list[Block] = []
-    neighbours = _Neighbours(guards.others)
+    neighbours = _Neighbours(sampler.guards.others)
     with neighbours.watched():
         while len(blocks) < protocol.other_blocks and sum(b.block_s for b in blocks) < protocol.process_limit_s:
-            blocks.append(_guarded(kind, block, calls, guards, turn=0))
+            blocks.append(sampler.block(turn=0))
     return neighbours.blamed(blocks)
 
 
 def _kept_waiting(block: Block, protocol: Protocol) -> bool:
     return block.waited_s is not None and block.waited_s > (1 - protocol.idle_share) * block.block_s
-
-
-def _guarded(kind: str, block: Runner, calls: int, guards: Guards, turn: int) -> Block:
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        waited = guards.waited()
-        switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
-        cpu = time.process_time()
-        seconds, dispatched = block(calls)
-        cpu = time.process_time() - cpu
-        switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - switches
-    finally:
-        if collecting:
-            gc.enable()
-    after = guards.waited()
-    waited = None if waited is None or after is None else max(0.0, after - waited)
-    device_clock, reasons = guards.device()
-    return Block(kind, calls, seconds, dispatched, cpu, switches, guards.clock(), device_clock, waited, reasons, turn)

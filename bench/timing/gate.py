@@ -11,12 +11,20 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from multigrad.ops.operation import Operation, load_operations
+import numpy as np
 
-if TYPE_CHECKING:
-    import numpy as np
+from multigrad.namespaces.cost import cost
+from multigrad.ops.find import load_operations
+from multigrad.ops.operation import Operation
+from multigrad.ops.text import derivative_name
+from multigrad.truth.case import Truth
+from multigrad.truth.files import read_arrays, read_references, write_truth
+from multigrad.truth.inputs import dtype_arrays
+from multigrad.truth.references import bounded
+from multigrad.truth.variant import judge_variant
+from multigrad.verdict.judge import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
 
 
 @dataclass(frozen=True)
@@ -34,16 +42,11 @@ class Passed:
 def prepare(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Find the references, and what the calls cost by the model; the side of their worker.
 
-    ``arguments["wanted"]`` is a list of objects with ``reference``, ``size``, ``seed``, ``dtype``, ``precision``,
+    ``arguments["wanted"]`` has, by number, objects with ``reference``, ``size``, ``seed``, ``dtype``, ``precision``,
     ``path`` and ``variants``: those whose cost is wanted.
     """
-    from multigrad.truth.case import Truth
-    from multigrad.truth.files import write_truth
-    from multigrad.truth.inputs import dtype_arrays
-    from multigrad.truth.references import bounded
-
-    for i, wanted in enumerate(arguments["wanted"]):
-        yield {"begin": i}
+    for number, wanted in arguments["wanted"].items():
+        yield {"begin": int(number)}
         op = load_operations([wanted["reference"]])[0]
         size = {k: tuple(v) if isinstance(v, list) else v for k, v in wanted["size"].items()}
         arrays = dtype_arrays(op, size, wanted["seed"], "gaussian", wanted["dtype"])
@@ -51,25 +54,16 @@ def prepare(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         references = bounded(op, arrays, parameters, wanted["dtype"], wanted["precision"], hull=False)
         path = Path(wanted["path"])
         write_truth(path.parent, path.stem, Truth(arrays, references))
-        yield {"end": i, "costs": {v: _cost(op, size, wanted["dtype"], v) for v in wanted["variants"]}}
+        yield {"end": int(number), "costs": {v: _cost(op, size, wanted["dtype"], v) for v in wanted["variants"]}}
 
 
 def _cost(op: Operation, size: Mapping[str, Any], dtype: str, variant: str) -> list[float] | None:
     """Return floating-point operations and compulsory bytes of one call, or None where there is no model."""
-    from multigrad.namespaces.cost import cost
-
     try:
-        found = cost(op, size, dtype, variant)
+        model = cost(op, size, dtype, variant)
     except Exception:  # noqa: BLE001 - a model that fails costs its columns, never a time that was measured
         return None
-    return [float(found.flops), float(found.bytes)]
-
-
-def read_inputs(path: str) -> list[np.ndarray]:
-    """Return the inputs and cotangents that a reference was made for."""
-    from multigrad.truth.files import read_arrays
-
-    return read_arrays(Path(path))
+    return [float(model.flops), float(model.bytes)]
 
 
 class Gate:
@@ -114,13 +108,11 @@ class Gate:
 
 def digest(arrays: Sequence[np.ndarray], *context: str) -> str:
     """Return what is the same only for the same bits in the same shapes, and the same context."""
-    import numpy as np
-
-    found = hashlib.blake2b(repr(context).encode(), digest_size=16)
+    hashed = hashlib.blake2b(repr(context).encode(), digest_size=16)
     for array in arrays:
-        found.update(repr((array.shape, array.dtype.str)).encode())
-        found.update(np.ascontiguousarray(array).data)
-    return found.hexdigest()
+        hashed.update(repr((array.shape, array.dtype.str)).encode())
+        hashed.update(np.ascontiguousarray(array).data)
+    return hashed.hexdigest()
 
 
 def _judged(
@@ -132,25 +124,20 @@ def _judged(
     path: str,
     dtype: str,
 ) -> Passed:
-    from multigrad.ops.text import derivative_name
-    from multigrad.truth.files import read_arrays, read_references
-    from multigrad.truth.variant import judge_variant
-    from multigrad.verdict.judge import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
-
     names = op.outputs[: len(op.signature.outputs)] if variant == "forward" else op.outputs
     if len(outputs) != len(names):
         return Passed(FAIL, float("inf"), f"returned {len(outputs)} arrays, wanted {len(names)}: {', '.join(names)}")
     references = read_references(Path(path))[: len(names)]
-    found = {}
+    judgements = {}
     for i, (name, array, kind, reference) in enumerate(zip(names, outputs, kinds, references, strict=True)):
         if kind != dtype:
             return Passed(FAIL, float("inf"), f"{name} has dtype {kind}, wanted {dtype}")
-        found[name] = judge_variant(
+        judgements[name] = judge_variant(
             op, parameters, dtype, variant, lambda: read_arrays(Path(path)), i, array, reference
         )
-    ratio = max(judgement.ratio for judgement in found.values())
+    ratio = max(judgement.ratio for judgement in judgements.values())
     for verdict in (FAIL, INCONCLUSIVE, UNAVAILABLE, NOTE):
-        for name, judgement in found.items():
+        for name, judgement in judgements.items():
             if judgement.verdict == verdict:
                 return Passed(verdict, ratio, f"{derivative_name(name)}: {judgement.reason}")
     return Passed(PASS, ratio, "")

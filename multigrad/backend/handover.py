@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..data.errors import BadInput
-from ..ops.operation import Operation, load_operations
-from . import Array, Backend, backend
+from ..ops.find import load_operations
+from ..ops.operation import Operation
+from .registry import backend
+from .session import Array, Backend
 
 
 def to_torch(op: Operation | str, **parameters: Any) -> Callable[..., Any]:

@@ -17,7 +17,7 @@ from ..verdict.judge import FAIL, PORTABILITY, UNAVAILABLE, Judgement
 
 if TYPE_CHECKING:
     from ..ops.operation import Operation
-    from . import Session
+    from .session import Session
 
 NARROW = ("bfloat16", "float16")
 """The dtypes that frameworks leave out where they have the wider ones."""

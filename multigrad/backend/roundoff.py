@@ -15,7 +15,7 @@ import numpy as np
 from ..verdict.formats import FORMATS
 
 if TYPE_CHECKING:
-    from . import Session
+    from .session import Session
 
 ORDER = 64
 """Rows of the matrices: enough for the units that round operands to be used at all."""

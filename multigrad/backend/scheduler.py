@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..data.errors import BadInput
-from ..ops.loading import entry_point
 from ..process import child as worker
-from . import Unavailable, backend, backends
+from ..process.entry import entry_point
+from .limits import Unavailable
+from .registry import backend, backends
 
 VARIABLE = "MULTIGRAD_SCHEDULER"
 """The environment variable with the address, such as ``tcp://host:8786``; worker processes inherit it."""

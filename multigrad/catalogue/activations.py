@@ -23,7 +23,8 @@ import math
 from typing import Any
 
 from ..extra.blocks import in_blocks
-from ..ops.operation import Size, operation
+from ..ops.operation import operation
+from ..ops.signature import Size
 
 SIZES: dict[str, Size] = {
     "tiny": {"m": 4, "n": 5},

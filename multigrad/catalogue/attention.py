@@ -19,7 +19,7 @@ from ..ops.operation import operation
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..ops.operation import Draw
+    from ..ops.draw import Draw
 
 CHUNKS = 4
 """Of a causal mask so many chunks of queries are cut out, each with the keys it may see: ⅝ of the work instead of ½

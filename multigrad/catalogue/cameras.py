@@ -12,7 +12,8 @@ from array_api_compat import device
 
 from ..data.errors import BadInput
 from ..extra.scatter import scatter_add
-from ..ops.operation import Draw, operation
+from ..ops.draw import Draw
+from ..ops.operation import operation
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.errors import BadInput
 from ..extra.scatter import scatter_add
-from ..ops.operation import Draw, operation
+from ..ops.draw import Draw
+from ..ops.operation import operation
 from .gradbench_problems import uniform
 
 if TYPE_CHECKING:

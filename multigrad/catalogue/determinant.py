@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..extra.elimination import eliminated
-from ..ops.operation import Draw, operation
+from ..ops.draw import Draw
+from ..ops.operation import operation
 from .drawn_matrices import PRECISE, regular
 from .gradbench_problems import SPECIAL
 

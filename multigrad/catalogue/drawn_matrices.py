@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..ops.operation import Draw
+    from ..ops.draw import Draw
 
 PRECISE = ("float64", "float32")
 """The dtypes of factorisations: LAPACK has no half precision, and an inverse would keep no digit of it."""

@@ -18,7 +18,7 @@ from ..data.errors import BadInput
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..ops.operation import Draw
+    from ..ops.draw import Draw
 
 SEED = 31337
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..data.errors import BadInput
 from ..extra.scatter import scatter_add
-from ..ops.operation import Draw, operation
+from ..ops.draw import Draw
+from ..ops.operation import operation
 from .cameras import columns, dot, rotations
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from ..ops.operation import operation
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..ops.operation import Draw
+    from ..ops.draw import Draw
 
 SIZES = {
     "tiny": {"b": 2, "n": 3},

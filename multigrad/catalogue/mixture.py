@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ..data.errors import BadInput
 from ..extra.blocks import in_blocks
 from ..extra.elimination import row_spans
-from ..ops.operation import Draw, operation
+from ..ops.draw import Draw
+from ..ops.operation import operation
 from .gradbench_problems import SPECIAL, uniform
 
 if TYPE_CHECKING:
@@ -49,18 +50,7 @@ def _size(n: int, d: int, k: int, **parameters: Any) -> dict[str, Any]:
     },
     dtypes=("float64", "float32"),
 )
-def gmm(
-    xp: Any,
-    x: Any,
-    alpha: Any,
-    mu: Any,
-    q: Any,
-    l: Any,  # noqa: E741
-    *,
-    gamma: float = 1.0,
-    m: int = 0,
-    prior: int = 1,
-) -> Any:
+def gmm(xp: Any, x: Any, alpha: Any, mu: Any, q: Any, l: Any, *, gamma: float = 1.0, m: int = 0, prior: int = 1) -> Any:  # noqa: E741
     """Log-posterior of a mixture of k normal distributions, given n points in d dimensions.
 
     The precision matrices are Q_kᵀQ_k, Q_k lower triangular with exp(q_k) on its diagonal and l_k below, column by
@@ -101,38 +91,51 @@ def gmm(
     X, nu = x - centre, mu - centre
     points = xp.concat([xp.ones((1, n), dtype=x.dtype, device=x.device), T(X)], axis=0)
     shifted = xp.concat([-(Q @ nu[:, :, None]), Q], axis=2)
-
-    def distances(points: Any) -> tuple[Any]:
-        return (sum(xp.sum(y * y, axis=1) for y in _turned(xp, shifted, points)),)
-
-    (squares,) = in_blocks(xp, distances, points, axis=1, elements=4 * d)
-    e = (alpha + xp.sum(q, axis=1))[:, None] - 0.5 * squares
-    highest = xp.max(e, axis=0)
-    apart = e - highest
-    # A share below the smallest normal number adds nothing, and products with one take a hundred times as long.
-    share = xp.exp(apart) * xp.astype(apart > math.log(float(xp.finfo(x.dtype).smallest_normal)), x.dtype)
-    total = xp.sum(share, axis=0)
+    e = (alpha + xp.sum(q, axis=1))[:, None] - 0.5 * _squares(xp, shifted, points)
+    log_sums, share, total = _shares(xp, e)
     top = xp.max(alpha)
     weight = xp.exp(alpha - top)
     norm = xp.sum(weight)
-    squares_of_prior = xp.sum(xp.exp(2 * q)) + xp.sum(l * l)
-    p = m * xp.sum(q) - (0.5 * gamma * gamma) * squares_of_prior + k * _log_normalisation(d, gamma, m)
-    f = xp.sum(highest + xp.log(total)) - n * (top + xp.log(norm)) + (prior * p - 0.5 * n * d * math.log(2 * math.pi))
+    p = _log_prior(xp, q, l, gamma, m)
+    f = xp.sum(log_sums) - n * (top + xp.log(norm)) + (prior * p - 0.5 * n * d * math.log(2 * math.pi))
 
     def pullback(f_bar: Any) -> Any:
         r = share * (f_bar / total)
         s = xp.sum(r, axis=1)
         # By the moments all components share the products of coordinates; few components are sooner done one by one.
-        if k < d:
-            Q_bar, mu_bar = _by_points(xp, r, points, shifted, Q, nu)
-        else:
-            Q_bar, mu_bar = _by_moments(xp, r, s, X, Q, nu)
+        Q_bar, mu_bar = _by_points(xp, r, points, shifted, Q, nu) if k < d else _by_moments(xp, r, s, X, Q, nu)
         below, diagonal = _taken(xp, Q_bar)
         p_bar = prior * f_bar
         q_bar = xp.exp(q) * diagonal + s[:, None] + p_bar * (m - (gamma * gamma) * xp.exp(2 * q))
         return s - (n * f_bar / norm) * weight, mu_bar, q_bar, below - (p_bar * (gamma * gamma)) * l
 
     return f, pullback
+
+
+def _squares(xp: Any, shifted: Any, points: Any) -> Any:
+    """Return ‖y_ik‖², (k, n)."""
+
+    def squares(points: Any) -> tuple[Any]:
+        return (sum(xp.sum(y * y, axis=1) for y in _turned(xp, shifted, points)),)
+
+    return in_blocks(xp, squares, points, axis=1, elements=4 * shifted.shape[1])[0]
+
+
+def _shares(xp: Any, e: Any) -> tuple[Any, Any, Any]:
+    """Return log Σ_k exp e_ik, exp e_ik over the largest of them, and the sum of that over k."""
+    highest = xp.max(e, axis=0)
+    apart = e - highest
+    # A share below the smallest normal number adds nothing, and products with one take a hundred times as long.
+    share = xp.exp(apart) * xp.astype(apart > math.log(float(xp.finfo(e.dtype).smallest_normal)), e.dtype)
+    total = xp.sum(share, axis=0)
+    return highest + xp.log(total), share, total
+
+
+def _log_prior(xp: Any, q: Any, l: Any, gamma: float, m: int) -> Any:  # noqa: E741
+    """Return p."""
+    k, d = q.shape
+    squares = xp.sum(xp.exp(2 * q)) + xp.sum(l * l)
+    return m * xp.sum(q) - (0.5 * gamma * gamma) * squares + k * _log_normalisation(d, gamma, m)
 
 
 def _by_moments(xp: Any, r: Any, s: Any, X: Any, Q: Any, nu: Any) -> tuple[Any, Any]:

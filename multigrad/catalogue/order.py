@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..extra.scatter import scatter_along_axis
-from ..ops.operation import Size, operation
+from ..ops.operation import operation
+from ..ops.signature import Size
 
 SIZES: dict[str, Size] = {
     "tiny": {"m": 3, "n": 5},

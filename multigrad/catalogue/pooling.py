@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from ..data.errors import BadInput
-from ..ops.operation import Size, operation
+from ..ops.operation import operation
+from ..ops.signature import Size
 
 Pair = int | Sequence[int]
 """One number for both axes, or one for the rows and one for the columns."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.errors import BadInput
 from ..extra.recurrence import scan
-from ..ops.operation import Draw, operation
+from ..ops.draw import Draw
+from ..ops.operation import operation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,35 +74,13 @@ def lstm(xp: Any, W: Any, V: Any, S: Any, X: Any) -> Any:
     c = X.shape[0]
     if min(l, b) < 1 or c < 2:
         raise BadInput(f"{l} layers of {b} bits and {c} characters; wanted a layer, a bit, and a character to predict")
-    half_w, half_v = (
-        xp.reshape(
-            xp.stack([0.5 * W[:, n, 0, :], 0.5 * W[:, n, 1, :], 0.5 * W[:, n, 2, :], W[:, n, 3, :]]), (2, 2, l, b)
-        )
-        for n in (0, 1)
-    )
-
-    def nothing(*shape: int) -> Any:
-        # Made of an array, it is where the array is.
-        return xp.broadcast_to(xp.zeros_like(V[0, :]), (*shape, b))
-
-    # Layer i is i characters behind the first one: in one step all layers move, each by a character of its own; and in
-    # the first steps, of which the layers above have not heard yet, those stay where they are.
-    def step(state: Any, x: Any) -> tuple[Any, Any]:
-        (h, k), (x, moves) = state, x
-        Q = xp.reshape(xp.concat([x, h[:-1, :], h], axis=0), (2, l, b))
-        G = xp.tanh(half_w * Q + half_v)
-        gates = 0.5 * G + 0.5
-        new = xp.where(moves, gates[0, 0, ...] * k + gates[0, 1, ...] * G[1, 1, ...], k)
-        T = xp.tanh(new)
-        h = xp.where(moves, gates[1, 0, ...] * T, h)
-        return (h, new), (h, Q, G, k, T)
-
+    half_w, half_v = _halved(xp, W)
     steps = c + l - 2
     moving = xp.tril(xp.broadcast_to(xp.ones_like(V[:1, :1]), (steps, l)))[:, :, None]
-    entering = xp.concat([X[:-1, :] * V[0, :], nothing(l - 1)], axis=0)[:, None, :]
-    _, outputs = scan(xp, step, (S[:, 0, :], S[:, 1, :]), (entering, moving > 0))
+    entering = xp.concat([X[:-1, :] * V[0, :], _nothing(xp, V, l - 1)], axis=0)[:, None, :]
+    h, *kept = _forwards(xp, half_w, half_v, S, entering, moving > 0)
     # The outputs of the last layer are those of the steps that all layers take part in.
-    top = outputs[0][l - 1 :, l - 1, :]
+    top = h[l - 1 :, l - 1, :]
     y = V[1, :] * top + V[2, :]
     highest = xp.maximum(xp.max(y, axis=1, keepdims=True), 0)
     e = xp.exp(y - highest)
@@ -112,46 +91,100 @@ def lstm(xp: Any, W: Any, V: Any, S: Any, X: Any) -> Any:
     def pullback(L_bar: Any) -> Any:
         y_bar = (L_bar / (b * (c - 1))) * (bits * (e / total) - wanted)
         V12_bar = xp.stack([xp.sum(y_bar * top, axis=0), xp.sum(y_bar, axis=0)])
-        _, Q, G, k, T = outputs
-        slopes = xp.reshape(moving, (steps, 1, 1, l, 1)) * (1 - G * G)
-        gates = 0.5 * G + 0.5
-        # From k̂ (and, in the third, from h̄) to the four arguments of tanh.
-        N = xp.reshape(xp.stack([0.5 * k, 0.5 * G[:, 1, 1, ...], 0.5 * T, gates[:, 0, 1, ...]], axis=1), slopes.shape)
-        N = N * slopes
-        J = half_w * N
-        P = gates[:, 1, 0, ...] * (1 - T * T)
-        # Backwards a step is linear: from (h̄, k̄) to what goes to h, k and x of the step, as two rows of three factors.
-        to_h, to_k, to_x = J[:, 0, 1, ...] + J[:, 1, 1, ...], gates[:, 0, 0, ...], J[:, 0, 0, ...]
-        factors = xp.stack([to_h * P, to_k * P, to_x * P + J[:, 1, 0, ...], to_h, to_k, to_x], axis=1)
-        factors = xp.reshape(factors, (steps, 2, 3, l, b))
-        h_top = V[1, :] * y_bar
-        arriving = xp.concat([nothing(l), h_top[:-1, :]], axis=0)[:, None, :]
-        arriving = xp.concat([arriving, nothing(steps, l)], axis=1)
-
-        def step_back(cotangent: Any, now: tuple[Any, Any]) -> tuple[Any, Any]:
-            factor, arrives = now
-            both = factor * cotangent[:, None, :, :]
-            R = both[0, ...] + both[1, ...]
-            passed = xp.concat([R[2, 1:, :], arrives], axis=0)
-            return R[:2, ...] + xp.reshape(passed, (2, l, b)), cotangent
-
-        last = xp.reshape(xp.concat([nothing(l - 1), h_top[-1:, :], nothing(l)], axis=0), (2, l, b))
-        first, cotangents = scan(xp, step_back, last, (factors, arriving), reverse=True)
-        # What layer i was given to begin with is met by its cotangent i steps after that of the first layer.
-        S_bar = xp.stack([first[:, 0, :], *(cotangents[i - 1, :, i, :] for i in range(1, l))], axis=0)
-        h_bar, k_hat = cotangents[:, 0, ...], cotangents[:, 1, ...] + P * cotangents[:, 0, ...]
-        Z_bar = N * xp.reshape(xp.stack([k_hat, k_hat, h_bar, k_hat], axis=1), N.shape)
-        # A product with ones: compilers are slower at sums over the first axis.
-        ones = xp.ones_like(moving[:, 0, 0])
-        sums = [ones @ xp.reshape(of, (steps, 4 * l * b)) for of in (Z_bar * Q[:, None, ...], Z_bar)]
-        W_bar = xp.reshape(xp.stack(sums), (2, 4, l, b))
-        W_bar = xp.concat([0.5 * W_bar[:, :3, ...], W_bar[:, 3:, ...]], axis=1)
-        from_x = Z_bar[: c - 1, :, 0, 0, :] * half_w[:, 0, 0, :]
-        x_bar = from_x[:, 0, :] + from_x[:, 1, :]
+        W_bar, x_bar, S_bar = _backwards(xp, V, half_w, kept, moving, y_bar)
         V_bar = xp.concat([xp.sum(x_bar * X[:-1, :], axis=0)[None, :], V12_bar], axis=0)
         return xp.permute_dims(W_bar, (2, 0, 1, 3)), V_bar, S_bar
 
     return (xp.sum(bits * (highest + xp.log(total))) - xp.sum(wanted * y)) / (b * (c - 1)), pullback
+
+
+def _halved(xp: Any, W: Any) -> tuple[Any, Any]:
+    """Return w and v, (2, 2, l, b), as the arguments of tanh take them: halved for the three sigmoids."""
+    l, _, _, b = W.shape  # noqa: E741
+    w, v = (
+        xp.reshape(
+            xp.stack([0.5 * W[:, n, 0, :], 0.5 * W[:, n, 1, :], 0.5 * W[:, n, 2, :], W[:, n, 3, :]]), (2, 2, l, b)
+        )
+        for n in (0, 1)
+    )
+    return w, v
+
+
+def _nothing(xp: Any, V: Any, *shape: int) -> Any:
+    """Return zeros, (…, b). Made of V, they are where V is."""
+    return xp.broadcast_to(xp.zeros_like(V[0, :]), (*shape, V.shape[1]))
+
+
+def _forwards(xp: Any, half_w: Any, half_v: Any, S: Any, entering: Any, moves: Any) -> tuple[Any, ...]:
+    """Run the layers over the text and return h, (x, h⁻), the tanh of the gates, k and tanh k after every step.
+
+    Layer i is i characters behind the first one: in one step all layers move, each by a character of its own; and in
+    the first steps, of which the layers above have not heard yet, those stay where they are.
+    """
+    _, _, l, b = half_w.shape  # noqa: E741
+
+    def step(state: Any, x: Any) -> tuple[Any, Any]:
+        (h, k), (x, moves) = state, x
+        Q = xp.reshape(xp.concat([x, h[:-1, :], h], axis=0), (2, l, b))
+        G = xp.tanh(half_w * Q + half_v)
+        gates = 0.5 * G + 0.5
+        new = xp.where(moves, gates[0, 0, ...] * k + gates[0, 1, ...] * G[1, 1, ...], k)
+        T = xp.tanh(new)
+        h = xp.where(moves, gates[1, 0, ...] * T, h)
+        return (h, new), (h, Q, G, k, T)
+
+    _, outputs = scan(xp, step, (S[:, 0, :], S[:, 1, :]), (entering, moves))
+    return tuple(outputs)
+
+
+def _backwards(xp: Any, V: Any, half_w: Any, kept: Any, moving: Any, y_bar: Any) -> tuple[Any, Any, Any]:
+    """Go back through the steps and return W̄, (2, 4, l, b), the x̄ of the first layer, and S̄.
+
+    ``kept`` is what :func:`_forwards` returns after h; ``moving`` is one where a layer moves in a step, else zero.
+    """
+    Q, G, k, T = kept
+    steps, (_, _, l, b) = moving.shape[0], half_w.shape  # noqa: E741
+    slopes = xp.reshape(moving, (steps, 1, 1, l, 1)) * (1 - G * G)
+    gates = 0.5 * G + 0.5
+    # From k̂ (and, in the third, from h̄) to the four arguments of tanh.
+    N = xp.reshape(xp.stack([0.5 * k, 0.5 * G[:, 1, 1, ...], 0.5 * T, gates[:, 0, 1, ...]], axis=1), slopes.shape)
+    N = N * slopes
+    J = half_w * N
+    P = gates[:, 1, 0, ...] * (1 - T * T)
+    # Backwards a step is linear: from (h̄, k̄) to what goes to h, k and x of the step, as two rows of three factors.
+    to_h, to_k, to_x = J[:, 0, 1, ...] + J[:, 1, 1, ...], gates[:, 0, 0, ...], J[:, 0, 0, ...]
+    factors = xp.stack([to_h * P, to_k * P, to_x * P + J[:, 1, 0, ...], to_h, to_k, to_x], axis=1)
+    first, cotangents = _steps_back(xp, V, xp.reshape(factors, (steps, 2, 3, l, b)), y_bar)
+    # What layer i was given to begin with is met by its cotangent i steps after that of the first layer.
+    S_bar = xp.stack([first[:, 0, :], *(cotangents[i - 1, :, i, :] for i in range(1, l))], axis=0)
+    h_bar, k_hat = cotangents[:, 0, ...], cotangents[:, 1, ...] + P * cotangents[:, 0, ...]
+    Z_bar = N * xp.reshape(xp.stack([k_hat, k_hat, h_bar, k_hat], axis=1), N.shape)
+    # A product with ones: compilers are slower at sums over the first axis.
+    ones = xp.ones_like(moving[:, 0, 0])
+    sums = [ones @ xp.reshape(of, (steps, 4 * l * b)) for of in (Z_bar * Q[:, None, ...], Z_bar)]
+    W_bar = xp.reshape(xp.stack(sums), (2, 4, l, b))
+    W_bar = xp.concat([0.5 * W_bar[:, :3, ...], W_bar[:, 3:, ...]], axis=1)
+    from_x = Z_bar[: y_bar.shape[0], :, 0, 0, :] * half_w[:, 0, 0, :]
+    return W_bar, from_x[:, 0, :] + from_x[:, 1, :], S_bar
+
+
+def _steps_back(xp: Any, V: Any, factors: Any, y_bar: Any) -> tuple[Any, Any]:
+    """Run the steps backwards; return the (h̄, k̄) that is left at the beginning, and that which came to every step."""
+    steps, _, _, l, b = factors.shape  # noqa: E741
+    h_top = V[1, :] * y_bar
+    arriving = xp.concat([_nothing(xp, V, l), h_top[:-1, :]], axis=0)[:, None, :]
+    arriving = xp.concat([arriving, _nothing(xp, V, steps, l)], axis=1)
+
+    def step_back(cotangent: Any, now: tuple[Any, Any]) -> tuple[Any, Any]:
+        factor, arrives = now
+        both = factor * cotangent[:, None, :, :]
+        R = both[0, ...] + both[1, ...]
+        passed = xp.concat([R[2, 1:, :], arrives], axis=0)
+        return R[:2, ...] + xp.reshape(passed, (2, l, b)), cotangent
+
+    last = xp.concat([_nothing(xp, V, l - 1), h_top[-1:, :], _nothing(xp, V, l)], axis=0)
+    first, cotangents = scan(xp, step_back, xp.reshape(last, (2, l, b)), (factors, arriving), reverse=True)
+    return first, cotangents
 
 
 @operation(

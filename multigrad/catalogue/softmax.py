@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..ops.operation import Size, operation
+from ..ops.operation import operation
+from ..ops.signature import Size
 
 SIZES: dict[str, Size] = {
     "tiny": {"m": 3, "n": 4},

@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
-from ..data.errors import BadInput
+from .errors import BadInput
 
 T = TypeVar("T")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 
 class BadInput(Exception):
     """What a person gave cannot be used: one line that says what was wanted, what was found, and what to do."""
@@ -13,5 +15,7 @@ class WrongResult(BadInput):
 
 def one_line(error: BaseException) -> str:
     """Return an exception's class and the first line of its message."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines: list[str] = []
+    with contextlib.suppress(Exception):  # an exception whose text cannot be had is still an exception
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return ": ".join([type(error).__name__, *lines[:1]])

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.lib import format as npy
 
-from ..data.errors import BadInput
 from .decode import reason, regular_file
+from .errors import BadInput
 
 ARRAYS_BYTES = 2**30
 """What the arrays of a file may have together: a proof of a thousandth of it takes hours."""

@@ -1,6 +1,6 @@
 """The one change to a wrong pullback's source that makes it right, if there is one.
 
-The edits are the inverse of :mod:`multigrad.mutation.mutants`: a transpose, a mask, a sign, a factor is put where it is
+The edits are the inverse of :mod:`multigrad.ops.edits`: a transpose, a mask, a sign, a factor is put where it is
 missing.
 Each candidate is run in NumPy on a small case and compared with the true gradients; the smallest that gives them all,
 or else gives more of them than before and spoils none, is the answer. The likely ones go first.
@@ -20,17 +20,9 @@ from typing import Any
 import numpy as np
 
 from ..data.errors import BadInput
-from ..mutation.mutants import (
-    Part,
-    Program,
-    edited,
-    edits,
-    neighbours,
-    place_of,
-    text,
-    transposed,
-)
+from ..ops.edits import call, edits, neighbours, transposed
 from ..ops.operation import Operation
+from ..ops.program import Part, Program, edited, place_of, text
 from ..ops.reach import traced
 
 Place = tuple[int, tuple[ast.AST, ...]]
@@ -212,11 +204,6 @@ def _is_function(path: tuple[ast.AST, ...]) -> bool:
     return isinstance(parent, ast.Attribute) or (isinstance(parent, ast.Call) and parent.func is node)
 
 
-def _call(name: str, *arguments: ast.expr, **options: int) -> ast.Call:
-    keywords = [ast.keyword(option, ast.Constant(value)) for option, value in options.items()]
-    return ast.Call(ast.Attribute(ast.Name("xp", ast.Load()), name, ast.Load()), list(arguments), keywords)
-
-
 def _insertions(node: ast.expr, conditions: Sequence[ast.expr]) -> Iterator[ast.expr]:
     if isinstance(node, ast.Constant):
         for number in (0, 0.5, 1, 2, 3, 4):
@@ -231,11 +218,11 @@ def _insertions(node: ast.expr, conditions: Sequence[ast.expr]) -> Iterator[ast.
     for number in (2, 0.5, 3, 4):
         yield ast.BinOp(ast.Constant(number), ast.Mult(), node)
     for condition in conditions:
-        yield _call("where", condition, node, ast.Constant(0))
+        yield call("where", condition, node, ast.Constant(0))
     for axis in (0, -1):
         for reduction in ("sum", "mean"):
-            yield ast.BinOp(node, ast.Sub(), _call(reduction, node, axis=axis, keepdims=True))
-        yield _call("sum", node, axis=axis)
+            yield ast.BinOp(node, ast.Sub(), call(reduction, node, axis=axis, keepdims=True))
+        yield call("sum", node, axis=axis)
 
 
 def _factors(node: ast.expr, names: Sequence[str]) -> Iterator[ast.expr]:
@@ -255,7 +242,7 @@ def _terms(node: ast.expr, names: Sequence[str]) -> Iterator[ast.expr]:
     for name in names:
         other = ast.Name(name, ast.Load())
         for reduction, axis in itertools.product(("sum", "mean"), (0, -1)):
-            total = _call(reduction, ast.BinOp(node, ast.Mult(), other), axis=axis, keepdims=True)
+            total = call(reduction, ast.BinOp(node, ast.Mult(), other), axis=axis, keepdims=True)
             yield ast.BinOp(node, ast.Sub(), total)
             yield ast.BinOp(node, ast.Sub(), ast.BinOp(other, ast.Mult(), total))
     for i, first in enumerate(names):
@@ -273,20 +260,18 @@ def _subscript(node: ast.expr, index: str) -> ast.expr:
 
 def _conditions(tree: ast.FunctionDef) -> list[ast.expr]:
     """Conditions that the forward part names or implies: `Z > 0`, or what `maximum(Z, 0)` and `abs(Z)` decide."""
-    conditions: dict[str, ast.expr] = {}
+    conditions: list[ast.expr] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare):
-            conditions[ast.unparse(node)] = node
+            conditions.append(node)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             if node.func.attr in ("maximum", "minimum") and len(node.args) == 2:
                 sign = ast.Gt() if node.func.attr == "maximum" else ast.Lt()
-                condition = ast.Compare(node.args[0], [sign], [node.args[1]])
-                conditions[ast.unparse(condition)] = condition
+                conditions.append(ast.Compare(node.args[0], [sign], [node.args[1]]))
             if node.func.attr in ("abs", "sign") and node.args:
-                condition = ast.Compare(node.args[0], [ast.Gt()], [ast.Constant(0)])
-                conditions[ast.unparse(condition)] = condition
+                conditions.append(ast.Compare(node.args[0], [ast.Gt()], [ast.Constant(0)]))
     # Copies: a candidate puts the condition around a node, which may be the condition's own.
-    return [copy.deepcopy(condition) for condition in conditions.values()]
+    return [copy.deepcopy(condition) for condition in {ast.unparse(c): c for c in conditions}.values()]
 
 
 def _names(op: Operation, part: Part) -> list[str]:

@@ -36,13 +36,15 @@ from ..backend.roundoff import Roundoff, probe
 from ..data.columns import doc
 from ..data.errors import BadInput, one_line
 from ..diagnosis.diagnose import Evidence, diagnose
-from ..ops.loading import entry_point, no_rows
-from ..ops.operation import DTYPES, REGIMES, Operation, Operations, given_operations, load_operations
+from ..ops.draw import REGIMES
+from ..ops.find import Operations, given_operations, load_operations
+from ..ops.operation import DTYPES, Operation
 from ..ops.reach import reaching_sizes
 from ..ops.selection import Precision
 from ..ops.sizes import small_sizes
 from ..ops.text import derivative_name
 from ..process import child as worker
+from ..process.entry import entry_point, no_rows
 from ..process.pool import Lost, work_through
 from ..truth.aim import survey
 from ..truth.beside import judge_case
@@ -181,7 +183,7 @@ def check(
         mode: ``eager``, ``compiled``; None is both.
         variant: ``analytic``, ``autodiff``, ``native``; None is all.
         size: a named size; None is every one that is small enough for ball arithmetic.
-        regime: how inputs are drawn, of :data:`multigrad.ops.operation.REGIMES`; ``relations`` for the relations alone,
+        regime: how inputs are drawn, of :data:`multigrad.ops.draw.REGIMES`; ``relations`` for the relations alone,
             ``all`` for everything. None is gaussian and integers, the kinks and branches of the formula, the relations,
             and in the first dtype also empty, length-1 and strided.
         inputs: an .npz file with one array per input, by name, instead of drawn ones.

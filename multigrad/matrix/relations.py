@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..diagnosis.conduct import Conduct, same_bits
-from ..ops.operation import Operation, Size
+from ..ops.operation import Operation
+from ..ops.signature import Size
 from ..ops.text import derivative_name
 from ..truth.case import Unknown
 from ..truth.inputs import dtype_arrays, output_shapes

@@ -22,12 +22,13 @@ from ..backend import Session, Unavailable, backend, backends
 from ..data.columns import doc
 from ..data.errors import BadInput
 from ..diagnosis.conduct import Conduct, same_bits
-from ..ops.loading import entry_point, no_rows
-from ..ops.operation import Operation, Operations, given_operations, load_operations
+from ..ops.find import Operations, given_operations, load_operations
+from ..ops.operation import Operation
 from ..ops.reach import reaching_sizes, scaled_sizes
 from ..ops.sizes import small_sizes
 from ..ops.text import derivative_name, sizes_text
 from ..process import child as worker
+from ..process.entry import entry_point, no_rows
 from ..truth.case import Case, Truth, Unknown
 from ..truth.find import find_truth
 from ..truth.inputs import dtype_arrays

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backend import backend, backends
-from ..ops.loading import entry_point, no_rows
-from ..ops.operation import load_operations
+from ..ops.find import load_operations
 from ..ops.reach import scaled_sizes
-from ..ops.sizes import SMALL_ENTRIES, entries, small_sizes
+from ..ops.sizes import SMALL_ENTRIES, small_sizes
 from ..process import child as worker
+from ..process.entry import entry_point, no_rows
 from ..truth.case import Case, Unknown
 from ..truth.find import find_truth
 from ..truth.inputs import dtype_arrays
@@ -111,7 +111,7 @@ def _cases(references: Sequence[str], dtypes: Sequence[str], seed: int) -> Itera
     sizes = {}
     for op in ops:
         small = [op.size(name) for name in small_sizes(op)]
-        scaled = [s for s in scaled_sizes(op, small) if entries(op, s) <= SMALL_ENTRIES and _fits(op, s)]
+        scaled = [s for s in scaled_sizes(op, small) if op.signature.entries(s) <= SMALL_ENTRIES and _fits(op, s)]
         sizes[op.reference] = small + [scaled[i] for i in rng.permutation(len(scaled))[:6]]
     for number in itertools.count():
         op = ops[int(rng.integers(len(ops)))]

@@ -5,14 +5,9 @@ Nothing here imports NumPy or a framework: reading the catalogue costs nothing.
 
 from __future__ import annotations
 
-import difflib
 import functools
-import importlib
 import inspect
-import itertools
-import math
 import operator
-import pkgutil
 import re
 import warnings
 import zlib
@@ -21,9 +16,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from numbers import Integral, Number, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ..data.errors import BadInput, WrongResult
+from .draw import DOMAINS, LINE, Draw, Regime
+from .signature import Signature, Size, default_sizes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,186 +28,8 @@ if TYPE_CHECKING:
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 """The floating-point types the project knows, widest first."""
 
-_AN_EXAMPLE = "'(m,k),(k,n)->(m,n)'"
-
 LARGEST_BYTES = 2**40
 """Inputs of more bytes, in float64, are a mistake in a size."""
-
-Regime = str
-Size = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Signature:
-    """The shapes of an operation in NumPy's gufunc notation, such as ``(m,k),(k,n)->(m,n)``."""
-
-    text: str
-    inputs: tuple[tuple[str, ...], ...]
-    """One tuple of dimension names (or literal sizes) per input."""
-    outputs: tuple[tuple[str, ...], ...]
-    """One tuple of dimension names per output. A name that no input has is left free."""
-
-    @classmethod
-    def parse(cls, text: str) -> Signature:
-        """Read gufunc notation.
-
-        Raises:
-            BadInput: the text is not of the form ``(a,b),(c)->(d)``.
-        """
-        if not isinstance(text, str):
-            raise BadInput(f"the signature is {type(text).__name__}; wanted @operation with text, as in {_AN_EXAMPLE}")
-        squeezed = re.sub(r"\s", "", text)
-        shape = r"\((?:\w+(?:,\w+)*)?\)"
-        if not re.fullmatch(rf"{shape}(?:,{shape})*->{shape}(?:,{shape})*", squeezed):
-            raise BadInput(f"signature {text!r:.200} is not gufunc notation; wanted something like {_AN_EXAMPLE}")
-        left, right = squeezed.split("->")
-
-        def shapes(side: str) -> tuple[tuple[str, ...], ...]:
-            return tuple(tuple(filter(None, dims.split(","))) for dims in re.findall(r"\(([^)]*)\)", side))
-
-        parsed = cls(squeezed, shapes(left), shapes(right))
-        for name in itertools.chain.from_iterable((*parsed.inputs, *parsed.outputs)):
-            # What Unicode calls a digit may be no number for Python, or another one than it looks like.
-            if not name.isidentifier() and not re.fullmatch("[1-9][0-9]{0,12}", name):
-                raise BadInput(
-                    f"signature {text!r:.60} has the dimension {name!r:.60}; wanted a name, or a number from 1"
-                )
-        return parsed
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        """The dimension names of the inputs, in order of appearance, literals left out."""
-        return tuple(dict.fromkeys(s for shape in self.inputs for s in shape if not s.isdigit()))
-
-    def bind(self, names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
-        """Find the size of every dimension from the shapes of the inputs.
-
-        Raises:
-            BadInput: a rank or a size does not fit; the message names the input.
-        """
-        sizes: dict[str, int] = {}
-        owner: dict[str, str] = {}
-        for name, wanted, found in zip(names, self.inputs, shapes, strict=True):
-            text = f"({','.join(wanted)})"
-            if len(wanted) != len(found):
-                raise BadInput(f"{name} has shape {found}; wanted {text}, which has {len(wanted)} dimensions")
-            for symbol, size in zip(wanted, found, strict=True):
-                known = int(symbol) if symbol.isdigit() else sizes.setdefault(symbol, size)
-                if known != size:
-                    source = "the signature" if symbol.isdigit() else owner[symbol]
-                    raise BadInput(f"{name} has shape {found}; wanted {text} with {symbol} = {known} from {source}")
-                owner.setdefault(symbol, name)
-        return sizes
-
-
-REGIMES: Mapping[str, str] = {
-    "gaussian": "standard normal numbers",
-    "integers": "small integers, on which every backend must agree bit for bit",
-    "wide": "normal numbers times powers of two from 2⁻⁸ to 2⁸",
-    "cancellation": "numbers near +1 and −1 in turn, whose sums nearly vanish",
-    "kink": "−1, 0 and 1: many ties and zeros",
-    "empty": "one dimension after the other is 0",
-    "length-1": "every dimension is 1",
-    "strided": "transposed and strided views, where the backend has them",
-    "huge": "so large that a product of four overflows, and one of three does not",
-    "tiny": "so small that a product of four underflows, and one of three does not",
-    "nonfinite": "NaN or infinity in one entry: what does not depend on it must not change",
-}
-"""Every regime with its meaning; the size or the layout is what some of them change."""
-
-AIMED: Mapping[str, str] = {
-    "first": "every label and every random integer is the lowest",
-    "last": "every label and every random integer is the highest",
-    "below": "no number is positive",
-    "above": "no number is negative",
-}
-"""How inputs are drawn so that a generator's masks and indices are all alike; the formula alone is judged there."""
-
-
-class Draw:
-    """Draws the inputs of an operation: one seeded NumPy generator and one regime.
-
-    A generator of inputs asks it for arrays; the regime decides what "a number" is, so that one generator serves them
-    all. Every array is float64 (or int64 from :meth:`labels`).
-    """
-
-    def __init__(self, seed: int, regime: Regime = "gaussian") -> None:
-        """Begin with a seed and one of :data:`REGIMES` or :data:`AIMED`.
-
-        ``huge:float32`` is huge as that dtype sees it.
-
-        Raises:
-            BadInput: no regime of that name.
-        """
-        import numpy as np
-
-        self.seed = seed
-        self.regime, _, dtype = regime.partition(":")
-        if self.regime not in REGIMES and self.regime not in AIMED:
-            raise BadInput(f"no regime named {regime!r}; there are {', '.join(REGIMES)}")
-        self.dtype = dtype or "float64"
-        self.rng: np.random.Generator = np.random.default_rng(seed)
-        if self.regime in ("first", "last"):
-            self.rng = _ends(self.rng, last=self.regime == "last")
-
-    def __call__(self, *shape: int) -> np.ndarray:
-        """Return an array of that shape, each element drawn as the regime says."""
-        import numpy as np
-
-        if self.regime == "integers":
-            return self.rng.integers(-3, 4, shape).astype(np.float64)
-        if self.regime == "kink":
-            return self.rng.integers(-1, 2, shape).astype(np.float64)
-        normal: np.ndarray = np.asarray(self.rng.standard_normal(shape))
-        if self.regime == "wide":
-            return np.asarray(np.ldexp(normal, self.rng.integers(-8, 9, shape)))
-        if self.regime == "cancellation":
-            signs = np.where(np.arange(normal.size) % 2 == 0, 1.0, -1.0).reshape(shape)
-            return signs * (1.0 + normal / 64)
-        if self.regime in ("huge", "tiny"):
-            return np.asarray(np.ldexp(normal, self._exponent()))
-        if self.regime in ("below", "above"):
-            return np.asarray(np.abs(normal) if self.regime == "above" else -np.abs(normal))
-        return normal
-
-    def _exponent(self) -> int:
-        from ..verdict.formats import FORMATS
-
-        form = FORMATS[self.dtype]
-        return int(0.3 * (form.largest_exponent if self.regime == "huge" else form.smallest_exponent))
-
-    def labels(self, count: int, *shape: int) -> np.ndarray:
-        """Return integer class labels in ``0 … count - 1``."""
-        return self.rng.integers(0, count, shape)
-
-
-LINE = "the whole line"
-
-DOMAINS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
-    LINE: lambda x: x,
-    "positive numbers": lambda x: abs(x) + 0.125,
-    "numbers between −1 and 1": lambda x: x / (abs(x) + 1),
-    "numbers between 0 and 1": lambda x: (abs(x) + 0.125) / (abs(x) + 1),
-    "numbers above 1": lambda x: abs(x) + 1.125,
-}
-"""What inputs may be drawn from, and what makes such numbers of any."""
-
-
-def _ends(rng: np.random.Generator, *, last: bool) -> np.random.Generator:
-    """Return a generator whose integers are all the lowest, or all the highest."""
-    import numpy as np
-
-    class Ends(np.random.Generator):
-        def integers(
-            self, low: Any, high: Any = None, size: Any = None, dtype: Any = np.int64, endpoint: Any = False
-        ) -> Any:
-            lowest, above = (0, low) if high is None else (low, high)
-            lowest, highest = np.broadcast_arrays(lowest, above if endpoint else np.asarray(above) - 1)
-            chosen = highest if last else lowest
-            return np.array(np.broadcast_to(chosen, chosen.shape if size is None else size), dtype=dtype)[()]
-
-    return Ends(rng.bit_generator)
-
 
 Inputs = Callable[..., "Sequence[np.ndarray]"]
 
@@ -374,8 +193,8 @@ class Operation:
         except BadInput:
             raise
         except (Exception, SystemExit) as error:
-            said = next(iter(str(error).strip().splitlines()), "")
-            raise BadInput(f"{self.name}: inputs= raised {type(error).__name__}: {said} (at {dict(size)})") from error
+            line = next(iter(str(error).strip().splitlines()), "")
+            raise BadInput(f"{self.name}: inputs= raised {type(error).__name__}: {line} (at {dict(size)})") from error
         if isinstance(given, np.ndarray) and len(self.inputs) == 1 and given.ndim == len(self.signature.inputs[0]):
             given = [given]  # of a single input the array itself will do
         if not isinstance(given, Iterable) or isinstance(given, str | Mapping) or getattr(given, "shape", None) == ():
@@ -383,8 +202,8 @@ class Operation:
         try:
             arrays = [np.asarray(a) for a in given]
         except (Exception, SystemExit) as error:
-            said = type(error).__name__
-            raise BadInput(f"{self.name}: inputs= returned what is no array: {said}; {wanted}") from error
+            kind = type(error).__name__
+            raise BadInput(f"{self.name}: inputs= returned what is no array: {kind}; {wanted}") from error
         for name, array in zip(self.inputs, arrays, strict=False):
             if array.dtype.kind not in "fiubc":
                 raise BadInput(f"{self.name}: inputs= gave {name} the dtype {array.dtype}; wanted numbers")
@@ -484,20 +303,12 @@ def operation(
         name = _name_of(function)
         arguments = list(inspect.signature(function).parameters.values())
         arrays = tuple(a.name for a in arguments if a.kind in (a.POSITIONAL_OR_KEYWORD, a.POSITIONAL_ONLY))[1:]
-        parameters = {a.name: a.default for a in arguments if a.kind is a.KEYWORD_ONLY}
+        parameters = _parameters(name, arguments)
         if len(arrays) != len(parsed.inputs):
             raise BadInput(
                 f"{name}: the signature {parsed.text} has {len(parsed.inputs)} inputs, "
                 f"the function has {len(arrays)} after the namespace ({', '.join(arrays) or 'none'})"
             )
-        for parameter, default in parameters.items():
-            if default is inspect.Parameter.empty:
-                raise BadInput(f"{name}: parameter {parameter} has no default; every parameter needs one")
-            if not _is_plain(default):
-                raise BadInput(
-                    f"{name}: parameter {parameter} is {type(default).__name__}; wanted a plain value: a number, "
-                    "a text, None, or a tuple of them"
-                )
         unknown = [n for n in without if n not in arrays]
         if unknown:
             raise BadInput(f"{name}: nondifferentiable names {unknown[0]!r}, which is not among {', '.join(arrays)}")
@@ -536,6 +347,24 @@ def _name_of(function: Any) -> str:
     if inspect.isasyncgenfunction(function):
         raise BadInput(f"{name} is an asynchronous generator; wanted a function that returns value and pullback")
     return name
+
+
+def _parameters(name: str, arguments: Iterable[inspect.Parameter]) -> dict[str, Any]:
+    """Return the keyword-only parameters of a function with their defaults.
+
+    Raises:
+        BadInput: one has no default, or one that is no plain value.
+    """
+    parameters = {a.name: a.default for a in arguments if a.kind is a.KEYWORD_ONLY}
+    for parameter, default in parameters.items():
+        if default is inspect.Parameter.empty:
+            raise BadInput(f"{name}: parameter {parameter} has no default; every parameter needs one")
+        if not _is_plain(default):
+            raise BadInput(
+                f"{name}: parameter {parameter} is {type(default).__name__}; wanted a plain value: a number, "
+                "a text, None, or a tuple of them"
+            )
+    return parameters
 
 
 def _names(what: str, given: Any) -> tuple[str, ...]:
@@ -579,15 +408,14 @@ def _sizes(
         sizes[size_name] = {
             key: _dimension(f"{name}: size {size_name!r}: {key}", value)
             if key in signature.symbols and key not in parameters
-            else _portable(f"{name}: size {size_name!r}: {key}", value)
+            else portable(f"{name}: size {size_name!r}: {key}", value)
             for key, value in size.items()
         }
     return sizes
 
 
 def _check_room(where: str, signature: Signature, size: Size) -> None:
-    shapes = [[int(size.get(s, s if s.isdigit() else 1)) for s in shape] for shape in signature.inputs]
-    wanted = 8 * sum(map(math.prod, shapes))
+    wanted = 8 * signature.entries(size)
     if wanted > LARGEST_BYTES:
         most = f"{LARGEST_BYTES / 2**40:g} TiB at most"
         raise BadInput(f"{where} has inputs of {wanted / 2**40:.3g} TiB in float64; wanted {most}")
@@ -603,26 +431,21 @@ def _dimension(where: str, value: Any) -> int:
     return number
 
 
-def _portable(where: str, value: Any) -> Any:
-    """Return a value that another process can be told of."""
+def portable(where: str, value: Any) -> Any:
+    """Return a value as one that JSON holds, in lists and tuples too.
+
+    Raises:
+        BadInput: it is none; the message says where it stands.
+    """
     if value is None or isinstance(value, str | bool):
         return value
     if isinstance(value, tuple | list):
-        return type(value)(_portable(where, v) for v in value) if type(value) in (tuple, list) else tuple(value)
+        return (list if type(value) is list else tuple)(portable(where, v) for v in value)
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Real):
         return float(value)
     raise BadInput(f"{where} is {type(value).__name__}; wanted a number, a text, None, or a tuple of them")
-
-
-def default_sizes(signature: Signature) -> dict[str, dict[str, int]]:
-    """Return sizes for an operation that names none: every dimension another number."""
-    # Distinct sizes for distinct names, so that a transposed result never has the right shape by accident.
-    return {
-        name: {symbol: scale * (3 + i) for i, symbol in enumerate(reversed(signature.symbols))}
-        for name, scale in (("tiny", 1), ("small", 16), ("medium", 64))
-    }
 
 
 def _reference(function: Callable[..., Any]) -> str:
@@ -636,98 +459,3 @@ def _reference(function: Callable[..., Any]) -> str:
     except (OSError, TypeError):
         return ""
     return f"{path}::{name}" if path.is_file() else ""
-
-
-@functools.cache
-def operations() -> Mapping[str, Operation]:
-    """Return the catalogue: every operation in ``multigrad/catalogue/``, by name."""
-    from .. import catalogue
-    from .loading import of_module
-
-    modules = sorted(m.name for m in pkgutil.iter_modules(catalogue.__path__))
-    found = [of_module(importlib.import_module(f"{catalogue.__name__}.{m}")) for m in modules]
-    return {op.name: op for op in itertools.chain.from_iterable(found)}
-
-
-def load_operations(references: Iterable[str] = ()) -> list[Operation]:
-    """Find operations by catalogue name, by file (``my_gradient.py``) or by file and name (``my_gradient.py::f``).
-
-    A file is imported here, in this process. No reference at all means the whole catalogue.
-
-    Raises:
-        BadInput: nothing of that name (with the nearest one), a file that is not there, holds none, or fails on import.
-    """
-    from .loading import imported
-
-    references = list(references)
-    if not references:
-        return list(operations().values())
-    return list({id(op): op for reference in references for op in _find(reference, imported)}.values())
-
-
-Operations = Operation | str | Iterable[Operation | str] | None
-"""Operations given as such, by catalogue name or by file."""
-
-
-def given_operations(ops: Operations) -> list[Operation]:
-    """Return operations given as such, by name or by file, each once; None is the whole catalogue.
-
-    A file is imported by another process, which describes what it found (:mod:`multigrad.ops.loading`): the operations
-    can be planned with here, and computed in worker processes.
-
-    Raises:
-        BadInput: none at all, one that is not found, or two of one name.
-    """
-    from . import loading
-
-    if ops is None:
-        return load_operations()
-    given = [ops] if isinstance(ops, Operation | str) else list(ops)
-    # What can be computed in this process alone takes the others with it.
-    here = any(isinstance(one, Operation) and not one.reference for one in given)
-    find = loading.imported if here else loading.described
-    found: dict[str, Operation] = {}
-    for one in given:
-        if isinstance(one, Operation) and one.draw is not None and not one.catalogued:
-            loading.try_to_draw(one)
-        for op in [one] if isinstance(one, Operation) else _find(one, find):
-            known = found.setdefault(op.name, op)
-            if known is not op and (not op.reference or op.reference != known.reference):
-                raise BadInput(
-                    f"two operations are named {op.name}: {_origin(known)} and {_origin(op)}; results go by name, so "
-                    "rename one of them or take one at a time"
-                )
-    if not found:
-        raise BadInput("no operation was given; None is the whole catalogue")
-    return list(found.values())
-
-
-def _origin(op: Operation) -> str:
-    if op.catalogued:
-        return "the catalogue's"
-    return f"that of {op.reference.partition('::')[0]}" if op.reference else "one that lies in no file"
-
-
-def _find(reference: str, of_file: Callable[[Path], Sequence[Operation]]) -> Sequence[Operation]:
-    path, _, name = reference.partition("::")
-    if names_a_file(reference):
-        ops = of_file(Path(path))
-        chosen = [op for op in ops if op.name == name] if name else ops
-        if not chosen:
-            raise BadInput(f"{path} has no operation {name!r}; it has {', '.join(op.name for op in ops)}")
-        return chosen
-    if reference in operations():
-        return [operations()[reference]]
-    near = difflib.get_close_matches(reference, operations(), n=1, cutoff=0.0)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise BadInput(f"no operation named {reference!r}{hint} `multigrad list` shows them; a file must end in .py")
-
-
-def names_a_file(reference: str) -> bool:
-    """Tell whether a reference names a file of operations, not one of the catalogue."""
-    path = reference.partition("::")[0]
-    return path.endswith(".py") or "/" in path
-
-
-Variant = Literal["forward", "analytic", "autodiff", "native"]
-Mode = Literal["eager", "compiled"]

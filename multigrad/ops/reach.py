@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ..mutation.mutants import Program, source_file
 from .operation import Operation
-from .sizes import entries
+from .program import Program
+from .source import source_file
 
 MOST_ENTRIES = 4000
 """Sizes with more input entries are not tried: a proof should take a second."""
@@ -42,17 +42,17 @@ def reaching_sizes(op: Operation, sizes: Sequence[Mapping[str, Any]]) -> tuple[l
     wanted = pullback_lines(op)
     for size in sizes:
         wanted -= lines_run(op, size)
-    found: list[dict[str, Any]] = []
+    further: list[dict[str, Any]] = []
     # Some branches want two dimensions to be large: the second time, what reached something is scaled again.
-    for start in (list(sizes), found):
+    for start in (list(sizes), further):
         for size in scaled_sizes(op, list(start)):
             if not wanted:
                 break
             new = wanted & lines_run(op, size)
             if new:
                 wanted -= new
-                found.append(size)
-    return found, sorted(wanted)
+                further.append(size)
+    return further, sorted(wanted)
 
 
 def scaled_sizes(op: Operation, sizes: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -63,7 +63,7 @@ def scaled_sizes(op: Operation, sizes: Sequence[Mapping[str, Any]]) -> Iterator[
             pairs = [p for p in itertools.combinations(dimensions, 2) if dimensions[p[0]] == dimensions[p[1]]]
             for names in [*((n,) for n in dimensions), *pairs]:
                 larger = {**size, **{n: factor * dimensions[n] for n in names}}
-                if entries(op, larger) <= MOST_ENTRIES:
+                if op.signature.entries(larger) <= MOST_ENTRIES:
                     yield larger
 
 

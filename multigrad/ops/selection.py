@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
-from .operation import Operations
+from .find import Operations
 
+Variant = Literal["forward", "analytic", "autodiff", "native"]
+Mode = Literal["eager", "compiled"]
 Precision = Literal["strict", "tf32"]
 """``strict``: float32 products are computed in float32. ``tf32``: the framework may use TensorFloat-32."""
 
@@ -56,7 +58,7 @@ class Selection:
     small enough for ball arithmetic, for times ``medium`` (else the middle one) and the largest, and for a quick run
     ``small`` (else the middle one)."""
     regime: tuple[str, ...] | None = None
-    """How a check draws its inputs, of :data:`multigrad.ops.operation.REGIMES`; ``relations`` for the relations alone,
+    """How a check draws its inputs, of :data:`multigrad.ops.draw.REGIMES`; ``relations`` for the relations alone,
     ``all`` for everything. None is gaussian and integers, the kinks and branches of the formula, the relations, and in
     the first dtype also empty, length-1 and strided."""
     threads: tuple[int, ...] | None = None

@@ -27,7 +27,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..ops import loading
+from . import entry
 
 Message = dict[str, Any]
 
@@ -71,7 +71,7 @@ def run(
         address_space_bytes: a limit on its address space (RLIMIT_AS).
         root: folder of the multigrad that it uses, such as a checkout of another commit; None is this very one.
     """
-    changed = {**os.environ, **(environment or {}), "PYTHONPATH": _python_path(root), loading.WORKER: "1"}
+    changed = {**os.environ, **(environment or {}), "PYTHONPATH": _python_path(root), entry.WORKER: "1"}
     variables = {name: value for name, value in changed.items() if value is not None}
     # Files instead of pipes: a worker that dies before it has read cannot block the parent or end it by SIGPIPE.
     ours, theirs = socket.socketpair()
@@ -109,8 +109,8 @@ def run_here(messages: Iterator[Message]) -> Iterator[Message | Death]:
 
 
 def _left(error: BaseException) -> str:
-    said = f"sys.exit({error.code!r})" if isinstance(error, SystemExit) else type(error).__name__
-    return f"the operation ended the process: {said}"
+    how = f"sys.exit({error.code!r})" if isinstance(error, SystemExit) else type(error).__name__
+    return f"the operation ended the process: {how}"
 
 
 _LIMIT = "MULTIGRAD_ADDRESS_SPACE_BYTES"
@@ -175,7 +175,7 @@ def _listen(process: Any, errors: Any, turns: socket.socket, timeout_s: float) -
             done, timeout_s = True, END_S
             continue
         if "warning" in message:
-            loading.say_once(message["warning"])
+            entry.say_once(message["warning"])
             continue
         if "begin" in message:
             task = message["begin"]
@@ -199,13 +199,13 @@ def _listen(process: Any, errors: Any, turns: socket.socket, timeout_s: float) -
 def _last_words(code: int, errors: Any) -> str:
     errors.seek(0)
     lines = errors.read().decode("utf-8", "replace").strip().splitlines()
-    known = {s.value: s.name for s in signal.Signals}
-    ended = f"killed by {known.get(-code, f'signal {-code}')}" if code < 0 else f"ended with exit code {code}"
+    signals = {s.value: s.name for s in signal.Signals}
+    ended = f"killed by {signals.get(-code, f'signal {-code}')}" if code < 0 else f"ended with exit code {code}"
     if code == -signal.SIGKILL:
         ended += " (out of memory?)"
     # Of a process that aborts the last words are its stack, after what it had to say.
-    said = [line.strip() for line in lines if not line.strip().startswith(("@", "***"))]
-    last = next((line for line in reversed(said) if line), "")
+    words = [line.strip() for line in lines if not line.strip().startswith(("@", "***"))]
+    last = next((line for line in reversed(words) if line), "")
     return f"{ended}: {last}" if last else ended
 
 
@@ -256,7 +256,7 @@ def main() -> None:
     module, _, name = sys.argv[1].partition(":")
     arguments["worker_started"] = started
     arguments["turn"] = _turn(answers, socket.socket(fileno=int(sys.argv[3])))
-    loading.tell = lambda text: _say(answers, {"warning": text})
+    entry.tell = lambda text: _say(answers, {"warning": text})
     # A copy of this process is no worker: what it would say is lost.
     os.register_at_fork(after_in_child=lambda: os.dup2(2, answers.fileno()))
     try:

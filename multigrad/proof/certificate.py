@@ -29,13 +29,14 @@ from ..data.decode import (
     read_bytes,
 )
 from ..data.errors import BadInput, one_line
-from ..mutation.mutants import source_hash
 from ..namespaces.exact import Undecided
-from ..ops.loading import allowed, entry_point, files_of, no_rows
-from ..ops.operation import Operation, Operations, given_operations, load_operations
+from ..ops.find import Operations, allowed, files_of, given_operations, load_operations
+from ..ops.operation import Operation
 from ..ops.sizes import small_sizes
+from ..ops.source import source_hash
 from ..ops.text import sizes_text
 from ..process import child as worker
+from ..process.entry import entry_point, no_rows
 from ..verdict.judge import FAIL, PASS
 from .prove import Proof, prove
 
@@ -69,7 +70,7 @@ class Certified:
     reference: str
     """A catalogue name, or ``path.py::name`` with the path as seen from the certificate's folder."""
     source_sha256: str
-    """Hash of its source, as :func:`multigrad.mutation.mutants.source_hash` gives it."""
+    """Hash of its source, as :func:`multigrad.ops.source.source_hash` gives it."""
     output: str
     """``X_bar``, the gradient with respect to X."""
     size: Mapping[str, SizeValue]

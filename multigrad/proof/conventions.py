@@ -10,8 +10,8 @@ import numpy as np
 
 from ..backend import Unavailable, backend, backends
 from ..data.errors import one_line
-from ..ops.loading import entry_point, no_rows
 from ..process import child as worker
+from ..process.entry import entry_point, no_rows
 
 if TYPE_CHECKING:
     import pandas as pd

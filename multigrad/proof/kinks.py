@@ -28,7 +28,8 @@ import numpy as np
 
 from ..namespaces import dual, exact
 from ..namespaces.exact import Undecided
-from ..ops.operation import Operation, Size
+from ..ops.operation import Operation
+from ..ops.signature import Size
 from .hulls import GradientAt, KinkProof, held
 from .ties import replaced, tie_rules
 

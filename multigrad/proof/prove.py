@@ -28,7 +28,8 @@ from flint import arb, fmpq
 from ..namespaces import dual, exact
 from ..namespaces.dual import Derivative
 from ..namespaces.exact import Degree, ExactArray, NotRational, Undecided
-from ..ops.operation import Operation, Size
+from ..ops.operation import Operation
+from ..ops.signature import Size
 
 WIDTH = 1e-40
 """How narrow an enclosure must be, relative to its entry, to take part in a verdict."""

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ..namespaces import dual, exact, structure
+from ..namespaces import dual, exact
+from ..namespaces.shared import structure
 
 
 @contextmanager

@@ -19,7 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..ops.operation import AIMED, Operation, Size
+from ..ops.draw import AIMED
+from ..ops.operation import Operation
+from ..ops.signature import Size
 from ..proof.kinks import PAIRS, prove_at
 from ..verdict.judge import Judgement
 from .draws import Start

@@ -51,7 +51,7 @@ class Case:
 
     @property
     def drawn(self) -> str:
-        """The regime as :class:`multigrad.ops.operation.Draw` takes it."""
+        """The regime as :class:`multigrad.ops.draw.Draw` takes it."""
         return f"{self.regime}:{self.dtype}" if self.regime in ("huge", "tiny") else self.regime
 
     @property

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..ops.operation import Operation, Size
+from ..ops.operation import Operation
+from ..ops.signature import Size
 from .case import SMOOTH, Case
 from .inputs import output_shapes
 from .recorder import Coordinate, record

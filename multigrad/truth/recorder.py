@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from .. import namespaces
-from ..mutation.mutants import source_file
-from ..namespaces import dual, exact, textbook
+from ..namespaces import dual, exact
 from ..namespaces.dual import DualArray
 from ..namespaces.exact import ExactArray
-from ..namespaces.operators import COMPARISONS
+from ..namespaces.shared import linear_algebra
+from ..namespaces.shared.operators import COMPARISONS
 from ..ops.operation import Operation
+from ..ops.source import source_file
 from ..proof.ties import replaced, tie_rules
 from .sites import CHOICES, EXTREMA, ORDERS, ROUNDINGS, SINGULAR, Guard, Site
 
@@ -35,7 +36,7 @@ Coordinate = tuple[int, int]
 _FOLDER = namespaces.__path__[0]
 
 
-_INSIDE = {name for name in textbook.LINALG if not name.endswith("_norm")}
+_INSIDE = {name for name in linear_algebra.LINALG if not name.endswith("_norm")}
 """Algorithms whose own comparisons (pivots) are no branches of the formula."""
 
 
@@ -160,7 +161,7 @@ class _Recorder:
             if file == self.file:
                 return _place(frame, name)
             if file.startswith(_FOLDER):
-                if frame.f_code.co_name in _INSIDE and file == textbook.__file__:
+                if frame.f_code.co_name in _INSIDE and file == linear_algebra.__file__:
                     return None
             elif outside is None and file != __file__:
                 outside = frame

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..namespaces.operators import COMPARISONS
+from ..namespaces.shared.operators import COMPARISONS
 
 CHOICES = ("maximum", "minimum", "abs", "sign")
 

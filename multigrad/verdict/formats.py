@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+    Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,15 @@ class Format:
 
     def spacing(self, x: npt.ArrayLike) -> Floats:
         """Return one ulp at each value: the distance between neighbouring numbers of the format there."""
+        import numpy as np
+
         _, exponent = np.frexp(np.maximum(np.abs(x), math.ldexp(1.0, self.smallest_exponent)))
         return np.asarray(np.ldexp(1.0, exponent - self.significand_bits), dtype=np.float64)
 
     def round(self, x: npt.ArrayLike) -> Floats:
         """Round float64 values to the nearest numbers of the format, ties to even; beyond the largest to infinity."""
+        import numpy as np
+
         values = np.asarray(x, dtype=np.float64)
         if self.name == "float64":
             return values.copy()

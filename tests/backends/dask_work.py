@@ -6,7 +6,8 @@ import numpy as np
 
 from multigrad.backend import backend
 from multigrad.extra.scatter import scatter_add
-from multigrad.ops.operation import operation, operations
+from multigrad.ops.find import operations
+from multigrad.ops.operation import operation
 from multigrad.truth.inputs import dtype_arrays
 
 

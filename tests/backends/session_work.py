@@ -8,7 +8,8 @@ import numpy as np
 
 from multigrad.backend import Unavailable, backend
 from multigrad.extra.recurrence import scan
-from multigrad.ops.operation import operation, operations
+from multigrad.ops.find import operations
+from multigrad.ops.operation import operation
 from multigrad.truth.inputs import dtype_arrays
 from multigrad.truth.references import bounded
 from multigrad.truth.variant import judge_variant

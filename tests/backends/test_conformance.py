@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from multigrad.backends.numpy_backend import NumPySession
 
-import multigrad.backend
+import multigrad.backend.session
 from multigrad.backend import (
     THREAD_VARIABLES,
     Backend,
@@ -23,7 +23,8 @@ from multigrad.backend import (
     namespace,
 )
 from multigrad.data.errors import BadInput
-from multigrad.ops.operation import DTYPES, operations
+from multigrad.ops.find import operations
+from multigrad.ops.operation import DTYPES
 from multigrad.process.child import run
 
 ALL = pytest.mark.parametrize("one", backends().values(), ids=lambda b: b.name)
@@ -154,7 +155,7 @@ def test_a_missing_gpu_is_worded(one, monkeypatch):
     if "cuda" not in one.devices:
         assert one.missing("cuda") == f"{one.name} has no device 'cuda'"
         return
-    monkeypatch.setattr(multigrad.backend, "cuda_device_count", lambda: 0)
+    monkeypatch.setattr(multigrad.backend.session, "cuda_device_count", lambda: 0)
     monkeypatch.setattr(type(one), "version", lambda self: "1.0")
     assert one.missing("cuda") == "no CUDA device"
     with pytest.raises(Unavailable, match="no CUDA device"):
@@ -178,7 +179,7 @@ def test_a_device_or_a_mesh_has_a_kind_and_a_shape():
 @ALL
 def test_a_mesh_is_computed_on_or_worded(one, monkeypatch):
     kind = one.devices[0]
-    monkeypatch.setattr(multigrad.backend, "cuda_device_count", lambda: 2)
+    monkeypatch.setattr(multigrad.backend.session, "cuda_device_count", lambda: 2)
     monkeypatch.setattr(type(one), "version", lambda self: "1.0")
     said = one.missing(f"{kind}:2")
     assert said is None if one.meshes else said.startswith(f"{one.name} has no mesh of devices")
@@ -195,7 +196,7 @@ def test_a_gap_of_a_kind_of_device_is_one_of_its_meshes_too():
 
 
 def test_a_framework_built_without_cuda_is_worded(monkeypatch):
-    monkeypatch.setattr(multigrad.backend, "cuda_device_count", lambda: 1)
+    monkeypatch.setattr(multigrad.backend.session, "cuda_device_count", lambda: 1)
     monkeypatch.setattr(type(backend("torch")), "version", lambda self: "2.13.0+cpu")
     assert "built without CUDA" in backend("torch").missing("cuda")
     monkeypatch.setattr(type(backend("jax")), "version", lambda self: "0.10.2")

@@ -13,7 +13,7 @@ from multigrad.backend import backends
 from multigrad.backend.placement import split_axes
 from multigrad.backend.scheduler import VARIABLE, use_scheduler
 from multigrad.data.errors import BadInput
-from multigrad.ops.operation import operations
+from multigrad.ops.find import operations
 from multigrad.process.child import Death, run
 
 if backends()["dask"].missing("cpu"):

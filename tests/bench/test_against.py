@@ -63,12 +63,25 @@ def test_another_commit_is_measured_in_the_same_rounds(repository, tmp_path):
     assert len(trees.stdout.splitlines()) == 1
 
 
+def before_the_rooms():
+    """Return the commit before every module moved: the parent of the first one that git blame looks past."""
+    lines = (worktree.ROOT / ".git-blame-ignore-revs").read_text().splitlines()
+    revision = f"{next(line for line in lines if line and not line.startswith('#'))}~1"
+    try:
+        return worktree.commit(worktree.ROOT, revision)
+    except BadInput as error:
+        pytest.skip(f"{error}; this clone is shallow: git fetch --unshallow brings {revision}")
+
+
 @pytest.mark.skipif(not (worktree.ROOT / ".git").exists(), reason="this source is no checkout")
-def test_the_catalogue_of_another_commit_is_its_own(tmp_path):
+@pytest.mark.parametrize("revision", [lambda: "HEAD", before_the_rooms], ids=["HEAD", "before the rooms"])
+def test_the_catalogue_of_another_commit_is_its_own(tmp_path, revision):
     options = {**ONE, "size": "tiny", "rounds": 1}
-    run = measure("linear_map", against_commit="HEAD", folder=tmp_path / "run", **options)
+    run = measure("linear_map", against_commit=revision(), folder=tmp_path / "run", **options)
     for side in (run, run.before):
         assert side.summary["verdict"].tolist() == ["PASS"]
+        assert (side.samples["kind"] == "latency").sum() >= FAST.process_blocks
+        assert side.info["workers"][0]["facts"]["turns"]
 
 
 def test_a_commit_that_is_not_there_is_one_line(repository):

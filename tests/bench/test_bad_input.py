@@ -21,8 +21,9 @@ from test_cli import GOOD, Said, mine
 from test_cli import multigrad as _multigrad
 
 from multigrad import BadInput
-from multigrad.ops import loading
+from multigrad.ops import elsewhere
 from multigrad.process import child as worker
+from multigrad.process.entry import WORKER
 from multigrad.proof import certificate
 
 multigrad = _multigrad  # the fixture that runs a command line here
@@ -162,7 +163,7 @@ def test_no_command_ends_with_a_file_that_it_reads(multigrad: Any, tmp_path: Pat
 
 
 def test_a_file_that_hangs_is_given_up(multigrad: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "TIMEOUT_S", 2.0)
+    monkeypatch.setattr(elsewhere, "TIMEOUT_S", 2.0)
     words = "mine.py cannot be imported: gave no sign for 2 s and was killed"
     refused(multigrad("check", mine(tmp_path, "while True: pass"), *ONE), words)
 
@@ -224,7 +225,7 @@ def descendants() -> list[str]:
         except OSError:
             continue
         mark = f"MULTIGRAD_TEST={os.getpid()}".encode()
-        if state != "Z" and mark in variables and f"{loading.WORKER}=1".encode() in variables:
+        if state != "Z" and mark in variables and f"{WORKER}=1".encode() in variables:
             left.append(command)
     return left
 
@@ -346,7 +347,7 @@ def test_a_script_that_pytest_collects_runs_once(tmp_path: Path) -> None:
 def test_every_entry_point_does_nothing_in_a_worker(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib import import_module
 
-    monkeypatch.setenv(loading.WORKER, "1")
+    monkeypatch.setenv(WORKER, "1")
     module, _, function = name.partition(":")
     assert len(getattr(import_module(module), function)(0)) == 0
 
@@ -358,7 +359,7 @@ def test_every_function_that_starts_workers_is_an_entry_point() -> None:
 
     from multigrad import matrix
     from multigrad.backend import scheduler
-    from multigrad.mutation.mutants import kill, soak
+    from multigrad.mutation import kill, soak
     from multigrad.proof import certificate, conventions
 
     functions = [matrix.check, kill.kill_matrix, conventions.conventions, soak.soak, cli.main]

@@ -16,10 +16,12 @@ import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 from multigrad.bench import cli
-from multigrad.bench.report import github, tables
+from multigrad.bench.cli import inventory, matrix_table, terminal
+from multigrad.bench.report import github
 from multigrad.bench.report.junit import junit
 from multigrad.bench.report.markdown import matrix
 from multigrad.bench.report.plain import escape, shown, visible
+from multigrad.bench.report.verdicts import SYMBOLS
 from multigrad.bench.store import files as store
 from test_cli import BROKEN, ROOT
 
@@ -126,8 +128,8 @@ def test_what_shall_fail_is_annotated_as_an_error() -> None:
 
 
 def test_every_verdict_has_a_sign_and_is_worded_in_every_report(capsys: pytest.CaptureFixture[str]) -> None:
-    assert set(tables.SYMBOLS) == set(VERDICTS)
-    tables.show_matrix(THEIRS)
+    assert set(SYMBOLS) == set(VERDICTS)
+    matrix_table.show_matrix(THEIRS)
     for text in ("\n".join(matrix(THEIRS)).replace("\\", ""), capsys.readouterr().out):
         assert "yours is right" in text
         assert "write x[i, ...]" in text
@@ -254,10 +256,10 @@ def test_every_column_of_text_is_guarded(tmp_path: Path) -> None:
 def test_malicious_text_moves_no_cursor_in_the_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tables.show_matrix(EVILS, verbose=True)
-    tables.show_frame("\x1b[2Jtitle", EVILS)
-    tables.show_findings(pd.DataFrame([{"good": True, "what": ":smile: [b]", "found": EVIL[7], "advice": EVIL[8]}]))
-    tables.say("\x1b[2J[bold]said[/bold]\nsecond line")
+    matrix_table.show_matrix(EVILS, verbose=True)
+    terminal.show_frame("\x1b[2Jtitle", EVILS)
+    inventory.show_findings(pd.DataFrame([{"good": True, "what": ":smile: [b]", "found": EVIL[7], "advice": EVIL[8]}]))
+    terminal.say("\x1b[2J[bold]said[/bold]\nsecond line")
     said = capsys.readouterr().out
     assert not CONTROLS.search(said)
     assert "[bold]said[/bold]\nsecond line" in said

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from multigrad.bench.fleet import fleet
+from multigrad.bench.fleet.cluster import kind_of
 from multigrad.bench.measurement.measure import measure
 from multigrad.bench.store import files as store
 
@@ -224,7 +224,7 @@ def test_a_fleet_loses_a_machine_ten_times_and_no_portion(cluster, square, cube,
 def test_two_workers_of_one_machine_never_measure_at_the_same_time(tmp_path, environment):
     code = (
         "import time\n"
-        "from multigrad.bench.fleet.fleet import alone\n"
+        "from multigrad.bench.fleet.measuring import alone\n"
         "with alone():\n"
         "    began = time.monotonic()\n"
         "    time.sleep(0.3)\n"
@@ -378,4 +378,4 @@ def test_a_worker_without_the_framework_says_so_in_every_cell(cluster, tmp_path)
 
 
 def test_the_kind_of_a_device_is_a_tag():
-    assert [fleet.kind_of(name) for name in ("cpu", "cpu:8", "cuda", "cuda:2")] == ["cpu", "cpu", "gpu", "gpu"]
+    assert [kind_of(name) for name in ("cpu", "cpu:8", "cuda", "cuda:2")] == ["cpu", "cpu", "gpu", "gpu"]

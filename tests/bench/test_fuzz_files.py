@@ -36,16 +36,17 @@ import pytest
 from made_up_run import made_up, made_up_events, made_up_fleet
 from multigrad.bench.analysis.compare import compare, find_run, geometric_means, markdown, within
 from multigrad.bench.analysis.merge import merge
+from multigrad.bench.cli import matrix_table, timing_tables
 from multigrad.bench.measurement import study as studies
-from multigrad.bench.report import exports, html, tables
+from multigrad.bench.report import exports, html
 from multigrad.bench.report import markdown as report_markdown
 from multigrad.bench.report.figures import Figures
 from multigrad.bench.report.junit import junit
-from multigrad.bench.report.pages import Results
+from multigrad.bench.report.results import Results
 from multigrad.bench.store import files as store
 
 from multigrad import BadInput
-from multigrad.ops.operation import load_operations
+from multigrad.ops.find import load_operations
 from multigrad.proof.certificate import read_certificate, verify, write_certificate
 from multigrad.truth.inputs import load_inputs, read_inputs
 
@@ -338,15 +339,15 @@ def shown(folder: Path) -> None:
     """Print the tables of a run, and write what a CI reads."""
     run = store.load_run(folder)
     with contextlib.redirect_stdout(io.StringIO()):
-        tables.show_summary(run.summary)
-        tables.show_scaling(run)
+        timing_tables.show_summary(run.summary)
+        timing_tables.show_scaling(run)
         if run.matrix is not None:
-            tables.show_matrix(run.matrix, verbose=True)
+            matrix_table.show_matrix(run.matrix, verbose=True)
             junit(run.matrix)
         if run.info.get("machines"):
-            tables.show_machines(run)
+            timing_tables.show_machines(run)
         frame = compare(folder, folder.parent / "sound", force=True)
-        tables.show_comparison(frame, geometric_means(frame))
+        timing_tables.show_comparison(frame, geometric_means(frame))
 
 
 def documented(folder: Path) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from multigrad.bench.timing import gate
 
-from multigrad.ops.operation import load_operations
+from multigrad.ops.find import load_operations
+from multigrad.truth.files import read_arrays
 
 SIZE = {"m": 4, "n": 16}
 
@@ -18,11 +19,11 @@ def prepared(tmp_path: Path):
     path = str(tmp_path / "reference-0.npz")
     wanted = {"reference": "linear_map", "size": SIZE, "seed": 0, "dtype": "float64", "precision": "strict"}
     wanted["variants"] = ["analytic"]
-    assert [*gate.prepare({"wanted": [{**wanted, "path": path}]})] == [
+    assert [*gate.prepare({"wanted": {"0": {**wanted, "path": path}}})] == [
         {"begin": 0},
         {"end": 0, "costs": {"analytic": [320.0, 1344.0]}},
     ]
-    C, x, y_bar = gate.read_inputs(path)
+    C, x, y_bar = read_arrays(Path(path))
     return path, [C @ x, np.outer(y_bar, x), C.T @ y_bar]
 
 

@@ -12,6 +12,7 @@ from multigrad.bench.analysis.compare import compare, within
 from multigrad.bench.analysis.merge import merge
 from multigrad.bench.measurement.measure import measure
 from multigrad.bench.report.charts import charts
+from multigrad.bench.report.conclusions import conclusions
 from multigrad.bench.report.exports import export
 from multigrad.bench.report.figures import Figures
 from multigrad.bench.report.html import html
@@ -78,8 +79,8 @@ def test_only_times_of_one_machine_are_compared(atlas, borea, tmp_path):
     wins = {row["where"] for row in Figures.of(merged).largest}
     assert wins == {row["where"] for row in Figures.of(store.load_run(atlas)).largest}
     both, one = (Figures.of(run) for run in (merged, store.load_run(atlas)))
-    assert "Of 8 timed problems" in both.answer[0]
-    assert "Of 4 timed problems" in one.answer[0]
+    assert "Of 8 timed problems" in conclusions(both)[0]
+    assert "Of 4 timed problems" in conclusions(one)[0]
 
 
 def test_the_same_cell_of_one_machine_is_kept_once_and_the_newest_time_counts(atlas, tmp_path):

@@ -130,7 +130,9 @@ def test_the_largest_size_is_the_one_called_so_or_the_last():
 def measure_cells(name, size):
     from multigrad.bench.measurement.measure import cells_of
 
-    return cells_of(name, backend="numpy", variant="forward", dtype="float32", size=size)
+    from multigrad.ops.selection import Selection
+
+    return cells_of(Selection.of(name, backend="numpy", variant="forward", dtype="float32", size=size))
 
 
 def test_a_mesh_is_refused_where_it_is_unknown_or_does_not_divide():

@@ -19,10 +19,13 @@ import pytest
 from altair.utils.schemapi import SchemaValidationError
 from made_up_run import made_up
 from multigrad.bench import cli
-from multigrad.bench.report import charts
-from multigrad.bench.report.figures import Figures, standings, visible
+from multigrad.bench.report import charts, drawing, pictures
+from multigrad.bench.report.conclusions import conclusions
+from multigrad.bench.report.figures import Figures
 from multigrad.bench.report.html import html
 from multigrad.bench.report.markdown import markdown
+from multigrad.bench.report.plain import visible
+from multigrad.bench.report.standings import standings
 from multigrad.bench.report.writing import write_reports
 from multigrad.bench.store import files as store
 from multigrad.bench.store import machine
@@ -86,7 +89,7 @@ def test_times_whose_intervals_meet_have_no_clear_winner() -> None:
 
 def test_the_answer_is_made_from_the_data(folder: Path) -> None:
     run = store.load_run(folder)
-    fastest, gain, failed = Figures.of(run).answer
+    fastest, gain, failed = conclusions(Figures.of(run))
     assert re.match(r"Of 16 timed problems .* clearly fastest on jax compiled in \d+", fastest)
     assert re.search(r"autodiff takes 1\.[5-9]\d times as long", gain)
     assert failed.startswith("1 of ")
@@ -97,12 +100,12 @@ def test_the_answer_is_made_from_the_data(folder: Path) -> None:
 def test_where_every_time_is_flagged_nothing_is_fastest_and_the_flags_are_named(folder: Path) -> None:
     run = store.load_run(folder)
     flagged = replace(run, summary=run.summary.assign(flags="preempted"))
-    fastest, gain, _ = Figures.of(flagged).answer
+    fastest, gain, _ = conclusions(Figures.of(flagged))
     assert "(most often preempted; multigrad doctor says" in fastest
     assert "nothing is fastest" in fastest
     assert gain.startswith("All 64 comparisons with autodiff are flagged")
     alone = replace(run, summary=run.summary[run.summary["backend"] == "numpy"])
-    assert Figures.of(alone).answer[0] == "Only numpy eager was timed: there is nothing to compare it with."
+    assert conclusions(Figures.of(alone))[0] == "Only numpy eager was timed: there is nothing to compare it with."
 
 
 def test_speed_up_is_autodiff_over_analytic_with_its_interval(folder: Path) -> None:
@@ -305,7 +308,7 @@ def test_the_command_of_a_run_can_be_given_to_a_shell(monkeypatch: pytest.Monkey
     arguments = ["run", "my file.py::f", "--quick"]
     monkeypatch.setattr(sys, "argv", ["/somewhere/multigrad", *arguments])
     assert shlex.split(machine.command()) == ["multigrad", *arguments]
-    monkeypatch.setattr(sys, "argv", ["/somewhere/bench/cli.py", *arguments])
+    monkeypatch.setattr(sys, "argv", ["/somewhere/bench/cli/__main__.py", *arguments])
     assert shlex.split(machine.command()) == ["python", "-m", "multigrad.bench.cli", *arguments]
 
 
@@ -316,10 +319,10 @@ def test_markdown_begins_with_the_answer(folder: Path) -> None:
 
 def test_a_picture_knows_its_data(folder: Path) -> None:
     figures = Figures.of(store.load_run(folder))
-    one, again = (next(charts.pictures(figures)) for _ in range(2))
+    one, again = (next(pictures.pictures(figures)) for _ in range(2))
     assert one.digest == again.digest
     assert one.svg().startswith(f"<!-- multigrad report: {one.digest} -->\n<svg")
-    other = charts.Picture(one.name, {**one.specification, "width": 1})
+    other = pictures.Picture(one.name, {**one.specification, "width": 1})
     assert other.digest != one.digest
 
 
@@ -327,8 +330,8 @@ def test_a_picture_of_dots_has_its_letters() -> None:
     def drawn(title: str) -> bytes:
         axis = {"field": "x", "type": "quantitative", "title": title}
         rows = {"values": [{"x": 1}]}
-        config = {"font": charts.FONT}
-        return charts.Picture("a", {"data": rows, "mark": "point", "encoding": {"x": axis}, "config": config}).png()
+        config = {"font": drawing.FONT}
+        return pictures.Picture("a", {"data": rows, "mark": "point", "encoding": {"x": axis}, "config": config}).png()
 
     assert drawn("iiiiii") != drawn("WWWWWW")
 

@@ -11,6 +11,7 @@ from multigrad.bench.store import files as store
 from test_compare import run_of, summary_row
 
 from multigrad import BadInput
+from multigrad.ops.selection import Selection
 
 MINE = """
 question = "Does the pullback cost more than the forward part?"
@@ -46,7 +47,7 @@ def test_every_study_has_its_question_and_cells_that_exist():
         assert one.question.endswith("?")
         for table in one.cells:
             wanted = {("ops" if k == "operation" else k): v for k, v in table.items() if k != "threads"}
-            assert any(refusal is None for refusal in cells_of(**{"backend": "numpy", **wanted}).values())
+            assert any(refusal is None for refusal in cells_of(Selection.of(**{"backend": "numpy", **wanted})).values())
 
 
 def test_a_study_of_ones_own_is_measured_and_answered(square, tmp_path):

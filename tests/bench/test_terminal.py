@@ -20,8 +20,9 @@ import pandas as pd
 import pytest
 from made_up_run import made_up
 from multigrad.bench import cli
+from multigrad.bench.cli import matrix_table, terminal, timing_tables
 from multigrad.bench.measurement import job, measure
-from multigrad.bench.report import tables, terminal
+from multigrad.bench.report.quantities import seconds
 from multigrad.bench.store import files as store
 from test_ci_outputs import frame, row
 from test_cli import ROOT
@@ -49,7 +50,7 @@ def catalogue(names: list[str], devices: tuple[str, ...] = ("cpu",)) -> pd.DataF
 
 
 def printed(capsys: pytest.CaptureFixture[str], matrix: pd.DataFrame) -> list[str]:
-    tables.show_matrix(matrix)
+    matrix_table.show_matrix(matrix)
     return capsys.readouterr().out.splitlines()
 
 
@@ -90,16 +91,16 @@ def test_timings_and_comparisons_fit_and_lose_nothing(
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     run = store.load_run(made_up(tmp_path / "run", operations=1, sizes=1))
-    tables.show_summary(run.summary)
+    timing_tables.show_summary(run.summary)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(" ")]
     assert max(map(len, lines)) <= columns
-    medians = [tables.seconds(x).split()[0] for x in run.summary["median_s"].dropna()]
+    medians = [seconds(x).split()[0] for x in run.summary["median_s"].dropna()]
     assert all(any(median in line.split() for line in lines) for median in medians)
 
 
 def test_timings_without_a_gap_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     summary = store.load_run(made_up(tmp_path / "run", operations=1, sizes=1)).summary
-    tables.show_summary(summary[summary["median_s"].notna()])
+    timing_tables.show_summary(summary[summary["median_s"].notna()])
     assert "UNAVAILABLE" not in capsys.readouterr().out
 
 

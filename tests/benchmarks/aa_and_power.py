@@ -23,12 +23,14 @@ def main() -> None:
     from multigrad.bench.plan import cells as plan
     from multigrad.bench.plan.protocol import GATE, Protocol
 
+    from multigrad.ops.selection import Selection
+
     # Neither memory nor roofs are asked for.
     protocol = Protocol(**{**vars(GATE), "memory": False, "peak_rounds": 0, "twins": 1})
     cells: dict[plan.Cell, plan.Refusal | None] = {}
     for name, sizes in CELLS[: 1 if chosen.quick else None]:
         wanted = {"variant": "analytic", "mode": "eager", "dtype": "float32", "threads": 1}
-        cells |= measure.cells_of(name, backend=BACKENDS, size=list(sizes), **wanted)
+        cells |= measure.cells_of(Selection.of(name, backend=BACKENDS, size=list(sizes), **wanted))
     words: dict[str, list[tuple[str, bool]]] = {"slowed_0": [], PLANTED: []}
     for repetition in range(chosen.repetitions):
         run = measure.measure_plan(

@@ -32,7 +32,7 @@ import psutil
 from multigrad.backend import backend
 from multigrad.backend.placement import split_axes, split_symbol
 from multigrad.backend.scheduler import VARIABLE
-from multigrad.ops.operation import operations
+from multigrad.ops.find import operations
 from multigrad.ops.text import sizes_text
 from multigrad.truth.references import bounded
 from multigrad.verdict.judge import FAIL, INCONCLUSIVE, joined, judge

@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from multigrad.backend import backend
 from multigrad.backend.scheduler import VARIABLE
-from multigrad.ops.operation import operations
+from multigrad.ops.find import operations
 from multigrad.ops.text import sizes_text
 from multigrad.truth.inputs import dtype_arrays
 

@@ -29,7 +29,7 @@ def rows(name: str, size: str, repetitions: int) -> list[list[str]]:
     """Measure one operation on every count of devices and return its lines of the table."""
     from multigrad.bench.measurement.measure import measure
     from multigrad.bench.plan.protocol import FULL, Protocol
-    from multigrad.bench.report.tables import seconds
+    from multigrad.bench.report.quantities import seconds
 
     protocol = Protocol(
         **{**vars(FULL), "rounds": repetitions, "extra_rounds": 0, "memory": False, "twins": 0, "peak_rounds": 0}

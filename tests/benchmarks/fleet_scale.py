@@ -121,7 +121,7 @@ def spent(work: Callable[[], Any]) -> tuple[Any, float]:
 def coordinate(count: int, machines: int = 10) -> None:
     """Take in as many cells as a coordinator would, and write tables and report."""
     from multigrad.bench.analysis.merge import of_portions
-    from multigrad.bench.fleet import fleet
+    from multigrad.bench.fleet.measuring import packed as pack
     from multigrad.bench.report.writing import write_reports
     from multigrad.bench.store import files as store
     from multigrad.bench.store import machine
@@ -136,7 +136,7 @@ def coordinate(count: int, machines: int = 10) -> None:
         took_s, sizes, packed_sizes = 0.0, 0, 0
         for number in range(answers):
             made = portion(number, {**host, "hostname": f"machine-{number % machines}"}, rng)
-            packed = fleet._packed(made)
+            packed = pack(made)
             sizes, packed_sizes = sizes + len(json.dumps(made)), packed_sizes + len(packed)
 
             def take(packed: bytes = packed) -> None:

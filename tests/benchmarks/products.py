@@ -59,7 +59,7 @@ def problems(session: Any) -> Iterator[figures.Problem]:
     import numpy as np
     from multigrad.bench.plan.cells import largest_size
 
-    from multigrad.ops.operation import operations
+    from multigrad.ops.find import operations
 
     rng = np.random.default_rng(0)
     for op in operations().values():

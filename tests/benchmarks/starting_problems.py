@@ -21,7 +21,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from multigrad.backend import Unavailable, backends
-from multigrad.ops.operation import operations
+from multigrad.ops.find import operations
 from multigrad.process import child as worker
 
 PROBLEMS = (

@@ -37,7 +37,7 @@ def problems(session: Any) -> Iterator[figures.Problem]:
     from multigrad.bench.plan.cells import largest_size
 
     from multigrad.namespaces.cost import cost
-    from multigrad.ops.operation import operations
+    from multigrad.ops.find import operations
 
     for op in operations().values():
         if DTYPE not in op.dtypes:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from multigrad.backend import backends
-from multigrad.ops.operation import load_operations
+from multigrad.ops.find import load_operations
 from multigrad.process import child as worker
 
 HERE = [b.name for b in backends().values() if b.missing("cpu") is None]

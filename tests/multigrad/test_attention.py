@@ -8,7 +8,7 @@ import pytest
 from scipy import special
 
 from multigrad.backend import backend
-from multigrad.ops.operation import operations
+from multigrad.ops.find import operations
 
 RNG = np.random.default_rng(0)
 ATTENTION, MASKED = operations()["attention"], operations()["masked_attention"]

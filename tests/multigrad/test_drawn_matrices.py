@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from multigrad.catalogue import drawn_matrices as drawn
-from multigrad.ops.operation import REGIMES, Draw
+from multigrad.ops.draw import REGIMES, Draw
 
 SIZES = [(4, 4), (6, 3), (1, 1)]
 

@@ -203,10 +203,10 @@ def test_factors_multiply_to_the_matrix_they_came_from(seed):
 
 
 def test_faddeev_leverrier_finds_the_determinant_that_arb_finds():
-    from multigrad.namespaces import textbook
+    from multigrad.namespaces.shared import linear_algebra
 
     A = exact.asarray(np.random.default_rng(0).standard_normal((4, 4)))
-    assert textbook.det(exact, A).elements[()].overlaps(exact.linalg.det(A).elements[()])
+    assert linear_algebra.det(exact, A).elements[()].overlaps(exact.linalg.det(A).elements[()])
 
 
 def test_integers_stay_integers_and_never_round():

@@ -17,7 +17,7 @@ import pytest
 from scipy import special
 
 from multigrad.backend import backends
-from multigrad.ops.operation import operations
+from multigrad.ops.find import operations
 from tests.multigrad.on_backends import HERE, Found, evaluated_as
 
 from .complex_step import gradient

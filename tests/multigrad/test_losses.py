@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from multigrad.ops.operation import Operation, operations
+from multigrad.ops.find import operations
+from multigrad.ops.operation import Operation
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((2, 6, 5))

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from multigrad.backends.numpy_backend import NumPyBackend, NumPySession
-from multigrad.bench.report import tables
+from multigrad.bench.report import verdicts
 
 import multigrad
 from multigrad import (
@@ -21,7 +21,8 @@ from multigrad import (
     operation,
 )
 from multigrad.backend import Inaccuracy, Unavailable
-from multigrad.ops.operation import REGIMES, Operation
+from multigrad.ops.draw import REGIMES
+from multigrad.ops.operation import Operation
 from multigrad.process.child import _last_words
 from multigrad.truth import formula
 from multigrad.verdict.judge import (
@@ -904,6 +905,6 @@ def test_an_output_that_has_lost_all_digits_is_no_pass(tmp_path):
     (value,) = rows(frame, backend="numpy", output="value").to_dict("records")
     assert value["verdict"] == INCONCLUSIVE
     assert value["reason"].startswith("all digits are lost here: error 1")
-    assert tables.without_verdict(frame).startswith("lost value (all digits are lost here")
+    assert verdicts.without_verdict(frame).startswith("lost value (all digits are lost here")
     both = of_file(tmp_path, LOST, backend="numpy", dtype=["float64", "float32"], variant="analytic")
-    assert not tables.without_verdict(both)
+    assert not verdicts.without_verdict(both)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from multigrad import BadInput, operation, operations
-from multigrad.mutation.mutants import KINDS, Program, mutants
+from multigrad.mutation.mutants import KINDS, mutants
+from multigrad.ops.program import Program
 from multigrad.ops.reach import lines_run, pullback_lines, reaching_sizes
 from multigrad.ops.sizes import small_sizes
 from multigrad.truth.inputs import dtype_arrays

@@ -9,7 +9,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from multigrad.ops.operation import operations
+from multigrad.ops.find import operations
 
 RNG = np.random.default_rng(0)
 X, Y_BAR = RNG.standard_normal((2, 4, 6))

@@ -11,8 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import multigrad
 from multigrad import BadInput, load_operations, operation, operations
-from multigrad.ops.operation import Draw, Signature, given_operations
+from multigrad.ops import draw
+from multigrad.ops.draw import Draw
+from multigrad.ops.find import given_operations
+from multigrad.ops.signature import Signature
 
 
 def square(xp: Any, x: Any) -> Any:
@@ -175,3 +179,12 @@ def test_an_operation_that_is_given_twice_counts_once(tmp_path: Path) -> None:
     ]
     with pytest.raises(BadInput, match="no operation was given"):
         given_operations([])
+
+
+def test_the_paths_from_before_the_rooms_lead_to_the_same_names() -> None:
+    from multigrad.operation import REGIMES, BadInput, Draw, Operation, load_operations, operation, operations
+
+    assert operation is multigrad.operation
+    assert (BadInput, Operation) == (multigrad.BadInput, multigrad.Operation)
+    assert (load_operations, operations) == (multigrad.load_operations, multigrad.operations)
+    assert (REGIMES, Draw) == (draw.REGIMES, draw.Draw)

@@ -22,7 +22,7 @@ def test_ten_thousand_correct_evaluations_raise_no_alarm():
 
 
 def test_a_wrong_evaluation_raises_one(monkeypatch):
-    from multigrad.mutation.mutants import soak as module
+    from multigrad.mutation import soak as module
 
     def off_by_a_millionth(*arguments, **options):
         known = find(*arguments, **options)

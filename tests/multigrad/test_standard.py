@@ -14,7 +14,7 @@ import scipy.special
 from flint import arb
 
 from multigrad.namespaces import bounds, cost, dual, exact
-from multigrad.namespaces.unsupported import Unsupported
+from multigrad.namespaces.shared.unsupported import Unsupported
 
 RNG = np.random.default_rng(3)
 SPREAD = np.array([0.31, -0.72, 1.63, -1.24, 0.55, 2.17])

@@ -11,7 +11,7 @@ import scipy.special
 
 from multigrad import operation
 from multigrad.namespaces import bounds, cost, exact
-from multigrad.namespaces.unsupported import Unsupported
+from multigrad.namespaces.shared.unsupported import Unsupported
 from multigrad.proof.prove import prove
 
 OPERATIONS = {}

@@ -7,7 +7,7 @@ import pytest
 
 from multigrad import operation, operations
 from multigrad.data.errors import BadInput
-from multigrad.ops.operation import REGIMES, Draw
+from multigrad.ops.draw import REGIMES, Draw
 from multigrad.truth.case import Case, Truth, Unknown, Unserved
 from multigrad.truth.files import read_truth, write_truth, write_unknown
 from multigrad.truth.find import find_truth

@@ -10,8 +10,8 @@ import pytest
 import scipy.special
 
 from multigrad.namespaces import bounds, cost, dual, exact
-from multigrad.namespaces.unsupported import Unsupported
-from multigrad.ops.operation import load_operations
+from multigrad.namespaces.shared.unsupported import Unsupported
+from multigrad.ops.find import load_operations
 from multigrad.proof.prove import prove
 
 

@@ -33,10 +33,10 @@ from typing import Any
 import numpy as np
 
 from ...verdict.formats import FORMATS
-from .. import textbook
-from ..numpy_protocols import numpys_own
-from ..operators import namespace_info
-from ..unsupported import Unsupported, guard
+from ..shared import textbook
+from ..shared.namespace import namespace_info
+from ..shared.numpy_protocols import numpys_own
+from ..shared.unsupported import Unsupported, guard
 from . import linalg
 from .model import (
     Array,

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ..numpy_protocols import numpys_own
-from ..textbook import QR, SVD, Eigh, SLogDet
-from ..unsupported import guard
+from ..shared.linear_algebra import QR, SVD, Eigh, SLogDet
+from ..shared.numpy_protocols import numpys_own
+from ..shared.unsupported import guard
 from .model import (
     Array,
     Error,

@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...verdict.formats import FORMATS, Format
-from ..operators import PythonOperators
-from ..unsupported import NO_INDEX, Unsupported
+from ..shared.operators import PythonOperators
+from ..shared.unsupported import NO_INDEX, Unsupported
 
 Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]

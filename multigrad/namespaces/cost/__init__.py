@@ -27,11 +27,13 @@ from typing import Any
 import numpy as np
 
 from ...data.errors import BadInput
-from ...ops.operation import Operation, Size
-from .. import textbook
-from ..numpy_protocols import numpys_own
-from ..operators import PythonOperators, namespace_info
-from ..unsupported import NO_INDEX, Unsupported, guard
+from ...ops.operation import Operation
+from ...ops.signature import Size
+from ..shared import textbook
+from ..shared.namespace import namespace_info
+from ..shared.numpy_protocols import numpys_own
+from ..shared.operators import PythonOperators
+from ..shared.unsupported import NO_INDEX, Unsupported, guard
 from . import linalg
 
 __all__ = ["FACTORISATIONS", "Array", "Cost", "cost", "counting", "linalg"]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import cost as xp
-from ..numpy_protocols import numpys_own
-from ..textbook import QR, SVD, Eigh, SLogDet
+from ..shared.linear_algebra import QR, SVD, Eigh, SLogDet
+from ..shared.numpy_protocols import numpys_own
 
 
 def __getattr__(name: str) -> Any:

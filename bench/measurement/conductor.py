@@ -1,0 +1,182 @@
+"""The course of a run: references, then rounds of workers that take turns, then memory."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import tempfile
+import time
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from multigrad.backend import device_kind
+from multigrad.process.child import Death
+
+from ..analysis.assemble import assemble
+from ..plan import cells as planning
+from ..plan.cells import Plan, Work
+from ..store import machine
+from ..store.files import Run, write_run
+from . import worktree
+from .record import Event, Record
+from .references import find_references
+from .turns import in_turns
+from .workers import Workers
+
+
+@dataclass
+class Conductor:
+    """Runs the workers of a plan, round by round and in turns, and writes down what they say."""
+
+    record: Record
+    info: Event
+    """What ``run.json`` says of the run as it begins."""
+    folder: Path | None
+    """Where the tables are written; None keeps nothing."""
+
+    @property
+    def plan(self) -> Plan:
+        """The cells."""
+        return self.record.plan
+
+    def run(self) -> Run:
+        """Measure what is missing and return the run; also when interrupted, what there is becomes readable."""
+        record, started = self.record, time.perf_counter()
+        state = "interrupted"
+        try:
+            with tempfile.TemporaryDirectory(prefix="multigrad-", ignore_cleanup_errors=True) as scratch:
+                if not record.events:
+                    plan, protocol = self.plan.to_json(), asdict(record.protocol)
+                    record.add({"event": "run", "info": self.info, "plan": plan, "protocol": protocol})
+                with self._other_commit(Path(scratch)) as other:
+                    self._measure(Workers(record, Path(scratch), other))
+            state = "complete"
+        finally:
+            try:
+                record.add({"event": "wall", "wall_s": time.perf_counter() - started})
+                record.add({"event": "end", "state": state})
+            finally:
+                record.journal.close()
+            run = assemble(record.events, self.folder)
+            write_run(run)
+        # Everything is in the tables now; an unfinished run keeps its journal to go on from.
+        record.journal.path.unlink(missing_ok=True)
+        return run
+
+    @contextlib.contextmanager
+    def _other_commit(self, scratch: Path) -> Iterator[worktree.Tree | None]:
+        revision = self.info.get("against_commit")
+        if revision is None:
+            yield None
+            return
+        repository = worktree.repository(c.reference for c in self.plan.cells)
+        with worktree.checked_out(repository, revision, scratch) as tree:
+            yield tree
+
+    def _measure(self, workers: Workers) -> None:
+        record, protocol = self.record, self.record.protocol
+        wanted = [i for i in range(len(self.plan.cells)) if i not in self.plan.refused]
+        memorable = memorable_cells(self.plan, wanted) if protocol.memory else []
+        sides = 1 if workers.other is None else 2
+        record.total = protocol.rounds * (sides * len(wanted) + len(self.plan.twins)) + len(memorable)
+        with record.spending("references"):
+            workers.references = find_references(record, workers, wanted)
+        for number in range(protocol.rounds + protocol.extra_rounds):
+            items = self._items(number, wanted, workers)
+            places = planning.places(self.plan, number)
+            works = [self._work(planning.without(item, record.finished(item)), places, workers) for item in items]
+            with record.spending("workers"):
+                # How long a framework takes to begin is measured in the first round, where each begins alone.
+                in_turns(works, together=len(machine.physical_cpus()) if number else 1)
+        measured = {e["cell"] for e in record.events if e["event"] == "memory"}
+        with record.spending("memory"):
+            self._measure_memory([i for i in memorable if i not in measured and not record.failed(i)], workers)
+
+    def _items(self, number: int, wanted: Sequence[int], workers: Workers) -> list[Work]:
+        """Return the workers of a round; the extra ones are for the cells that need them."""
+        record, extra = self.record, number >= self.record.protocol.rounds
+        alive = [i for i in wanted if not record.failed(i) and (not extra or record.unstable(i))]
+        twins = [i for i in self.plan.twins if not record.failed(i) and not extra]
+        other = [i for i in alive if not record.failed(i, other=True)] if workers.other else []
+        return planning.work(self.plan, number, alive, twins, other)
+
+    def _work(self, item: Work, places: Sequence[int], workers: Workers) -> Generator[int]:
+        """Let workers measure until no cell is left: one that dies costs the cell it was at.
+
+        Yields the place of the cell they are at, whenever others may have their turn.
+        """
+        record = self.record
+        stillborn = 0
+        while item.cells:
+            begun = False
+            with contextlib.closing(workers.time(item)) as messages:
+                for message in messages:
+                    if isinstance(message, Death):
+                        reason = f"worker {message.reason}"
+                        if message.task is not None:
+                            begun = True
+                            record.fail(message.task, item.round, item.twin, "FAIL", reason, died=True)
+                        stillborn = 0 if begun else stillborn + 1
+                    elif "unavailable" in message:
+                        for i in item.cells:
+                            record.fail(i, item.round, item.twin, "UNAVAILABLE", message["unavailable"])
+                    elif "turn" in message:
+                        yield places[message["turn"]]
+                    elif "worker" in message:
+                        record.add_facts(item, message["worker"])
+                    elif "peaks" in message:
+                        record.add_peaks(item, message["peaks"])
+                    elif "begin" in message:
+                        begun = True
+                        record.begin(message["begin"], item)
+                    elif "end" in message:
+                        record.end(message.pop("end"), item, message)
+            item = planning.without(item, record.finished(item))
+            # Twice dead before its first cell: it is not the cells.
+            if stillborn == 2:
+                for i in item.cells:
+                    record.fail(i, item.round, item.twin, "FAIL", reason, died=True)
+                return
+
+    def _measure_memory(self, indices: Sequence[int], workers: Workers) -> None:
+        """Measure the memory of cells, as many side by side as there are cores: nothing is timed. A device is one."""
+        on_cpu = all(device_kind(self.plan.cells[i].device) == "cpu" for i in indices)
+        with ThreadPoolExecutor(len(machine.physical_cpus()) if on_cpu else 1) as threads:
+            try:
+                answers = [threads.submit(_memory, workers, i) for i in indices]
+                for i, answer in zip(indices, answers, strict=True):
+                    self.record.add({"event": "memory", "cell": i, **answer.result()})
+                    self.record.tick(f"memory of {self.plan.cells[i].text}")
+            finally:
+                threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _memory(workers: Workers, index: int) -> Event:
+    answer: Event = {"peak_bytes": None, "reason": "the worker said nothing"}
+    for message in workers.measure_memory(index):
+        if isinstance(message, Death):
+            answer = {"peak_bytes": None, "reason": message.reason}
+        elif "end" in message:
+            answer = {"peak_bytes": message.get("peak_bytes"), "reason": message["reason"]}
+    return answer
+
+
+def memorable_cells(plan: Plan, wanted: Sequence[int]) -> Sequence[int]:
+    """Return the cells whose memory tells something.
+
+    Left out are the forward part, whose memory is part of what its gradient needs, where that is measured too, and the
+    smaller of two sizes: how memory grows is the question of a sweep.
+    """
+    gradients = [i for i in wanted if plan.cells[i].variant != "forward"] or wanted
+    entries: dict[str, dict[tuple[tuple[str, Any], ...], int]] = {}
+    for i in gradients:
+        cell = plan.cells[i]
+        entries.setdefault(cell.operation, {})[cell.size] = math.prod(n for _, n in cell.size if isinstance(n, int))
+    kept = {
+        operation: set(sizes) if len(sizes) > 2 else {max(sizes, key=sizes.__getitem__)}
+        for operation, sizes in entries.items()
+    }
+    return [i for i in gradients if plan.cells[i].size in kept[plan.cells[i].operation]]

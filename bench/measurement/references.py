@@ -1,0 +1,44 @@
+"""The references of a run: the truth that every timed result is held against, found once for all workers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from multigrad.process.pool import Lost, work_through
+
+from .record import Event, Record
+from .workers import Workers
+
+
+def find_references(record: Record, workers: Workers, wanted: Collection[int]) -> dict[int, str]:
+    """Let workers find the references of cells, and write down what a call of each costs by the model.
+
+    Returns:
+        By index of the cell, the file with its inputs and reference.
+    """
+    cells, seed = record.plan.cells, record.plan.seed
+    paths: dict[int, str] = {}
+    files: dict[tuple[Any, ...], tuple[int, Event]] = {}
+    users: dict[int, list[int]] = {}
+    for i in wanted:
+        cell = cells[i]
+        path = str(workers.scratch / f"reference-{len(files)}.npz")
+        question = {"reference": cell.reference, "size": dict(cell.size), "seed": seed}
+        question |= {"dtype": cell.dtype, "precision": cell.precision, "path": path, "variants": []}
+        same = (cell.reference, cell.size, cell.dtype, cell.precision)
+        number, entry = files.setdefault(same, (len(files), question))
+        entry["variants"] = sorted({*entry["variants"], cell.variant})
+        users.setdefault(number, []).append(i)
+        paths[i] = entry["path"]
+    entries = dict(files.values())
+    for message in work_through(list(entries), lambda pending: workers.prepare({i: entries[i] for i in pending})):
+        if isinstance(message, Lost):
+            for i in users[message.task]:
+                record.fail(i, 0, 0, "INCONCLUSIVE", f"no reference: {message.reason}")
+        elif "begin" in message:
+            record.tick(f"the truth of {cells[users[message['begin']][0]].operation}")
+        elif "end" in message:
+            for i in users[message["end"]]:
+                record.add({"event": "cost", "cell": i, "model": message["costs"][cells[i].variant]})
+    return paths

@@ -1,0 +1,97 @@
+"""How the workers of a run are started: what each is given, its environment and its processors."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from multigrad.backend import backend
+from multigrad.process.child import Death, Message, run
+
+from ..plan.cells import OTHER, Work
+from ..store import machine
+from ..timing import memory
+from .record import Event, Record
+from .worktree import Tree
+
+
+@dataclass
+class Workers:
+    """Starts the workers of one run."""
+
+    record: Record
+    scratch: Path
+    """A folder that goes with the run."""
+    other: Tree | None
+    """The commit that measures the same cells, if one was asked for."""
+    references: dict[int, str] = field(default_factory=dict)
+    """By index of the cell, the file with its inputs and reference."""
+
+    def prepare(self, wanted: Mapping[int, Event]) -> Generator[Message | Death]:
+        """Start a worker that finds references; see :func:`.gate.prepare`."""
+        target, arguments = "multigrad.bench.timing.gate:prepare", {"wanted": wanted}
+        yield from run(target, arguments, timeout_s=self.record.protocol.cell_timeout_s)
+
+    def time(self, item: Work) -> Generator[Message | Death]:
+        """Start a worker that times cells; see :func:`.timing.worker.time_cells`."""
+        cells = {str(i): self.record.plan.cells[i].to_json() for i in item.cells}
+        other = self.other if item.twin == OTHER else None
+        if other is not None:
+            for cell in cells.values():
+                cell["reference"] = other.reference(cell["reference"])
+        arguments = {
+            **self._arguments(item, cells),
+            "calls": {str(i): self.record.calls(i) for i in item.cells},
+            "peaks": self.record.wanted_peaks(item),
+        }
+        environment = self._environment(item, shares_compiled=self.record.protocol.share_compiled)
+        root = None if other is None else other.root
+        yield from self._run("multigrad.bench.worker:measure", arguments, item, environment, root)
+
+    def measure_memory(self, index: int) -> Generator[Message | Death]:
+        """Start a worker that measures the memory of a cell; see :func:`.timing.worker.measure_memory`."""
+        cell = self.record.plan.cells[index]
+        item = Work(cell.source, cell.backend, cell.device, cell.threads, cell.precision, 0, 0, (index,))
+        arguments = self._arguments(item, {str(index): cell.to_json()})
+        # Compile time is not measured here, so what the timing workers compiled may be found again.
+        environment = {**self._environment(item, shares_compiled=True), **memory.ENVIRONMENT}
+        yield from self._run("multigrad.bench.worker:measure_memory", arguments, item, environment, None)
+
+    def _run(
+        self, target: str, arguments: Event, item: Work, environment: Mapping[str, str | None], root: Path | None
+    ) -> Generator[Message | Death]:
+        timeout_s, cpus = self.record.protocol.cell_timeout_s, _cpus(item.threads)
+        yield from run(target, arguments, environment=environment, cpus=cpus, timeout_s=timeout_s, root=root)
+
+    def _arguments(self, item: Work, cells: Mapping[str, Any]) -> Event:
+        return {
+            "protocol": asdict(self.record.protocol),
+            "source": item.source,
+            "device": item.device,
+            "threads": item.threads,
+            "precision": item.precision,
+            "cells": cells,
+            "references": {key: self.references[int(key)] for key in cells},
+            "judged": self.record.judged(),
+        }
+
+    def _environment(self, item: Work, *, shares_compiled: bool) -> dict[str, str | None]:
+        # Compilers write below the folder for temporary files: an own one is empty, and goes with the run.
+        temporary = self.scratch / machine.slug(f"{self._cache(item)} {item.device} {item.threads}")
+        temporary.mkdir(exist_ok=True)
+        chosen = backend(item.source).environment(item.device, item.threads, item.precision, caches=shares_compiled)  # type: ignore[arg-type]
+        return {**dict.fromkeys(machine.UNSET_VARIABLES), **chosen, "TMPDIR": str(temporary)}
+
+    def _cache(self, item: Work) -> str:
+        """Return the name of the folder in which compilers find what earlier workers compiled."""
+        if not self.record.protocol.share_compiled:
+            return f"{item.backend}-{item.round}-{item.twin}"
+        # Another commit never finds what this one compiled.
+        return f"{item.backend}-{item.twin == OTHER}"
+
+
+def _cpus(threads: int) -> list[int]:
+    cores = machine.physical_cpus()
+    return (cores if threads <= len(cores) else machine.allowed_cpus())[:threads]

@@ -1,0 +1,342 @@
+"""The sections of the HTML page: charts, and tables that a reader may sort and filter."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..analysis.assemble import FLAGS
+from ..store.files import Run
+from .charts import Chart
+from .figures import Figures, Row
+from .quantities import figure, interval, seconds, size_of
+from .rows import place
+from .standings import geometric_mean
+
+
+@dataclass(frozen=True)
+class Value:
+    """A cell of a table: what is read, by what it is sorted, and how it is marked."""
+
+    text: str
+    sort: float | str | None = None
+    mark: str = ""
+    """A class of the style sheet."""
+
+
+Line = Sequence[Value | str]
+"""A row of a table."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page, which a reader may sort and filter."""
+
+    name: str
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Line]
+    cells: Sequence[int] = ()
+    """For each row its cell in :attr:`.figures.Figures.cells`, by which the page chooses rows; empty: it does not."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """What stands under one heading, in this order; what there is none of is said in :attr:`text`."""
+
+    name: str
+    title: str
+    text: Sequence[str] = ()
+    charts: Sequence[Chart] = ()
+    tables: Sequence[Table] = ()
+
+
+def _where(row: Mapping[Any, Any]) -> str:
+    """Return the place of a row, and the machine where there are several."""
+    return f"{row['where']}, {row['machine']}" if row.get("machine") else str(row["where"])
+
+
+def sections(figures: Figures, found: Mapping[str, Chart]) -> list[Section]:
+    """Return the sections of the page in their order; ``found`` are its charts by name."""
+    return [
+        Section(
+            "speed-up", "Hand-derived over autodiff", (), [found["speed_up_places"], found["speed_up"]], _gains(figures)
+        ),
+        Section("time", "Time against size", (), [found["time"]], [*_growth(figures), *_every_cell(figures)]),
+        Section("calls", "First call, steady state, break-even", (), [found["calls"]], _break_even(figures)),
+        Section("memory", "Memory", (), [found["memory"]], _memory(figures)),
+        Section("roofline", "Roofline", (), [found["roofline"]]),
+        Section("accuracy", "Accuracy against time", (), [found["accuracy"]]),
+        Section("noise", "Noise and flags", _noise_text(figures), [found["noise"]], _flags(figures)),
+        Section("environment", "Environment", (), (), _environment(figures.run)),
+    ]
+
+
+def _time(time_s: float | None) -> Value:
+    return Value(seconds(time_s), time_s)
+
+
+def _flagged(flags: str) -> Value:
+    return Value(flags, mark="flagged" if flags else "")
+
+
+def _calls_of(count: int | None, flags: str) -> Value:
+    text = "never" if count is None else f"{count:,}".replace(",", "\u202f")
+    return Value(text, math.inf if count is None else count, "flagged" if flags else "")
+
+
+RELATIVE = ("far-slower", "slower", "same", "faster", "far-faster")
+"""How a relative figure is coloured, from under 0.5 to 2 and more."""
+
+
+def _shade(ratio: float) -> str:
+    """Return the class of a relative figure where more than 1 is good."""
+    at = sum(ratio >= limit for limit in (0.5, 0.95, 1.05, 2.0))
+    return RELATIVE[at]
+
+
+def _gains(figures: Figures) -> list[Table]:
+    pairs = figures.speed_ups
+    if not pairs:
+        return []
+    places: dict[str, list[Row]] = {}
+    for pair in pairs:
+        places.setdefault(pair["where"], []).append(pair)
+    means: list[Line] = []
+    for where, mine in {**places, "all": pairs}.items():
+        steady = [p["ratio"] for p in mine if not p["flags"]]
+        mean = geometric_mean(steady)
+        shown = Value("–") if math.isnan(mean) else Value(f"{mean:.2f}×", mean, _shade(mean))
+        means.append([where, shown, *(Value(str(n), n) for n in (len(steady), len(mine) - len(steady)))])
+    rows: list[Line] = [
+        [
+            p["operation"],
+            _where(p),
+            p["dtype"],
+            p["sizes"],
+            Value(f"{p['ratio']:.2f}×", p["ratio"], "flagged" if p["flags"] else _shade(p["ratio"])),
+            Value(f"{p['low']:.2f} – {p['high']:.2f}", p["low"]),
+            p["word"],
+            _flagged(p["flags"]),
+        ]
+        for p in pairs
+    ]
+    columns = ["operation", "where", "dtype", "size", "speed-up", "95 % interval", "hand-derived is", "flags"]
+    return [
+        Table(
+            "means",
+            "Geometric mean of autodiff's time over the hand-derived gradient's",
+            ["where", "speed-up", "pairs", "left out, flagged"],
+            means,
+        ),
+        Table("pairs", "Every pair", columns, rows),
+    ]
+
+
+def _every_cell(figures: Figures) -> list[Table]:
+    if not figures.cells:
+        return []
+    rows: list[Line] = []
+    for cell in figures.cells:
+        time = interval(cell["median_s"], cell["ci_low_s"] or math.nan, cell["ci_high_s"] or math.nan)
+        roof = cell["roof_percent"]
+        rows.append(
+            [
+                cell["operation"],
+                _where(cell),
+                cell["variant"],
+                cell["dtype"],
+                cell["sizes"],
+                Value(time, cell["median_s"], "flagged" if cell["flags"] else ""),
+                _time(cell["first_call_s"]),
+                Value(size_of(cell["peak_bytes"]), cell["peak_bytes"]),
+                Value("–" if roof is None else f"{roof:.0f} %" if roof >= 1 else "< 1 %", roof),
+                _flagged(cell["flags"]),
+            ]
+        )
+    columns = [
+        "operation",
+        "where",
+        "variant",
+        "dtype",
+        "size",
+        "time [95 %]",
+        "first call",
+        "peak memory",
+        "roof",
+        "flags",
+    ]
+    if any(cell["collectives"] for cell in figures.cells):
+        columns.append("collectives")
+        rows = [[*row, cell["collectives"]] for row, cell in zip(rows, figures.cells, strict=True)]
+    return [Table("cells", "Every cell that has a time", columns, rows, range(len(rows))), *_untimed(figures.run)]
+
+
+def _untimed(run: Run) -> list[Table]:
+    frame = run.summary[run.summary["median_s"].isna()]
+    keys = ["backend", "device", "verdict", "reason"]
+    rows: list[Line] = []
+    for (backend, device, verdict, reason), mine in frame.groupby(keys, sort=False):
+        names = ", ".join(dict.fromkeys(mine["operation"]))
+        rows.append([f"{backend}/{device}", str(verdict), str(reason), names, Value(str(len(mine)), len(mine))])
+    columns = ["where", "verdict", "reason", "operations", "cells"]
+    return [Table("untimed", "Without a time, and why", columns, rows)] if rows else []
+
+
+def _growth(figures: Figures) -> list[Table]:
+    frame = figures.growth
+    if frame is None or frame.empty:
+        return []
+    rows = []
+    for row in frame.to_dict("records"):
+        low, high = figure(row["exponent_low"]), figure(row["exponent_high"])
+        until = row["overhead_until_n"]
+        rows.append(
+            [
+                row["operation"],
+                _where({**row, "where": place(row)}),
+                row["variant"],
+                row["dtype"],
+                f"{row['swept']} {row['n_low']:.0f} … {row['n_high']:.0f}",
+                Value(f"{figure(row['exponent'])} [{low}, {high}]", row["exponent"]),
+                _time(row["constant_s"]),
+                Value("" if math.isnan(until) else f"{until:.0f}", None if math.isnan(until) else until),
+            ]
+        )
+    columns = ["operation", "where", "variant", "dtype", "sizes", "exponent p [95 %]", "a call costs", "until n"]
+    return [Table("growth", "How time grows: a + b nᵖ", columns, rows)]
+
+
+def _break_even(figures: Figures) -> list[Table]:
+    rows = [
+        [
+            row["operation"],
+            _where(row),
+            row["variant"],
+            row["dtype"],
+            row["sizes"],
+            _calls_of(row["calls"], row["flags"]),
+            _time(row["eager_first_s"]),
+            _time(row["compiled_first_s"]),
+            _time(row["eager_s"]),
+            _time(row["compiled_s"]),
+            _flagged(row["flags"]),
+        ]
+        for row in figures.break_even
+    ]
+    if not rows:
+        return []
+    columns = ["operation", "backend", "variant", "dtype", "size", "pays after calls", "first, eager",
+               "first, compiled", "steady, eager", "steady, compiled", "flags"]  # fmt: skip
+    return [Table("break-even", "After how many calls compiling has paid for itself", columns, rows)]
+
+
+def _memory(figures: Figures) -> list[Table]:
+    rows = [
+        [
+            row["operation"],
+            _where(row),
+            row["dtype"],
+            row["sizes"],
+            *(Value(size_of(row[name]), row[name]) for name in ("ours_bytes", "theirs_bytes")),
+            Value(f"{row['ratio']:.2f}×", row["ratio"], _shade(row["ratio"])),
+        ]
+        for row in figures.memory
+    ]
+    columns = ["operation", "where", "dtype", "size", "hand-derived", "autodiff", "autodiff ÷ hand-derived"]
+    return [Table("peaks", "Peak memory beyond the arguments", columns, rows)] if rows else []
+
+
+def _noise_text(figures: Figures) -> list[str]:
+    if figures.machine:
+        floors = {name: entry.get("noise_floor") for name, entry in figures.run.machines.items()}
+        told = [f"{name} {'unknown' if floor is None else f'{100 * floor:.1f} %'}" for name, floor in floors.items()]
+        return [
+            f"The noise floor of each machine: {', '.join(told)}: so far apart lay the two halves of cells that were "
+            "measured twice. A difference has a word only where it clears 5 % and twice that of its machine."
+        ]
+    floor = figures.run.noise_floor
+    if floor is None:
+        return ["No cell was measured twice in the same rounds, so the noise floor of this run is not known."]
+    pairs = figures.run.info.get("pairs") or []
+    unsteady = sum(not pair.get("steady", True) for pair in pairs)
+    more = f"; {unsteady} of the {len(pairs)} pairs were flagged as unsteady" if unsteady else ""
+    return [
+        f"The noise floor of this run is {100 * floor:.1f} %: so far apart lay the two halves of cells that were "
+        f"measured twice{more}. A difference has a word only where it clears 5 % and twice that."
+    ]
+
+
+def _flags(figures: Figures) -> list[Table]:
+    counts: dict[str, int] = {}
+    for cell in figures.cells:
+        for flag in str(cell["flags"] or "").split():
+            counts[flag] = counts.get(flag, 0) + 1
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    rows: list[Line] = [[flag, Value(str(n), n), FLAGS.get(flag, "")] for flag, n in ordered]
+    if not rows:
+        return []
+    return [
+        Table(
+            "flags",
+            "Flags, of all cells that have a time; a flagged cell wins nothing",
+            ["flag", "cells", "meaning"],
+            rows,
+        )
+    ]
+
+
+def _environment(run: Run) -> list[Table]:
+    """Return everything that ``run.json`` says of the conditions; workers' own words once where they agree."""
+    info = run.info
+    if len(run.machines) > 1:
+        parts = _facts_of("all", {name: info.get(name) for name in ("started", "state", "seed", "turns", "wall_s")})
+        for name, entry in run.machines.items():
+            parts |= _facts_of(name, entry)
+    else:
+        parts = _facts_of("", info)
+    tables: list[Table] = []
+    for title, facts in parts.items():
+        rows: list[Line] = [[name, _fact(value)] for name, value in facts.items()] or [["", "not recorded"]]
+        tables.append(Table(f"environment-{len(tables)}", title, ["what", "found"], rows))
+    return tables
+
+
+def _facts_of(machine: str, info: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return what is said of one machine, by title; where there are several, its name stands before each."""
+    facts = {
+        "Machine": info.get("host") or {},
+        "Source and versions": {**(info.get("git") or {}), **(info.get("versions") or {})},
+        "Settings": {
+            **{
+                name: info[name]
+                for name in ("started", "state", "seed", "precision", "threads", "turns", "wall_s")
+                if name in info
+            },
+            **(info.get("environment") or {}),
+        },
+        "What the workers saw": _workers(info.get("workers") or []),
+        "Protocol": info.get("protocol") or {},
+    }
+    return {f"{machine}: {title}": said for title, said in facts.items() if said} if machine else facts
+
+
+def _workers(workers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    found: dict[str, list[Any]] = {}
+    for worker in workers:
+        facts = worker.get("facts") or {}
+        for name in ("device_name", "settings", "thread_pools", "cpus"):
+            if facts.get(name):
+                label = f"{worker.get('group', '')}: {name}"
+                if facts[name] not in found.setdefault(label, []):
+                    found[label].append(facts[name])
+    return {label: values[0] if len(values) == 1 else values for label, values in found.items()}
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, str):
+        return value or "–"
+    return json.dumps(value, ensure_ascii=False) if value not in (None, [], {}) else "–"

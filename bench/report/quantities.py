@@ -1,0 +1,47 @@
+"""Figures as text: durations, sizes in memory and plain numbers, with few digits and a unit."""
+
+from __future__ import annotations
+
+import math
+
+UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+
+
+def figure(x: float | None) -> str:
+    """Write a number with two digits; nothing for none and NaN."""
+    return (
+        ""
+        if x is None or math.isnan(x)
+        else "∞"
+        if math.isinf(x)
+        else f"{x:.2g}".replace("e+0", "e").replace("e+", "e")
+    )
+
+
+def seconds(x: float | None) -> str:
+    """Write a duration with three digits and its unit; a dash for none and NaN."""
+    if x is None or math.isnan(x):
+        return "–"
+    scale, unit = _unit(x)
+    return f"{x / scale:.3g} {unit}"
+
+
+def interval(median: float, low: float, high: float) -> str:
+    """Write a duration with its interval, all in one unit: ``12.5 ms [11.6, 14.1]``."""
+    scale, unit = _unit(median)
+    low_text, high_text = (f"{x / scale:.3g}" if x < 1000 * scale else f"{x / scale:.0f}" for x in (low, high))
+    return f"{median / scale:.3g} {unit} [{low_text}, {high_text}]"
+
+
+def _unit(x: float) -> tuple[float, str]:
+    return next(((scale, unit) for scale, unit in UNITS if x >= scale), UNITS[-1])
+
+
+def size_of(count: float | None) -> str:
+    """Write a number of bytes with its unit; a dash for none and NaN."""
+    if count is None or math.isnan(count):
+        return "–"
+    for scale, unit in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if count >= scale:
+            return f"{count / scale:.3g} {unit}"
+    return f"{count:.0f} B"

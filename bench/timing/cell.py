@@ -1,0 +1,199 @@
+"""One cell in one process: set up, called once, judged, and then timed, or its memory measured."""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from multigrad.backend import Session, Unavailable, device_kind
+from multigrad.data.decode import reason
+from multigrad.data.errors import BadInput, one_line
+from multigrad.ops.find import load_operations
+from multigrad.ops.operation import Operation
+from multigrad.truth.files import read_arrays
+from multigrad.verdict.judge import blamed
+
+from ..plan.cells import Cell
+from ..plan.protocol import Protocol
+from ..store.machine import RunQueue
+from .clock import Guards, Workload, headline, time_blocks
+from .gate import Gate, Passed
+from .memory import growth
+
+Message = dict[str, Any]
+
+
+@dataclass
+class Measurement:
+    """One cell in one process."""
+
+    session: Session
+    cell: Cell
+    reference: str
+    """The file with inputs and reference."""
+    protocol: Protocol
+    gate: Gate
+    guards: Guards = field(default_factory=Guards)
+
+    def guarded(self, work: Callable[[Measurement], Message]) -> Message:
+        """Do the work; whatever a framework raises belongs to this cell alone."""
+        try:
+            return work(self)
+        except (Unavailable, BadInput) as error:  # a commit that has no such operation is no failure of it
+            return {"verdict": "UNAVAILABLE", "reason": reason(error)}
+        except Exception as error:  # noqa: BLE001 - frameworks raise what they like, and the next cell must go on
+            return {"verdict": blamed("FAIL", self.cell.variant), "reason": f"raised {one_line(error)}"}
+
+    def time(self, share_s: float, calls: Mapping[str, int] | None, turn: Callable[[], None]) -> Message:
+        """Set up, gate and time the cell.
+
+        Args:
+            share_s: this cell's share of the worker's start, in seconds.
+            calls: calls per block as round 0 found them.
+            turn: lets the other workers have their turns.
+        """
+        started = time.perf_counter()
+        arrays, to_device_s = self._to_device()
+        function, stages, outputs, first_call_s = self._first_call(arrays)
+        passed, digest, to_host_s = self._gate(outputs)
+        answer: Message = {**asdict(passed), "digest": digest}
+        if passed.verdict not in ("PASS", "NOTE"):
+            return answer
+        if self.cell.mode == "compiled":
+            answer["collectives"] = self.session.collectives(function, *arrays)
+        on_cpu = device_kind(self.session.device) == "cpu"
+        output_bytes = sum(getattr(a, "nbytes", 0) for a in outputs)
+        del outputs
+        setup_s = time.perf_counter() - started + share_s
+        queue = RunQueue()
+        keep = max(1, self.protocol.kept_outputs_bytes // max(1, output_bytes)) if on_cpu else None
+        elsewhere = self._elsewhere(arrays) if on_cpu else None
+        result = time_blocks(
+            Workload(function, arrays, self.session.wait, keep, elsewhere),
+            self.protocol,
+            headline=headline(self.session.device),
+            budget_s=min(self.protocol.process_limit_s, self.protocol.setup_share * setup_s),
+            calls=calls,
+            guards=replace(self.guards, waited=queue.seconds),
+            turn=turn,
+        )
+        queue.close()
+        return {
+            **answer,
+            **stages,
+            "first_call_s": first_call_s,
+            "to_device_s": to_device_s,
+            "to_host_s": to_host_s,
+            "setup_s": setup_s,
+            "load": os.getloadavg()[0],
+            "wait_s": result.wait_s,
+            "warm": result.warm,
+            "warmup_s": result.warmup_s,
+            "timed_s": result.blocks_s,
+            "calls": result.calls,
+            "blocks": [list(asdict(block).values()) for block in result.blocks],
+        }
+
+    def memory(self) -> Message:
+        """Measure the peak of one call beyond its inputs, after a first call."""
+        arrays, _ = self._to_device()
+        function, _, outputs, _ = self._first_call(arrays)
+        passed, _, _ = self._gate(outputs)
+        if passed.verdict not in ("PASS", "NOTE"):
+            return {"verdict": passed.verdict, "reason": passed.reason}
+        del outputs
+        gc.collect()
+        session = self.session
+        session.reset_peak_memory()
+        before = session.peak_memory()
+
+        def call() -> None:
+            session.wait(function(*arrays))
+
+        if device_kind(session.device) != "cpu":
+            call()
+            after = session.peak_memory()
+            if after is None:
+                return {"verdict": "PASS", "peak_bytes": None, "reason": "the framework does not tell its peak"}
+            held = before if before is not None else sum(a.nbytes for a in arrays)
+            return {"verdict": "PASS", "peak_bytes": max(0, after - held), "reason": "the framework's own peak"}
+        grown, how = growth(call)
+        return {"verdict": "PASS", "peak_bytes": grown, "reason": how}
+
+    def _to_device(self) -> tuple[list[Any], float]:
+        session, cell, operation = self.session, self.cell, self.operation
+        if cell.dtype not in session.dtypes:
+            raise Unavailable(f"{session.backend.name} has no {cell.dtype} on {session.device}")
+        given = read_arrays(Path(self.reference))
+        if cell.variant == "forward":
+            given = given[: len(operation.inputs)]
+        durations = []
+        for _ in range(self.protocol.transfers):
+            start = time.perf_counter()
+            arrays = session.place(operation, given, cell.dtype)
+            session.wait(arrays)
+            durations.append(time.perf_counter() - start)
+        return arrays, statistics.median(durations)
+
+    def _elsewhere(self, arrays: Sequence[Any]) -> Callable[[], Sequence[Any]]:
+        """Return a function that makes the arrays anew, each at an address of its own luck."""
+        session, operation = self.session, self.operation
+        given = [session.to_numpy(a) for a in arrays]
+        rng = random.Random(os.getpid())
+        between: list[Any] = []
+
+        def place() -> Sequence[Any]:
+            # What lies between them shifts them, and what is allocated during a call too.
+            between[:] = [np.empty(rng.randrange(1, 2**16), dtype=np.uint8) for _ in range(2 * len(given))]
+            moved = session.place(operation, [np.array(a) for a in given], self.cell.dtype)
+            session.wait(moved)
+            return moved
+
+        return place
+
+    @property
+    def operation(self) -> Operation:
+        """The operation."""
+        return load_operations([self.cell.reference])[0]
+
+    def _first_call(self, arrays: Sequence[Any]) -> tuple[Callable[..., Any], Message, Sequence[Any], float]:
+        """Return the function, its compiler's stages, its outputs, and the seconds from having it to having them."""
+        session, cell = self.session, self.cell
+        _, parameters = self.operation.split(dict(cell.size))
+        stages: Message = {}
+        start = time.perf_counter()
+        staged = None
+        if cell.mode == "compiled":
+            eager = session.function(self.operation, parameters, cell.variant, "eager")  # type: ignore[arg-type]
+            staged = session.compile_stages(eager, *arrays)
+        if staged is not None:
+            function, stages = staged[0], dict(staged[1])
+        else:
+            function = session.function(self.operation, parameters, cell.variant, cell.mode)  # type: ignore[arg-type]
+        outputs = function(*arrays)
+        session.wait(outputs)
+        return function, stages, outputs, time.perf_counter() - start
+
+    def _gate(self, outputs: Sequence[Any]) -> tuple[Passed, str, float]:
+        """Return what the gate says, the digest of the outputs, and the seconds that it took to fetch them."""
+        durations = []
+        for _ in range(self.protocol.transfers):
+            start = time.perf_counter()
+            host = [self.session.to_numpy(array) for array in outputs]
+            durations.append(time.perf_counter() - start)
+        kinds = [self.session.dtype_name(array) for array in outputs]
+        operation, variant = self.operation, self.cell.variant
+        _, parameters = operation.split(dict(self.cell.size))
+        passed, digest = self.gate.passes(operation, parameters, variant, host, kinds, self.reference, self.cell.dtype)
+        passed = self.session.backend.worded(passed, operation, variant)
+        passed = replace(passed, verdict=blamed(passed.verdict, variant))
+        return passed, digest, statistics.median(durations)

@@ -1,0 +1,95 @@
+"""What a worker says about itself and its machine: threads, libraries, an empty operation, peaks."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from multigrad.backend import Session, device_kind
+
+from ..plan.protocol import Protocol
+from ..store import machine
+from .clock import timer_step
+from .roofline import bandwidth, product_rate
+
+
+def session_facts(session: Session, empty_s: Mapping[str, float | None]) -> dict[str, Any]:
+    """Return what a session says about itself.
+
+    Args:
+        session: the session.
+        empty_s: by mode, what :func:`empty_operation` returned.
+    """
+    return {
+        "device_name": session.device_name,
+        "settings": dict(session.settings()),
+        "thread_pools": thread_pools(),
+        "cpus": machine.allowed_cpus(),
+        "busy_threads": busy_threads(session) if device_kind(session.device) == "cpu" else None,
+        "empty_s": dict(empty_s),
+        "timer_step_s": timer_step(),
+        "environment": machine.environment_that_matters(os.environ),
+        "load": os.getloadavg()[0],
+        "turns": True,
+    }
+
+
+def thread_pools() -> list[dict[str, Any]]:
+    """Return every thread pool that threadpoolctl finds in this process, without the paths."""
+    from threadpoolctl import threadpool_info
+
+    wanted = ("user_api", "internal_api", "version", "num_threads", "threading_layer", "architecture")
+    return [{k: pool[k] for k in wanted if pool.get(k) is not None} for pool in threadpool_info()]
+
+
+def busy_threads(session: Session) -> float:
+    """Return CPU time over wall time of large products: how many threads really work, whatever anybody says."""
+    import numpy as np
+
+    matrix = session.to_device(np.ones((512, 512)), _usual_dtype(session))
+    session.wait((matrix @ matrix,))
+    wall, cpu = time.perf_counter(), time.process_time()
+    while time.perf_counter() - wall < 0.05:
+        session.wait((matrix @ matrix,))
+    return (time.process_time() - cpu) / (time.perf_counter() - wall)
+
+
+def empty_operation(session: Session, mode: str) -> float | None:
+    """Return the time in seconds of the least there is to call: one addition of two single numbers."""
+    import numpy as np
+
+    array = session.to_device(np.ones(1), _usual_dtype(session))
+
+    def least(x: Any) -> tuple[Any, ...]:
+        return (x + x,)
+
+    function = least
+    if mode == "compiled":
+        try:
+            function = session.compile(least)
+            session.wait(function(array))
+        except Exception:  # noqa: BLE001 - whatever a compiler raises, the cells will say it too
+            return None
+    durations = []
+    for _ in range(200):
+        start = time.perf_counter()
+        session.wait(function(array))
+        durations.append(time.perf_counter() - start)
+    return statistics.median(durations[100:])
+
+
+def _usual_dtype(session: Session) -> str:
+    return "float32" if "float32" in session.dtypes else session.dtypes[0]
+
+
+def peaks(session: Session, threads: int, wanted: Mapping[str, Any], protocol: Protocol) -> dict[str, Any]:
+    """Measure the product's rate for each dtype in ``wanted["dtypes"]``, and bandwidth if ``wanted["bandwidth"]``."""
+    dtypes = [dtype for dtype in wanted["dtypes"] if dtype in session.dtypes]
+    return {
+        "flop_per_s": {dtype: product_rate(session, dtype, protocol) for dtype in dtypes},
+        "bandwidth": asdict(bandwidth(session, threads, protocol)) if wanted["bandwidth"] else None,
+    }

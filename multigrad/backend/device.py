@@ -1,0 +1,78 @@
+"""Devices: what their names mean, what the processor calls itself, and how many CUDA devices there are."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+
+from ..data.errors import BadInput
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NPROC",
+    "PJRT_NPROC",
+)
+"""Every variable by which a numerical library learns how many threads it may use."""
+
+
+def device_kind(device: str) -> str:
+    """Return what kind of device a name means: ``cpu`` of ``cpu`` and of the mesh ``cpu:4x2``.
+
+    Raises:
+        BadInput: it is no name of a device.
+    """
+    return _kind_and_shape(device)[0]
+
+
+def mesh_shape(device: str) -> tuple[int, ...]:
+    """Return how many devices lie along each axis of a mesh: ``(8,)`` of ``cpu:8``, ``(4, 2)`` of ``cpu:4x2``.
+
+    Returns:
+        Counts from 2; none of a single device.
+
+    Raises:
+        BadInput: it is no name of a device.
+    """
+    return _kind_and_shape(device)[1]
+
+
+def _kind_and_shape(device: str) -> tuple[str, tuple[int, ...]]:
+    kind, colon, counts = device.partition(":")
+    if not colon:
+        return kind, ()
+    shape = tuple(int(n) if re.fullmatch("[1-9][0-9]*", n) else 0 for n in counts.split("x"))
+    if not kind or min(shape) < 2 or len(shape) > 2:
+        raise BadInput(
+            f"no device named {device!r}; wanted cpu or cuda, or a mesh of two devices or more: cpu:8, or cpu:4x2"
+        )
+    return kind, shape
+
+
+@functools.cache
+def cpu_name() -> str:
+    """Return what the processor calls itself; ``cpu`` where it does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return "cpu"
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "cpu")
+
+
+@functools.cache
+def cuda_device_count() -> int:
+    """Return how many NVIDIA devices the driver knows; 0 without a driver."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        count = pynvml.nvmlDeviceGetCount()
+        pynvml.nvmlShutdown()
+    except Exception:  # no package, no driver, no permission: for us they are one answer
+        return 0
+    return int(count)

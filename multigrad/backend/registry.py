@@ -1,0 +1,82 @@
+"""Which backends there are: they are found, in the folder ``backends/`` and among entry points, and never listed."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import importlib.metadata
+import pkgutil
+from collections.abc import Mapping
+
+from ..data.errors import BadInput, one_line
+from ..ops.selection import Precision
+from .limits import Unavailable
+from .session import Backend, Session
+
+
+@functools.cache
+def backends() -> Mapping[str, Backend]:
+    """Return every backend: the files of ``backends/``, then other people's entry points ``multigrad.backends``.
+
+    An entry point names a :class:`Backend` instance. One that fails to load is left as a backend whose every device
+    is unavailable with that reason.
+    """
+    package = importlib.import_module("multigrad.backends")
+    found: dict[str, Backend] = {}
+    for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name.endswith("_backend")):
+        backend = importlib.import_module(f"multigrad.backends.{module}").BACKEND
+        found[backend.name] = backend
+    for entry in importlib.metadata.entry_points(group="multigrad.backends"):
+        try:
+            backend = entry.load()
+            if not isinstance(backend, Backend):
+                raise TypeError(f"wanted a multigrad.Backend, found {type(backend).__name__}")  # noqa: TRY301
+        except (Exception, SystemExit) as error:
+            backend = _Broken(entry.name, one_line(error))
+        found.setdefault(backend.name, backend)
+    order = {"numpy": 0}  # the one every other is compared with goes first
+    return dict(sorted(found.items(), key=lambda item: (order.get(item[0], 1), item[0])))
+
+
+class _Broken(Backend):
+    module = "multigrad"
+    distributions = ()
+    install = ""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name  # type: ignore[misc]  # known only now
+        self.reason = reason
+
+    def missing(self, device: str) -> str | None:
+        return f"entry point failed to load: {self.reason}"
+
+    def open(self, device: str = "cpu", *, threads: int | None = None, precision: Precision = "strict") -> Session:
+        raise Unavailable(self.missing(device) or "")
+
+
+def backend(name: str) -> Backend:
+    """Return a backend by name, or by ``module:ATTRIBUTE`` where it stands in no folder and no entry point.
+
+    Raises:
+        BadInput: there is none of that name; the message has the nearest.
+    """
+    if ":" in name:
+        return _imported(name)
+    known = backends()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+        raise BadInput(f"no backend named {name!r}; did you mean {near[0]!r}? There are {', '.join(known)}")
+    return known[name]
+
+
+def _imported(name: str) -> Backend:
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (Exception, SystemExit) as error:
+        said = str(error) if isinstance(error, ImportError | AttributeError) else one_line(error)
+        raise BadInput(f"backend {name!r} is not to be had: {said}; wanted module:ATTRIBUTE") from error
+    if not isinstance(found, Backend):
+        raise BadInput(f"{name!r} is {type(found).__name__}; wanted an instance of a subclass of Backend")
+    return found

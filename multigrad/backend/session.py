@@ -1,0 +1,321 @@
+"""What a backend is: the handful of things that a framework has to offer, and the framework opened on a device."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import types
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..data.errors import one_line
+from ..ops.operation import Operation
+from ..ops.selection import Mode, Precision, Variant
+from .device import THREAD_VARIABLES, cuda_device_count, device_kind, mesh_shape
+from .limits import Gap, Inaccuracy, Judged, Refusal, Unavailable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Array = Any
+"""An array of whichever framework a session belongs to."""
+
+
+class Session(ABC):
+    """One framework, opened on one device, with threads and precision set. Only one is open in a process."""
+
+    backend: Backend
+    device: str
+    """``cpu`` or ``cuda``, or a mesh of them: ``cpu:8``."""
+    device_name: str
+    """What the device calls itself, such as ``NVIDIA H200``."""
+    xp: Any
+    """The array namespace: the framework's own, or as array-api-compat gives it."""
+    dtypes: tuple[str, ...]
+    """Which of :data:`multigrad.ops.operation.DTYPES` it can compute in."""
+
+    @abstractmethod
+    def to_device(self, array: np.ndarray, dtype: str | None = None) -> Array:
+        """Copy a NumPy array to the device and return when it is there.
+
+        ``dtype`` is one of :attr:`dtypes` for a floating-point array (values must be representable in it); None keeps
+        an integer or boolean array as it is.
+        """
+
+    def place(self, operation: Operation, arrays: Sequence[np.ndarray], dtype: str) -> list[Array]:
+        """Copy the arguments of an operation to where it shall run: its inputs, and cotangents if there are any.
+
+        Where there are several devices, they are split as :mod:`multigrad.backend.placement` says.
+
+        Args:
+            operation: the operation.
+            arrays: on the host, in the order of its arguments.
+            dtype: one of :attr:`dtypes`, for those that are floating-point.
+        """
+        return [self.to_device(a, dtype if a.dtype.kind == "f" else None) for a in arrays]
+
+    @abstractmethod
+    def to_numpy(self, array: Array) -> np.ndarray:
+        """Copy an array to the host, exactly; bfloat16 comes back as float32."""
+
+    @abstractmethod
+    def dtype_name(self, array: Array) -> str:
+        """Return the name of an array's dtype, such as ``float32``."""
+
+    def wait(self, arrays: Sequence[Array]) -> None:  # noqa: B027 - a synchronous framework has nothing to wait for
+        """Return when every one of these arrays has been computed."""
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Compile a function of arrays that returns a tuple of arrays.
+
+        Raises:
+            Unavailable: the framework has no compiler here.
+        """
+        raise Unavailable(f"{self.backend.name} has no compiler")
+
+    def compile_stages(
+        self, function: Callable[..., Any], *arrays: Array
+    ) -> tuple[Callable[..., Any], dict[str, float]] | None:
+        """Compile a function for these arrays ahead of time, each stage timed apart; None where that cannot be done.
+
+        Returns:
+            The compiled function as :meth:`compile` would give it, whose first call finds its work done, and seconds by
+            stage: ``trace_s``, ``lower_s``, ``compile_s``.
+        """
+        return None
+
+    def collectives(self, function: Callable[..., Any], *arrays: Array) -> str:
+        """Return the collective operations that the compiler put into a compiled function for these arrays.
+
+        Returns:
+            Each with its number, as in ``all-gather 1, all-reduce 2``; ``none`` on a mesh that needs none; empty on one
+            device, and where the framework does not tell.
+        """
+        return ""
+
+    def differentiate(self, forward: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
+        """Return ``f(*inputs, *cotangents) -> (*values, *gradients)`` by the framework's own autodiff.
+
+        Args:
+            forward: ``f(*inputs)`` that returns a tuple of values.
+            wanted: for each input, whether its gradient is wanted.
+
+        Raises:
+            Unavailable: the framework has no autodiff.
+        """
+        raise Unavailable(f"{self.backend.name} has no autodiff")
+
+    def native(self, name: str) -> Callable[..., Any] | None:
+        """Return ``f(*inputs, **parameters)`` as a user of this framework would write an operation, or None.
+
+        Args:
+            name: of an operation of the catalogue. :meth:`native_form` asks for no other: somebody's own operation may
+                have the name and compute something else.
+        """
+        return None
+
+    def native_form(self, operation: Operation) -> Callable[..., Any] | None:
+        """Return the native form that was written for this very operation, or None."""
+        return self.native(operation.name) if operation.catalogued else None
+
+    def reset_peak_memory(self) -> None:  # noqa: B027 - only a device with an allocator of its own has a peak to reset
+        """Start counting the peak of the device's memory anew."""
+
+    def peak_memory(self) -> int | None:
+        """Return the peak of the device's memory in bytes since the last reset; None where only the process has one."""
+        return None
+
+    def events(self, call: Callable[[], Any]) -> float | None:
+        """Run a call and return its duration in seconds by the device's own events; None where there are none."""
+        return None
+
+    def release(self) -> None:  # noqa: B027 - nothing is kept by most frameworks
+        """Drop compiled functions and cached memory between cells."""
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return threads and precision as the framework reports them, not as they were asked for."""
+        return {}
+
+    def function(
+        self, operation: Operation, parameters: Mapping[str, Any], variant: Variant, mode: Mode
+    ) -> Callable[..., tuple[Array, ...]]:
+        """Return one variant of an operation as a function of arrays.
+
+        ``forward`` takes the inputs; the others take ``(*inputs, *cotangents)`` and return values, then gradients.
+
+        Raises:
+            Unavailable: this session has no such variant or mode.
+        """
+        if variant == "analytic":
+            function = operation.analytic(self.xp, parameters)
+        elif variant == "native":
+            native = self.native_form(operation)
+            if native is None:
+                raise Unavailable(f"{self.backend.name} has no native form of {operation.name}")
+
+            def forward(*inputs: Array) -> tuple[Array, ...]:
+                value = native(*inputs, **parameters)
+                return value if isinstance(value, tuple) else (value,)
+
+            function = self.differentiate(forward, operation.differentiable)
+        else:
+            function = operation.forward(self.xp, parameters)
+            if variant == "autodiff":
+                function = self.differentiate(function, operation.differentiable)
+        return self.compile(function) if mode == "compiled" else function
+
+
+class Backend(ABC):
+    """A framework, not yet imported. One instance named ``BACKEND`` stands in each file of ``backends/``."""
+
+    name: ClassVar[str]
+    """Short and unique, such as ``torch``; what ``--backend`` takes."""
+    module: ClassVar[str]
+    """The framework's top-level module, such as ``cupy``."""
+    distributions: ClassVar[tuple[str, ...]]
+    """The framework's distribution on the package index (any one of them), for its version."""
+    install: ClassVar[str]
+    """The line that installs it."""
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    """The kinds of device it knows: ``cpu``, ``cuda``."""
+    meshes: ClassVar[bool] = False
+    """Whether it computes on several devices of a kind at once: on ``cpu:8``, ``cuda:2``, ``cpu:4x2``."""
+    modes: ClassVar[tuple[Mode, ...]] = ("eager",)
+    """``eager`` and, where it has a compiler, ``compiled``."""
+    variants: ClassVar[tuple[Variant, ...]] = ("forward", "analytic")
+    """What it can compute; ``autodiff`` and ``native`` where the framework differentiates."""
+    gaps: ClassVar[tuple[Gap, ...]] = ()
+    """What it cannot do."""
+    inaccuracies: ClassVar[tuple[Inaccuracy, ...]] = ()
+    """What it does with too few digits."""
+    refusals: ClassVar[tuple[Refusal, ...]] = ()
+    """What it says where it lacks a dtype or a function, or where its compiler or its autodiff cannot follow."""
+    standard: ClassVar[bool] = False
+    """Whether it is the array API standard and nothing else: what raises here and runs on NumPy is not portable."""
+    scheduler: ClassVar[bool] = False
+    """Whether it runs on a scheduler that is there already, see :mod:`multigrad.backend.scheduler`."""
+
+    @abstractmethod
+    def open(self, device: str = "cpu", *, threads: int | None = None, precision: Precision = "strict") -> Session:
+        """Import the framework and open it on a device.
+
+        Args:
+            device: one of :attr:`devices`, or a mesh of them.
+            threads: how many threads the framework may use; None leaves its default.
+            precision: what float32 products may be computed in.
+
+        Raises:
+            Unavailable: the framework or the device is not here; the message says what to do.
+            BadInput: it was given an address where nothing of use is.
+        """
+
+    def hand_over(self, operation: Operation, parameters: Mapping[str, Any]) -> Callable[..., Any]:
+        """Return ``f(*inputs)`` of the framework's own arrays, which its autodiff differentiates by the pullback.
+
+        No session is opened and nothing is set: device, threads and precision are the caller's affair.
+
+        Args:
+            operation: what is handed over.
+            parameters: values of its parameters; those left out have their defaults.
+
+        Raises:
+            Unavailable: the framework is not here, or has no autodiff that takes a pullback.
+        """
+        raise Unavailable(f"{self.name} has no autodiff that takes a pullback")
+
+    def environment(
+        self, device: str, threads: int | None, precision: Precision, *, caches: bool = True
+    ) -> dict[str, str]:
+        """Return the environment variables that have to be set before the process starts.
+
+        Args:
+            device: one of :attr:`devices`, or a mesh of them.
+            threads: how many threads every library may use; None leaves their defaults.
+            precision: what float32 products may be computed in.
+            caches: whether compiled code may come from a cache that outlives the process. Where the time to compile
+                is measured it may not.
+        """
+        variables = {} if threads is None else dict.fromkeys(THREAD_VARIABLES, str(threads))
+        if device_kind(device) == "cuda":
+            # The driver's tools count by bus; CUDA by speed unless told so, and device 0 must be one and the same.
+            variables["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+            if precision == "strict":
+                variables["NVIDIA_TF32_OVERRIDE"] = "0"
+        else:
+            variables["CUDA_VISIBLE_DEVICES"] = "-1"  # no framework may take a context or memory that nobody uses
+        return variables
+
+    def load(self) -> Any:
+        """Import the framework.
+
+        Raises:
+            Unavailable: it is not installed, or does not load.
+        """
+        if importlib.util.find_spec(self.module) is None:
+            raise Unavailable(f"not installed ({self.install})")
+        try:
+            return importlib.import_module(self.module)
+        except (
+            Exception
+        ) as error:  # a framework fails to load in more ways than ImportError: drivers, libraries, versions
+            raise Unavailable(f"{self.module} is installed but does not load: {one_line(error)}") from error
+
+    def version(self) -> str | None:
+        """Return the installed version without importing the framework; None if it is not installed."""
+        if importlib.util.find_spec(self.module) is None:
+            return None
+        for distribution in self.distributions:
+            try:
+                return importlib.metadata.version(distribution)
+            except importlib.metadata.PackageNotFoundError:
+                continue
+        return "unknown"
+
+    def missing(self, device: str) -> str | None:
+        """Return why this backend cannot be opened on that device, as far as is known without importing it."""
+        kind, count = device_kind(device), prod(mesh_shape(device))
+        if kind not in self.devices:
+            return f"{self.name} has no device {kind!r}"
+        if count > 1 and not self.meshes:
+            return f"{self.name} has no mesh of devices"
+        if self.version() is None:
+            return f"not installed ({self.install})"
+        if kind == "cuda" and cuda_device_count() < count:
+            there = cuda_device_count()
+            return f"{device} wants {count} CUDA devices, found {there}" if there else "no CUDA device"
+        return None
+
+    def gap(self, operation: Operation, dtype: str, mode: str, variant: str, device: str) -> Gap | None:
+        """Return the gap that speaks of that cell, or None."""
+        return next((g for g in self.gaps if g.covers(operation, dtype, mode, variant, device)), None)
+
+    def cannot(self, error: BaseException) -> str | None:
+        """Return what the framework cannot do, where an exception says that; else None."""
+        return next((r.reason for r in self.refusals if r.covers(error)), None)
+
+    def worded(self, judged: Judged, operation: Operation, variant: str) -> Judged:
+        """Return what was judged of a form of an operation, as a GAP where it is a known inaccuracy."""
+        for known in self.inaccuracies:
+            if operation.catalogued and (known.operation, known.variant) == (operation.name, variant):
+                judged = known.worded(judged)
+        return judged
+
+
+def own_function(module: types.ModuleType, name: str) -> Callable[..., Any] | None:
+    """Return the function of that name that a module defines itself, or None: what it imported does not count."""
+    found = vars(module).get(name)
+    return found if getattr(found, "__module__", None) == module.__name__ else None
+
+
+def namespace(module: types.ModuleType, **own: Any) -> types.ModuleType:
+    """Return a copy of an array namespace in which some names are the backend's own.
+
+    It keeps the module's name, by which array-api-compat and array-api-extra recognise it.
+    """
+    copy = types.ModuleType(module.__name__, module.__doc__)
+    vars(copy).update(vars(module))
+    vars(copy).update(own)
+    return copy

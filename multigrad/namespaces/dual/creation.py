@@ -1,0 +1,76 @@
+"""Making arrays, and changing what kind of number they hold."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import exact
+from ..exact import ExactArray
+from ..shared import textbook
+from .arrays import DualArray
+from .table import FUNCTIONS, VALUED, valued
+
+
+@valued
+def asarray_(x: Any, /, *, dtype: Any = None, device: Any = None, copy: Any = None) -> Any:
+    """The array itself."""
+    return FUNCTIONS["astype"](x, dtype or exact.float64)
+
+
+@valued
+def astype_(x: Any, dtype: Any, /, *, copy: Any = True, device: Any = None) -> Any:
+    """Reals to booleans by ≠ 0; reals stay reals."""
+    kind = np.dtype(dtype).kind
+    if kind == "f":
+        return DualArray(x.value, x.tangent)
+    return FUNCTIONS["not_equal"](x, 0) if kind == "b" else VALUED["astype"](x.value, dtype)
+
+
+@valued
+def full_(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
+    """An array of one value."""
+    return FUNCTIONS["broadcast_to"](fill_value, shape if isinstance(shape, Sequence) else (shape,))
+
+
+@valued
+def full_like_(x: Any, /, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
+    """An array of one value, of another's shape."""
+    return FUNCTIONS["full"](x.shape, fill_value, dtype=dtype or x.dtype)
+
+
+def _created(name: str) -> None:
+    make = FUNCTIONS.get(name, VALUED[name])
+
+    @functools.wraps(make)
+    def create(*args: Any, **options: Any) -> Any:
+        if name == "asarray" and textbook.holds_arrays(args[0]):
+            return textbook.stacked(DualArray.namespace, args[0])
+        # As an array of this namespace, so that entries with a tangent can be written into it.
+        result = make(*args, **options)
+        return DualArray(result) if isinstance(result, ExactArray) else result
+
+    FUNCTIONS[name] = create
+
+
+for _name in ("zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like", "full_like"):
+    _created(_name)
+
+
+for _name in ("eye", "arange", "linspace", "asarray", "astype"):
+    _created(_name)
+
+
+WITHOUT_TANGENT = (
+    *("result_type", "isdtype", "can_cast", "broadcast_shapes", "finfo", "iinfo"),
+    *("logical_and", "logical_or", "logical_xor", "logical_not", "bitwise_and", "bitwise_or", "bitwise_xor"),
+    *("bitwise_invert", "bitwise_left_shift", "bitwise_right_shift", "isin"),
+    *("unique_all", "unique_counts", "unique_inverse", "unique_values"),
+)
+"""What makes or asks about arrays, and never needs a tangent."""
+
+
+FUNCTIONS |= {name: VALUED[name] for name in WITHOUT_TANGENT}

@@ -1,0 +1,167 @@
+"""Operations of a file that another process imports: names, shapes and sizes, without the functions."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..data.errors import BadInput
+from ..process.child import Death, run
+from ..process.entry import WORKER
+from .draw import Draw
+from .files import imported, named, raised, regular, try_to_draw
+from .operation import Operation, portable
+from .signature import Signature
+from .source import Elsewhere, Source, source_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+TIMEOUT_S = 60.0
+"""How long a file may take to be imported."""
+
+
+def described(path: Path) -> Sequence[Operation]:
+    """Let a worker import a file, and return its operations without their functions.
+
+    Raises:
+        BadInput: it is not there, holds none, fails on import, or ends, crashes or holds up the process.
+    """
+    if WORKER in os.environ:
+        return imported(path)
+    return _described(*regular(path))
+
+
+@functools.cache
+def _described(path: str, mtime_ns: int) -> tuple[Operation, ...]:
+    return tuple(_restored(description) for description in ask(f"{__name__}:describe", {"path": path}, path))
+
+
+def ask(target: str, arguments: Mapping[str, Any], path: str, *, timeout_s: float | None = None) -> Any:
+    """Let a worker answer that imports a file.
+
+    Args:
+        target: ``module:function``; it yields ``{"answer": …}``, or ``{"refused": …}``, why there is none.
+        arguments: a JSON object.
+        path: the file.
+        timeout_s: how long it may take, in seconds; None is :data:`TIMEOUT_S`.
+
+    Raises:
+        BadInput: there is no answer.
+    """
+    answer: Any = None
+    for message in run(target, arguments, timeout_s=timeout_s or TIMEOUT_S):
+        if isinstance(message, Death):
+            raise BadInput(f"{Path(path).name} cannot be imported: {message.reason}")
+        if "refused" in message:
+            raise BadInput(message["refused"])
+        answer = message["answer"]
+    return answer
+
+
+def describe(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Import a file and describe its operations; the worker's side."""
+    import numpy as np  # noqa: F401 - before the file can touch it
+
+    try:
+        ops = imported(Path(arguments["path"]))
+        for op in ops:
+            if op.draw is not None:
+                _try_to_draw_of(op, arguments["path"])
+        yield {"answer": [_description(op) for op in ops]}
+    except BadInput as error:
+        yield {"refused": str(error)}
+
+
+def _try_to_draw_of(op: Operation, path: str) -> None:
+    try:
+        try_to_draw(op)
+    except BadInput as error:
+        raise BadInput(f"{Path(path).name}: {error}") from error
+
+
+def _description(op: Operation) -> dict[str, Any]:
+    return {
+        "name": op.name,
+        "doc": op.function.__doc__,
+        "signature": op.signature.text,
+        "inputs": op.inputs,
+        "differentiable": op.differentiable,
+        "parameters": {name: _encoded(value) for name, value in op.parameters.items()},
+        "sizes": op.sizes,
+        "draws": op.draw is not None,
+        "dtypes": op.dtypes,
+        "reference": op.reference,
+        "source": asdict(source_of(op)),
+    }
+
+
+def _restored(description: Mapping[str, Any]) -> Operation:
+    reference = description["reference"]
+    return Operation(
+        name=description["name"],
+        function=Elsewhere(description["name"], description["doc"], Source(**description["source"]), reference),
+        signature=Signature.parse(description["signature"]),
+        inputs=tuple(description["inputs"]),
+        differentiable=tuple(description["differentiable"]),
+        parameters={name: _decoded(value) for name, value in description["parameters"].items()},
+        sizes={name: {k: _tupled(v) for k, v in size.items()} for name, size in description["sizes"].items()},
+        draw=functools.partial(_drawn_elsewhere, reference) if description["draws"] else None,
+        dtypes=tuple(description["dtypes"]),
+        reference=reference,
+    )
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A value that JSON cannot hold, as it is written."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def _encoded(value: Any) -> dict[str, Any]:
+    try:
+        return {"value": portable("", value)}
+    except BadInput:
+        return {"written": repr(value)}
+
+
+def _decoded(encoded: Mapping[str, Any]) -> Any:
+    return _tupled(encoded["value"]) if "value" in encoded else _Written(encoded["written"])
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(map(_tupled, value)) if isinstance(value, list) else value
+
+
+def _drawn_elsewhere(reference: str, draw: Draw, **size: Any) -> list[np.ndarray]:
+    """Let a worker draw the inputs of an operation whose generator it has."""
+    import numpy as np
+
+    regime = f"{draw.regime}:{draw.dtype}"
+    arguments = {"reference": reference, "seed": draw.seed, "regime": regime, "size": size}
+    arrays = ask(f"{__name__}:draw_inputs", arguments, reference.partition("::")[0])
+    return [np.array(a["values"], dtype=a["dtype"]).reshape(a["shape"]) for a in arrays]
+
+
+def draw_inputs(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Draw the inputs of an operation; the worker's side."""
+    import numpy as np
+
+    try:
+        path, _, name = arguments["reference"].partition("::")
+        (op,) = named(imported(Path(path)), path, name)
+        assert op.draw is not None
+        size = {name: _tupled(value) for name, value in arguments["size"].items()}
+        arrays = [np.asarray(a) for a in op.draw(Draw(arguments["seed"], arguments["regime"]), **size)]
+    except Exception as error:  # noqa: BLE001 - it is somebody's code
+        yield {"refused": str(error) if isinstance(error, BadInput) else f"inputs= {raised(error, '', '')}"}
+        return
+    yield {"answer": [{"dtype": a.dtype.str, "shape": a.shape, "values": a.ravel().tolist()} for a in arrays]}

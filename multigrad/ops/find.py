@@ -1,0 +1,126 @@
+"""Operations by name, by file or as such: the catalogue, files of operations, and files that were received."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import os
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from ..data.errors import BadInput
+from .elsewhere import described
+from .files import imported, named, of_module, try_to_draw
+from .operation import Operation
+
+Operations = Operation | str | Iterable[Operation | str] | None
+"""Operations given as such, by catalogue name or by file."""
+
+
+@functools.cache
+def operations() -> Mapping[str, Operation]:
+    """Return the catalogue: every operation in ``multigrad/catalogue/``, by name."""
+    # The one place that lists the folder: no room imports it.
+    catalogue = importlib.import_module("..catalogue", __package__)
+    names = sorted(module.name for module in pkgutil.iter_modules(catalogue.__path__))
+    modules = [importlib.import_module(f"{catalogue.__name__}.{name}") for name in names]
+    return {op.name: op for module in modules for op in of_module(module)}
+
+
+def load_operations(references: Iterable[str] = ()) -> list[Operation]:
+    """Find operations by catalogue name, by file (``my_gradient.py``) or by file and name (``my_gradient.py::f``).
+
+    A file is imported here, in this process. No reference at all means the whole catalogue.
+
+    Raises:
+        BadInput: nothing of that name (with the nearest one), a file that is not there, holds none, or fails on import.
+    """
+    references = list(references)
+    if not references:
+        return list(operations().values())
+    return list({id(op): op for reference in references for op in _find(reference, imported)}.values())
+
+
+def given_operations(ops: Operations) -> list[Operation]:
+    """Return operations given as such, by name or by file, each once; None is the whole catalogue.
+
+    A file is imported by another process, which describes its operations (:mod:`multigrad.ops.elsewhere`): they can be
+    planned with here, and computed in worker processes.
+
+    Raises:
+        BadInput: none at all, one that is not found, or two of one name.
+    """
+    if ops is None:
+        return load_operations()
+    given = [ops] if isinstance(ops, Operation | str) else list(ops)
+    # What can be computed in this process alone takes the others with it.
+    here = any(isinstance(one, Operation) and not one.reference for one in given)
+    find = imported if here else described
+    by_name: dict[str, Operation] = {}
+    for one in given:
+        if isinstance(one, Operation) and one.draw is not None and not one.catalogued:
+            try_to_draw(one)
+        for op in [one] if isinstance(one, Operation) else _find(one, find):
+            first = by_name.setdefault(op.name, op)
+            if first is not op and (not op.reference or op.reference != first.reference):
+                raise BadInput(
+                    f"two operations are named {op.name}: {_origin(first)} and {_origin(op)}; results go by name, so "
+                    "rename one of them or take one at a time"
+                )
+    if not by_name:
+        raise BadInput("no operation was given; None is the whole catalogue")
+    return list(by_name.values())
+
+
+def _origin(op: Operation) -> str:
+    if op.catalogued:
+        return "the catalogue's"
+    return f"that of {op.reference.partition('::')[0]}" if op.reference else "one that lies in no file"
+
+
+def _find(reference: str, of_file: Callable[[Path], Sequence[Operation]]) -> Sequence[Operation]:
+    path, _, name = reference.partition("::")
+    if names_a_file(reference):
+        return named(of_file(Path(path)), path, name)
+    if reference in operations():
+        return [operations()[reference]]
+    near = difflib.get_close_matches(reference, operations(), n=1, cutoff=0.0)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise BadInput(f"no operation named {reference!r}{hint} `multigrad list` shows them; a file must end in .py")
+
+
+def names_a_file(reference: str) -> bool:
+    """Tell whether a reference names a file of operations, not one of the catalogue."""
+    path = reference.partition("::")[0]
+    return path.endswith(".py") or "/" in path
+
+
+def files_of(ops: Operations) -> list[Path]:
+    """Return the files that operations given as such, by name or by file lie in, without a look into them."""
+    given: Iterable[Operation | str] = [] if ops is None else [ops] if isinstance(ops, Operation | str) else ops
+    references = [one.reference if isinstance(one, Operation) else one for one in given]
+    return [Path(reference.partition("::")[0]) for reference in references if names_a_file(reference)]
+
+
+def allowed(reference: str, files: Sequence[Path], origin: str, how: str) -> str:
+    """Return a reference that stands in a file that was received, if a person gave the code that it names too.
+
+    Args:
+        reference: a catalogue name, or ``path.py::name``.
+        files: what the person gave.
+        origin: the file that was received.
+        how: what to do, with ``FILE`` for the file.
+
+    Raises:
+        BadInput: it names a file that was not given: reading results runs no code that they bring or point at.
+    """
+    path, _, name = reference.partition("::")
+    if not names_a_file(reference):
+        return reference
+    for file in files:
+        if os.path.realpath(file) == os.path.realpath(path):
+            return f"{file.resolve()}::{name}"
+    way = how.replace("FILE", path)
+    raise BadInput(f"{origin} names {name or 'operations'} of {path}, which is code; to let it run: {way}")
