@@ -17,7 +17,6 @@ import numpy as np
 
 from .operation import Operation
 from .program import Program
-from .sizes import entries
 from .source import source_file
 
 MOST_ENTRIES = 4000
@@ -64,7 +63,7 @@ def scaled_sizes(op: Operation, sizes: Sequence[Mapping[str, Any]]) -> Iterator[
             pairs = [p for p in itertools.combinations(dimensions, 2) if dimensions[p[0]] == dimensions[p[1]]]
             for names in [*((n,) for n in dimensions), *pairs]:
                 larger = {**size, **{n: factor * dimensions[n] for n in names}}
-                if entries(op, larger) <= MOST_ENTRIES:
+                if op.signature.entries(larger) <= MOST_ENTRIES:
                     yield larger
 
 

@@ -1,9 +1,6 @@
-"""How many numbers the inputs of a size hold, and which sizes are small."""
+"""The sizes of an operation that are small enough for ball arithmetic."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 from .operation import Operation
 from .signature import default_sizes
@@ -17,11 +14,6 @@ def small_sizes(op: Operation) -> list[str]:
 
     Of sizes that nobody named there are two at most: the third is a larger one of the same kind.
     """
-    small = [name for name, size in op.sizes.items() if entries(op, size) <= SMALL_ENTRIES]
+    small = [name for name, size in op.sizes.items() if op.signature.entries(size) <= SMALL_ENTRIES]
     most = 2 if op.sizes == default_sizes(op.signature) else len(small)
     return small[:most] or [next(iter(op.sizes))]
-
-
-def entries(op: Operation, size: Mapping[str, Any]) -> int:
-    """Return how many numbers the inputs of a size hold."""
-    return op.signature.entries(size)

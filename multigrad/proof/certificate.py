@@ -231,7 +231,11 @@ def _digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-@entry_point(no_rows(("operation", "output", "sizes", "regime", "verdict", "reason")))
+VERIFIED = ("operation", "output", "sizes", "regime", "verdict", "reason")
+"""The columns of what :func:`verify` returns."""
+
+
+@entry_point(no_rows(VERIFIED))
 def verify(path: str | os.PathLike[str], ops: Operations = None) -> pd.DataFrame:
     """Repeat what a certificate says.
 
@@ -305,8 +309,7 @@ def _damage() -> Iterator[None]:
 
 def _answer(operation: str, output: str, sizes: str, regime: str, reason: str) -> dict[str, str]:
     verdict = FAIL if reason else PASS
-    names = ("operation", "output", "sizes", "regime", "verdict", "reason")
-    return dict(zip(names, (operation, output, sizes, regime, verdict, reason), strict=True))
+    return dict(zip(VERIFIED, (operation, output, sizes, regime, verdict, reason), strict=True))
 
 
 def _verified(one: Certified, proofs: dict[str, Any]) -> dict[str, str]:

@@ -107,16 +107,6 @@ class Proof:
     """The largest probability with which a wrong formula would have agreed; None where nothing bounds it."""
 
     @property
-    def linear(self) -> bool:
-        """Whether every gradient is linear in the cotangent."""
-        return all(g.linear for g in self.gradients)
-
-    @property
-    def zero(self) -> bool:
-        """Whether every gradient is zero for a zero cotangent."""
-        return all(g.zero for g in self.gradients)
-
-    @property
     def passed(self) -> bool:
         """Whether every gradient agrees and is linear."""
         return bool(self.gradients) and all(g.passed for g in self.gradients)

@@ -47,12 +47,7 @@ def read_truth(folder: str | os.PathLike[str], name: object) -> Truth:
     if unknown.exists():
         answer = json.loads(unknown.read_text(encoding="utf-8"))
         raise (Unserved if answer["unserved"] else Unknown)(answer["reason"])
-    return read_file(Path(folder) / f"{name}.npz")
-
-
-def read_file(path: Path) -> Truth:
-    """Read the truth of a case from a file that :func:`write_truth` wrote."""
-    with np.load(path, allow_pickle=False) as file:
+    with np.load(Path(folder) / f"{name}.npz", allow_pickle=False) as file:
         refuted = tuple(str(output) for output in file["refuted"])
         return Truth(_arrays(file), _references(file), str(file["note"]), refuted)
 

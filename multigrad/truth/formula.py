@@ -20,7 +20,6 @@ from ..namespaces.shared.unsupported import Unsupported
 from ..ops.draw import LINE
 from ..ops.operation import Operation
 from ..ops.signature import default_sizes
-from ..ops.sizes import entries
 from ..ops.text import derivative_name
 from ..proof.prove import GradientProof, prove
 from ..verdict.judge import Judgement, worded
@@ -93,10 +92,10 @@ def diagnose_formula(op: Operation, case: Case, outputs: Sequence[str]) -> dict[
 def _proof_point(op: Operation, case: Case) -> tuple[Mapping[str, Any], str]:
     """Return the size and the regime at which a case's formula is judged: a small size, an ordinary regime."""
     regime = case.drawn if case.regime in SMOOTH else "gaussian"
-    if entries(op, case.size) <= BASIS_ENTRIES:
+    if op.signature.entries(case.size) <= BASIS_ENTRIES:
         return case.size, regime
     smallest = next(iter(op.sizes.values()))
-    if entries(op, smallest) <= BASIS_ENTRIES:
+    if op.signature.entries(smallest) <= BASIS_ENTRIES:
         return smallest, regime
     # It has large sizes alone: one of our own making, if its generator can draw it.
     own = {**smallest, **default_sizes(op.signature)["tiny"]}

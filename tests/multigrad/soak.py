@@ -12,7 +12,7 @@ import numpy as np
 from multigrad.backend import backend, backends
 from multigrad.ops.find import load_operations
 from multigrad.ops.reach import scaled_sizes
-from multigrad.ops.sizes import SMALL_ENTRIES, entries, small_sizes
+from multigrad.ops.sizes import SMALL_ENTRIES, small_sizes
 from multigrad.process import child as worker
 from multigrad.process.pool import lanes
 from multigrad.truth.case import Case, Unknown
@@ -109,7 +109,7 @@ def _cases(references: Sequence[str], dtypes: Sequence[str], seed: int) -> Itera
     sizes = {}
     for op in ops:
         small = [op.size(name) for name in small_sizes(op)]
-        scaled = [s for s in scaled_sizes(op, small) if entries(op, s) <= SMALL_ENTRIES and _fits(op, s)]
+        scaled = [s for s in scaled_sizes(op, small) if op.signature.entries(s) <= SMALL_ENTRIES and _fits(op, s)]
         sizes[op.reference] = small + [scaled[i] for i in rng.permutation(len(scaled))[:6]]
     for number in itertools.count():
         op = ops[int(rng.integers(len(ops)))]
