@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from multigrad.data.errors import BadInput, one_line
+from multigrad.process.pool import Progress
 
 from ..analysis.load import rebuild
-from ..measurement.record import Progress
 from ..plan.cells import Cell, Plan, Refusal
 from ..store.events import (
     Begin,

@@ -15,10 +15,10 @@ from typing import Any
 
 from multigrad.backend import THREAD_VARIABLES
 from multigrad.data.errors import BadInput
+from multigrad.process.pool import Progress
 
 from ..measurement.job import check_selected
 from ..measurement.measure import events_of, thread_counts
-from ..measurement.record import Progress
 from ..plan.cells import Cell, Plan, Refusal, of_cells
 from ..plan.protocol import Protocol
 from ..store.events import Event, to_json

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from multigrad import matrix
 from multigrad.backend import backend, backends
 from multigrad.data.errors import BadInput
+from multigrad.matrix.plan import Plan
 from multigrad.ops.find import given_operations
 from multigrad.ops.selection import Selection
 
@@ -80,21 +80,7 @@ class Request:
             BadInput: one is not.
         """
         chosen = self.selection
-        several = (chosen.backend, chosen.device, chosen.dtype, chosen.mode)
-        backends, devices, dtypes, modes = (None if names is None else list(names) for names in several)
-        matrix.Plan.make(
-            given_operations(chosen.ops),
-            backends=backends,
-            devices=devices,
-            dtypes=dtypes,
-            modes=modes,
-            variants=judged_variants(chosen),
-            size=None,
-            regimes=None,
-            inputs=None,
-            seed=chosen.seed,
-            precision=chosen.precision,
-        )
+        Plan.make(replace(chosen, variant=judged_variants(chosen), size=None, regime=None))
         cells(replace(chosen, threads=None))
 
     def of_portion(self, portion: Portion) -> Selection:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from multigrad.backend import cuda_device_count
-from multigrad.matrix import Progress, check
+from multigrad.matrix.frame import check
 from multigrad.ops.find import Operations, given_operations
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Selection, Selectors
 from multigrad.process.entry import entry_point
+from multigrad.process.pool import Progress
 
 from ..report.writing import write_reports
 from ..store.folder import MATRIX, new_run
@@ -82,9 +83,9 @@ def check_selected(selection: Selection, progress: Progress | None) -> pd.DataFr
     )
 
 
-def judged_variants(selection: Selection) -> list[str] | None:
+def judged_variants(selection: Selection) -> tuple[str, ...] | None:
     """Return the variants that have rows in the matrix; None is all."""
-    return None if selection.variant is None else [name for name in selection.variant if name != "forward"] or None
+    return tuple(name for name in selection.variant or () if name != "forward") or None
 
 
 def _saying(what: str, progress: Progress | None) -> Progress | None:

@@ -16,6 +16,7 @@ from multigrad.ops.find import Operations, files_of, given_operations
 from multigrad.ops.operation import DTYPES
 from multigrad.ops.selection import Selection, Selectors
 from multigrad.process.entry import entry_point
+from multigrad.process.pool import Progress
 
 from ..analysis.load import load_run
 from ..plan.cells import Cell, Plan, Refusal, again, cells, of_cells
@@ -27,7 +28,7 @@ from ..store.run import Run, no_run
 from . import worktree
 from .conductor import Conductor
 from .info import folder_of, run_info
-from .record import Progress, Record
+from .record import Record
 from .resume import Given, resumed
 
 

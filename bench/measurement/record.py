@@ -6,9 +6,11 @@ import contextlib
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+from multigrad.process.pool import Progress
 
 from ..plan.cells import OTHER, Plan, Work, headline
 from ..plan.protocol import Protocol
@@ -16,9 +18,6 @@ from ..store.events import CellAnswer, CellEvent, Event, MemoryEvent, PeaksEvent
 from ..store.journal import Journal
 from ..store.schema import Facts
 from ..timing.messages import CellEnded, PeakRates
-
-Progress = Callable[[int, int, str], None]
-"""Called with measurements done, measurements in all, and what is running: as one begins, and as it ends."""
 
 
 @dataclass

@@ -21,8 +21,8 @@ from multigrad.data.decode import reason
 from multigrad.data.errors import BadInput, one_line
 from multigrad.ops.find import load_operations
 from multigrad.ops.operation import Operation
-from multigrad.truth.find import read_arrays
-from multigrad.verdict.judge import blamed
+from multigrad.truth.files import read_arrays
+from multigrad.verdict.words import blamed
 
 from ..plan.cells import Cell, headline
 from ..plan.protocol import Protocol

@@ -2,7 +2,7 @@
 
 The truth is found once for every operation, size, seed and dtype, in a worker of its own, and lies in an .npz file: a
 float64 evaluation with the worst-case and the probable error bound of every entry; see
-:func:`multigrad.truth.find.bounded`.
+:func:`multigrad.truth.references.bounded`.
 """
 
 from __future__ import annotations
@@ -19,17 +19,19 @@ from msgspec import to_builtins
 from multigrad.namespaces.cost import cost
 from multigrad.ops.find import load_operations
 from multigrad.ops.operation import Operation
-from multigrad.truth.find import (
-    Truth,
-    bounded,
-    derivative_name,
-    dtype_arrays,
-    judge_variant,
-    read_arrays,
-    read_references,
-    write,
+from multigrad.ops.text import derivative_name
+from multigrad.truth.case import Truth
+from multigrad.truth.files import read_arrays, read_references, write_truth
+from multigrad.truth.inputs import dtype_arrays
+from multigrad.truth.references import bounded
+from multigrad.truth.variant import judge_variant
+from multigrad.verdict.words import (
+    FAIL,
+    INCONCLUSIVE,
+    NOTE,
+    PASS,
+    UNAVAILABLE,
 )
-from multigrad.verdict.judge import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
 
 from .messages import Begun, ReferenceEnded
 
@@ -39,7 +41,7 @@ class Passed:
     """Whether a cell may have a time."""
 
     verdict: str
-    """One of :data:`multigrad.verdict.judge.VERDICTS`."""
+    """One of :data:`multigrad.verdict.words.VERDICTS`."""
     ratio: float
     """Largest error over bound, of all outputs."""
     reason: str
@@ -60,7 +62,7 @@ def prepare(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         _, parameters = op.split(size)
         references = bounded(op, arrays, parameters, wanted["dtype"], wanted["precision"], hull=False)
         path = Path(wanted["path"])
-        write(path.parent, path.stem, Truth(arrays, references))
+        write_truth(path.parent, path.stem, Truth(arrays, references))
         costs = {variant: _cost(op, size, wanted["dtype"], variant) for variant in wanted["variants"]}
         yield to_builtins(ReferenceEnded(int(number), costs))
 

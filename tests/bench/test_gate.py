@@ -9,7 +9,7 @@ import pytest
 from multigrad.bench.timing import gate
 
 from multigrad.ops.find import load_operations
-from multigrad.truth.find import read_arrays
+from multigrad.truth.files import read_arrays
 
 SIZE = {"m": 4, "n": 16}
 
