@@ -116,13 +116,13 @@ def test_unless_asked_for_compiled_is_analytic_against_autodiff_alone(square):
         ("KILLED", "worker killed by SIGKILL (out of memory?)"),
         ("LEFT", "worker ended with exit code 7"),
         ("RAISED", "raised RuntimeError: no such kernel"),
-        ("HUNG", "worker gave no sign for 3 s and was killed"),
+        ("HUNG", "worker gave no sign for 12 s and was killed"),
     ],
 )
 def test_a_fault_costs_its_own_cell(square, cube, fault, said):
     quick_to_give_up = {
         **ONE,
-        "protocol": Protocol(**{**vars(FAST), "cell_timeout_s": 3.0 if fault == "HUNG" else 60.0}),
+        "protocol": Protocol(**{**vars(FAST), "cell_timeout_s": 12.0 if fault == "HUNG" else 60.0}),
     }
     run = measure([square, cube], backend=f"fake_backends:{fault}", **quick_to_give_up)
     assert len(run.summary) == 8
