@@ -22,10 +22,8 @@ import numpy as np
 from ..data.errors import BadInput
 from ..ops.edits import call, edits, neighbours, transposed
 from ..ops.operation import Operation
-from ..ops.program import Part, Program, edited, place_of, text
+from ..ops.program import NodePath, Part, Place, Program, edited, place_of, text
 from ..ops.reach import traced
-
-Place = tuple[int, tuple[ast.AST, ...]]
 
 CLOSE = 1e-9
 """Relative distance below which a candidate, evaluated in float64 on a small case, is the true gradient."""
@@ -196,7 +194,7 @@ def _numbers(node: ast.AST) -> Iterator[ast.expr]:
         yield ast.Slice(ast.BinOp(node.lower, ast.Sub(), ast.Constant(1)), node.upper, node.step)
 
 
-def _is_function(path: tuple[ast.AST, ...]) -> bool:
+def _is_function(path: NodePath) -> bool:
     parent, node = path[-2], path[-1]
     return isinstance(parent, ast.Attribute) or (isinstance(parent, ast.Call) and parent.func is node)
 
