@@ -177,7 +177,8 @@ def check_mutants(ops: list[str] | None, backends: list[str] | None, out: Path, 
     """Make wrong gradients, print and write who notices them, and exit; with 1 if multigrad misses one."""
     from multigrad.mutation.kill import kill_markdown, kill_matrix, kill_shares, survivors
 
-    from ..store.files import write_frame, write_text
+    from ..store.folder import write_text
+    from ..store.frames import write_frame
     from .terminal import progress, say, show_frame
 
     with progress("mutants") as tick:

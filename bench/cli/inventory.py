@@ -82,7 +82,7 @@ def studies_frame() -> pd.DataFrame:
     """Return the studies with the question each one answers."""
     import pandas as pd
 
-    from ..measurement.study import studies
+    from ..plan.study import studies
 
     return pd.DataFrame({"study": name, "question": one.question} for name, one in studies().items())
 

@@ -15,8 +15,9 @@ from multigrad.verdict.judge import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PORT
 
 from ..report.plain import visible
 from ..report.quantities import figure
-from ..report.rows import listed, place
+from ..report.rows import listed
 from ..report.verdicts import HALF, SYMBOLS, worst
+from ..store.rows import place
 from .terminal import least_width, new_table, say, show, width
 
 if TYPE_CHECKING:

@@ -12,14 +12,15 @@ from rich.text import Text
 from ..analysis.scaling import scaling
 from ..report.plain import visible
 from ..report.quantities import figure, interval, percent, seconds
-from ..report.rows import listed, place, text
+from ..report.rows import listed
 from ..report.verdicts import SYMBOLS
+from ..store.rows import place, text
 from .terminal import new_table, say, show, show_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..store.files import Run
+    from ..store.run import Run
 
 
 def show_summary(frame: pd.DataFrame) -> None:

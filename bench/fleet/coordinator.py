@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING
 
 from multigrad.data.errors import BadInput, one_line
 
+from ..analysis.load import rebuild
 from ..measurement.record import Event, Progress
 from ..plan.cells import Cell, Plan, Refusal
 from ..store import machine as machines
-from ..store.files import JOURNAL, SCHEMA, Journal, Run, rebuild
+from ..store.folder import JOURNAL
+from ..store.journal import Journal
+from ..store.run import Run
+from ..store.schema import SCHEMA
 from .cluster import Offers, count_offers, offered, tags_of, versions
 from .measuring import measure_portion
 from .portions import Portion, Request

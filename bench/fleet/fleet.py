@@ -26,7 +26,9 @@ from ..measurement.record import Progress
 from ..measurement.resume import Given
 from ..plan.protocol import FULL, QUICK, Protocol
 from ..report.writing import write_reports
-from ..store.files import Journal, Run, journal_events, new_run, no_run
+from ..store.folder import new_run
+from ..store.journal import Journal, journal_events
+from ..store.run import Run, no_run
 from .cluster import agree, connected, offered
 from .coordinator import PATIENCE_S, Coordinator
 from .portions import Portion, Request, portions_of

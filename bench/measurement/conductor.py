@@ -16,10 +16,11 @@ from multigrad.backend import device_kind
 from multigrad.process.child import Death
 
 from ..analysis.assemble import assemble
+from ..analysis.load import write_run
 from ..plan import cells as planning
 from ..plan.cells import Plan, Work
 from ..store import machine
-from ..store.files import Run, write_run
+from ..store.run import Run
 from . import worktree
 from .record import Event, Record
 from .references import find_references

@@ -19,9 +19,10 @@ from multigrad.process.child import Death, run
 from multigrad.process.entry import entry_point, no_rows
 
 from ..analysis.intervals import median_of_medians, noise_floor, ratio, relative_spread
+from ..plan.cells import LATENCY
 from ..plan.protocol import FULL
 from ..store import machine
-from ..timing.clock import LATENCY, Workload, time_blocks, timer_step
+from ..timing.clock import Workload, time_blocks, timer_step
 from ..timing.facts import busy_threads, thread_pools
 
 if TYPE_CHECKING:

@@ -15,7 +15,9 @@ from multigrad.process.entry import entry_point
 
 from ..report.writing import write_reports
 from ..store import machine as machines
-from ..store.files import MATRIX, Run, new_run, no_run, write_frame
+from ..store.folder import MATRIX, new_run
+from ..store.frames import write_frame
+from ..store.run import Run, no_run
 from .measure import measure_selected, selected
 
 if TYPE_CHECKING:

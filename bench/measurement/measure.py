@@ -17,11 +17,13 @@ from multigrad.ops.operation import DTYPES
 from multigrad.ops.selection import Selection, Selectors
 from multigrad.process.entry import entry_point
 
+from ..analysis.load import load_run
 from ..plan import cells as planning
 from ..plan.cells import Cell, Plan, Refusal
 from ..plan.protocol import FULL, QUICK, Protocol
 from ..store import machine as machines
-from ..store.files import Journal, Run, load_run, no_run
+from ..store.journal import Journal
+from ..store.run import Run, no_run
 from . import worktree
 from .conductor import Conductor
 from .info import folder_of, run_info

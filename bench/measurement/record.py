@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..plan.cells import OTHER, Plan, Work
+from ..plan.cells import OTHER, Plan, Work, headline
 from ..plan.protocol import Protocol
-from ..store.files import Journal
-from ..timing.clock import headline
+from ..store.journal import Journal
 
 Progress = Callable[[int, int, str], None]
 """Called with measurements done, measurements in all, and what is running: as one begins, and as it ends."""

@@ -13,7 +13,8 @@ from multigrad.ops.find import allowed
 
 from ..plan.cells import Plan
 from ..plan.protocol import Protocol
-from ..store.files import Journal, Run, journal_events
+from ..store.journal import Journal, journal_events
+from ..store.run import Run
 from . import worktree
 from .conductor import Conductor
 from .info import run_info

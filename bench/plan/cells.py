@@ -15,6 +15,7 @@ from multigrad.backend import (
     backend,
     backends,
     cuda_device_count,
+    device_kind,
     mesh_shape,
 )
 from multigrad.backend.placement import input_shapes, undivided
@@ -39,6 +40,22 @@ LARGEST = "largest"
 
 SizeGiven = str | Mapping[str, Any]
 """A size by name, or as values for an operation's dimensions and parameters."""
+
+
+KEY = ("operation", "variant", "mode", "backend", "device", "dtype", "sizes", "threads", "precision", "machine")
+"""The columns that make a row of the summary the same cell in another run."""
+
+LATENCY, PIPELINED = "latency", "pipelined"
+"""Kinds of block: every call waited for, or n calls and one wait."""
+
+
+def headline(device: str) -> str:
+    """Return which kind of block stands in the table.
+
+    On a CPU every call is waited for: waiting costs next to nothing there, and independent calls would otherwise share
+    its cores. On an accelerator the queue is kept full, as a program keeps it.
+    """
+    return LATENCY if device_kind(device) == "cpu" else PIPELINED
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from multigrad.data.errors import BadInput
 
-from ..store.files import KEY, Run, load_run, write_text
-from .rows import text
+from ..analysis.load import load_run
+from ..plan.cells import KEY
+from ..store.folder import write_text
+from ..store.rows import text
+from ..store.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd

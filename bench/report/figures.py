@@ -17,12 +17,14 @@ from multigrad.verdict.judge import (
 from ..analysis import intervals
 from ..analysis.compare import within
 from ..analysis.scaling import ScalingRow, sweep
-from ..plan.cells import parse_size
+from ..plan.cells import KEY, parse_size
 from ..plan.protocol import FULL
-from ..store.files import KEY, SCALING, Run, read_rows
+from ..store.folder import SCALING
+from ..store.frames import read_rows
+from ..store.rows import place
+from ..store.run import Run
 from .drawing import VARIANTS
 from .plain import visible
-from .rows import place
 from .standings import geometric_mean, question
 
 if TYPE_CHECKING:

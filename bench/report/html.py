@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..store.files import Run
+from ..store.run import Run
 from .charts import Chart, charts
 from .conclusions import conclusions
 from .figures import Figures

@@ -11,8 +11,8 @@ from multigrad.matrix import sentence
 from multigrad.truth.find import derivative_name
 from multigrad.verdict.judge import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PORTABILITY, UNAVAILABLE, VERDICTS
 
+from ..store.rows import place
 from .quantities import figure
-from .rows import place
 from .verdicts import HALF, SYMBOLS, worst
 
 if TYPE_CHECKING:

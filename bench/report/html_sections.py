@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..analysis.assemble import FLAGS
-from ..store.files import Run
+from ..store.rows import place
+from ..store.run import Run
 from .charts import Chart
 from .figures import Figures, Row
 from .quantities import figure, grouped, interval, percent, seconds, size_of, times
-from .rows import place
 from .standings import geometric_mean
 
 

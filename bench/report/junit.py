@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from multigrad.matrix import failing, sentence
 from multigrad.verdict.judge import FINDING, GAP, INCONCLUSIVE, PORTABILITY, UNAVAILABLE
 
-from ..store.files import write_text
+from ..store.folder import write_text
 from .plain import visible
 from .verdicts import telling, worst
 

@@ -16,7 +16,7 @@ from multigrad.verdict.judge import (
     VERDICTS,
 )
 
-from ..store.files import Run
+from ..store.run import Run
 from .conclusions import conclusions
 from .figures import Figures
 from .markup import escape, table

@@ -18,7 +18,7 @@ from multigrad.ops.operation import Operation
 from multigrad.ops.source import source_of
 from multigrad.process.entry import entry_point, no_rows
 
-from ..store.files import write_text
+from ..store.folder import write_text
 from . import page_results, page_source
 from .docstring import described, prose
 from .drawing import Figure, is_fresh, stamped

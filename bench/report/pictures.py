@@ -11,7 +11,7 @@ from typing import Any
 
 from multigrad.data.errors import BadInput
 
-from ..store.files import write_text
+from ..store.folder import write_text
 from ..store.machine import slug
 from .charts import charts
 from .drawing import FONT, FONTS

@@ -8,7 +8,9 @@ from pathlib import Path
 from multigrad.data.errors import BadInput
 from multigrad.process.entry import entry_point
 
-from ..store.files import Run, load_run, write_text
+from ..analysis.load import load_run
+from ..store.folder import write_text
+from ..store.run import Run
 from .figures import Figures
 from .html import html
 from .markdown import markdown

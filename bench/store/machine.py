@@ -60,6 +60,11 @@ def physical_cpus() -> list[int]:
     return sorted(chosen.values())
 
 
+def thread_count(threads: Any) -> Any:
+    """Return a number of threads; ``all`` is one for each physical core."""
+    return len(physical_cpus()) if threads == "all" else threads
+
+
 def _read(path: str | Path) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").strip()

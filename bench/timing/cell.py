@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from multigrad.backend import Session, Unavailable, device_kind
@@ -22,10 +23,10 @@ from multigrad.ops.operation import Operation
 from multigrad.truth.find import read_arrays
 from multigrad.verdict.judge import blamed
 
-from ..plan.cells import Cell
+from ..plan.cells import Cell, headline
 from ..plan.protocol import Protocol
 from ..store.machine import RunQueue
-from .clock import Guards, Workload, headline, time_blocks
+from .clock import Guards, Workload, time_blocks
 from .gate import Gate, Passed
 from .memory import growth
 
@@ -100,7 +101,7 @@ class Measurement:
             "warmup_s": result.warmup_s,
             "timed_s": result.blocks_s,
             "calls": result.calls,
-            "blocks": [list(asdict(block).values()) for block in result.blocks],
+            "blocks": msgspec.to_builtins(result.blocks),
         }
 
     def memory(self) -> Message:
