@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from multigrad.truth.find import derivative_name
 from multigrad.verdict.judge import FAIL, FINDING, INCONCLUSIVE, PORTABILITY, UNAVAILABLE
 
+from ..analysis.intervals import geometric_mean
 from .figures import Figures, Row
-from .standings import geometric_mean, question, standings
+from .standings import question, standings
 
 
 def conclusions(figures: Figures) -> list[str]:

@@ -12,11 +12,11 @@ from multigrad.proof.certificate import Certified
 from multigrad.truth.find import derivative_name, sizes_text
 from multigrad.verdict.judge import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PORTABILITY, UNAVAILABLE
 
+from ..analysis.intervals import geometric_mean
 from .drawing import VARIANTS, Figure
 from .markup import code, grid, plain
 from .quantities import figure, interval, size_of, times
 from .results import Results
-from .standings import geometric_mean
 from .verdicts import SYMBOLS, worst
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def certificate(op: Operation, results: Results) -> str:
         [
             "In ball arithmetic the pullback and the derivative of the forward part alone, which knows nothing of it, "
             "are certified enclosures; they overlap.",
-            grid(columns, rows, right=4),
+            grid(columns, rows, right=range(4, len(columns))),
             *([f"Not certified: {', '.join(derivative_name(f'{o}_bar') for o in lost)}."] if lost else []),
             f"Source {code(certificates[0].source_sha256[:12])}; `multigrad verify` repeats the proof and says whether "
             "the source has changed since.",
@@ -211,7 +211,8 @@ def _times(rows: pd.DataFrame) -> str:
             cells.append(" / ".join(map(size_of, peaks)))
         body.append(cells)
     columns = ["where", *("value alone" if v == "forward" else v for v in variants), *(f"over {v}" for v in ratios)]
-    return grid([*columns, *(["memory"] if has_memory else [])], body, right=1)
+    columns += ["memory"] if has_memory else []
+    return grid(columns, body, right=range(1, len(columns)))
 
 
 def _time(row: Mapping[Any, Any] | None) -> str:
