@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multigrad.matrix import COLUMNS, MatrixRow
+from multigrad.matrix.rows import COLUMNS, MatrixRow
 
 from ..plan.cells import KEY
 from ..plan.protocol import FULL

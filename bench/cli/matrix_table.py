@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from multigrad.matrix import sentence
-from multigrad.truth.find import DEFAULT_REGIMES, RESIZED, derivative_name
-from multigrad.verdict.judge import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PORTABILITY, UNAVAILABLE
+from multigrad.matrix.rows import sentence
+from multigrad.ops.text import derivative_name
+from multigrad.truth.case import DEFAULT_REGIMES, RESIZED
+from multigrad.verdict.words import (
+    FAIL,
+    FINDING,
+    GAP,
+    INCONCLUSIVE,
+    NOTE,
+    PORTABILITY,
+    UNAVAILABLE,
+)
 
 from ..report.plain import visible
 from ..report.quantities import figure
@@ -29,7 +38,7 @@ FEW = 12
 
 
 class Formulas:
-    """Prints verdicts on formulas while a check is running: see :data:`multigrad.matrix.Tell`.
+    """Prints verdicts on formulas while a check is running: see :data:`multigrad.matrix.frame.Tell`.
 
     Of few operations it is their table, as soon as the last formula is judged; of many it is a line for each wrong one
     at once, and a line for every hundred.

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from multigrad.truth.find import derivative_name
-from multigrad.verdict.judge import FAIL, FINDING, INCONCLUSIVE, PORTABILITY, UNAVAILABLE
+from multigrad.ops.text import derivative_name
+from multigrad.verdict.words import (
+    FAIL,
+    FINDING,
+    INCONCLUSIVE,
+    PORTABILITY,
+    UNAVAILABLE,
+)
 
 from ..analysis.intervals import geometric_mean
 from .figures import Figures, Row

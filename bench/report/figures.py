@@ -9,10 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from multigrad.data.errors import BadInput
-from multigrad.verdict.judge import (
-    NOTE,
-    PASS,
-)
+from multigrad.verdict.words import NOTE, PASS
 
 from ..analysis import intervals
 from ..analysis.compare import within

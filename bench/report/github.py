@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from multigrad.data.errors import BadInput
-from multigrad.matrix import failing, sentence
+from multigrad.matrix.rows import failing, sentence
 from multigrad.ops.operation import Operation
 from multigrad.ops.source import source_of
-from multigrad.verdict.judge import INCONCLUSIVE, VERDICTS
+from multigrad.verdict.words import INCONCLUSIVE, VERDICTS
 
 from .markdown import matrix
 from .plain import shown, visible

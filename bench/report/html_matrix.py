@@ -7,9 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from multigrad.matrix import sentence
-from multigrad.truth.find import derivative_name
-from multigrad.verdict.judge import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PORTABILITY, UNAVAILABLE, VERDICTS
+from multigrad.matrix.rows import sentence
+from multigrad.ops.text import derivative_name
+from multigrad.verdict.words import (
+    FAIL,
+    FINDING,
+    GAP,
+    INCONCLUSIVE,
+    NOTE,
+    PORTABILITY,
+    UNAVAILABLE,
+    VERDICTS,
+)
 
 from ..store.rows import place
 from .quantities import figure

@@ -7,8 +7,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multigrad.matrix import failing, sentence
-from multigrad.verdict.judge import FINDING, GAP, INCONCLUSIVE, PORTABILITY, UNAVAILABLE
+from multigrad.matrix.rows import failing, sentence
+from multigrad.verdict.words import (
+    FINDING,
+    GAP,
+    INCONCLUSIVE,
+    PORTABILITY,
+    UNAVAILABLE,
+)
 
 from ..store.folder import write_text
 from .plain import visible

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from multigrad.matrix import sentence
-from multigrad.truth.find import derivative_name
-from multigrad.verdict.judge import (
+from multigrad.matrix.rows import sentence
+from multigrad.ops.text import derivative_name
+from multigrad.verdict.words import (
     FAIL,
     FINDING,
     INCONCLUSIVE,

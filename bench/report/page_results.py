@@ -6,11 +6,19 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from multigrad.matrix import sentence
+from multigrad.matrix.rows import sentence
 from multigrad.ops.operation import Operation
+from multigrad.ops.text import derivative_name, sizes_text
 from multigrad.proof.certificate import Certified
-from multigrad.truth.find import derivative_name, sizes_text
-from multigrad.verdict.judge import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PORTABILITY, UNAVAILABLE
+from multigrad.verdict.words import (
+    FAIL,
+    FINDING,
+    GAP,
+    INCONCLUSIVE,
+    NOTE,
+    PORTABILITY,
+    UNAVAILABLE,
+)
 
 from ..analysis.intervals import geometric_mean
 from .drawing import VARIANTS, Figure

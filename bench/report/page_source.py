@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from multigrad.ops.operation import Operation
+from multigrad.ops.sizes import small_sizes
 from multigrad.ops.source import source_of
-from multigrad.truth.find import derivative_name, sizes_text, small_sizes
+from multigrad.ops.text import derivative_name, sizes_text
 
 from .markup import code, grid, plain
 from .quantities import grouped

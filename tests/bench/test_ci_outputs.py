@@ -27,8 +27,8 @@ from multigrad.bench.store.frames import read_rows, to_frame, write_frame
 from test_cli import BROKEN, ROOT
 
 from multigrad import BadInput, load_operations
-from multigrad.matrix import MatrixRow
-from multigrad.verdict.judge import VERDICTS
+from multigrad.matrix.rows import MatrixRow
+from multigrad.verdict.words import VERDICTS
 
 EVIL = (
     "<script>alert(1)</script>",

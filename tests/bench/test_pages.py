@@ -24,7 +24,7 @@ from multigrad.bench.store.run import read_info
 from multigrad.bench.store.schema import SCHEMA
 
 from multigrad import BadInput, operations
-from multigrad.matrix import MatrixRow
+from multigrad.matrix.rows import MatrixRow
 from multigrad.proof.certificate import Certified, read_certificate, write_certificate
 
 ROOT = Path(__file__).parents[2]
