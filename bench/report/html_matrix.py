@@ -67,11 +67,11 @@ def matrix(frame: pd.DataFrame | None) -> dict[str, Any] | None:
     # What failed comes first, then the matrix's order; the hand-derived gradient before the others.
     rows.sort(key=lambda r: (r["operation"] not in failed, names.index(r["operation"]), r["low"], r["first"]))
     return {
-        "failures": _told(frame, FAIL),
+        "failures": _sentences(frame, FAIL),
         "places": ["the formula", *places],
         "rows": rows,
         "legend": [(SYMBOLS[v][0], v, VERDICTS[v]) for v in SYMBOLS if v != UNAVAILABLE],
-        "worded": [(verdict, sentences) for verdict in AMISS if (sentences := _told(frame, verdict))],
+        "worded": [(verdict, sentences) for verdict in AMISS if (sentences := _sentences(frame, verdict))],
         "gaps": _alike(frame[frame["verdict"] == GAP]),
         "absent": _alike(frame[frame["verdict"] == UNAVAILABLE]),
         "compared": int(frame["ratio"].notna().sum()),
@@ -82,7 +82,7 @@ AMISS = (INCONCLUSIVE, FINDING, PORTABILITY, NOTE)
 """What does not fail and is said in words, in this order."""
 
 
-def _told(frame: pd.DataFrame, verdict: str, most: int = 50) -> list[str]:
+def _sentences(frame: pd.DataFrame, verdict: str, most: int = 50) -> list[str]:
     """Return a sentence for each place of a verdict, its worst; the rest is counted."""
     keys = ["operation", "output", "backend", "device", "mode", "variant"]
     lines = []
