@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from ..analysis.scaling import scaling
+from ..report.names import listed
 from ..report.plain import visible
 from ..report.quantities import figure, interval, percent, quotient, seconds
-from ..report.rows import listed
 from ..report.verdicts import SYMBOLS
 from ..store.rows import place, text
 from .terminal import new_table, say, show, show_frame

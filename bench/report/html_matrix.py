@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from multigrad.matrix.rows import sentence
 from multigrad.ops.text import derivative_name
 from multigrad.verdict.words import (
     FAIL,
@@ -21,8 +20,9 @@ from multigrad.verdict.words import (
 )
 
 from ..store.rows import place
+from .names import numpy_first
 from .quantities import figure
-from .verdicts import HALF, SYMBOLS, worst
+from .verdicts import HALF, SYMBOLS, worst, worst_sentence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,7 @@ def matrix(frame: pd.DataFrame | None) -> dict[str, Any] | None:
         return None
     here = frame[(frame["verdict"] != UNAVAILABLE) & (frame["backend"] != "exact")]
     here = here.assign(where=[place(row) for row in here[["backend", "device", "mode"]].to_dict("records")])
-    places = sorted(dict.fromkeys(here["where"]), key=lambda p: (not p.startswith("numpy"), p))
+    places = numpy_first(here["where"])
     proofs = {
         str(name): _detail(rows) for name, rows in frame[frame["backend"] == "exact"].groupby("operation", sort=False)
     }
@@ -87,8 +87,7 @@ def _sentences(frame: pd.DataFrame, verdict: str, most: int = 50) -> list[str]:
     keys = ["operation", "output", "backend", "device", "mode", "variant"]
     lines = []
     for _, rows in frame[frame["verdict"] == verdict].groupby(keys, sort=False):
-        row = rows.sort_values("ratio", ascending=False, kind="stable").iloc[0].to_dict()
-        lines.append(sentence(row) + (f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""))
+        lines.append(worst_sentence(rows))
     return lines[:most] + ([f"… and {len(lines) - most} more in matrix.csv"] if len(lines) > most else [])
 
 
