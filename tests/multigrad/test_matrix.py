@@ -17,14 +17,15 @@ from multigrad import (
     GradientError,
     assert_gradients,
     check,
-    matrix,
     operation,
 )
-from multigrad.backend import Inaccuracy, Unavailable
+from multigrad.backend import Inaccuracy, Unavailable, registry
+from multigrad.matrix.rows import AIMED, COLUMNS, failing
 from multigrad.ops.draw import REGIMES
 from multigrad.ops.operation import Operation
 from multigrad.process.child import _last_words
-from multigrad.verdict.judge import (
+from multigrad.truth import formula
+from multigrad.verdict.words import (
     FAIL,
     FINDING,
     GAP,
@@ -122,7 +123,7 @@ def ordinary(tmp_path_factory):
 
 def test_a_right_layer_passes_everywhere(everywhere):
     assert set(rows(everywhere, operation="right")["verdict"]) == {PASS}
-    assert tuple(everywhere.columns) == matrix.COLUMNS
+    assert tuple(everywhere.columns) == COLUMNS
 
 
 @pytest.mark.parametrize(
@@ -169,7 +170,7 @@ def test_another_convention_within_the_subdifferential_passes(everywhere):
 def test_every_regime_is_served_and_said(layer):
     frame = quick(layer(), regime="all")
     relations = {r for r in frame["regime"] if r.startswith("relation: ")}
-    assert set(frame["regime"]) - relations == {*REGIMES, matrix.AIMED}
+    assert set(frame["regime"]) - relations == {*REGIMES, AIMED}
     assert len(relations) >= 4
     assert set(frame["verdict"]) <= {PASS, NOTE, UNAVAILABLE}
     certified = rows(frame, backend="exact", output="W_bar", verdict=PASS)
@@ -324,7 +325,7 @@ class Absent(NumPyBackend):
 def put_in(monkeypatch, made):
     """Let `check` know one backend more, in this process."""
     known = {**multigrad.backend.backends(), made.name: made}
-    monkeypatch.setattr(matrix, "backend", known.__getitem__)
+    monkeypatch.setattr(registry, "backends", lambda: known)
 
 
 def test_a_missing_framework_is_a_worded_row(monkeypatch):
@@ -519,7 +520,7 @@ def test_a_search_for_the_repair_that_stumbles_costs_its_sentence_alone(source, 
     def stumble(*_):
         raise ValueError("inhomogeneous shape")
 
-    monkeypatch.setattr(matrix.truth, "repair", stumble)
+    monkeypatch.setattr(formula, "repair", stumble)
     op = multigrad.load_operations([source(TWO_FACTORS.format(1, name="f"))])[0]
     wrong = rows(quick(replace(op, reference=""), regime="gaussian"), backend="exact", verdict=FAIL)
     assert set(wrong["output"]) == {"A_bar", "x_bar"}
@@ -909,7 +910,7 @@ def test_what_raises_on_numpy_too_is_no_matter_of_portability(tmp_path):
 
 
 def test_what_fails_besides_a_failure_can_be_chosen(masked_root, monkeypatch):
-    monkeypatch.setattr(matrix, "check", lambda *args, **kwargs: masked_root)
+    monkeypatch.setattr("multigrad.matrix.frame.check", lambda *args, **kwargs: masked_root)
     assert_gradients("root")
     with pytest.raises(GradientError, match="FINDING root ∂f/∂x autodiff on torch/cpu"):
         assert_gradients("root", fail_on="all")
@@ -918,10 +919,10 @@ def test_what_fails_besides_a_failure_can_be_chosen(masked_root, monkeypatch):
 
 
 def test_all_that_can_be_chosen_to_fail_leaves_out_what_is_not_here():
-    assert matrix.failing() == (FAIL,)
-    assert matrix.failing("portability,finding") == (FAIL, FINDING, PORTABILITY)
-    assert UNAVAILABLE not in matrix.failing("all")
-    assert UNAVAILABLE in matrix.failing("unavailable")
+    assert failing() == (FAIL,)
+    assert failing("portability,finding") == (FAIL, FINDING, PORTABILITY)
+    assert UNAVAILABLE not in failing("all")
+    assert UNAVAILABLE in failing("unavailable")
 
 
 OVERFLOWING = """
