@@ -602,8 +602,8 @@ DOMAIN = {
         "(1 - 2 * x) / (2 * xp.sqrt(x * (1 - x)))",
         "numbers between 0 and 1",
     ),
-    "artanh": ("xp.sum(xp.atanh(x))", "1 / (1 - x * x)", "numbers between −1 and 1"),
-    "arcosh": ("xp.sum(xp.acosh(x))", "1 / xp.sqrt(x * x - 1)", "numbers above 1"),
+    "inverse_tanh": ("xp.sum(xp.atanh(x))", "1 / (1 - x * x)", "numbers between −1 and 1"),
+    "inverse_cosh": ("xp.sum(xp.acosh(x))", "1 / xp.sqrt(x * x - 1)", "numbers above 1"),
 }
 DOMAINS = {
     prefix + name: f"""
