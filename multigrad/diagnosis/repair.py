@@ -22,10 +22,8 @@ import numpy as np
 from ..data.errors import BadInput
 from ..ops.edits import call, edits, neighbours, transposed
 from ..ops.operation import Operation
-from ..ops.program import Part, Program, edited, place_of, text
+from ..ops.program import NodePath, Part, Place, Program, edited, place_of, text
 from ..ops.reach import traced
-
-Place = tuple[int, tuple[ast.AST, ...]]
 
 CLOSE = 1e-9
 """Relative distance below which a candidate, evaluated in float64 on a small case, is the true gradient."""
@@ -199,7 +197,7 @@ def _signed(number: float) -> ast.expr:
     return ast.Constant(number) if number >= 0 else ast.UnaryOp(ast.USub(), ast.Constant(-number))
 
 
-def _is_function(path: tuple[ast.AST, ...]) -> bool:
+def _is_function(path: NodePath) -> bool:
     parent, node = path[-2], path[-1]
     return isinstance(parent, ast.Attribute) or (isinstance(parent, ast.Call) and parent.func is node)
 
