@@ -21,7 +21,7 @@ import pytest
 import typer
 import yaml
 from markdown_it import MarkdownIt
-from multigrad.bench.measurement import study
+from multigrad.bench.plan import study
 
 from multigrad import Backend
 

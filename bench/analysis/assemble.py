@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import asdict
+
 from multigrad.backend import device_kind
 
-from ..plan.cells import OTHER, Cell, Plan
+from ..plan.cells import KEY, LATENCY, OTHER, PIPELINED, Cell, Plan, headline
 from ..plan.protocol import Protocol
-from ..store.files import (
-    BEFORE,
-    KEY,
-    Run,
-    SampleRow,
-    SummaryRow,
-    blank,
-    to_frame,
-)
-from ..timing import clock as timing
+from ..store.folder import BEFORE
+from ..store.frames import blank, to_frame
+from ..store.rows import Block, SampleRow, SummaryRow
+from ..store.run import Run
 from ..timing import roofline
-from ..timing.clock import headline
-from . import intervals as statistics
+from . import intervals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +61,7 @@ class Process:
     event: Event
     facts: Event
     """What its worker said about itself."""
-    blocks: list[timing.Block]
+    blocks: list[Block]
 
     def per_call(self, kind: str) -> np.ndarray:
         """Return seconds per call of the blocks of a kind."""
@@ -89,13 +84,13 @@ class Process:
             for b in self.blocks
             if b.kind == headline(cell.device)
         ]
-        lost = statistics.kept_waiting(*np.array(found, dtype=float).T, idle_share=protocol.idle_share)
+        lost = intervals.kept_waiting(*np.array(found, dtype=float).T, idle_share=protocol.idle_share)
         return lost & (device_kind(cell.device) == "cpu")
 
     def per_turn(self, cell: Cell, protocol: Protocol) -> np.ndarray:
         """Return the median seconds per call of each turn at the cell's headline, without the blocks that were lost."""
         kind = headline(cell.device)
-        return statistics.turn_medians(self.per_call(kind), self.turns(kind), self.lost(cell, protocol))
+        return intervals.turn_medians(self.per_call(kind), self.turns(kind), self.lost(cell, protocol))
 
 
 def assemble(events: Sequence[Event], folder: Path | None) -> Run:
@@ -169,7 +164,7 @@ def _processes(events: Sequence[Event]) -> Processes:
     found: Processes = {}
     for e in events:
         if e["event"] == "cell" and "blocks" in e and e["twin"] != OTHER:
-            blocks = [timing.Block(*values) for values in e["blocks"]]
+            blocks = [Block(*values) for values in e["blocks"]]
             process = Process(e, facts.get((e["round"], e["twin"], e["group"]), {}), blocks)
             found.setdefault((e["cell"], e["twin"]), []).append(process)
     return {key: sorted(members, key=lambda p: p.event["round"]) for key, members in found.items()}
@@ -306,8 +301,8 @@ def _figures(
     kind = headline(cell.device)
     series = [p.per_call(kind) for p in mine]
     every = np.concatenate(series)
-    estimate = statistics.interval(series, level=protocol.level, resamples=protocol.resamples)
-    both = {k: statistics.median_of_medians([p.per_call(k) for p in mine]) for k in (timing.LATENCY, timing.PIPELINED)}
+    estimate = intervals.interval(series, level=protocol.level, resamples=protocol.resamples)
+    both = {k: intervals.median_of_medians([p.per_call(k) for p in mine]) for k in (LATENCY, PIPELINED)}
     dispatch = [b.dispatch_s / b.calls for p in mine for b in p.blocks if b.dispatch_s is not None]
     values = {
         "median_s": estimate.estimate,
@@ -319,8 +314,8 @@ def _figures(
         "processes": len(mine),
         "blocks": len(every),
         "dispatch_s": float(np.median(dispatch)),
-        "latency_s": both[timing.LATENCY],
-        "pipelined_s": both[timing.PIPELINED],
+        "latency_s": both[LATENCY],
+        "pipelined_s": both[PIPELINED],
         "calls": mine[0].event["calls"][kind],
         "collectives": mine[0].event.get("collectives", ""),
         "to_device_s": _median(p.event["to_device_s"] for p in mine),
@@ -361,16 +356,16 @@ def flags_of(cell: Cell, mine: Sequence[Process], protocol: Protocol) -> list[st
         beside = values[(turns == 0) & ~out][1:]
         if not out[0] and len(beside):
             first.append(values[0] / np.median(beside))
-        medians_of_turns = statistics.turn_medians(values, turns, np.zeros(len(values), dtype=bool))
-        spreads.append(statistics.relative_spread((values / medians_of_turns[turns])[~out]))
-        of_turns.append(statistics.relative_spread(medians_of_turns))
+        medians_of_turns = intervals.turn_medians(values, turns, np.zeros(len(values), dtype=bool))
+        spreads.append(intervals.relative_spread((values / medians_of_turns[turns])[~out]))
+        of_turns.append(intervals.relative_spread(medians_of_turns))
     clocks = [c for b in blocks if (c := b.device_clock_hz or b.clock_hz) is not None]
     busy = np.median([b.cpu_s / b.block_s for b in blocks])
     threads = [t for p in mine if (t := p.facts.get("settings", {}).get("threads")) is not None]
     found = {
         "spread-within": np.median(spreads) > protocol.spread_within,
         "spread-turns": np.median(of_turns) > protocol.spread_within,
-        "spread-between": statistics.relative_spread(medians) > protocol.spread_between,
+        "spread-between": intervals.relative_spread(medians) > protocol.spread_between,
         "one-process": len(mine) == 1,
         "few-blocks": min(map(len, series)) < protocol.process_blocks,
         "short-block": np.median([b.block_s for b in blocks]) < protocol.short_block_s,
@@ -413,20 +408,20 @@ def _noise_floor(
             found = {*flags_of(cell, first, protocol), *flags_of(cell, second, protocol)}
             paired = _paired_ratio(cell, second, first, protocol) if in_turns else None
             kind = headline(cell.device)
-            ratio = paired or statistics.ratio([p.per_call(kind) for p in second], [p.per_call(kind) for p in first])
+            ratio = paired or intervals.ratio([p.per_call(kind) for p in second], [p.per_call(kind) for p in first])
             unsteady = UNSTEADY - NOT_OF_PAIRS if paired else UNSTEADY
             figures = {"ratio": ratio.estimate, "low": ratio.low, "high": ratio.high}
             told.append({"cell": cell.text, **figures, "steady": not found & unsteady})
     # Unsteady cells are barred from winning by their flags: they need not make the steady ones doubtful.
-    floor = statistics.noise_floor(pair["ratio"] for pair in [p for p in told if p["steady"]] or told)
+    floor = intervals.noise_floor(pair["ratio"] for pair in [p for p in told if p["steady"]] or told)
     return (None if floor is None or math.isnan(floor) else floor), told
 
 
 def _paired_ratio(
     cell: Cell, after: Sequence[Process], before: Sequence[Process], protocol: Protocol
-) -> statistics.Interval | None:
+) -> intervals.Interval | None:
     sides = [{p.event["round"]: p.per_turn(cell, protocol) for p in side} for side in (after, before)]
-    return statistics.paired_ratio(sides[0], sides[1])
+    return intervals.paired_ratio(sides[0], sides[1])
 
 
 def _sample_rows(plan: Plan, processes: Processes) -> list[SampleRow]:
@@ -438,7 +433,6 @@ def _sample_rows(plan: Plan, processes: Processes) -> list[SampleRow]:
     return rows
 
 
-def _sample_row(cell: Cell, twin: int, number: int, event: Event, block: timing.Block) -> SampleRow:
-    measured = {f.name: getattr(block, f.name) for f in fields(block)}
+def _sample_row(cell: Cell, twin: int, number: int, event: Event, block: Block) -> SampleRow:
     known = dict(zip(KEY, cell.key, strict=True))
-    return SampleRow(**known, round=event["round"], twin=twin, block=number, load=event["load"], **measured)
+    return SampleRow(**known, round=event["round"], twin=twin, block=number, load=event["load"], **asdict(block))

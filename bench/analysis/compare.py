@@ -1,13 +1,10 @@
-"""Two runs, or two sides of one, cell by cell: faster, slower, same or unclear; and what is new, gone, broken or fixed.
-
-Markdown for a pull request is made of the same rows: :func:`markdown`.
-"""
+"""Two runs, or two sides of one, cell by cell: faster, slower, same or unclear; new, missing, broken or fixed."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,24 +12,19 @@ from typing import TYPE_CHECKING, Any
 from multigrad.backend import device_kind
 from multigrad.data.columns import doc
 from multigrad.data.errors import BadInput
-from multigrad.verdict.judge import FAIL, FINDING
+from multigrad.verdict.words import FAIL, FINDING
 
+from ..plan.cells import KEY
 from ..plan.protocol import FULL
-from ..report.plain import escape
-from ..report.quantities import seconds
-from ..report.rows import place, text
-from ..store import machine
-from ..store.files import (
-    KEY,
-    RUN,
-    Run,
-    load_run,
-    machines_of,
-    read_info,
-    to_frame,
-)
-from . import intervals as statistics
+from ..store.folder import RUN
+from ..store.frames import to_frame
+from ..store.machine import host_name
+from ..store.rows import text
+from ..store.run import Run, named, read_info
+from . import intervals
 from .assemble import NOT_OF_PAIRS
+from .fingerprint import differences, namesakes
+from .load import load_run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,68 +77,6 @@ REGRESSIONS = ("slower", "new failure")
 """The words for which a gate exits with 2."""
 
 
-HOST = ("cpu", "cores", "processors", "gpus", "architecture", "governor")
-"""What of a host must be the same for times to be compared."""
-
-
-def fingerprint(info: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what must be the same in two runs for their times to be compared."""
-    host = info.get("host", {})
-    return {
-        **{what: host.get(what) for what in HOST},
-        "precision": info.get("precision"),
-        "threads": info.get("threads"),
-    }
-
-
-def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Return how two runs differ, machine by machine: for what they are refused, and what is only noted.
-
-    Another version of a framework is noted: to see what it changes is what many comparisons are made for.
-    """
-    old, new = machines_of(before), machines_of(after)
-    both = [name for name in old if name in new]
-    if not both:
-        return [f"no machine is in both: {', '.join(old)} before, {', '.join(new)} after"], []
-
-    def unequal(what: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> list[str]:
-        named = len(old) > 1 or len(new) > 1
-        found = {name: _unequal(what(old[name]), what(new[name])) for name in both}
-        return [f"{name}: {said}" if named else said for name, all_said in found.items() for said in all_said]
-
-    return unequal(fingerprint), unequal(_circumstances)
-
-
-def _unequal(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    names = dict.fromkeys([*before, *after])
-    return [
-        f"{name}: {before.get(name)!r} before, {after.get(name)!r} after"
-        for name in names
-        if before.get(name) != after.get(name)
-    ]
-
-
-def _namesakes(before: Run, after: Run) -> list[str]:
-    """Name the operations that are the catalogue's in one run and somebody's own, of the same name, in the other."""
-    # The file of one's own may have moved; a run from before this was written down is believed.
-    old, new = (run.info.get("own_operations") for run in (before, after))
-    if old is None or new is None:
-        return []
-    both = {*before.summary["operation"]} & {*after.summary["operation"]} & (old.keys() ^ new.keys())
-    return [
-        f"{name}: of {old.get(name, 'the catalogue')} before, of {new.get(name, 'the catalogue')} after"
-        for name in sorted(both)
-    ]
-
-
-def _circumstances(info: Mapping[str, Any]) -> dict[str, Any]:
-    host = info.get("host", {})
-    protocol = info.get("protocol") or {}
-    versions = {name: version for name, version in (info.get("versions") or {}).items() if name != "multigrad"}
-    chosen = {what: protocol.get(what) for what in ("rounds", "process_s", "block_s")}
-    return {**{what: host.get(what) for what in ("python", "system")}, **versions, **chosen}
-
-
 def compare(before: Path | Run, after: Path | Run, *, force: bool = False) -> pd.DataFrame:
     """Compare two runs and return one row per cell, with the columns of :class:`ComparisonRow`.
 
@@ -163,7 +93,7 @@ def compare(before: Path | Run, after: Path | Run, *, force: bool = False) -> pd
     """
     old, new = _both_named(*(run if isinstance(run, Run) else load_run(run) for run in (before, after)))
     refused, noted = differences(old.info, new.info)
-    refused += _namesakes(old, new)
+    refused += namesakes(old, new)
     if refused and not force:
         raise BadInput(f"the runs are not of a kind ({'; '.join(refused)}); --force compares and marks them")
     columns = _matched(old, new) if refused else KEY
@@ -186,16 +116,9 @@ def _both_named(*runs: Run) -> list[Run]:
 
 
 def _with_name(run: Run) -> Run:
-    name = machine.host_name(run.info.get("host", {}))
+    name = host_name(run.info.get("host", {}))
     tables = named(run.summary, name), named(run.samples, name)
     return Run(run.folder, {**run.info, "machines": {name: run.info}}, *tables)
-
-
-def named(frame: pd.DataFrame, machine: str) -> pd.DataFrame:
-    """Return a table of one machine's rows with the machine's name in them."""
-    import pandas as pd
-
-    return frame.assign(machine=pd.Series([machine] * len(frame), frame.index, dtype=object))
 
 
 def _beside(one: Run, other: Run) -> bool:
@@ -315,49 +238,6 @@ def geometric_means(frame: pd.DataFrame, by: Sequence[str] = ("backend", "mode")
     return pd.DataFrame([*found, row(["all"] * len(by), frame)])
 
 
-def markdown(frame: pd.DataFrame, *, title: str = "Benchmark") -> str:
-    """Return a comparison as Markdown for a pull request: what wants attention in a table, the rest folded away."""
-    counts = frame["word"].value_counts()
-    said = ", ".join(f"{counts[word]} {word}" for word in WORDS if word in counts)
-    parts = [f"### {escape(title)}", f"{len(frame)} cells: {said or 'none'}."]
-    noted = frame.attrs.get("noted", [])
-    if noted:
-        parts.append(f"Noted: {escape('; '.join(noted))}.")
-    order = {word: i for i, word in enumerate(WORDS)}
-    rows = sorted(frame.to_dict("records"), key=lambda row: order[row["word"]])
-    quiet = ("same", "unclear", "not comparable")
-    loud = [row for row in rows if row["word"] not in quiet]
-    rest = [row for row in rows if row["word"] in quiet]
-    if loud:
-        parts.append(_markdown_table(loud))
-    if rest:
-        names = ", ".join(word for word in quiet if word in counts)
-        parts.append(f"<details><summary>{len(rest)} cells: {names}</summary>\n\n{_markdown_table(rest)}\n\n</details>")
-    means = geometric_means(frame, ("backend", "mode"))
-    lines = ["| geometric mean of | after ÷ before | cells | left out |", "|---|--:|--:|--:|"]
-    for mean in means.to_dict("records"):
-        name = "all" if mean["backend"] == "all" else f"{mean['backend']} {mean['mode']}"
-        figure = "–" if math.isnan(mean["geometric_mean"]) else f"{mean['geometric_mean']:.3f}"
-        lines.append(f"| {escape(name)} | {figure} | {mean['cells']} | {mean['excluded']} |")
-    parts.append("\n".join(lines))
-    return "\n\n".join(parts) + "\n"
-
-
-def _markdown_table(rows: Sequence[Mapping[Any, Any]]) -> str:
-    lines = ["| cell | before | after | after ÷ before [95 %] | |", "|---|--:|--:|--:|---|"]
-    for row in rows:
-        names = (row["operation"], row["variant"], place(row), row["dtype"], row["sizes"])
-        ratio = (
-            "–" if math.isnan(row["ratio"]) else f"{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]"
-        )
-        why = [f"**{row['word']}**" if row["word"] in REGRESSIONS else row["word"]]
-        why += [f"({text(row['flags'])})"] if text(row["flags"]) else []
-        why += [text(row["reason"])] if text(row["reason"]) else []
-        told = (" ".join(map(escape, names)), seconds(row["before_s"]), seconds(row["after_s"]), ratio)
-        lines.append(f"| {' | '.join(told)} | {why[0]} {escape(' '.join(why[1:]))} |")
-    return "\n".join(lines)
-
-
 Key = tuple[Any, ...]
 
 
@@ -393,7 +273,7 @@ class Side:
             if len(mine):
                 blocks.setdefault(key, []).append(per_call[mine])
                 if in_turns:
-                    medians = statistics.turn_medians(per_call[mine], turn[mine], lost[mine])
+                    medians = intervals.turn_medians(per_call[mine], turn[mine], lost[mine])
                     turns.setdefault(key, {})[number] = medians
         return cls(name, columns, rows, blocks, turns)
 
@@ -404,7 +284,7 @@ def _lost(blocks: pd.DataFrame) -> np.ndarray:
         blocks[name].to_numpy(dtype=float) for name in ("block_s", "waited_s", "cpu_s", "involuntary_switches")
     )
     on_cpu: np.ndarray = (blocks["device"].map(device_kind) == "cpu").to_numpy()
-    kept: np.ndarray = statistics.kept_waiting(block_s, waited_s, cpu_s, switches) & on_cpu
+    kept: np.ndarray = intervals.kept_waiting(block_s, waited_s, cpu_s, switches) & on_cpu
     return kept
 
 
@@ -424,7 +304,7 @@ def _compared(sides: tuple[Side, Side], floors: Mapping[str, float], mark: str, 
         known = {name: (pair[1] or pair[0] or {})[name] for name in KEY}
         known |= {"before": sides[0].name, "after": sides[1].name}
         before, after = (side.turns.get(key, {}) for side in sides)
-        ratio = statistics.paired_ratio(after, before) if paired else None
+        ratio = intervals.paired_ratio(after, before) if paired else None
         floor = floors.get(known["machine"], highest)
         rows.append(_row(known, pair[0], pair[1], [side.blocks.get(key, []) for side in sides], ratio, floor, mark))
     return to_frame(rows, ComparisonRow)
@@ -435,7 +315,7 @@ def _row(
     before: Mapping[Any, Any] | None,
     after: Mapping[Any, Any] | None,
     blocks: list[list[np.ndarray]],
-    paired: statistics.Interval | None,
+    paired: intervals.Interval | None,
     floor: float,
     mark: str,
 ) -> ComparisonRow:
@@ -449,8 +329,8 @@ def _row(
     word: str | None = _word(before, after, times)
     ratio = None
     if word is None:
-        ratio = paired or statistics.ratio(blocks[1], blocks[0])
-        word = statistics.word(ratio, floor)
+        ratio = paired or intervals.ratio(blocks[1], blocks[0])
+        word = intervals.word(ratio, floor)
         # A flagged cell is shown, and wins nothing.
         word = "unclear" if flags and word in ("faster", "slower") else word
     return ComparisonRow(
@@ -461,7 +341,7 @@ def _row(
         ratio_high=ratio.high if ratio else None,
         before_s=times[0],
         after_s=times[1],
-        margin=statistics.margin(floor, effect=FULL.effect, factor=FULL.floor_factor),
+        margin=intervals.margin(floor, effect=FULL.effect, factor=FULL.floor_factor),
         flags=" ".join(flags),
         reason=said,
     )

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from multigrad.data.columns import doc
 
-from ..plan.cells import parse_size
+from ..plan.cells import KEY, parse_size
 from ..plan.protocol import FULL
-from ..store.files import KEY, Run, to_frame
+from ..store.frames import to_frame
+from ..store.run import Run
 
 if TYPE_CHECKING:
     import numpy as np

@@ -39,7 +39,7 @@ from .output import print_json, write_csv
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..store.files import Run
+    from ..store.run import Run
 
 Rounds = Annotated[int | None, typer.Option("--rounds", help="Fresh processes for each backend.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Few sizes and rounds: a first look in minutes.")]
@@ -152,7 +152,9 @@ def _export(run: Run, files: list[str] | None) -> None:
 
 def bench_study(name: str, options: dict[str, Any], markdown: Path | None, as_json: bool, csv: Path | None) -> None:
     """Measure what a study asks for, print its answer, and exit."""
-    from ..measurement.study import answer, measure_study, study
+    from ..analysis.answer import answer
+    from ..measurement.study import measure_study
+    from ..plan.study import study
     from ..report.verdicts import is_wrong
     from .terminal import progress, say, show_frame
     from .timing_tables import show_summary

@@ -175,9 +175,11 @@ def check_kinks(as_json: bool) -> None:
 
 def check_mutants(ops: list[str] | None, backends: list[str] | None, out: Path, as_json: bool) -> None:
     """Make wrong gradients, print and write who notices them, and exit; with 1 if multigrad misses one."""
-    from multigrad.mutation.kill import kill_markdown, kill_matrix, kill_shares, survivors
+    from multigrad.mutation.kill import kill_matrix
+    from multigrad.mutation.shares import kill_markdown, kill_shares, survivors
 
-    from ..store.files import write_frame, write_text
+    from ..store.folder import write_text
+    from ..store.frames import write_frame
     from .terminal import progress, say, show_frame
 
     with progress("mutants") as tick:

@@ -25,12 +25,14 @@ def compare(
 ) -> None:
     """Say cell by cell: faster, slower, same or unclear; exit 2 on a regression."""
     from ..analysis import compare as comparing
-    from ..store.files import write_text
+    from ..store.folder import write_text
     from .timing_tables import show_comparison
 
     frame = comparing.compare(comparing.find_run(before), comparing.find_run(after), force=force)
     if markdown is not None:
-        write_text(markdown, comparing.markdown(frame))
+        from ..report import comparison
+
+        write_text(markdown, comparison.markdown(frame))
     write_csv(frame, csv)
     if as_json:
         print_json(frame)

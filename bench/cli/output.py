@@ -26,7 +26,7 @@ def _plain(value: Any) -> Any:
 
 def write_csv(frame: pd.DataFrame, path: Path | None) -> None:
     """Write a table to the file of ``--csv``, if one is given."""
-    from ..store.files import write_frame
+    from ..store.frames import write_frame
 
     if path is not None:
         write_frame(frame, path)

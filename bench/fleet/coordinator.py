@@ -14,11 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multigrad.data.errors import BadInput, one_line
+from multigrad.process.pool import Progress
 
-from ..measurement.record import Event, Progress
+from ..analysis.load import rebuild
+from ..measurement.record import Event
 from ..plan.cells import Cell, Plan, Refusal
-from ..store import machine as machines
-from ..store.files import JOURNAL, SCHEMA, Journal, Run, rebuild
+from ..store.folder import JOURNAL
+from ..store.journal import Journal
+from ..store.machine import command
+from ..store.run import Run
+from ..store.schema import SCHEMA
 from .cluster import Offers, count_offers, offered, tags_of, versions
 from .measuring import measure_portion
 from .portions import Portion, Request
@@ -85,7 +90,7 @@ class Coordinator:
         started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         return {
             "schema": SCHEMA,
-            "command": machines.command(),
+            "command": command(),
             "started": started,
             "seed": self.request.selection.seed,
         }
@@ -103,14 +108,14 @@ class Coordinator:
             while self.running or any(waiting.values()):
                 if time.monotonic() >= look_at:
                     started = time.monotonic()
-                    found = self._look()
+                    offers = self._look()
                     took = time.monotonic() - started
                     look_at = started + max(LOOK_S, took / LOOK_SHARE)
                 for tag, left in waiting.items():
-                    room = count_offers(found, tags_of(tag, self.request.machine)) - self.at_work[tag]
+                    room = count_offers(offers, tags_of(tag, self.request.machine)) - self.at_work[tag]
                     for _ in range(min(room, len(left))):
                         self._hand(left.popleft())
-                    if self._given_up(tag, found, missing_since) and (left or self.at_work[tag]):
+                    if self._given_up(tag, offers, missing_since) and (left or self.at_work[tag]):
                         complete = False
                         self._give_up(tag, left)
                 with contextlib.suppress(queue.Empty):
@@ -134,8 +139,8 @@ class Coordinator:
 
     def _hand(self, portion: Portion) -> None:
         resources = dict.fromkeys(tags_of(portion.tag, self.request.machine), 1)
-        given = (portion.to_json(), self.request.to_json(), versions())
-        future = self.client.submit(measure_portion, *given, resources=resources, pure=False)
+        arguments = (portion.to_json(), self.request.to_json(), versions())
+        future = self.client.submit(measure_portion, *arguments, resources=resources, pure=False)
         self._await(portion, future)
         self._tick(f"{portion.operation} on {portion.tag}")
 
@@ -193,24 +198,20 @@ class Coordinator:
         if "nothing" in answer:
             self._come_to_nothing(portion, GONE, answer["nothing"])
         else:
-            self.journal.append({**self._known(portion), **answer})
+            self.journal.append({**_named(portion), **answer})
 
-    def _known(self, portion: Portion) -> Event:
-        known = {"operation": portion.operation, "devices": list(portion.devices)}
-        return {"event": "portion", "number": portion.number, **known}
-
-    def _given_up(self, tag: str, found: Offers, missing_since: dict[str, float]) -> bool:
+    def _given_up(self, tag: str, offers: Offers, missing_since: dict[str, float]) -> bool:
         """Tell whether there has been no machine of a kind for too long."""
-        if count_offers(found, tags_of(tag, self.request.machine)):
+        if count_offers(offers, tags_of(tag, self.request.machine)):
             missing_since.pop(tag, None)
             return False
         return time.monotonic() - missing_since.setdefault(tag, time.monotonic()) > self.patience_s
 
     def _give_up(self, tag: str, left: deque[Portion]) -> None:
-        mine = {key: portion for key, (portion, _) in self.running.items() if portion.tag == tag}
-        self.client.cancel([self.running.pop(key)[1] for key in mine])
+        lost = {key: portion for key, (portion, _) in self.running.items() if portion.tag == tag}
+        self.client.cancel([self.running.pop(key)[1] for key in lost])
         wanted = " and ".join(sorted(tags_of(tag, self.request.machine)))
-        for portion in [*mine.values(), *left]:
+        for portion in [*lost.values(), *left]:
             reason = f"lost: for {self.patience_s:.0f} s there was no machine left that offers {wanted}"
             self._come_to_nothing(portion, GONE, reason)
             self.ended += 1
@@ -223,9 +224,14 @@ class Coordinator:
         cells = self.request.cells(portion, threads[0] if threads else 1)
         if threads is None:
             cells = {replace(cell, threads=0): refusal for cell, refusal in cells.items()}
-        known = self._known(portion)
         events = _refused(cells, Refusal(verdict, reason), self.request)
-        self.journal.append({**known, "worker": "", "events": events, "matrix": [], "gone": verdict == GONE})
+        self.journal.append({**_named(portion), "worker": "", "events": events, "matrix": [], "gone": verdict == GONE})
+
+
+def _named(portion: Portion) -> Event:
+    """Return the event of a portion as it begins."""
+    devices = list(portion.devices)
+    return {"event": "portion", "number": portion.number, "operation": portion.operation, "devices": devices}
 
 
 def _refused(cells: Mapping[Cell, Refusal | None], why: Refusal, request: Request) -> list[Event]:

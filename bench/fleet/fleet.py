@@ -19,14 +19,16 @@ from multigrad.data.errors import BadInput
 from multigrad.ops.find import Operations, files_of
 from multigrad.ops.selection import Selectors
 from multigrad.process.entry import entry_point
+from multigrad.process.pool import Progress
 
 from ..measurement.job import chosen_operations
 from ..measurement.measure import selected
-from ..measurement.record import Progress
 from ..measurement.resume import Given
 from ..plan.protocol import FULL, QUICK, Protocol
 from ..report.writing import write_reports
-from ..store.files import Journal, Run, journal_events, new_run, no_run
+from ..store.folder import new_run
+from ..store.journal import Journal, journal_events
+from ..store.run import Run, no_run
 from .cluster import agree, connected, offered
 from .coordinator import PATIENCE_S, Coordinator
 from .portions import Portion, Request, portions_of

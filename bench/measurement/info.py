@@ -15,7 +15,8 @@ from multigrad.data.errors import BadInput
 
 from ..plan.cells import Plan
 from ..store import machine
-from ..store.files import SCHEMA, check_writable, new_run
+from ..store.folder import check_writable, new_run
+from ..store.schema import SCHEMA
 
 
 def run_info(plan: Plan) -> dict[str, Any]:

@@ -6,17 +6,19 @@ import contextlib
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..plan.cells import OTHER, Plan, Work
-from ..plan.protocol import Protocol
-from ..store.files import Journal
-from ..timing.clock import headline
+from msgspec import convert, to_builtins
 
-Progress = Callable[[int, int, str], None]
-"""Called with measurements done, measurements in all, and what is running: as one begins, and as it ends."""
+from multigrad.process.pool import Progress
+
+from ..plan.cells import OTHER, Plan, Work, headline
+from ..plan.protocol import Protocol
+from ..store.journal import Journal
+from ..store.schema import CellEvent
+from ..timing.messages import CellEnded, PeakRates
 
 Event = dict[str, Any]
 
@@ -35,8 +37,8 @@ class Record:
     """Measurements in all."""
     ended: int = 0
     """Measurements that have ended."""
-    answers: dict[int, list[Event]] = field(default_factory=dict)
-    """By index of the cell, its events once more, so that nobody looks through all of them."""
+    answers: dict[int, list[CellEvent]] = field(default_factory=dict)
+    """By index of the cell, what was said about it, so that nobody looks through all events."""
     begun: dict[tuple[int, int], float] = field(default_factory=dict)
     """By index and twin of a cell, when its last worker began it, in seconds since 1970."""
     writing: threading.Lock = field(default_factory=threading.Lock)
@@ -56,17 +58,17 @@ class Record:
     def _count(self, event: Event) -> None:
         self.ended += event["event"] in ("cell", "memory")
         if event["event"] == "cell":
-            self.answers.setdefault(event["cell"], []).append(event)
+            self.answers.setdefault(event["cell"], []).append(convert(event, CellEvent))
 
     def begin(self, index: int, item: Work) -> None:
         """Heed that a worker has begun a cell."""
         self.begun[index, item.twin] = time.time()
         self.tick(f"{self.plan.cells[index].text}, round {item.round + 1}")
 
-    def end(self, index: int, item: Work, answer: Event) -> None:
+    def end(self, answer: CellEnded, item: Work) -> None:
         """Write down what a worker said about a cell, and tell that it has ended."""
-        self._answer(index, item.round, item.twin, {"group": _group(item), **answer})
-        self.tick(f"{self.plan.cells[index].text}, round {item.round + 1}")
+        self._answer(answer.cell, item.round, item.twin, {"group": _group(item), **to_builtins(answer)})
+        self.tick(f"{self.plan.cells[answer.cell].text}, round {item.round + 1}")
 
     def fail(self, index: int, round: int, twin: int, verdict: str, reason: str, *, died: bool = False) -> None:
         """Write down that a cell has no result."""
@@ -76,17 +78,18 @@ class Record:
         # The turns of others lie between its beginning and its end.
         now = time.time()
         span = {"began": self.begun.pop((index, twin), now), "ended": now}
+        answer.pop("end", None)
         self.add({"event": "cell", "cell": index, "round": round, "twin": twin, **answer, **span})
 
     def add_facts(self, item: Work, facts: Event) -> None:
         """Write down what a worker said about itself."""
         self.add({"event": "worker", "round": item.round, "twin": item.twin, "group": _group(item), "facts": facts})
 
-    def add_peaks(self, item: Work, peaks: Event) -> None:
+    def add_peaks(self, item: Work, peaks: PeakRates) -> None:
         """Write down the peaks that a worker saw."""
         where = {"round": item.round, "twin": item.twin, "backend": item.backend, "device": item.device}
         where |= {"threads": item.threads, "precision": item.precision}
-        self.add({"event": "peaks", **where, **peaks})
+        self.add({"event": "peaks", **where, **to_builtins(peaks)})
 
     def tick(self, text: str) -> None:
         """Tell of something that begins or has ended."""
@@ -100,25 +103,25 @@ class Record:
         yield
         self.add({"event": "spent", "what": what, "seconds": time.perf_counter() - started})
 
-    def _answers(self, index: int) -> Iterable[Event]:
+    def _answers(self, index: int) -> Iterable[CellEvent]:
         return self.answers.get(index, ())
 
     def finished(self, item: Work) -> set[int]:
         """Return the cells of a worker that have an answer of that round and twin."""
         process = (item.round, item.twin)
-        return {i for i in item.cells if any((e["round"], e["twin"]) == process for e in self._answers(i))}
+        return {i for i in item.cells if any((e.round, e.twin) == process for e in self._answers(i))}
 
     def failed(self, index: int, *, other: bool = False) -> bool:
         """Tell whether a cell was wrong, missing or deadly, here or at the other commit: it is not tried again."""
-        return any((e["twin"] == OTHER) == other and "blocks" not in e for e in self._answers(index))
+        return any((e.twin == OTHER) == other and not e.blocks for e in self._answers(index))
 
     def unstable(self, index: int) -> bool:
         """Tell whether the processes of a cell differ so much that it needs one more."""
         kind = headline(self.plan.cells[index].device)
         medians = [
-            statistics.median(seconds / calls for k, calls, seconds, *_ in e["blocks"] if k == kind)
+            statistics.median(block.block_s / block.calls for block in e.blocks if block.kind == kind)
             for e in self._answers(index)
-            if e["twin"] == 0 and "blocks" in e
+            if e.twin == 0 and e.blocks
         ]
         if len(medians) < 2:
             return False
@@ -127,14 +130,13 @@ class Record:
 
     def calls(self, index: int) -> dict[str, int] | None:
         """Return the calls per block that an earlier process found: what round 0 fixes holds for all."""
-        return next((e["calls"] for e in self._answers(index) if "calls" in e), None)
+        return next((e.calls for e in self._answers(index) if e.calls), None)
 
     def judged(self) -> dict[str, list[Any]]:
         """Return what the gate found so far, by the digest of the outputs that it saw."""
         # A GAP is what the gate's FAIL is called on one backend: the same bits from another one are judged anew.
         answers = (e for answers in list(self.answers.values()) for e in answers)
-        judged = (e for e in answers if "digest" in e and e["verdict"] != "GAP")
-        return {e["digest"]: [e["verdict"], e["ratio"], e["reason"]] for e in judged}
+        return {e.digest: [e.verdict, e.ratio, e.reason] for e in answers if e.digest and e.verdict != "GAP"}
 
     def wanted_peaks(self, item: Work) -> Event | None:
         """Return which peaks a worker shall measure: those that no other has measured in its round."""

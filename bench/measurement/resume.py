@@ -10,14 +10,16 @@ from typing import Any
 from multigrad.backend import backends
 from multigrad.data.errors import BadInput
 from multigrad.ops.find import allowed
+from multigrad.process.pool import Progress
 
 from ..plan.cells import Plan
 from ..plan.protocol import Protocol
-from ..store.files import Journal, Run, journal_events
+from ..store.journal import Journal, journal_events
+from ..store.run import Run
 from . import worktree
 from .conductor import Conductor
 from .info import run_info
-from .record import Progress, Record
+from .record import Record
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..analysis.answer import answer
 from ..analysis.compare import within
-from ..measurement.study import Study, answer
-from ..store.files import KEY, Run, write_text
-from .markdown import table
-from .plain import escape
+from ..plan.cells import KEY
+from ..plan.study import Study
+from ..store.folder import write_text
+from ..store.rows import place
+from ..store.run import Run
+from .markup import escape, table
 from .quantities import figure, seconds
-from .rows import place
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,18 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multigrad.data.errors import BadInput
-from multigrad.matrix import MatrixRow
+from multigrad.matrix.rows import MatrixRow
 from multigrad.ops.operation import Operation
 from multigrad.proof.certificate import Certified, read_certificate
 
-from ..store import files as store
-from .rows import place
+from ..store.folder import MATRIX, RUN, SUMMARY
+from ..store.frames import read_rows, to_frame
+from ..store.rows import SummaryRow, place
+from ..store.run import read_info
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-CERTIFICATES, MATRICES = "certificates.json", (store.MATRIX, f"{store.MATRIX}.gz")
+CERTIFICATES, MATRICES = "certificates.json", (MATRIX, f"{MATRIX}.gz")
 
 
 @dataclass(frozen=True)
@@ -50,26 +52,26 @@ class Results:
         import pandas as pd
 
         certified: list[Certified] = []
-        tables: dict[type, list[pd.DataFrame]] = {MatrixRow: [], store.SummaryRow: []}
+        tables: dict[type, list[pd.DataFrame]] = {MatrixRow: [], SummaryRow: []}
         settings = []
         folders = list(folders)
-        timed = sum((Path(folder) / store.SUMMARY).exists() for folder in folders)
+        timed = sum((Path(folder) / SUMMARY).exists() for folder in folders)
         for folder in map(Path, folders):
             if not folder.is_dir():
-                raise BadInput(f"no folder {folder}; wanted one with {CERTIFICATES}, {store.MATRIX} or {store.SUMMARY}")
+                raise BadInput(f"no folder {folder}; wanted one with {CERTIFICATES}, {MATRIX} or {SUMMARY}")
             if (folder / CERTIFICATES).exists():
                 certified += [_resolved(one, folder) for one in read_certificate(folder / CERTIFICATES)]
-            for row_class, names in ((MatrixRow, MATRICES), (store.SummaryRow, (store.SUMMARY,))):
+            for row_class, names in ((MatrixRow, MATRICES), (SummaryRow, (SUMMARY,))):
                 path = next((folder / name for name in names if (folder / name).exists()), None)
                 if path is not None:
-                    frame = store.read_rows(path, row_class)
+                    frame = read_rows(path, row_class)
                     frame = frame.assign(own=_own(frame, folder))
-                    several = row_class is store.SummaryRow and timed > 1
+                    several = row_class is SummaryRow and timed > 1
                     tables[row_class].append(frame.assign(where=_places(frame, f" ({folder.name})" if several else "")))
-            if (folder / store.RUN).exists():
-                settings.append(_setting(store.read_info(folder), folder.name if timed > 1 else ""))
+            if (folder / RUN).exists():
+                settings.append(_setting(read_info(folder), folder.name if timed > 1 else ""))
         matrix, summary = (
-            pd.concat(frames, ignore_index=True) if frames else _places_of_none(store.to_frame([], row_class))
+            pd.concat(frames, ignore_index=True) if frames else _places_of_none(to_frame([], row_class))
             for row_class, frames in tables.items()
         )
         return cls(tuple(certified), matrix, summary, tuple(settings))
@@ -80,7 +82,7 @@ class Results:
 
 
 def _own(frame: pd.DataFrame, folder: Path) -> Any:
-    info = store.read_info(folder) if (folder / store.RUN).exists() else {}
+    info = read_info(folder) if (folder / RUN).exists() else {}
     names = info.get("own_operations")
     return None if names is None else frame["operation"].isin(names)
 

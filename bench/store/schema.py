@@ -6,10 +6,8 @@ JSON; :func:`multigrad.data.decode.decode` holds values against them.
 
 from __future__ import annotations
 
-import dataclasses
-import typing
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -26,14 +24,16 @@ from multigrad.data.decode import (
     Seconds,
 )
 from multigrad.data.errors import BadInput
-from multigrad.matrix import MatrixRow
+from multigrad.matrix.rows import MatrixRow
 
+from ..plan.cells import headline
 from ..plan.protocol import Protocol
-from ..timing.clock import Block
+from ..plan.study import SizeValue, StudyValues
+from .rows import Block
 
-Words = Annotated[str, Meta(min_length=1)]
-SizeValue = Int64 | float | bool | str | None | list[Int64 | float | bool | str | None]
-"""Value of a dimension or parameter."""
+SCHEMA = 1
+"""Version of the files. It changes when a column changes its meaning; appending a column does not."""
+
 Texts = dict[str, str | None]
 
 
@@ -130,51 +130,6 @@ class Worker(Struct):
     facts: Facts = msgspec.field(default_factory=Facts)
 
 
-class CellTable(Struct):
-    """The cells of a study: arguments of :func:`.measure.measure`."""
-
-    operation: str | list[str] | None = None
-    backend: str | list[str] | None = None
-    device: str | list[str] | None = None
-    dtype: str | list[str] | None = None
-    variant: str | list[str] | None = None
-    mode: str | list[str] | None = None
-    size: str | dict[str, SizeValue] | list[str | dict[str, SizeValue]] | None = None
-    threads: Positive | Literal["all"] | list[Positive | Literal["all"]] | None = None
-    precision: str = "strict"
-
-
-SideValue = str | Int64
-
-
-class AnswerValues(Struct):
-    """How the cells of a study answer its question; what each kind needs is in :data:`.study.KINDS`."""
-
-    kind: str | None = None
-    column: str | UnsetType = UNSET
-    before: SideValue | list[SideValue] | UnsetType = UNSET
-    after: SideValue | UnsetType = UNSET
-
-
-class StudyFile(Struct):
-    """A study, as a file holds it."""
-
-    question: Words
-    cells: list[CellTable]
-    answer: AnswerValues = msgspec.field(default_factory=AnswerValues)
-
-    def __post_init__(self) -> None:
-        """Make sure that there is something to measure."""
-        if not self.cells:
-            raise ValueError("cells is empty; wanted a table or more")
-
-
-class StudyValues(StudyFile, kw_only=True):
-    """A study, as ``run.json`` holds it."""
-
-    name: str
-
-
 class Machine(Struct):
     """What ``run.json`` says of one machine."""
 
@@ -222,22 +177,6 @@ class RunInfo(Machine, kw_only=True):
 
 
 # The journal
-
-
-def _array_of(row_class: type, name: str) -> Any:
-    """Return a struct whose JSON is an array: the values of a dataclass in their order."""
-    hints = typing.get_type_hints(row_class, include_extras=True)
-    described: list[Any] = []
-    for f in dataclasses.fields(row_class):
-        given = () if f.default is dataclasses.MISSING else (f.default,)
-        described.append((f.name, hints[f.name], *given))
-    return msgspec.defstruct(name, described, array_like=True, forbid_unknown_fields=True)
-
-
-if TYPE_CHECKING:
-    BlockValues = Block
-else:
-    BlockValues = _array_of(Block, "BlockValues")
 
 
 class PlannedCell(Struct, forbid_unknown_fields=True):
@@ -322,31 +261,38 @@ class Begin(Struct, tag_field="event", tag="run"):
                 raise ValueError(f"{name} is missing")
 
 
-class CellEvent(Struct, tag_field="event", tag="cell"):
-    """What one process said about one cell: its blocks, or why there are none."""
+class CellAnswer(Struct, kw_only=True, omit_defaults=True):
+    """What a worker says about a cell: its blocks, or why there are none."""
 
-    cell: Count
-    round: Count
-    twin: Annotated[int, Meta(ge=0, le=2)]
     verdict: str
     reason: str
     ratio: float | None = None
-    group: str | None = None
-    died: bool = False
     digest: str | UnsetType = UNSET
-    blocks: Annotated[list[BlockValues], Meta(min_length=1)] | UnsetType = UNSET
+    blocks: Annotated[list[Block], Meta(min_length=1)] | UnsetType = UNSET
     calls: dict[str, Positive] | UnsetType = UNSET
     warm: bool | UnsetType = UNSET
     load: Amount | UnsetType = UNSET
-    collectives: str = ""
+    collectives: str | UnsetType = UNSET
     to_device_s: Seconds | UnsetType = UNSET
     to_host_s: Seconds | UnsetType = UNSET
+    setup_s: Seconds | UnsetType = UNSET
+    wait_s: Seconds | UnsetType = UNSET
     first_call_s: Seconds | None = None
     trace_s: Seconds | None = None
     lower_s: Seconds | None = None
     compile_s: Seconds | None = None
     timed_s: Seconds = 0.0
     warmup_s: Seconds = 0.0
+
+
+class CellEvent(CellAnswer, tag_field="event", tag="cell", kw_only=True):
+    """What one process said about one cell."""
+
+    cell: Count
+    round: Count
+    twin: Annotated[int, Meta(ge=0, le=2)]
+    group: str | None = None
+    died: bool | UnsetType = UNSET
     began: Instant = 0.0
     ended: Instant = 0.0
 
@@ -463,8 +409,6 @@ def check_event(begin: Event, event: Event) -> None:
 
 
 def _has_its_headline(cell: PlannedCell, event: CellEvent) -> None:
-    from ..timing.clock import headline
-
     kind = headline(cell.device)
     if not any(block.kind == kind for block in event.blocks or ()):
         raise ValueError(f"blocks has none of kind {kind!r}, which a cell on {cell.device} needs")

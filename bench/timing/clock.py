@@ -13,28 +13,17 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
-from multigrad.backend import device_kind
-from multigrad.data.decode import Amount, Count, Elapsed, Positive, Seconds
+import msgspec
 
+from ..plan.cells import LATENCY, PIPELINED
 from ..plan.protocol import Protocol
+from ..store.rows import Block
 
 Call = Callable[..., Sequence[Any]]
 Wait = Callable[[Sequence[Any]], None]
-
-LATENCY, PIPELINED = "latency", "pipelined"
-"""Kinds of block: every call waited for, or n calls and one wait."""
-
-
-def headline(device: str) -> str:
-    """Return which kind of block stands in the table.
-
-    On a CPU every call is waited for: waiting costs next to nothing there, and independent calls would otherwise share
-    its cores. On an accelerator the queue is kept full, as a program keeps it.
-    """
-    return LATENCY if device_kind(device) == "cpu" else PIPELINED
 
 
 @dataclass(frozen=True)
@@ -49,31 +38,6 @@ class Guards:
     """Seconds for which threads were ready and had no processor, since they started; None where nobody says."""
     others: Callable[[], float | None] = lambda: None
     """CPU seconds that other processes spent on this one's processors, since whenever; None where nobody says."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """n calls, timed together."""
-
-    kind: str = field(metadata={"doc": "`latency`: every call waited for. `pipelined`: n calls, then one wait."})
-    calls: Positive = field(metadata={"doc": "Calls in the block, a power of two."})
-    block_s: Elapsed = field(metadata={"doc": "Wall time of the whole block, in seconds."})
-    dispatch_s: Seconds | None = field(
-        metadata={"doc": "Wall time until the last call returned, before the wait, in s."}
-    )
-    cpu_s: Seconds = field(metadata={"doc": "CPU time of all threads of the process during the block, in seconds."})
-    involuntary_switches: Count = field(metadata={"doc": "Times the kernel took the processor away during the block."})
-    clock_hz: Amount | None = field(metadata={"doc": "Clock of the first processor used, after the block, in Hz."})
-    device_clock_hz: Amount | None = field(
-        metadata={"doc": "Clock of the GPU's multiprocessors, after the block, in Hz."}
-    )
-    waited_s: Seconds | None = field(
-        metadata={"doc": "Time threads were ready and others had the processor, summed, in seconds."}
-    )
-    throttle_reasons: Count = field(
-        metadata={"doc": "The GPU driver's reasons for slowing down, a bit mask; 0 is none."}
-    )
-    turn: Count = field(default=0, metadata={"doc": "Number of the turn in which it was timed, from 0 for each kind."})
 
 
 @dataclass
@@ -365,7 +329,10 @@ class _Neighbours:
         if self.ran_s is None or not waited:
             return list(blocks)
         share = min(1.0, max(0.0, self.ran_s) / waited)
-        return [replace(one, waited_s=None if one.waited_s is None else share * one.waited_s) for one in blocks]
+        return [
+            one if one.waited_s is None else msgspec.structs.replace(one, waited_s=share * one.waited_s)
+            for one in blocks
+        ]
 
 
 def _blocks(sampler: _Sampler, budget_s: float, protocol: Protocol, turns: _Turns, mover: _Mover) -> list[Block]:

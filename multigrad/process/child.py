@@ -102,6 +102,11 @@ def run(
             _kill(process)
 
 
+def target_of(function: Callable[..., Iterator[Message]]) -> str:
+    """Return how :func:`run` names a function of a module."""
+    return f"{function.__module__}:{function.__name__}"
+
+
 def run_here(messages: Iterator[Message]) -> Iterator[Message | Death]:
     """Yield what a worker's function yields in this very process, and a :class:`Death` where that would be its end."""
     task: int | None = None

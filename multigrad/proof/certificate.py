@@ -37,7 +37,7 @@ from ..ops.source import source_hash
 from ..ops.text import sizes_text
 from ..process import child as worker
 from ..process.entry import entry_point, no_rows
-from ..verdict.judge import FAIL, PASS
+from ..verdict.words import FAIL, PASS
 from .prove import Proof, prove
 
 if TYPE_CHECKING:

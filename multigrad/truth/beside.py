@@ -10,7 +10,8 @@ import numpy as np
 
 from ..ops.operation import Operation
 from ..proof.prove import prove
-from ..verdict.judge import INCONCLUSIVE, PASS, Judgement
+from ..verdict.judge import Judgement
+from ..verdict.words import INCONCLUSIVE, PASS
 from .case import Case, Unserved
 from .draws import beside
 from .formula import judge_formula, judged, without_value

@@ -26,7 +26,7 @@ EXACT_FLOPS = 4e6
 
 
 HALVINGS = 6
-"""How many times drawn inputs may be of_given where an operation leaves the range of a format."""
+"""How many times drawn inputs may be halved where an operation leaves the range of a format."""
 
 
 def find_truth(op: Operation, case: Case, wrong: Sequence[str] = ()) -> Truth:

@@ -16,7 +16,8 @@ from ..ops.text import derivative_name
 from ..proof.hulls import KinkProof
 from ..proof.kinks import prove_at
 from ..proof.prove import prove
-from ..verdict.judge import FAIL, NOTE, Judgement, passed, worded
+from ..verdict.judge import Judgement, passed, worded
+from ..verdict.words import FAIL, NOTE
 from .case import Case
 from .draws import Start
 from .formula import diagnose_formula, judge_formula

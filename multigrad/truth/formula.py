@@ -22,7 +22,8 @@ from ..ops.operation import Operation
 from ..ops.signature import default_sizes
 from ..ops.text import derivative_name
 from ..proof.prove import GradientProof, prove
-from ..verdict.judge import FAIL, INCONCLUSIVE, PASS, UNAVAILABLE, Judgement, worded
+from ..verdict.judge import Judgement, worded
+from ..verdict.words import FAIL, INCONCLUSIVE, PASS, UNAVAILABLE
 from .case import SMOOTH, Case, Unknown
 from .certified import BASIS_ENTRIES, certified, halves, true_gradients
 from .inputs import dtype_arrays

@@ -11,7 +11,8 @@ import numpy as np
 from ..namespaces import bounds
 from ..ops.operation import Operation
 from ..verdict.formats import FORMATS
-from ..verdict.judge import FAIL, NOTE, PASS, Judgement, Reference, judge_entries
+from ..verdict.judge import Judgement, Reference, judge_entries
+from ..verdict.words import FAIL, NOTE, PASS
 from .references import HAIR, off_by
 
 

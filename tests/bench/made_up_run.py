@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from multigrad.bench.analysis.assemble import FLAGS
-from multigrad.bench.store import files as store
-from multigrad.bench.store.files import SampleRow, SummaryRow
+from multigrad.bench.store.folder import MATRIX, RUN, SAMPLES, SUMMARY
+from multigrad.bench.store.frames import blank, to_frame, write_frame
+from multigrad.bench.store.rows import SampleRow, SummaryRow
+from multigrad.bench.store.schema import SCHEMA
 
-from multigrad.matrix import MatrixRow
+from multigrad.matrix.rows import MatrixRow
 
 PLACES = (("numpy", "eager"), ("torch", "eager"), ("torch", "compiled"), ("jax", "eager"), ("jax", "compiled"))
 PACE = {"numpy": 3.0, "torch": 1.5, "jax": 1.2}
@@ -45,15 +47,15 @@ def made_up(
     absent = _row(SummaryRow, operation=called[0], backend="cupy", device="cuda", mode="eager", variant="analytic",
                   dtype="float32", verdict="UNAVAILABLE", reason="no CUDA device", median_s=None)  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    store.write_frame(store.to_frame([*cells, absent], SummaryRow), folder / store.SUMMARY)
-    store.write_frame(_samples(rng, cells, rounds, blocks), folder / store.SAMPLES)
-    store.write_frame(store.to_frame(_matrix(rng, called, reason), MatrixRow), folder / store.MATRIX)
-    (folder / store.RUN).write_text(json.dumps(INFO), encoding="utf-8")
+    write_frame(to_frame([*cells, absent], SummaryRow), folder / SUMMARY)
+    write_frame(_samples(rng, cells, rounds, blocks), folder / SAMPLES)
+    write_frame(to_frame(_matrix(rng, called, reason), MatrixRow), folder / MATRIX)
+    (folder / RUN).write_text(json.dumps(INFO), encoding="utf-8")
     return folder
 
 
 INFO: dict[str, Any] = {
-    "schema": store.SCHEMA,
+    "schema": SCHEMA,
     "command": "multigrad run --quick",
     "started": "2026-11-21T13:07:43+0000",
     "seed": 0,
@@ -76,8 +78,8 @@ INFO: dict[str, Any] = {
 
 
 def _row(row_class: type, **values: Any) -> Any:
-    blank = {name: 1.0 if value is None else value for name, value in store.blank(row_class).items()}
-    return row_class(**{**blank, **values})
+    filled = {name: 1.0 if value is None else value for name, value in blank(row_class).items()}
+    return row_class(**{**filled, **values})
 
 
 def _cell(rng: Any, name: str, n: int, backend: str, mode: str, variant: str, memory: bool) -> SummaryRow:
@@ -98,7 +100,7 @@ def _cell(rng: Any, name: str, n: int, backend: str, mode: str, variant: str, me
 
 def _samples(rng: Any, cells: list[SummaryRow], rounds: int, blocks: int) -> pd.DataFrame:
     n = len(cells) * rounds * blocks
-    frame = store.to_frame([_row(SampleRow)], SampleRow)
+    frame = to_frame([_row(SampleRow)], SampleRow)
     frame = frame.loc[frame.index.repeat(n)].reset_index(drop=True)
     for name in ("operation", "variant", "mode", "backend", "device", "dtype", "sizes", "threads", "precision"):
         frame[name] = np.repeat(np.array([getattr(cell, name) for cell in cells], dtype=object), rounds * blocks)

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from fast_protocol import FAST
 from multigrad.bench import cli
+from multigrad.bench.analysis.load import load_run
 from multigrad.bench.measurement.measure import measure
-from multigrad.bench.store import files as store
+from multigrad.bench.store.folder import JOURNAL, SUMMARY
 from test_cli import GOOD, Said, mine
 from test_cli import multigrad as _multigrad
 
@@ -342,7 +343,7 @@ def test_a_script_that_pytest_collects_runs_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["multigrad.mutation.kill:kill_matrix", "multigrad.proof.certificate:verify", "multigrad.mutation.soak:soak"],
+    ["multigrad.mutation.kill:kill_matrix", "multigrad.proof.certificate:verify"],
 )
 def test_every_entry_point_does_nothing_in_a_worker(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib import import_module
@@ -359,10 +360,10 @@ def test_every_function_that_starts_workers_is_an_entry_point() -> None:
 
     from multigrad import matrix
     from multigrad.backend import scheduler
-    from multigrad.mutation import kill, soak
+    from multigrad.mutation import kill
     from multigrad.proof import certificate, conventions
 
-    functions = [matrix.check, kill.kill_matrix, conventions.conventions, soak.soak, cli.main]
+    functions = [matrix.check, kill.kill_matrix, conventions.conventions, cli.main]
     functions += [certificate.write_certificate, certificate.verify, scheduler.use_scheduler, measure]
     functions += [study.measure_study, job.run_job, fleet.run_fleet, doctor.examine, pages.docs, writing.write_reports]
     for function in functions:
@@ -392,14 +393,14 @@ def received(payload: Path, square: str, tmp_path: Path) -> Path:
     asked: dict[str, Any] = {"backend": "numpy", "dtype": "float64", "variant": "analytic"}
     with pytest.raises(KeyboardInterrupt):
         measure(square, **asked, threads=1, mode="eager", protocol=FAST, folder=folder, progress=interrupt)
-    (folder / store.SUMMARY).unlink()
-    path = folder / store.JOURNAL
+    (folder / SUMMARY).unlink()
+    path = folder / JOURNAL
     path.write_text(path.read_text().replace(square.partition("::")[0], str(payload)))
     return folder
 
 
 def test_a_report_of_a_received_run_loads_nothing_that_it_names(multigrad: Any, received: Path, tmp_path: Path) -> None:
-    assert str(tmp_path / "payload.py") in (received / store.JOURNAL).read_text()
+    assert str(tmp_path / "payload.py") in (received / JOURNAL).read_text()
     assert multigrad("report", received).code == 0
     assert not (tmp_path / "ran").exists()
 
@@ -424,7 +425,7 @@ def test_a_received_run_names_no_backend_and_no_commit(
     multigrad: Any, received: Path, payload: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, words: str
 ) -> None:
     monkeypatch.syspath_prepend(payload.parent)
-    path = received / store.JOURNAL
+    path = received / JOURNAL
     path.write_text(path.read_text().replace(str(payload) + "::square", "linear_map").replace(old, new, 1))
     refused(multigrad("bench", "--resume", received), words)
     assert not payload.with_name("ran").exists()
@@ -501,13 +502,14 @@ def test_a_study_of_python_is_imported_by_a_worker(multigrad: Any, tmp_path: Pat
 )
 def test_a_study_cannot_end_the_process_that_asks(tmp_path: Path, body: str, words: str) -> None:
     from made_up_run import made_up
-    from multigrad.bench.measurement import study
+    from multigrad.bench.analysis.answer import answer
+    from multigrad.bench.plan.study import study
 
     path = tmp_path / "mine.py"
     cells = "[{'operation': 'linear_map'}]"
     path.write_text(f"import sys\nSTUDY = {{'question': 'Which?', 'cells': {cells}}}\ndef answer(run):\n    {body}\n")
     with pytest.raises(BadInput, match=re.escape(words)):
-        study.answer(study.study(path), store.load_run(made_up(tmp_path / "run")))
+        answer(study(path), load_run(made_up(tmp_path / "run")))
 
 
 # What no table has

@@ -20,14 +20,15 @@ from multigrad.bench.cli import inventory, matrix_table, terminal
 from multigrad.bench.report import github
 from multigrad.bench.report.junit import junit
 from multigrad.bench.report.markdown import matrix
-from multigrad.bench.report.plain import escape, shown, visible
+from multigrad.bench.report.markup import escape
+from multigrad.bench.report.plain import shown, visible
 from multigrad.bench.report.verdicts import SYMBOLS
-from multigrad.bench.store import files as store
+from multigrad.bench.store.frames import read_rows, to_frame, write_frame
 from test_cli import BROKEN, ROOT
 
 from multigrad import BadInput, load_operations
-from multigrad.matrix import MatrixRow
-from multigrad.verdict.judge import VERDICTS
+from multigrad.matrix.rows import MatrixRow
+from multigrad.verdict.words import VERDICTS
 
 EVIL = (
     "<script>alert(1)</script>",
@@ -57,7 +58,7 @@ def row(verdict: str = "PASS", reason: str = "", **values: Any) -> MatrixRow:
 
 
 def frame(*rows: MatrixRow) -> Any:
-    return store.to_frame(rows, MatrixRow)
+    return to_frame(rows, MatrixRow)
 
 
 EVERY = frame(
@@ -234,13 +235,13 @@ def test_a_text_that_is_shown_is_the_text_where_nothing_is_hidden() -> None:
 @pytest.mark.parametrize("text", [*EVIL, "''=twice", "'quoted'", "", "a\rb", 'say "x", y'])
 def test_a_text_comes_back_from_csv_and_is_no_formula_in_it(text: str, tmp_path: Path) -> None:
     path = tmp_path / "matrix.csv"
-    store.write_frame(frame(row("FAIL", text, operation=text, ratio=-0.5)), path)
+    write_frame(frame(row("FAIL", text, operation=text, ratio=-0.5)), path)
     with path.open(encoding="utf-8", newline="") as file:
         (cells,) = csv.DictReader(file)
     assert not [
         cell for name, cell in cells.items() if cell[:1] in {*"=+@\t\r"} or (cell[:1] == "-" and name != "ratio")
     ]
-    (back,) = store.read_rows(path, MatrixRow).to_dict("records")
+    (back,) = read_rows(path, MatrixRow).to_dict("records")
     # Half a surrogate pair has no place in UTF-8.
     wanted = text.encode(errors="backslashreplace").decode()
     assert (back["operation"], back["reason"], back["ratio"]) == (wanted, wanted, -0.5)
@@ -249,7 +250,7 @@ def test_a_text_comes_back_from_csv_and_is_no_formula_in_it(text: str, tmp_path:
 def test_every_column_of_text_is_guarded(tmp_path: Path) -> None:
     names = [f.name for f in dataclasses.fields(MatrixRow) if f.type == "str"]
     assert len(names) > 9
-    store.write_frame(frame(row(**dict.fromkeys(names, "=1"))), tmp_path / "m.csv")
+    write_frame(frame(row(**dict.fromkeys(names, "=1"))), tmp_path / "m.csv")
     assert (tmp_path / "m.csv").read_text().count("'=1") == len(names)
 
 

@@ -13,12 +13,17 @@ from multigrad.bench.analysis.compare import (
     failing,
     find_run,
     geometric_means,
-    markdown,
     parse_words,
     within,
 )
 from multigrad.bench.measurement.measure import measure
-from multigrad.bench.store import files as store
+from multigrad.bench.plan.cells import KEY
+from multigrad.bench.report.comparison import markdown
+from multigrad.bench.store.folder import RUN
+from multigrad.bench.store.frames import blank, to_frame
+from multigrad.bench.store.rows import SampleRow, SummaryRow
+from multigrad.bench.store.run import Run
+from multigrad.bench.store.schema import SCHEMA
 
 from multigrad import BadInput
 
@@ -26,18 +31,18 @@ HOST = {"cpu": "A", "cores": 2, "processors": 2, "gpus": [], "architecture": "x8
 
 
 def summary_row(name, **values):
-    blank = store.blank(store.SummaryRow)
+    empty = blank(SummaryRow)
     known = {"operation": name, "variant": "analytic", "mode": "eager", "backend": "numpy", "device": "cpu"}
     known |= {"dtype": "float32", "sizes": "n=3", "threads": 1, "precision": "strict", "headline": "latency"}
-    return store.SummaryRow(**{**blank, **known, "verdict": "PASS", "median_s": 1e-3, **values})
+    return SummaryRow(**{**empty, **known, "verdict": "PASS", "median_s": 1e-3, **values})
 
 
 def sample_rows(row, median, rng, spread=0.005):
-    key = {name: getattr(row, name) for name in store.KEY}
-    blank = store.blank(store.SampleRow)
+    key = {name: getattr(row, name) for name in KEY}
+    empty = blank(SampleRow)
     return [
-        store.SampleRow(
-            **{**blank, **key, "round": r, "block": b, "kind": "latency", "calls": 8, "block_s": 8 * speed * noise}
+        SampleRow(
+            **{**empty, **key, "round": r, "block": b, "kind": "latency", "calls": 8, "block_s": 8 * speed * noise}
         )
         for r, speed in enumerate(median * (1 + spread * rng.standard_normal(5)))
         for b, noise in enumerate(1 + 0.02 * rng.exponential(size=10))
@@ -48,7 +53,7 @@ def run_of(rows, seed, *, floor=0.01, cpu="A"):
     rng = np.random.default_rng(seed)
     samples = [s for r in rows if r.median_s for s in sample_rows(r, r.median_s, rng)]
     info = {"host": {**HOST, "cpu": cpu}, "precision": "strict", "threads": [1], "noise_floor": floor}
-    return store.Run(None, info, store.to_frame(rows, store.SummaryRow), store.to_frame(samples, store.SampleRow))
+    return Run(None, info, to_frame(rows, SummaryRow), to_frame(samples, SampleRow))
 
 
 def words(before, after, **options):
@@ -241,8 +246,8 @@ def test_a_run_is_found_by_the_commit_it_measured(tmp_path):
     for i, commit in enumerate(("abcd1234", "abcd1234", "ffff0000")):
         folder = tmp_path / "here" / f"run{i}"
         folder.mkdir(parents=True)
-        info = {"schema": store.SCHEMA, "git": {"commit": commit}, "started": f"2026-01-0{i + 1}"}
-        (folder / store.RUN).write_text(json.dumps(info))
+        info = {"schema": SCHEMA, "git": {"commit": commit}, "started": f"2026-01-0{i + 1}"}
+        (folder / RUN).write_text(json.dumps(info))
     assert find_run("abcd", tmp_path).name == "run1"
     assert find_run(tmp_path / "here" / "run2", tmp_path).name == "run2"
     with pytest.raises(BadInput, match="no folder 1234, and no run below"):

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from fast_protocol import FAST
+from multigrad.bench.analysis.load import load_run
 from multigrad.bench.measurement.measure import measure
-from multigrad.bench.store import files as store
+from multigrad.bench.store.folder import FREE_BYTES, JOURNAL
 
 from multigrad import BadInput
 
@@ -47,7 +48,7 @@ def small_disk(tmp_path):
     """A disk with room for a run and not much more."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    size = store.FREE_BYTES + 2**21
+    size = FREE_BYTES + 2**21
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True)
     if mounted.returncode:
         pytest.skip("no right to mount a small disk here")
@@ -76,7 +77,7 @@ def test_a_disk_that_fills_up_during_a_run_loses_nothing(square, cube, small_dis
     for name in ("filler", "rest"):
         (small_disk / name).unlink(missing_ok=True)
     assert not list(folder.glob(".*"))
-    kept = store.load_run(folder)
+    kept = load_run(folder)
     assert len(kept.samples.groupby(["operation", "variant", "round", "twin"])) >= 3
     whole = measure([square, cube], backend="fake_backends:BUSY", resume=folder)
     assert whole.info["state"] == "complete"
@@ -108,14 +109,14 @@ def test_two_runs_at_once_do_not_mix(square, tmp_path):
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder), square], env=environment)
     try:
         deadline = time.monotonic() + 30
-        while not (folder / store.JOURNAL).exists() and time.monotonic() < deadline:
+        while not (folder / JOURNAL).exists() and time.monotonic() < deadline:
             time.sleep(0.02)
-        before = (folder / store.JOURNAL).stat().st_ino
+        before = (folder / JOURNAL).stat().st_ino
         with pytest.raises(BadInput, match="two runs do not mix"):
             measure(square, backend="fake_backends:BUSY", folder=folder, **ONE)
         with pytest.raises(BadInput, match="another process is writing it"):
             measure(resume=folder)
-        assert (folder / store.JOURNAL).stat().st_ino == before
+        assert (folder / JOURNAL).stat().st_ino == before
     finally:
         process.kill()
         process.wait()
@@ -124,7 +125,7 @@ def test_two_runs_at_once_do_not_mix(square, tmp_path):
 def test_a_damaged_journal_is_one_line_and_can_be_mended(square, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / store.JOURNAL).write_text('{"event": "cell"}\n')
-    for use in (lambda: measure(resume=folder), lambda: store.load_run(folder)):
+    (folder / JOURNAL).write_text('{"event": "cell"}\n')
+    for use in (lambda: measure(resume=folder), lambda: load_run(folder)):
         with pytest.raises(BadInput, match=r"journal.jsonl: row 1: no run begins here"):
             use()

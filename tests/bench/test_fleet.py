@@ -12,9 +12,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from multigrad.bench.analysis.load import load_run
 from multigrad.bench.fleet.cluster import kind_of
 from multigrad.bench.measurement.measure import measure
-from multigrad.bench.store import files as store
+from multigrad.bench.plan.cells import KEY
 
 from multigrad import BadInput, __version__
 
@@ -23,7 +24,7 @@ pytest.importorskip("distributed", reason='distributed is not installed (pip ins
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 CPU = ("--resources", "cpu=1")
-KEY = list(store.KEY)
+KEY = list(KEY)
 
 SCRIPT = """
 import sys
@@ -181,7 +182,7 @@ def kill_one_in_the_middle(cluster, workers, out, ops, after, rng):
     assert not any(orphan.is_running() for orphan in orphans), "the killed worker's measuring children live on"
     _, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors
-    run = store.load_run(journal.parent)
+    run = load_run(journal.parent)
     assert run.info["state"] == "complete"
     assert not run.summary.duplicated(KEY).any()
     assert run.summary["operation"].value_counts().to_dict() == dict.fromkeys(map(named, ops), 2)
@@ -251,7 +252,7 @@ def test_when_the_last_machine_is_lost_what_is_missing_is_recorded_and_a_resumed
     worker.wait()
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    run = store.load_run(journal.parent)
+    run = load_run(journal.parent)
     assert run.info["state"] == "interrupted"
     lost = run.summary[run.summary["verdict"] == "UNAVAILABLE"]
     assert set(lost["reason"]) == {"lost: for 5 s there was no machine left that offers cpu"}
@@ -263,7 +264,7 @@ def test_when_the_last_machine_is_lost_what_is_missing_is_recorded_and_a_resumed
     resumed = cluster.measuring(tmp_path, square, cube, resume=journal.parent)
     _, errors = resumed.communicate(timeout=120)
     assert resumed.returncode == 0, errors
-    run = store.load_run(journal.parent)
+    run = load_run(journal.parent)
     assert (run.summary["verdict"] == "PASS").all()
     assert run.info["state"] == "complete"
     assert len(run.summary) == 4
@@ -278,7 +279,7 @@ def test_a_portion_that_kills_its_machines_comes_to_an_end(tmp_path, environment
         done = cluster.run("run", "linear_map", "--fleet", cluster.address, *words)
     assert done.returncode == 1, done.stderr  # a correctness failure, as where a worker dies at home
     (folder,) = (tmp_path / "out" / "fleet").iterdir()
-    run = store.load_run(folder)
+    run = load_run(folder)
     assert run.info["state"] == "complete"
     assert set(run.summary["verdict"]) == {"FAIL"}
     assert run.summary["reason"].str.startswith("died: 2 workers were lost at it, the last at tcp://127.0.0.1").all()
@@ -294,7 +295,7 @@ def test_when_the_scheduler_dies_what_is_finished_is_readable(cluster, square, c
     _, errors = process.communicate(timeout=120)
     assert errors.strip().splitlines()[-1].endswith(f"run --fleet ADDRESS --resume {journal.parent} goes on")
     assert "BadInput: the scheduler is gone" in errors
-    run = store.load_run(journal.parent)
+    run = load_run(journal.parent)
     assert run.info["state"] == "interrupted"
     assert (run.summary["verdict"] == "PASS").all()
     assert len(run.summary) == 2
@@ -310,7 +311,7 @@ def test_when_the_coordinator_is_gone_the_machines_stop(cluster, square, cube, t
     assert not measuring_children(worker)
     (journal,) = tmp_path.glob("fleet/*/journal.jsonl")
     assert len(finished(journal)) <= 1
-    assert store.load_run(journal.parent).info["state"] == "interrupted"
+    assert load_run(journal.parent).info["state"] == "interrupted"
 
 
 def refused(done):
@@ -372,7 +373,7 @@ def test_a_worker_without_the_framework_says_so_in_every_cell(cluster, tmp_path)
     done = cluster.run("run", "linear_map", "--fleet", cluster.address, *words)
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "out" / "fleet").iterdir()
-    run = store.load_run(folder)
+    run = load_run(folder)
     assert set(run.summary["verdict"]) == {"UNAVAILABLE"}
     assert "not installed" in run.summary["reason"].iloc[0]
 

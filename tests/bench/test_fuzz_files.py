@@ -34,16 +34,22 @@ from typing import Any
 import numpy as np
 import pytest
 from made_up_run import made_up, made_up_events, made_up_fleet
-from multigrad.bench.analysis.compare import compare, find_run, geometric_means, markdown, within
+from multigrad.bench.analysis.answer import answer, study_of
+from multigrad.bench.analysis.compare import compare, find_run, geometric_means, within
+from multigrad.bench.analysis.load import load_run, rebuild
 from multigrad.bench.analysis.merge import merge
 from multigrad.bench.cli import matrix_table, timing_tables
-from multigrad.bench.measurement import study as studies
+from multigrad.bench.plan import study as studies
 from multigrad.bench.report import exports, html
 from multigrad.bench.report import markdown as report_markdown
+from multigrad.bench.report.comparison import markdown
 from multigrad.bench.report.figures import Figures
 from multigrad.bench.report.junit import junit
 from multigrad.bench.report.results import Results
-from multigrad.bench.store import files as store
+from multigrad.bench.store.folder import JOURNAL, RUN, SAMPLES, SUMMARY
+from multigrad.bench.store.frames import read_rows, write_frame
+from multigrad.bench.store.journal import Journal, read_journal
+from multigrad.bench.store.rows import SampleRow, SummaryRow
 
 from multigrad import BadInput
 from multigrad.ops.find import load_operations
@@ -298,7 +304,7 @@ def mutate(rng: random.Random, path: Path) -> None:
 
 def pages(folder: Path) -> None:
     """Write the reports of a run."""
-    figures = Figures.of(store.load_run(folder))
+    figures = Figures.of(load_run(folder))
     report_markdown.markdown(figures)
     page = html.html(figures)
     assert "<script>alert" not in page
@@ -315,7 +321,7 @@ def compared(folder: Path) -> None:
 def merged(folder: Path) -> None:
     """Merge a run with a sound one, and read what was written."""
     out = folder.parent / "merged again"
-    store.load_run(merge([folder, folder.parent / "sound"], out).folder)  # type: ignore[arg-type]
+    load_run(merge([folder, folder.parent / "sound"], out).folder)  # type: ignore[arg-type]
 
 
 def exported(folder: Path) -> None:
@@ -327,17 +333,17 @@ def exported(folder: Path) -> None:
 
 def answered(folder: Path) -> None:
     """Answer studies from a run: its own, and one of each kind."""
-    run = store.load_run(folder)
-    own = studies.study_of(run)
+    run = load_run(folder)
+    own = study_of(run)
     of_each_kind = {str(one.answer["kind"]): one for one in studies.studies().values()}
     for one in [*([own] if own else []), *of_each_kind.values()]:
         with contextlib.suppress(BadInput):
-            studies.answer(one, run)
+            answer(one, run)
 
 
 def shown(folder: Path) -> None:
     """Print the tables of a run, and write what a CI reads."""
-    run = store.load_run(folder)
+    run = load_run(folder)
     with contextlib.redirect_stdout(io.StringIO()):
         timing_tables.show_summary(run.summary)
         timing_tables.show_scaling(run)
@@ -362,15 +368,15 @@ def found_by_commit(folder: Path) -> None:
 
 def written(folder: Path) -> None:
     """Rebuild a run from its journal, and write its reports."""
-    store.rebuild(folder)
+    rebuild(folder)
     pages(folder)
 
 
 def resumed(folder: Path) -> None:
     """Open a journal to go on with it."""
-    journal = store.Journal(folder, new=False)
+    journal = Journal(folder, new=False)
     journal.close()
-    store.read_journal(folder)
+    read_journal(folder)
 
 
 def verified(folder: Path) -> None:
@@ -386,7 +392,7 @@ def certified(folder: Path) -> None:
 def asked(folder: Path) -> None:
     """Read a study, and answer it from a sound run."""
     one = studies.study(folder / "mine.toml")
-    studies.answer(one, store.load_run(folder.parent / "sound"))
+    answer(one, load_run(folder.parent / "sound"))
 
 
 def given(folder: Path) -> None:
@@ -407,16 +413,16 @@ class Specimen:
 
 def make_run(folder: Path, *, sizes: int = 3) -> None:
     made_up(folder, operations=1, sizes=sizes, rounds=2, blocks=4)
-    for name, row_class in ((store.SUMMARY, store.SummaryRow), (store.SAMPLES, store.SampleRow)):
-        rows = store.read_rows(folder / name, row_class)
+    for name, row_class in ((SUMMARY, SummaryRow), (SAMPLES, SampleRow)):
+        rows = read_rows(folder / name, row_class)
         few = (rows["backend"] != "jax") & (rows["mode"] == "eager")  # enough to be damaged, and fast to read
-        store.write_frame(rows[few], folder / name)
-    info = json.loads((folder / store.RUN).read_text())
+        write_frame(rows[few], folder / name)
+    info = json.loads((folder / RUN).read_text())
     kind = {"kind": "within", "column": "variant", "before": "autodiff", "after": "analytic"}
     table = {"backend": "torch", "size": ["small", {"m": 5}], "threads": [1, "all"]}
     info["study"] = {"name": "mine", "question": "Which?", "cells": [table], "answer": kind}
     info["host"] |= {"hostname": folder.name, "system": "Linux", "architecture": "x86_64"}
-    (folder / store.RUN).write_text(json.dumps(info))
+    (folder / RUN).write_text(json.dumps(info))
 
 
 def make_merged(folder: Path) -> None:
@@ -427,7 +433,7 @@ def make_journal(events: Callable[[], list[dict[str, Any]]]) -> Callable[[Path],
     def make(folder: Path) -> None:
         folder.mkdir()
         lines = [json.dumps(event) + "\n" for event in events()]
-        (folder / store.JOURNAL).write_text("".join(lines))
+        (folder / JOURNAL).write_text("".join(lines))
 
     return make
 

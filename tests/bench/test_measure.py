@@ -12,9 +12,10 @@ import fake_backends
 import numpy as np
 import pytest
 from fast_protocol import FAST
+from multigrad.bench.analysis.load import load_run
 from multigrad.bench.measurement.measure import measure
 from multigrad.bench.plan.protocol import Protocol
-from multigrad.bench.store import files as store
+from multigrad.bench.store.folder import JOURNAL, SUMMARY
 
 from multigrad import BadInput
 from multigrad.process import child as worker
@@ -60,7 +61,7 @@ def test_a_run_has_its_noise_floor_peaks_and_facts(square, tmp_path):
 def test_a_run_comes_back_from_its_files(square, tmp_path):
     run = measure(square, backend="fake_backends:BUSY", out=tmp_path, machine="Here", **ONE)
     assert run.folder.parent == tmp_path / "here"
-    again = store.load_run(run.folder)
+    again = load_run(run.folder)
     assert again.info == json.loads(json.dumps(run.info))
     assert again.summary.equals(run.summary)
     assert again.samples.equals(run.samples)
@@ -242,9 +243,9 @@ def test_a_killed_run_is_rebuilt_and_goes_on_with_what_is_missing(square, cube, 
     while not all(map(gone, workers)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert all(map(gone, workers))
-    with (folder / store.JOURNAL).open("a") as file:
+    with (folder / JOURNAL).open("a") as file:
         file.write('{"event": "cell", "half')
-    before = store.load_run(folder)
+    before = load_run(folder)
     assert before.info["state"] == "interrupted"
     assert 3 <= len(before.samples.groupby(["operation", "variant", "round", "twin"])) < 10
     after = measure([square, cube], backend="fake_backends:BUSY", resume=folder)
@@ -264,8 +265,8 @@ def test_ctrl_c_leaves_a_readable_run(square, cube, tmp_path):
             process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) != 0
-    assert (folder / store.SUMMARY).exists()
-    run = store.load_run(folder)
+    assert (folder / SUMMARY).exists()
+    run = load_run(folder)
     assert run.info["state"] == "interrupted"
     assert (run.summary["verdict"] == "PASS").any()
     assert measure([square, cube], backend="fake_backends:BUSY", resume=folder).info["state"] == "complete"

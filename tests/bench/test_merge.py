@@ -9,15 +9,19 @@ import pandas as pd
 import pytest
 from made_up_run import made_up
 from multigrad.bench.analysis.compare import compare, within
+from multigrad.bench.analysis.load import load_run
 from multigrad.bench.analysis.merge import merge
 from multigrad.bench.measurement.measure import measure
+from multigrad.bench.plan.cells import KEY
 from multigrad.bench.report.charts import charts
 from multigrad.bench.report.conclusions import conclusions
 from multigrad.bench.report.exports import export
 from multigrad.bench.report.figures import Figures
 from multigrad.bench.report.html import html
 from multigrad.bench.report.markdown import markdown
-from multigrad.bench.store import files as store
+from multigrad.bench.store.folder import RUN, SAMPLES, SUMMARY
+from multigrad.bench.store.frames import read_rows, write_frame
+from multigrad.bench.store.rows import SampleRow, SummaryRow
 
 from multigrad import BadInput
 
@@ -26,18 +30,18 @@ STARTED = {"atlas": "2026-11-21T13:00:00+0000", "borea": "2026-11-21T14:00:00+00
 
 def changed(folder, pace=1.0, floor=0.02, **host):
     """Say that a run is of another host, and that everything took so many times as long."""
-    info = json.loads((folder / store.RUN).read_text())
+    info = json.loads((folder / RUN).read_text())
     name = host["hostname"]
     info |= {"host": {**info["host"], "python": "CPython 3.11", **host}, "threads": [2], "noise_floor": floor}
     info |= {"started": STARTED.get(name, STARTED["atlas"]), "turns": True, "state": "complete"}
-    (folder / store.RUN).write_text(json.dumps(info))
+    (folder / RUN).write_text(json.dumps(info))
     for file, row_class, columns in (
-        (store.SUMMARY, store.SummaryRow, ["median_s", "ci_low_s", "ci_high_s"]),
-        (store.SAMPLES, store.SampleRow, ["block_s"]),
+        (SUMMARY, SummaryRow, ["median_s", "ci_low_s", "ci_high_s"]),
+        (SAMPLES, SampleRow, ["block_s"]),
     ):
-        frame = store.read_rows(folder / file, row_class)
+        frame = read_rows(folder / file, row_class)
         frame[columns] *= pace
-        store.write_frame(frame, folder / file)
+        write_frame(frame, folder / file)
     return folder
 
 
@@ -53,9 +57,9 @@ def borea(tmp_path):
 
 def test_every_row_of_a_merged_run_says_its_machine(atlas, borea, tmp_path):
     merged = merge([atlas, borea], tmp_path / "both")
-    again = store.load_run(tmp_path / "both")
+    again = load_run(tmp_path / "both")
     assert list(merged.machines) == ["atlas-local", "borea-local"]
-    one = store.load_run(atlas)
+    one = load_run(atlas)
     for made in (merged, again):
         for frame, alone in ((made.summary, one.summary), (made.samples, one.samples), (made.matrix, one.matrix)):
             assert frame["machine"].value_counts().to_dict() == dict.fromkeys(merged.machines, len(alone))
@@ -77,43 +81,43 @@ def test_only_times_of_one_machine_are_compared(atlas, borea, tmp_path):
     with pytest.raises(BadInput, match="no column 'machine' to compare by"):
         within(merged, "machine", "atlas-local", "borea-local")
     wins = {row["where"] for row in Figures.of(merged).largest}
-    assert wins == {row["where"] for row in Figures.of(store.load_run(atlas)).largest}
-    both, one = (Figures.of(run) for run in (merged, store.load_run(atlas)))
+    assert wins == {row["where"] for row in Figures.of(load_run(atlas)).largest}
+    both, one = (Figures.of(run) for run in (merged, load_run(atlas)))
     assert "Of 8 timed problems" in conclusions(both)[0]
     assert "Of 4 timed problems" in conclusions(one)[0]
 
 
 def test_the_same_cell_of_one_machine_is_kept_once_and_the_newest_time_counts(atlas, tmp_path):
     newer = changed(made_up(tmp_path / "newer", operations=1, sizes=2), 3.0, hostname="Atlas.local")
-    info = json.loads((newer / store.RUN).read_text())
-    (newer / store.RUN).write_text(json.dumps(info | {"started": STARTED["borea"]}))
-    summary = store.read_rows(newer / store.SUMMARY, store.SummaryRow)
+    info = json.loads((newer / RUN).read_text())
+    (newer / RUN).write_text(json.dumps(info | {"started": STARTED["borea"]}))
+    summary = read_rows(newer / SUMMARY, SummaryRow)
     lost = summary.index[0]
     summary.loc[lost, ["verdict", "reason"]] = "UNAVAILABLE", "it was not there"
     summary.loc[lost, "median_s"] = float("nan")
-    store.write_frame(summary, newer / store.SUMMARY)
-    old, new = store.load_run(atlas), store.load_run(newer)
+    write_frame(summary, newer / SUMMARY)
+    old, new = load_run(atlas), load_run(newer)
     for order in ([atlas, newer], [newer, atlas]):
         merged = merge(order, tmp_path / f"both-{order[0].name}")
         assert merged.info["measured_twice"] == len(new.summary)
         assert len(merged.summary) == len(old.summary)
-        assert not merged.summary.duplicated(list(store.KEY)).any()
-        key = [name for name in store.KEY if name != "machine"]
+        assert not merged.summary.duplicated(list(KEY)).any()
+        key = [name for name in KEY if name != "machine"]
         found = merged.summary.set_index(key)["median_s"]
         for row in new.summary.iloc[1:].to_dict("records"):
             expected = row["median_s"]
             assert found[tuple(row[k] for k in key)] == expected or pd.isna(expected)
         first = old.summary.iloc[0]
         assert found[tuple(first[k] for k in key)] == first["median_s"]  # a time is not lost to none
-        per_cell = merged.samples.groupby([*store.KEY, "round", "twin", "block"]).size()
+        per_cell = merged.samples.groupby([*KEY, "round", "twin", "block"]).size()
         assert (per_cell == 1).all()
         assert not merged.info["turns"]  # rounds of two runs are no pairs
 
 
 def test_a_machine_in_another_state_is_another_machine(atlas, tmp_path):
     other = changed(made_up(tmp_path / "other", operations=1), hostname="Atlas.local")
-    info = json.loads((other / store.RUN).read_text())
-    (other / store.RUN).write_text(json.dumps(info | {"versions": {**info["versions"], "torch": "9.2"}}))
+    info = json.loads((other / RUN).read_text())
+    (other / RUN).write_text(json.dumps(info | {"versions": {**info["versions"], "torch": "9.2"}}))
     merged = merge([atlas, other], tmp_path / "both")
     assert list(merged.machines) == ["atlas-local", "atlas-local-2"]
     assert merged.info["versions"] == {"numpy": "9.0"}
@@ -165,7 +169,7 @@ def test_the_report_of_several_machines_tells_them_apart(atlas, borea, tmp_path)
 
 
 def test_the_report_of_one_machine_says_nothing_of_machines(atlas):
-    figures = Figures.of(store.load_run(atlas))
+    figures = Figures.of(load_run(atlas))
     rows = [row for chart in charts(figures) for row in chart.rows]
     assert rows
     assert not [row for row in rows if "machine" in row]
@@ -173,10 +177,10 @@ def test_the_report_of_one_machine_says_nothing_of_machines(atlas):
 
 
 def test_a_run_from_before_there_was_a_machine_is_read(atlas):
-    for name, row_class in ((store.SUMMARY, store.SummaryRow), (store.SAMPLES, store.SampleRow)):
-        frame = store.read_rows(atlas / name, row_class)
-        store.write_frame(frame.drop(columns="machine"), atlas / name)
-        assert store.read_rows(atlas / name, row_class).equals(frame)
+    for name, row_class in ((SUMMARY, SummaryRow), (SAMPLES, SampleRow)):
+        frame = read_rows(atlas / name, row_class)
+        write_frame(frame.drop(columns="machine"), atlas / name)
+        assert read_rows(atlas / name, row_class).equals(frame)
 
 
 def test_what_cannot_be_merged_is_one_line(atlas, borea, tmp_path):
@@ -185,8 +189,8 @@ def test_what_cannot_be_merged_is_one_line(atlas, borea, tmp_path):
         merge([atlas], tmp_path / "both")
     with pytest.raises(BadInput, match="no folder"):
         merge([tmp_path / "none"], tmp_path / "more")
-    info = json.loads((borea / store.RUN).read_text())
-    (borea / store.RUN).write_text(json.dumps(info | {"own_operations": {"operation_0": "mine.py"}}))
+    info = json.loads((borea / RUN).read_text())
+    (borea / RUN).write_text(json.dumps(info | {"own_operations": {"operation_0": "mine.py"}}))
     with pytest.raises(BadInput, match=r"operation_0 is of the catalogue in .*a and of mine.py in .*b: rename"):
         merge([atlas, borea], tmp_path / "more")
     with pytest.raises(BadInput, match="is of several machines"):

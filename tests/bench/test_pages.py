@@ -13,14 +13,18 @@ import pandas as pd
 import pytest
 from multigrad.bench import cli
 from multigrad.bench.report import drawing
-from multigrad.bench.report.docstring import code, described, fenced, plain, prose
+from multigrad.bench.report.docstring import described, prose
+from multigrad.bench.report.markup import code, fenced, plain
 from multigrad.bench.report.pages import RESULTS, docs, pages
 from multigrad.bench.report.results import Results
-from multigrad.bench.store import files as store
-from multigrad.bench.store.files import SummaryRow
+from multigrad.bench.store.folder import MATRIX, RUN, SUMMARY
+from multigrad.bench.store.frames import to_frame, write_frame
+from multigrad.bench.store.rows import SummaryRow
+from multigrad.bench.store.run import read_info
+from multigrad.bench.store.schema import SCHEMA
 
 from multigrad import BadInput, operations
-from multigrad.matrix import MatrixRow
+from multigrad.matrix.rows import MatrixRow
 from multigrad.proof.certificate import Certified, read_certificate, write_certificate
 
 ROOT = Path(__file__).parents[2]
@@ -81,12 +85,10 @@ def results(tmp_path: Path) -> Path:
         seed=0,
     )
     gap = replace(verdict, backend="torch", mode="compiled", verdict="GAP", ratio=float("nan"), reason="notyet: <ask>")
-    store.write_frame(store.to_frame([verdict, gap], MatrixRow), folder / store.MATRIX)
-    store.write_frame(
-        store.to_frame([timed("analytic", 1e-3), timed("autodiff", 3e-3)], SummaryRow), folder / store.SUMMARY
-    )
-    info = {"schema": store.SCHEMA, "host": {"cpu": "Imaginary", "processors": 2}, "versions": {"numpy": "9"}}
-    (folder / store.RUN).write_text(json.dumps(info), encoding="utf-8")
+    write_frame(to_frame([verdict, gap], MatrixRow), folder / MATRIX)
+    write_frame(to_frame([timed("analytic", 1e-3), timed("autodiff", 3e-3)], SummaryRow), folder / SUMMARY)
+    info = {"schema": SCHEMA, "host": {"cpu": "Imaginary", "processors": 2}, "versions": {"numpy": "9"}}
+    (folder / RUN).write_text(json.dumps(info), encoding="utf-8")
     return folder
 
 
@@ -187,10 +189,10 @@ def test_a_page_shows_verdicts_and_times_of_the_results(ours: str, results: Path
 
 
 def test_a_page_shows_nothing_of_another_operation_of_its_name(ours: str, results: Path, tmp_path: Path) -> None:
-    info = store.read_info(results)
-    (results / store.RUN).write_text(json.dumps({**info, "own_operations": {"ours": "ours.py"}}), encoding="utf-8")
+    info = read_info(results)
+    (results / RUN).write_text(json.dumps({**info, "own_operations": {"ours": "ours.py"}}), encoding="utf-8")
     assert "| torch eager | 1 ms" in page(ours, tmp_path / "out", results)
-    (results / store.RUN).write_text(json.dumps({**info, "own_operations": {}}), encoding="utf-8")
+    (results / RUN).write_text(json.dumps({**info, "own_operations": {}}), encoding="utf-8")
     text = page(ours, tmp_path / "out", results)
     assert "Not measured yet" in text
     assert "Not checked yet" in text
@@ -198,7 +200,7 @@ def test_a_page_shows_nothing_of_another_operation_of_its_name(ours: str, result
 
 def test_a_doubtful_time_is_marked_and_its_ratio_stands_in_brackets(ours: str, results: Path, tmp_path: Path) -> None:
     rows = [timed("analytic", 1e-3, flags="preempted"), timed("autodiff", 3e-3)]
-    store.write_frame(store.to_frame(rows, SummaryRow), results / store.SUMMARY)
+    write_frame(to_frame(rows, SummaryRow), results / SUMMARY)
     text = page(ours, tmp_path / "out", results)
     assert r"| ! 1 ms \[0.9, 1.1\] | 3 ms \[2.7, 3.3\] | (3.00×) |" in text
 
@@ -223,7 +225,7 @@ def test_a_certificate_that_was_changed_is_refused(ours: str, results: Path, tmp
 def test_two_machines_are_told_apart(ours: str, results: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    store.write_frame(store.to_frame([timed("analytic", 2e-3)], SummaryRow), other / store.SUMMARY)
+    write_frame(to_frame([timed("analytic", 2e-3)], SummaryRow), other / SUMMARY)
     text = page(ours, tmp_path / "out", results, other)
     assert r"| torch eager (other) | 2 ms" in text
     assert r"| torch eager (results) | 1 ms" in text

@@ -10,8 +10,11 @@ import shutil
 
 import pytest
 from made_up_run import made_up, made_up_events, made_up_fleet
+from multigrad.bench.analysis.load import load_run, write_run
 from multigrad.bench.analysis.merge import merge
-from multigrad.bench.store import files as store
+from multigrad.bench.store import frames
+from multigrad.bench.store.folder import BEFORE, JOURNAL, MATRIX, RUN, SAMPLES, SUMMARY
+from multigrad.bench.store.journal import Journal, read_journal
 
 from multigrad import BadInput
 
@@ -22,7 +25,7 @@ def folder(tmp_path):
 
 
 def changed(folder, change):
-    path = folder / store.RUN
+    path = folder / RUN
     info = json.loads(path.read_text())
     change(info)
     path.write_text(json.dumps(info))
@@ -50,7 +53,7 @@ def changed(folder, change):
 def test_a_wrong_key_of_run_json_is_named(folder, change, said):
     changed(folder, change)
     with pytest.raises(BadInput, match=rf"run\.json: {said}"):
-        store.load_run(folder)
+        load_run(folder)
 
 
 def recompressed(path, change):
@@ -68,9 +71,9 @@ def recompressed(path, change):
     ],
 )
 def test_damaged_samples_are_one_line(folder, change, said):
-    recompressed(folder / store.SAMPLES, change)
+    recompressed(folder / SAMPLES, change)
     with pytest.raises(BadInput, match=said) as caught:
-        store.load_run(folder)
+        load_run(folder)
     assert "samples.csv.gz" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -89,39 +92,39 @@ def test_damaged_samples_are_one_line(folder, change, said):
     ],
 )
 def test_a_number_out_of_range_is_named(folder, column, text, said):
-    path = folder / store.SUMMARY
+    path = folder / SUMMARY
     header, first, *rest = path.read_text().splitlines()
     values = first.split(",")
     values[header.split(",").index(column)] = text
     path.write_text("\n".join([header, ",".join(values), *rest]) + "\n")
     with pytest.raises(BadInput) as caught:
-        store.load_run(folder)
+        load_run(folder)
     assert f"summary.csv: row 2: {said}" in str(caught.value)
     assert len(str(caught.value)) < 400
 
 
 def test_a_table_that_a_spreadsheet_wrote_is_read(folder):
-    before = store.load_run(folder).summary
-    path = folder / store.SUMMARY
+    before = load_run(folder).summary
+    path = folder / SUMMARY
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
-    assert store.load_run(folder).summary.equals(before)
+    assert load_run(folder).summary.equals(before)
 
 
 def test_a_column_that_is_there_twice_is_named(folder):
-    path = folder / store.SUMMARY
+    path = folder / SUMMARY
     lines = path.read_text().splitlines()
     path.write_text("\n".join([lines[0] + ",threads", *(f"{line},1" for line in lines[1:])]) + "\n")
     with pytest.raises(BadInput, match="row 1: column 'threads' is there twice"):
-        store.load_run(folder)
+        load_run(folder)
 
 
 def test_more_rows_than_any_run_has_are_refused(folder, monkeypatch):
-    monkeypatch.setattr(store, "MAX_ROWS", 3)
+    monkeypatch.setattr(frames, "MAX_ROWS", 3)
     with pytest.raises(BadInput, match=r"summary\.csv has more than 3 rows"):
-        store.load_run(folder)
+        load_run(folder)
 
 
-@pytest.mark.parametrize("name", [store.RUN, store.SUMMARY, store.SAMPLES, store.MATRIX])
+@pytest.mark.parametrize("name", [RUN, SUMMARY, SAMPLES, MATRIX])
 @pytest.mark.parametrize(
     ("put", "said"),
     [
@@ -135,23 +138,23 @@ def test_what_is_no_file_is_one_line(folder, name, put, said):
     (folder / name).unlink()
     put(folder / name)
     with pytest.raises(BadInput, match=f"{name} {said}"):
-        store.load_run(folder)
+        load_run(folder)
 
 
 def test_a_run_beside_itself_is_read_once(folder):
-    (folder / store.BEFORE).symlink_to(folder)
-    run = store.load_run(folder)
+    (folder / BEFORE).symlink_to(folder)
+    run = load_run(folder)
     assert run.before is not None
     assert run.before.before is None
 
 
 def test_a_merge_of_a_folder_whose_other_side_is_a_file_is_one_line(folder):
-    shutil.copytree(folder, folder / store.BEFORE)
-    run = store.load_run(folder)
-    shutil.rmtree(folder / store.BEFORE)
-    (folder / store.BEFORE).write_text("")
+    shutil.copytree(folder, folder / BEFORE)
+    run = load_run(folder)
+    shutil.rmtree(folder / BEFORE)
+    (folder / BEFORE).write_text("")
     with pytest.raises(BadInput, match=r"cannot make .*before"):
-        store.write_run(run)
+        write_run(run)
     with pytest.raises(BadInput, match="holds a run"):
         merge([folder], folder)
 
@@ -162,7 +165,7 @@ def test_a_merge_of_a_folder_whose_other_side_is_a_file_is_one_line(folder):
 def journal(folder, events):
     folder.mkdir(exist_ok=True)
     lines = [event if isinstance(event, str) else json.dumps(event) for event in events]
-    (folder / store.JOURNAL).write_text("".join(f"{line}\n" for line in lines))
+    (folder / JOURNAL).write_text("".join(f"{line}\n" for line in lines))
     return folder
 
 
@@ -211,7 +214,7 @@ def test_a_wrong_event_is_named_by_its_row(tmp_path, kind, change, said):
     if number == len(events) - 1:
         events.append(events[-1])
     with pytest.raises(BadInput) as caught:
-        store.load_run(journal(tmp_path, events))
+        load_run(journal(tmp_path, events))
     assert f"journal.jsonl: row {number + 1}: {said}" in str(caught.value)
     assert len(str(caught.value)) < 600
 
@@ -237,7 +240,7 @@ def test_a_wrong_plan_is_named(tmp_path, change, said):
     events = made_up_events()
     change(events[0])
     with pytest.raises(BadInput) as caught:
-        store.load_run(journal(tmp_path, events))
+        load_run(journal(tmp_path, events))
     assert f"journal.jsonl: row 1: {said}" in str(caught.value)
 
 
@@ -245,43 +248,43 @@ def test_an_event_within_a_portion_is_named(tmp_path):
     events = made_up_fleet()
     event("cell", events[1]["events"])["cell"] = 7
     with pytest.raises(BadInput, match=r"row 2: events\[6\].cell is 7; wanted one of 4 cells"):
-        store.load_run(journal(tmp_path, events))
+        load_run(journal(tmp_path, events))
     events = made_up_fleet()
     events[1]["number"] = 5
     with pytest.raises(BadInput, match="row 2: number is 5, which is none of the portions of row 1"):
-        store.load_run(journal(tmp_path, events))
+        load_run(journal(tmp_path, events))
 
 
 @pytest.mark.parametrize("damage", ['{"event": "end"', "\x00" * 50, '{"event": "cell", "cell": 99}', "[" * 5000])
 @pytest.mark.parametrize("ending", ["\n", ""])
 def test_a_damaged_last_row_is_left_out_and_said(tmp_path, caplog, damage, ending):
     events = made_up_events()
-    path = journal(tmp_path, events) / store.JOURNAL
+    path = journal(tmp_path, events) / JOURNAL
     sound = path.read_bytes()
     path.write_bytes(sound + damage.encode() + ending.encode())
     with caplog.at_level(logging.WARNING):
-        assert store.read_journal(tmp_path) == events
+        assert read_journal(tmp_path) == events
     assert f"journal.jsonl: row {len(events) + 1}: " in caplog.text
     assert "it is the last row, and is left out" in caplog.text
-    store.Journal(tmp_path, new=False).close()
+    Journal(tmp_path, new=False).close()
     assert path.read_bytes() == sound, "whoever goes on writes after the last sound row"
 
 
 def test_a_file_in_which_no_run_begins_is_not_cut(tmp_path):
-    path = tmp_path / store.JOURNAL
+    path = tmp_path / JOURNAL
     path.write_text("mine\n")
-    store.Journal(tmp_path, new=False).close()
+    Journal(tmp_path, new=False).close()
     assert path.read_text() == "mine\n"
     with pytest.raises(BadInput, match="row 1: no run begins here"):
-        store.read_journal(tmp_path)
+        read_journal(tmp_path)
 
 
 def test_half_a_surrogate_pair_survives_the_journal_and_the_reports(tmp_path):
-    journal = store.Journal(tmp_path, new=True)
+    journal = Journal(tmp_path, new=True)
     events = made_up_events()
     events[0]["info"]["command"] = "multigrad bench \udcff.py"
     for one in events:
         journal.append(one)
     journal.close()
-    assert store.load_run(tmp_path).info["command"] == "multigrad bench \udcff.py"
-    assert store.load_run(tmp_path).info["command"] == "multigrad bench \udcff.py"
+    assert load_run(tmp_path).info["command"] == "multigrad bench \udcff.py"
+    assert load_run(tmp_path).info["command"] == "multigrad bench \udcff.py"

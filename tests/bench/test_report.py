@@ -19,6 +19,7 @@ import pytest
 from altair.utils.schemapi import SchemaValidationError
 from made_up_run import made_up
 from multigrad.bench import cli
+from multigrad.bench.analysis.load import load_run
 from multigrad.bench.report import charts, drawing, pictures
 from multigrad.bench.report.conclusions import conclusions
 from multigrad.bench.report.figures import Figures
@@ -27,8 +28,9 @@ from multigrad.bench.report.markdown import markdown
 from multigrad.bench.report.plain import visible
 from multigrad.bench.report.standings import standings
 from multigrad.bench.report.writing import write_reports
-from multigrad.bench.store import files as store
 from multigrad.bench.store import machine
+from multigrad.bench.store.folder import MATRIX, RUN, SAMPLES, SUMMARY
+from multigrad.bench.store.run import read_info
 
 EVIL = "<script>alert(1)</script>"
 COMMENT = "a<!--b</SCRIPT  >\u202ecod\u2066.exe\u200f\nFAIL =cmd()"
@@ -42,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(folder: Path) -> str:
-    return html(store.load_run(folder))
+    return html(load_run(folder))
 
 
 def without_scripts(page: str) -> str:
@@ -88,7 +90,7 @@ def test_times_whose_intervals_meet_have_no_clear_winner() -> None:
 
 
 def test_the_answer_is_made_from_the_data(folder: Path) -> None:
-    run = store.load_run(folder)
+    run = load_run(folder)
     fastest, gain, failed = conclusions(Figures.of(run))
     assert re.match(r"Of 16 timed problems .* clearly fastest on jax compiled in \d+", fastest)
     assert re.search(r"autodiff takes 1\.[5-9]\d times as long", gain)
@@ -98,7 +100,7 @@ def test_the_answer_is_made_from_the_data(folder: Path) -> None:
 
 
 def test_where_every_time_is_flagged_nothing_is_fastest_and_the_flags_are_named(folder: Path) -> None:
-    run = store.load_run(folder)
+    run = load_run(folder)
     flagged = replace(run, summary=run.summary.assign(flags="preempted"))
     fastest, gain, _ = conclusions(Figures.of(flagged))
     assert "(most often preempted; multigrad doctor says" in fastest
@@ -109,7 +111,7 @@ def test_where_every_time_is_flagged_nothing_is_fastest_and_the_flags_are_named(
 
 
 def test_speed_up_is_autodiff_over_analytic_with_its_interval(folder: Path) -> None:
-    pairs = Figures.of(store.load_run(folder)).speed_ups
+    pairs = Figures.of(load_run(folder)).speed_ups
     assert len(pairs) == 4 * 4 * 4
     assert all(pair["low"] <= pair["ratio"] <= pair["high"] for pair in pairs)
     assert 1.3 < sorted(pair["ratio"] for pair in pairs)[len(pairs) // 2] < 2.2
@@ -117,16 +119,16 @@ def test_speed_up_is_autodiff_over_analytic_with_its_interval(folder: Path) -> N
 
 def test_without_samples_the_speed_up_is_of_the_medians(tmp_path: Path) -> None:
     folder = made_up(tmp_path / "run")
-    with_samples = Figures.of(store.load_run(folder)).speed_ups
-    (folder / store.SAMPLES).unlink()
-    without = Figures.of(store.load_run(folder)).speed_ups
+    with_samples = Figures.of(load_run(folder)).speed_ups
+    (folder / SAMPLES).unlink()
+    without = Figures.of(load_run(folder)).speed_ups
     assert [pair["sizes"] for pair in without] == [pair["sizes"] for pair in with_samples]
     assert [pair["ratio"] for pair in without] == pytest.approx([p["ratio"] for p in with_samples], rel=0.05)
     assert all(pair["low"] < pair["ratio"] < pair["high"] for pair in without)
 
 
 def test_compiling_pays_when_its_price_is_saved(folder: Path) -> None:
-    for row in Figures.of(store.load_run(folder)).break_even:
+    for row in Figures.of(load_run(folder)).break_even:
         if row["calls"]:
             price, saved = row["compiled_first_s"] - row["eager_first_s"], row["eager_s"] - row["compiled_s"]
             assert (row["calls"] - 1) * saved < price <= row["calls"] * saved * (1 + 1e-9)
@@ -182,7 +184,7 @@ def test_failures_stand_first_with_their_diagnosis(page: str) -> None:
 
 
 def test_a_flagged_cell_is_marked(folder: Path, page: str) -> None:
-    summary = store.load_run(folder).summary
+    summary = load_run(folder).summary
     flagged = int(((summary["flags"] != "") & summary["median_s"].notna()).sum())
     rows = re.findall(r'<tr data-cell="\d+">.*?</tr>', part(page, "time"), flags=re.DOTALL)
     assert 0 < flagged < len(rows)
@@ -192,11 +194,11 @@ def test_a_flagged_cell_is_marked(folder: Path, page: str) -> None:
 
 def test_malicious_text_stays_text(tmp_path: Path) -> None:
     folder = made_up(tmp_path / "run", names={0: EVIL, 3: COMMENT}, reason=REASON)
-    info = store.read_info(folder)
+    info = read_info(folder)
     info["command"] = f"multigrad run '{EVIL}'"
     info["host"]["cpu"] = f"{EVIL}\u202e"
-    (folder / store.RUN).write_text(json.dumps(info), encoding="utf-8")
-    text = html(store.load_run(folder))
+    (folder / RUN).write_text(json.dumps(info), encoding="utf-8")
+    text = html(load_run(folder))
     plain = without_scripts(text)
     assert "<script>alert" not in text
     assert "<img" not in plain
@@ -206,7 +208,7 @@ def test_malicious_text_stays_text(tmp_path: Path) -> None:
     # The same names are whole in the data.
     assert EVIL in {c["operation"] for c in data_of(text)["cells"]}
     assert visible(COMMENT) in {c["operation"] for c in data_of(text)["cells"]}
-    said = markdown(store.load_run(folder))
+    said = markdown(load_run(folder))
     # An indented line is code, which Markdown shows as it is.
     assert not [line for line in said.splitlines() if "<script" in line and not line.startswith("    ")]
     assert "\u202e" not in said
@@ -230,25 +232,25 @@ def test_malicious_text_stays_text(tmp_path: Path) -> None:
 )
 def test_what_is_missing_is_said(tmp_path: Path, missing: str, section: str, words: str) -> None:
     folder = made_up(tmp_path / "run", operations=2, sizes=2, memory=missing != "memory")
-    files = {"matrix": [store.MATRIX], "summary": [store.SUMMARY, store.SAMPLES], "samples": [store.SAMPLES]}
+    files = {"matrix": [MATRIX], "summary": [SUMMARY, SAMPLES], "samples": [SAMPLES]}
     for name in files.get(missing, []):
         (folder / name).unlink()
-    info = store.read_info(folder)
+    info = read_info(folder)
     gone = {
         "noise floor": ["noise_floor"],
         "command": ["command"],
         "environment": ["host", "workers", "git", "versions"],
     }
     info = {k: v for k, v in info.items() if k not in gone.get(missing, [])}
-    (folder / store.RUN).write_text(json.dumps(info), encoding="utf-8")
-    text = part(html(store.load_run(folder)), section)
+    (folder / RUN).write_text(json.dumps(info), encoding="utf-8")
+    text = part(html(load_run(folder)), section)
     assert words in text
     if missing in ("summary", "memory", "samples") and section != "answer":
         assert '<div class="plot"' not in text, "there is no empty chart"
 
 
 def test_every_chart_has_a_title_words_and_words_for_its_absence(folder: Path) -> None:
-    for chart in charts.charts(Figures.of(store.load_run(folder))):
+    for chart in charts.charts(Figures.of(load_run(folder))):
         assert chart.rows
         assert chart.title
         assert len(chart.description) > 80
@@ -256,7 +258,7 @@ def test_every_chart_has_a_title_words_and_words_for_its_absence(folder: Path) -
 
 
 def test_every_specification_is_one_by_the_schema_of_vega_lite(folder: Path) -> None:
-    for chart in charts.charts(Figures.of(store.load_run(folder))):
+    for chart in charts.charts(Figures.of(load_run(folder))):
         assert chart.specification(validate=True) == chart.specification()
     wrong = replace(chart, make=lambda _: altair.Chart(altair.Data(name="rows")).mark_point(size="large"))
     with pytest.raises(SchemaValidationError):
@@ -265,7 +267,7 @@ def test_every_specification_is_one_by_the_schema_of_vega_lite(folder: Path) -> 
 
 def test_a_thousand_cells_and_a_hundred_thousand_samples_are_under_ten_megabytes(tmp_path: Path) -> None:
     folder = made_up(tmp_path / "run", operations=28, sizes=4, rounds=5, blocks=20)
-    run = store.load_run(folder)
+    run = load_run(folder)
     assert run.summary["median_s"].notna().sum() >= 1000
     assert len(run.samples) >= 100_000
     assert len(html(run).encode()) < 10_000_000
@@ -313,12 +315,12 @@ def test_the_command_of_a_run_can_be_given_to_a_shell(monkeypatch: pytest.Monkey
 
 
 def test_markdown_begins_with_the_answer(folder: Path) -> None:
-    text = markdown(store.load_run(folder))
+    text = markdown(load_run(folder))
     assert text.index("timed problems") < text.index("| machine | Imaginary |")
 
 
 def test_a_picture_knows_its_data(folder: Path) -> None:
-    figures = Figures.of(store.load_run(folder))
+    figures = Figures.of(load_run(folder))
     one, again = (next(pictures.pictures(figures)) for _ in range(2))
     assert one.digest == again.digest
     assert one.svg().startswith(f"<!-- multigrad report: {one.digest} -->\n<svg")
@@ -385,7 +387,7 @@ def test_a_script_that_is_not_the_page_s_own_is_not_run(opened: Opened) -> None:
 
 
 def test_the_summary_is_the_one_of_python_and_follows_what_is_chosen(opened: Opened, folder: Path) -> None:
-    figures = Figures.of(store.load_run(folder))
+    figures = Figures.of(load_run(folder))
 
     def shown() -> list[tuple[str, str]]:
         rows = opened.page.locator("#standings tbody tr").all()
@@ -474,7 +476,7 @@ def test_the_page_fits_a_phone(browser: Any, folder: Path, page: str) -> None:
 
 def test_malicious_names_do_nothing_in_a_browser(browser: Any, tmp_path: Path) -> None:
     folder = made_up(tmp_path / "run", names={0: EVIL, 1: "<img src=x onerror=alert(3)>", 3: COMMENT}, reason=REASON)
-    (folder / "report.html").write_text(html(store.load_run(folder)), encoding="utf-8")
+    (folder / "report.html").write_text(html(load_run(folder)), encoding="utf-8")
     one = Opened(browser, folder / "report.html")
     one.page.locator("#grid td.FAIL").first.hover()
     assert "line one line two <script>" in one.page.locator("#tip").inner_text()
@@ -491,9 +493,9 @@ def test_malicious_names_do_nothing_in_a_browser(browser: Any, tmp_path: Path) -
 
 def test_a_page_of_a_run_without_timings_opens_without_a_complaint(browser: Any, tmp_path: Path) -> None:
     folder = made_up(tmp_path / "run", operations=2, sizes=2)
-    (folder / store.SUMMARY).unlink()
-    (folder / store.SAMPLES).unlink()
-    (folder / "report.html").write_text(html(store.load_run(folder)), encoding="utf-8")
+    (folder / SUMMARY).unlink()
+    (folder / SAMPLES).unlink()
+    (folder / "report.html").write_text(html(load_run(folder)), encoding="utf-8")
     one = Opened(browser, folder / "report.html")
     assert not one.errors
     assert one.page.locator(".plot").count() == 0

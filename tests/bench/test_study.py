@@ -4,10 +4,12 @@ import math
 
 import pytest
 from fast_protocol import FAST
-from multigrad.bench.measurement import study
+from multigrad.bench.analysis.answer import answer, study_of
+from multigrad.bench.analysis.load import load_run
 from multigrad.bench.measurement.measure import cells_of
+from multigrad.bench.measurement.study import measure_study
+from multigrad.bench.plan import study
 from multigrad.bench.report.answers import write_answer
-from multigrad.bench.store import files as store
 from test_compare import run_of, summary_row
 
 from multigrad import BadInput
@@ -54,11 +56,11 @@ def test_a_study_of_ones_own_is_measured_and_answered(square, tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text(MINE.format(square=square))
     given = {"ops": square, "backend": "fake_backends:BUSY"}
-    run = study.measure_study(file, **given, protocol=FAST, folder=tmp_path / "run")
-    again = store.load_run(tmp_path / "run")
-    found = study.study_of(again)
+    run = measure_study(file, **given, protocol=FAST, folder=tmp_path / "run")
+    again = load_run(tmp_path / "run")
+    found = study_of(again)
     assert found.question == "Does the pullback cost more than the forward part?"
-    frame, sentence = study.answer(found, again)
+    frame, sentence = answer(found, again)
     assert frame["sizes"].tolist() == ["n=5", "n=64"]
     assert (frame["before"] == "forward").all()
     assert "forward" in sentence
@@ -69,7 +71,7 @@ def test_a_python_file_may_answer_for_itself(square, tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(PYTHON.format(square=square))
     one = study.study(file)
-    assert study.answer(one, study.measure_study(one, protocol=FAST))[1] == "There are 1 cells."
+    assert answer(one, measure_study(one, protocol=FAST))[1] == "There are 1 cells."
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def test_an_unknown_study_is_named_with_the_nearest():
 
 
 def answered(name, rows):
-    return study.answer(study.study(name), run_of(rows, 5))
+    return answer(study.study(name), run_of(rows, 5))
 
 
 def test_the_break_even_is_the_price_over_what_a_call_saves():
@@ -153,7 +155,7 @@ def test_the_best_of_one_side_is_laid_beside_the_best_of_the_others():
         summary_row("h", backend="b", variant="autodiff", median_s=1e-3),
     ]
     wanted = {"kind": "best", "column": "variant", "before": ["autodiff", "native"], "after": "analytic"}
-    frame, sentence = study.answer(study.Study("mine", "?", (), wanted), run_of(rows, 1))
+    frame, sentence = answer(study.Study("mine", "?", (), wanted), run_of(rows, 1))
     assert frame["operation"].tolist() == ["f", "g"]
     f, g = frame.to_dict("records")
     assert (f["by"], f["autodiff_by"]) == ("b eager", "a eager")

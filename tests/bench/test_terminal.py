@@ -20,10 +20,12 @@ import pandas as pd
 import pytest
 from made_up_run import made_up
 from multigrad.bench import cli
+from multigrad.bench.analysis.load import load_run
 from multigrad.bench.cli import matrix_table, terminal, timing_tables
 from multigrad.bench.measurement import job, measure
 from multigrad.bench.report.quantities import seconds
-from multigrad.bench.store import files as store
+from multigrad.bench.store.frames import read_rows
+from multigrad.bench.store.rows import SummaryRow
 from test_ci_outputs import frame, row
 from test_cli import ROOT
 
@@ -90,7 +92,7 @@ def test_timings_and_comparisons_fit_and_lose_nothing(
     columns: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    run = store.load_run(made_up(tmp_path / "run", operations=1, sizes=1))
+    run = load_run(made_up(tmp_path / "run", operations=1, sizes=1))
     timing_tables.show_summary(run.summary)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(" ")]
     assert max(map(len, lines)) <= columns
@@ -99,7 +101,7 @@ def test_timings_and_comparisons_fit_and_lose_nothing(
 
 
 def test_timings_without_a_gap_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    summary = store.load_run(made_up(tmp_path / "run", operations=1, sizes=1)).summary
+    summary = load_run(made_up(tmp_path / "run", operations=1, sizes=1)).summary
     timing_tables.show_summary(summary[summary["median_s"].notna()])
     assert "UNAVAILABLE" not in capsys.readouterr().out
 
@@ -199,12 +201,12 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 def test_what_a_program_reads_is_what_was_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = store.load_run(made_up(tmp_path / "run", operations=1, sizes=1))
+    run = load_run(made_up(tmp_path / "run", operations=1, sizes=1))
     monkeypatch.setattr(measure, "measure", lambda *_, **__: run)
     monkeypatch.setattr(job, "run_job", lambda *_, **__: run)
 
     def rows(path: Path) -> Any:
-        return store.read_rows(path, store.SummaryRow)
+        return read_rows(path, SummaryRow)
 
     found = json.loads(command(capsys, monkeypatch, "bench", "--json", "--csv", tmp_path / "times.csv"))
     medians = [None if x != x else pytest.approx(x, rel=1e-8) for x in run.summary["median_s"]]

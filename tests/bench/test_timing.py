@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from multigrad.bench.plan.cells import LATENCY, PIPELINED, headline
 from multigrad.bench.plan.protocol import FULL, Protocol, constants_markdown
 from multigrad.bench.store import machine
 from multigrad.bench.timing import clock
@@ -77,26 +78,26 @@ def test_the_collector_is_off_inside_a_block_and_on_after_it():
 def test_every_block_is_kept_and_both_kinds_are_there():
     result = time_blocks(Workload(lambda: (), (), nothing_to_wait_for, keep=8), SHORT)
     kinds = [b.kind for b in result.blocks]
-    assert kinds.count(clock.LATENCY) >= SHORT.process_blocks
-    assert kinds.count(clock.PIPELINED) >= 1
-    assert all(b.dispatch_s is None for b in result.blocks if b.kind == clock.LATENCY)
-    assert all(b.dispatch_s <= b.block_s for b in result.blocks if b.kind == clock.PIPELINED)
+    assert kinds.count(LATENCY) >= SHORT.process_blocks
+    assert kinds.count(PIPELINED) >= 1
+    assert all(b.dispatch_s is None for b in result.blocks if b.kind == LATENCY)
+    assert all(b.dispatch_s <= b.block_s for b in result.blocks if b.kind == PIPELINED)
 
 
 def test_calls_that_round_0_fixed_are_used():
-    fixed = {clock.LATENCY: 2**16, clock.PIPELINED: 2**17}
+    fixed = {LATENCY: 2**16, PIPELINED: 2**17}
     result = time_blocks(NOTHING, SHORT, calls=fixed)
     assert {(b.kind, b.calls) for b in result.blocks} == set(fixed.items())
 
 
 def test_calls_that_a_disturbed_round_0_fixed_far_too_low_are_not():
-    result = time_blocks(NOTHING, SHORT, calls={clock.LATENCY: 1, clock.PIPELINED: 1})
+    result = time_blocks(NOTHING, SHORT, calls={LATENCY: 1, PIPELINED: 1})
     assert all(b.calls > 100 for b in result.blocks)
 
 
 def test_on_an_accelerator_the_queue_is_the_headline():
-    assert clock.headline("cpu") == clock.LATENCY
-    assert clock.headline("cuda") == clock.PIPELINED
+    assert headline("cpu") == LATENCY
+    assert headline("cuda") == PIPELINED
 
 
 def test_every_constant_has_its_reason():
@@ -112,7 +113,7 @@ def test_the_overhead_of_the_protocol_on_a_call_of_a_millisecond_is_below_one_pe
         return ()
 
     result = time_blocks(Workload(call, (), nothing_to_wait_for), SHORT)
-    best = min(b.block_s / b.calls for b in result.blocks if b.kind == clock.LATENCY)
+    best = min(b.block_s / b.calls for b in result.blocks if b.kind == LATENCY)
     assert best < 1.01e-3
 
 
@@ -179,8 +180,8 @@ def test_arguments_are_moved_between_blocks_and_what_is_timed_is_always_the_newe
         return ()
 
     result = time_blocks(Workload(call, (0,), nothing_to_wait_for, elsewhere=place), SHORT)
-    headline = [b for b in result.blocks if b.kind == clock.LATENCY]
-    assert 2 <= len(made) <= len(headline)
+    blocks = [b for b in result.blocks if b.kind == LATENCY]
+    assert 2 <= len(made) <= len(blocks)
     assert seen == sorted(seen)
     assert seen[-1] == made[-1]
 
@@ -203,7 +204,7 @@ def test_blocks_that_others_kept_waiting_do_not_count_until_it_was_tried_often_e
     guards = clock.Guards(waited=lambda: waiting * now(), others=lambda: None if others is None else others * now())
     protocol = Protocol(**{**vars(SHORT), "process_blocks": 1})
     result = time_blocks(NOTHING, protocol, guards=guards)
-    spent = sum(b.block_s for b in result.blocks if b.kind == clock.LATENCY)
+    spent = sum(b.block_s for b in result.blocks if b.kind == LATENCY)
     longest = max(b.block_s for b in result.blocks)
     wanted = times * protocol.process_s
     assert wanted <= spent <= wanted + protocol.turn_s + 2 * longest
@@ -215,9 +216,9 @@ def test_a_turn_is_long_enough_and_has_calls_enough():
     result = time_blocks(
         Workload(lambda: (time.sleep(1e-3),), (), nothing_to_wait_for), protocol, turn=lambda: taken.append(1)
     )
-    headline = [b for b in result.blocks if b.kind == clock.LATENCY]
+    blocks = [b for b in result.blocks if b.kind == LATENCY]
     assert len(taken) == sum(len({b.turn for b in result.blocks if b.kind == kind}) for kind in result.calls)
-    for turn in range(headline[-1].turn + 1):
-        mine = [b for b in headline if b.turn == turn]
+    for turn in range(blocks[-1].turn + 1):
+        mine = [b for b in blocks if b.turn == turn]
         assert sum(b.calls for b in mine) >= protocol.turn_calls
         assert sum(b.block_s for b in mine) >= protocol.turn_s

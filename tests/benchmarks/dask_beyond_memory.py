@@ -35,7 +35,8 @@ from multigrad.backend.scheduler import VARIABLE
 from multigrad.ops.find import operations
 from multigrad.ops.text import sizes_text
 from multigrad.truth.references import bounded
-from multigrad.verdict.judge import FAIL, INCONCLUSIVE, joined, judge
+from multigrad.verdict.judge import joined, judge
+from multigrad.verdict.words import FAIL, INCONCLUSIVE
 
 DTYPE = "float64"
 CHUNK_BYTES = 2**20

@@ -120,18 +120,19 @@ def spent(work: Callable[[], Any]) -> tuple[Any, float]:
 
 def coordinate(count: int, machines: int = 10) -> None:
     """Take in as many cells as a coordinator would, and write tables and report."""
-    from multigrad.bench.analysis.merge import of_portions
+    from multigrad.bench.analysis.combine import of_portions
+    from multigrad.bench.analysis.load import write_run
     from multigrad.bench.fleet.measuring import packed as pack
     from multigrad.bench.report.writing import write_reports
-    from multigrad.bench.store import files as store
     from multigrad.bench.store import machine
+    from multigrad.bench.store.journal import Journal, journal_events
 
     rng, host = random.Random(0), machine.describe()
     answers = max(1, count // CELLS)
     begin = {"event": "run", "info": {"schema": 1, "started": "", "seed": 0}, "portions": [], "request": {}}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        journal = store.Journal(folder, new=True)
+        journal = Journal(folder, new=True)
         journal.append(begin)
         took_s, sizes, packed_sizes = 0.0, 0, 0
         for number in range(answers):
@@ -148,10 +149,10 @@ def coordinate(count: int, machines: int = 10) -> None:
         said = f"{packed_sizes / answers / 1e3:.0f} kB, {packed_sizes / count / 1e3:.2f} kB a cell"
         tell("the same, compressed: what goes over the wire", count, said)
         tell("unpack a portion and write it down", count, f"{1e3 * took_s / answers:.1f} ms")
-        events = store.journal_events(folder)
+        events = journal_events(folder)
         run, seconds = spent(lambda: of_portions(next(events), events, folder))
         tell("assemble", count, f"{seconds:.1f} s, {1e3 * seconds / count:.2f} ms a cell")
-        _, seconds = spent(lambda: store.write_run(run))
+        _, seconds = spent(lambda: write_run(run))
         tell("write the tables", count, f"{seconds:.1f} s, {1e3 * seconds / count:.2f} ms a cell")
         if count <= 10_000:
             _, seconds = spent(lambda: write_reports(folder))

@@ -41,8 +41,9 @@ def processes(run: Any) -> set[tuple[Any, ...]]:
 
 def main() -> None:
     chosen = figures.options(__doc__, quick=3)
+    from multigrad.bench.analysis.load import load_run
     from multigrad.bench.measurement.measure import measure
-    from multigrad.bench.store import files as store
+    from multigrad.bench.store.folder import JOURNAL, SUMMARY
 
     rng = random.Random(0)
     good = lost = unbegun = 0
@@ -50,7 +51,7 @@ def main() -> None:
         started = time.perf_counter()
         subprocess.run([sys.executable, "-c", SCRIPT, f"{scratch}/whole"], check=True)
         whole_s = time.perf_counter() - started
-        whole = cells(store.load_run(Path(scratch) / "whole"))
+        whole = cells(load_run(Path(scratch) / "whole"))
         for number in range(chosen.repetitions):
             folder = Path(scratch) / f"run{number}"
             process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder)])
@@ -58,14 +59,14 @@ def main() -> None:
             time.sleep(moment)
             process.kill()
             process.wait()
-            if not (folder / store.JOURNAL).exists() and not (folder / store.SUMMARY).exists():
+            if not (folder / JOURNAL).exists() and not (folder / SUMMARY).exists():
                 unbegun += 1  # it had not begun to measure: there is nothing to resume, and nothing to lose
                 good += 1
                 continue
             try:
-                before = processes(store.load_run(folder))
-                unfinished = (folder / store.JOURNAL).exists()
-                after = measure(backend=BACKENDS, resume=folder) if unfinished else store.load_run(folder)
+                before = processes(load_run(folder))
+                unfinished = (folder / JOURNAL).exists()
+                after = measure(backend=BACKENDS, resume=folder) if unfinished else load_run(folder)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is a run that was lost
                 print(f"killed after {moment:.2f} s: {error}", flush=True)
                 continue

@@ -37,13 +37,14 @@ def bare() -> float:
 
 def main() -> None:
     chosen = figures.options(__doc__)
+    from multigrad.bench.plan.cells import LATENCY
     from multigrad.bench.plan.protocol import FULL
     from multigrad.bench.timing import clock
 
     ratios = []
     for _ in range(chosen.repetitions):
         result = clock.time_blocks(clock.Workload(call, (), lambda arrays: None, keep=8), FULL, budget_s=CALLS * CALL_S)
-        ours = statistics.median(b.block_s / b.calls for b in result.blocks if b.kind == clock.LATENCY)
+        ours = statistics.median(b.block_s / b.calls for b in result.blocks if b.kind == LATENCY)
         ratios.append(ours / bare())
     middle = statistics.median(ratios)
     figures.figure(

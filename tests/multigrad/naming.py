@@ -5,7 +5,7 @@ import numpy as np
 
 from multigrad.diagnosis.conduct import Conduct
 from multigrad.diagnosis.diagnose import Evidence, diagnose
-from multigrad.mutation.kill import misconduct
+from multigrad.mutation.checks import misconduct
 from multigrad.mutation.mutants import mutants
 from multigrad.truth.case import Case
 from multigrad.truth.find import find_truth

@@ -10,7 +10,7 @@ from multigrad.truth.aim import survey
 from multigrad.truth.beside import judge_case
 from multigrad.truth.case import Case
 from multigrad.truth.findings import LEAST
-from multigrad.verdict.judge import FAIL, NOTE, PASS, UNAVAILABLE
+from multigrad.verdict.words import FAIL, NOTE, PASS, UNAVAILABLE
 from tests.multigrad.boundaries import PAIRS, RIGHT, clamp
 
 QUIET = pytest.mark.filterwarnings("ignore:invalid value", "ignore:divide by zero", "ignore:Mean of empty slice")

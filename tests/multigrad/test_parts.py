@@ -6,7 +6,8 @@ import pytest
 from multigrad import operations
 from multigrad.backend.placement import split_axes, split_symbol
 from multigrad.truth.inputs import dtype_arrays
-from multigrad.verdict.judge import FAIL, NOTE, PASS, Reference, judge
+from multigrad.verdict.judge import Reference, judge
+from multigrad.verdict.words import FAIL, NOTE, PASS
 from tests.benchmarks.parts import judge_part, summed
 
 SIZES = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
+from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,26 @@ from .unsupported import guarded
 Table = Mapping[str, Callable[..., Any]]
 
 
+def functions_of(*modules: ModuleType) -> dict[str, Callable[..., Any]]:
+    """Return the public functions that modules define, by name."""
+    return {
+        name: function
+        for module in modules
+        for name, function in vars(module).items()
+        if isinstance(function, functools.partial | FunctionType)
+        and (isinstance(function, functools.partial) or function.__module__ == module.__name__)
+        and not name.startswith("_")
+    }
+
+
 def bound(functions: Table, first: Any) -> dict[str, Callable[..., Any]]:
     """Give every function of a table its first argument, such as the namespace that it computes in."""
     return {name: functools.partial(function, first) for name, function in functions.items()}
+
+
+def guarded_table(functions: Table, prefix: str, knower: str) -> dict[str, Callable[..., Any]]:
+    """Guard every function of a table; ``prefix`` is how a person writes its place, ``xp`` or ``xp.linalg``."""
+    return {name: guarded(function, f"{prefix}.{name}", knower) for name, function in functions.items()}
 
 
 def attributes(namespace: Any, functions: Table, constants: Mapping[str, Any], knower: str) -> Callable[[str], Any]:
@@ -48,7 +65,7 @@ class Linalg:
 
     def __init__(self, namespace: Any, functions: Table, knower: str) -> None:
         self._namespace, self._knower = namespace, knower
-        self._functions = {name: guarded(f, f"xp.linalg.{name}", knower) for name, f in functions.items()}
+        self._functions = guarded_table(functions, "xp.linalg", knower)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..backend import backend, backends
-from ..ops.find import load_operations
-from ..ops.reach import scaled_sizes
-from ..ops.sizes import SMALL_ENTRIES, small_sizes
-from ..process import child as worker
-from ..process.entry import entry_point, no_rows
-from ..truth.case import Case, Unknown
-from ..truth.find import find_truth
-from ..truth.inputs import dtype_arrays
-from ..verdict.judge import INCONCLUSIVE, judge
+from multigrad.backend import backend, backends
+from multigrad.ops.find import load_operations
+from multigrad.ops.reach import scaled_sizes
+from multigrad.ops.sizes import SMALL_ENTRIES, small_sizes
+from multigrad.process import child as worker
+from multigrad.process.pool import lanes
+from multigrad.truth.case import Case, Unknown
+from multigrad.truth.find import find_truth
+from multigrad.truth.inputs import dtype_arrays
+from multigrad.verdict.judge import judge
+from multigrad.verdict.words import INCONCLUSIVE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,6 @@ REGIMES = ("gaussian", "integers", "kink", "wide", "cancellation", "huge", "tiny
 COLUMNS = ("operation", "output", "backend", "dtype", "regime", "sizes", "seed", "verdict", "ratio", "reason")
 
 
-@entry_point(no_rows(COLUMNS))
 def soak(
     count: int, *, ops: Sequence[str] = (), names: Sequence[str] | None = None, seed: int = 0, timeout_s: float = 300.0
 ) -> pd.DataFrame:
@@ -66,8 +65,7 @@ def soak(
             rows.extend(message["rows"])
         return rows
 
-    lanes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ThreadPoolExecutor(max(1, lanes)) as pool:
+    with ThreadPoolExecutor(lanes()) as pool:
         found = [row for rows in pool.map(work, range(len(chosen))) for row in rows]
     return pd.DataFrame(found, columns=list(COLUMNS))
 
