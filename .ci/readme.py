@@ -13,8 +13,8 @@ from multigrad.bench.analysis.load import load_run
 from multigrad.bench.report.answers import EACH
 from multigrad.bench.report.conclusions import conclusions
 from multigrad.bench.report.figures import Figures
+from multigrad.bench.report.markup import escape
 from multigrad.bench.report.pictures import pictures, write_pictures
-from multigrad.bench.report.plain import escape
 
 ROOT = Path(__file__).parent.parent
 COMMAND_WITH_OUTPUT = re.compile(

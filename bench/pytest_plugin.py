@@ -45,8 +45,8 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     ``backend.open("cpu")`` opens it in this very process and sets its threads and precision. Several frameworks in one
     process are well for right and wrong, not for timing; what ``assert_gradients`` runs has a process of its own.
     """
-    found: Backend = request.param
-    return found
+    chosen: Backend = request.param
+    return chosen
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from .operation import BadInput, Operation, load_operations, operation, operatio
 if TYPE_CHECKING:
     from .backend import Backend, Gap, Session, Unavailable
     from .backend.handover import to_autograd, to_jax, to_torch
-    from .matrix import GradientError, assert_gradients, check
+    from .matrix.frame import GradientError, assert_gradients, check
 
 __version__ = "0.1.0"
 

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = {"multigrad": "multigrad", "backends": "multigrad.backends", "bench": "multigrad.bench"}
 FRAMEWORKS = {backend.module for backend in backends().values()} - {"numpy", "multigrad"} | {"jaxlib"}
 # The one place that asks which backends exist lists the folder, and needs the package's name for it.
-LISTS_A_FOLDER = {("multigrad/backend/__init__.py", "multigrad.backends")}
+LISTS_A_FOLDER = {("multigrad/backend/registry.py", "multigrad.backends")}
 
 
 def sources(folder: str) -> Iterator[tuple[Path, str]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multigrad.matrix import MatrixRow
+from multigrad.matrix.rows import MatrixRow
 
 from ..plan.cells import KEY
 from ..plan.protocol import FULL

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from multigrad.backend import device_kind
 from multigrad.data.columns import doc
 from multigrad.data.errors import BadInput
-from multigrad.verdict.judge import FAIL, FINDING
+from multigrad.verdict.words import FAIL, FINDING
 
 from ..plan.cells import KEY
 from ..plan.protocol import FULL

@@ -161,7 +161,7 @@ def _tell_github(frame: pd.DataFrame, ops: list[str] | None, summary: Path, verb
 
 def check_kinks(as_json: bool) -> None:
     """Print what each framework's autodiff returns at a kink, and exit."""
-    from multigrad.proof.kinks import conventions
+    from multigrad.proof.conventions import conventions
 
     from .terminal import show_frame
 
@@ -175,7 +175,8 @@ def check_kinks(as_json: bool) -> None:
 
 def check_mutants(ops: list[str] | None, backends: list[str] | None, out: Path, as_json: bool) -> None:
     """Make wrong gradients, print and write who notices them, and exit; with 1 if multigrad misses one."""
-    from multigrad.mutation.kill import kill_markdown, kill_matrix, kill_shares, survivors
+    from multigrad.mutation.kill import kill_matrix
+    from multigrad.mutation.shares import kill_markdown, kill_shares, survivors
 
     from ..store.folder import write_text
     from ..store.frames import write_frame

@@ -91,35 +91,35 @@ def show_operations(frame: pd.DataFrame) -> None:
     """Print the catalogue."""
     from rich.text import Text
 
-    from .terminal import show, table
+    from .terminal import new_table, show
 
-    made = table(["operation", "signature", "sizes", "what it is"])
+    table = new_table(["operation", "signature", "sizes", "what it is"])
     for row in frame.to_dict("records"):
-        made.add_row(row["operation"], Text(row["signature"]), row["sizes"], Text(row["title"]))
-    show(made, "Operations")
+        table.add_row(row["operation"], Text(row["signature"]), row["sizes"], Text(row["title"]))
+    show(table, "Operations")
 
 
 def show_backends(frame: pd.DataFrame) -> None:
     """Print the backends, and what is missing."""
     from rich.text import Text
 
-    from .terminal import show, table
+    from .terminal import new_table, show
 
-    made = table(["backend", "device", "version", "modes", "state"])
+    table = new_table(["backend", "device", "version", "modes", "state"])
     for row in frame.to_dict("records"):
         state = Text(row["missing"], "yellow") if row["missing"] else Text("here", "green")
-        made.add_row(row["backend"], row["device"], row["version"], row["modes"], state)
-    show(made, "Backends")
+        table.add_row(row["backend"], row["device"], row["version"], row["modes"], state)
+    show(table, "Backends")
 
 
 def show_findings(findings: pd.DataFrame) -> None:
     """Print the doctor's findings with what to do."""
     from rich.text import Text
 
-    from .terminal import show, table
+    from .terminal import new_table, show
 
-    made = table(["", "what", "found", "what to do"])
+    table = new_table(["", "what", "found", "what to do"])
     for row in findings.to_dict("records"):
         mark = Text("✓", "green") if row["good"] else Text("!", "bold yellow")
-        made.add_row(mark, row["what"], Text(row["found"]), Text(row["advice"]))
-    show(made, "What would spoil a measurement here")
+        table.add_row(mark, row["what"], Text(row["found"]), Text(row["advice"]))
+    show(table, "What would spoil a measurement here")

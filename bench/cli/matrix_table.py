@@ -9,16 +9,25 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from multigrad.matrix import sentence
-from multigrad.truth.find import DEFAULT_REGIMES, RESIZED, derivative_name
-from multigrad.verdict.judge import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PORTABILITY, UNAVAILABLE
+from multigrad.matrix.rows import sentence
+from multigrad.ops.text import derivative_name
+from multigrad.truth.case import DEFAULT_REGIMES, RESIZED
+from multigrad.verdict.words import (
+    FAIL,
+    FINDING,
+    GAP,
+    INCONCLUSIVE,
+    NOTE,
+    PORTABILITY,
+    UNAVAILABLE,
+)
 
 from ..report.plain import visible
 from ..report.quantities import figure
 from ..report.rows import listed
 from ..report.verdicts import HALF, SYMBOLS, worst
 from ..store.rows import place
-from .terminal import least_width, say, show, table, width
+from .terminal import least_width, new_table, say, show, width
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +38,7 @@ FEW = 12
 
 
 class Formulas:
-    """Prints verdicts on formulas while a check is running: see :data:`multigrad.matrix.Tell`.
+    """Prints verdicts on formulas while a check is running: see :data:`multigrad.matrix.frame.Tell`.
 
     Of few operations it is their table, as soon as the last formula is judged; of many it is a line for each wrong one
     at once, and a line for every hundred.
@@ -106,7 +115,7 @@ def show_matrix(frame: pd.DataFrame, *, verbose: bool = False, formulas: bool = 
 def _show_formulas(proofs: pd.DataFrame) -> None:
     if proofs.empty:
         return
-    made = table(["operation", "verdict", "gradients", "how"])
+    table = new_table(["operation", "verdict", "gradients", "how"])
     for name, rows in proofs.groupby("operation", sort=False):
         verdict = worst(rows["verdict"])
         symbol, style = SYMBOLS[verdict]
@@ -114,8 +123,8 @@ def _show_formulas(proofs: pd.DataFrame) -> None:
         telling = rows[rows["verdict"] == verdict].sort_values("regime", key=lambda r: r == "kink", kind="stable")
         first = telling[telling["regime"] == telling["regime"].iloc[0]]
         outputs = " ".join(dict.fromkeys(derivative_name(o) for o in first["output"]))
-        made.add_row(visible(str(name)), Text(f"{symbol} {verdict}", style), outputs, Text(first["reason"].iloc[0]))
-    show(made, "Is the formula right?  (certified ball arithmetic)")
+        table.add_row(visible(str(name)), Text(f"{symbol} {verdict}", style), outputs, Text(first["reason"].iloc[0]))
+    show(table, "Is the formula right?  (certified ball arithmetic)")
 
 
 def _numpy_first(columns: Iterable[str]) -> list[str]:
@@ -127,18 +136,18 @@ def _figures(numbers: pd.DataFrame) -> Table:
     numbers = numbers.assign(column=[visible(place(row)) for row in numbers.to_dict("records")])
     columns = _numpy_first(numbers["column"])
     heads = ["\n".join(column.rsplit(" ", 1)) for column in columns]
-    made = table(["operation", *heads], heads)
+    table = new_table(["operation", *heads], heads)
     for name, of_operation in numbers.groupby("operation", sort=False):
         half = of_operation["dtype"].isin(HALF)
         full, low = of_operation[~half], of_operation[half]
         # Eight or eleven bits see less: their verdicts stand apart, so that they do not hide the others.
         for variant, rows in sorted(full.groupby("variant"), key=lambda g: g[0] != "analytic"):
             label = Text(visible(str(name))) if variant == "analytic" else Text(f"  {variant}", "dim")
-            made.add_row(label, *(_cell(rows[rows["column"] == column]) for column in columns))
+            table.add_row(label, *(_cell(rows[rows["column"] == column]) for column in columns))
         if len(low):
             label = Text("  half precision", "dim") if len(full) else Text(visible(f"{name} (half precision)"))
-            made.add_row(label, *(_cell(low[low["column"] == column]) for column in columns))
-    return made
+            table.add_row(label, *(_cell(low[low["column"] == column]) for column in columns))
+    return table
 
 
 HALF_PRECISION = "half precision"
@@ -163,17 +172,19 @@ def _signs(frame: pd.DataFrame) -> Table:
     )
     columns, positions = _numpy_first(numbers["column"]), _in_order(numbers["position"])
     heads = [column.replace("/", "\n/") for column in columns]
-    made = table(["operation", "proof", *heads, "error ÷\nbound"], ["error ÷\nbound"])
+    table = new_table(["operation", "proof", *heads, "error ÷\nbound"], ["error ÷\nbound"])
     names = sorted(
         frame.groupby("operation", sort=False), key=lambda g: worst(g[1]["verdict"]) not in (FAIL, INCONCLUSIVE)
     )
     for name, rows in names:
-        mine = numbers[numbers["operation"] == name]
-        by_place: dict[Any, list[str]] = {key: list(v) for key, v in mine.groupby(["column", "position"])["verdict"]}
+        of_operation = numbers[numbers["operation"] == name]
+        by_place: dict[Any, list[str]] = {
+            key: list(v) for key, v in of_operation.groupby(["column", "position"])["verdict"]
+        }
         cells = [Text.assemble(*(_sign(by_place.get((c, p), ())) for p in positions)) for c in columns]
         formula = _sign(rows[rows["backend"] == "exact"]["verdict"])
-        made.add_row(visible(str(name)), Text.assemble(formula), *cells, figure(mine["ratio"].max()))
-    return made
+        table.add_row(visible(str(name)), Text.assemble(formula), *cells, figure(of_operation["ratio"].max()))
+    return table
 
 
 def _sign(verdicts: Collection[str]) -> tuple[str, str]:
@@ -195,14 +206,14 @@ def _show_rows(frame: pd.DataFrame) -> None:
     for (name, sizes), of_size in frame.groupby(["operation", "sizes"], sort=False):
         outputs = list(dict.fromkeys(of_size["output"]))
         names = [derivative_name(o) for o in outputs]
-        made = table(["where", "dtype", "inputs", *names], names)
+        table = new_table(["where", "dtype", "inputs", *names], names)
         keys = ["backend", "device", "mode", "variant", "dtype", "regime"]
         for key, rows in of_size.groupby(keys, sort=False):
             row = dict(zip(keys, map(str, key), strict=True))
             variant = "" if row["variant"] == "analytic" else f" {row['variant']}"
             cells = [_cell(rows[rows["output"] == output]) for output in outputs]
-            made.add_row(f"{visible(place(row))}{variant}", row["dtype"], row["regime"], *cells)
-        show(made, f"{name}  {sizes}")
+            table.add_row(f"{visible(place(row))}{variant}", row["dtype"], row["regime"], *cells)
+        show(table, f"{name}  {sizes}")
 
 
 def _show_reasons(frame: pd.DataFrame) -> None:

@@ -66,7 +66,7 @@ PROSE = ("what it is", "how", "gradients", "found", "what to do", "state", "flag
 """Columns that fold where the others need not."""
 
 
-def table(columns: Iterable[str], right: Collection[str] = (), *, folds: Collection[str] = PROSE) -> Table:
+def new_table(columns: Iterable[str], right: Collection[str] = (), *, folds: Collection[str] = PROSE) -> Table:
     """Return an empty table.
 
     Args:
@@ -74,35 +74,35 @@ def table(columns: Iterable[str], right: Collection[str] = (), *, folds: Collect
         right: those whose cells stand to the right: figures.
         folds: those that are folded first where the width is not enough for all.
     """
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for column in columns:
         justify: Any = "right" if column in right else "left"
-        made.add_column(column, justify=justify, overflow="fold", no_wrap=column not in folds)
-    return made
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=column not in folds)
+    return table
 
 
-def show(made: Table, title: str = "") -> None:
+def show(table: Table, title: str = "") -> None:
     """Print a table within the width there is: prose is folded first, then everything; nothing is cut off."""
     if title:  # one of the table's own would be folded to the table's width
         say(shown(title), "bold")
-    if least_width(made) > width():
-        for column in made.columns:
+    if least_width(table) > width():
+        for column in table.columns:
             column.no_wrap = False
     if not piped():
-        _console.print(made)
+        _console.print(table)
         return
     wide = Terminal(width=width())
     with wide.capture() as captured:
-        wide.print(made)
+        wide.print(table)
     lines = [line.rstrip() for line in captured.get().splitlines()]
     wide.file.write("\n".join([*lines, ""]))
 
 
-def least_width(made: Table) -> int:
+def least_width(table: Table) -> int:
     """Return how many columns of text a table takes when its prose is folded at every blank and nothing else is."""
     options = _console.options.update(width=10 * PIPED_WIDTH)  # what is measured is never wider than there is room for
     widths = []
-    for column in made.columns:
+    for column in table.columns:
         cells = [Measurement.get(_console, options, cell) for cell in (column.header, *column.cells)]
         widths.append(max(cell.minimum if not column.no_wrap else cell.maximum for cell in cells))
     return sum(widths) + 2 * len(widths)
@@ -113,10 +113,10 @@ def show_frame(title: str, frame: pd.DataFrame) -> None:
     # Of one machine, which has no name, nothing need be said.
     columns = [str(c) for c in frame.columns if c != "machine" or frame[c].astype(bool).any()]
     right = [c for c in columns if frame[c].dtype.kind in "fiu"]
-    made = table(columns, right, folds=columns)
+    table = new_table(columns, right, folds=columns)
     for row in frame.to_dict("records"):
-        made.add_row(*(Text(_shown(row[c])) for c in columns))
-    show(made, title)
+        table.add_row(*(Text(_shown(row[c])) for c in columns))
+    show(table, title)
 
 
 def _shown(value: Any) -> str:

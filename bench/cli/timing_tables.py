@@ -11,11 +11,11 @@ from rich.text import Text
 
 from ..analysis.scaling import scaling
 from ..report.plain import visible
-from ..report.quantities import figure, interval, seconds
+from ..report.quantities import figure, interval, percent, seconds
 from ..report.rows import listed
 from ..report.verdicts import SYMBOLS
 from ..store.rows import place, text
-from .terminal import say, show, show_frame, table
+from .terminal import new_table, say, show, show_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,10 +32,10 @@ def show_summary(frame: pd.DataFrame) -> None:
         where = f", {machine}" if text(machine) else ""
         title = f"{name}  {dtype}  {sizes}  ({threads} thread{'s' if threads != 1 else ''}, {precision}{where})"
         columns = ["where", "variant", "time [95 %]", "1st call", "roof", "÷ auto"]
-        made = table(columns, columns[2:])
+        table = new_table(columns, columns[2:])
         for row in rows.to_dict("records"):
             roof = row["roof_percent"]
-            made.add_row(
+            table.add_row(
                 visible(place(row)),
                 row["variant"],
                 _marked(row),
@@ -43,11 +43,11 @@ def show_summary(frame: pd.DataFrame) -> None:
                 "" if math.isnan(roof) else f"{roof:.0f} %",
                 _against_autodiff(row, rows),
             )
-        show(made, title)
+        show(table, title)
     flags = Counter(flag for flags in timed["flags"].map(text) for flag in flags.split())
     if flags:
-        said = ", ".join(f"{flag} {count}" for flag, count in flags.most_common())
-        say(f"! no winner, for it is doubtful: {said} (the column `flags`)", "yellow")
+        counts = ", ".join(f"{flag} {count}" for flag, count in flags.most_common())
+        say(f"! no winner, for it is doubtful: {counts} (the column `flags`)", "yellow")
     _show_untimed(frame[frame["median_s"].isna()])
 
 
@@ -57,11 +57,11 @@ def _marked(row: Mapping[Any, Any]) -> Text:
 
 
 def _show_untimed(frame: pd.DataFrame) -> None:
-    known = frame.assign(reason=frame["reason"].map(text))
+    worded = frame.assign(reason=frame["reason"].map(text))
     # What a framework has not by its nature is in the table of backends; here it would only hide what is amiss.
-    nature = [f"{b} has no" for b in known["backend"]]
-    known = known.loc[[not r.startswith(n) for r, n in zip(known["reason"], nature, strict=True)]]
-    for (name, device, verdict, reason), rows in known.groupby(["backend", "device", "verdict", "reason"], sort=False):
+    nature = [f"{b} has no" for b in worded["backend"]]
+    worded = worded.loc[[not r.startswith(n) for r, n in zip(worded["reason"], nature, strict=True)]]
+    for (name, device, verdict, reason), rows in worded.groupby(["backend", "device", "verdict", "reason"], sort=False):
         line = f"{verdict} {name}/{device}: {reason} ({listed(rows['operation'])}; {len(rows)} cells)"
         say(visible(line), SYMBOLS[str(verdict)][1])
 
@@ -77,14 +77,14 @@ def _against_autodiff(row: Mapping[Any, Any], rows: pd.DataFrame) -> str:
 def show_machines(run: Run) -> None:
     """Print which machines a run is of, and what of several runs was left out."""
     columns = ["machine", "processor", "device", "noise floor", "runs", "cells with a time"]
-    made = table(columns, columns[3:])
+    table = new_table(columns, columns[3:])
     for name, entry in run.info["machines"].items():
         floor = entry["noise_floor"]
         timed = run.summary[(run.summary["machine"] == name) & run.summary["median_s"].notna()]
         host = entry["host"]
-        figures = ("" if floor is None else f"{100 * floor:.1f} %", str(len(entry["runs"])), str(len(timed)))
-        made.add_row(name, visible(host.get("cpu", "")), visible(", ".join(host.get("gpus", []))), *figures)
-    show(made, "Machines (times of one are never compared with another's)")
+        figures = ("" if floor is None else percent(floor), str(len(entry["runs"])), str(len(timed)))
+        table.add_row(name, visible(host.get("cpu", "")), visible(", ".join(host.get("gpus", []))), *figures)
+    show(table, "Machines (times of one are never compared with another's)")
     twice = run.info.get("measured_twice")
     if twice:
         say(f"{twice} cells were measured twice on one machine: of each the newest time is kept", "yellow")
@@ -106,15 +106,15 @@ def show_scaling(run: Run) -> None:
         "until n",
         "memory p",
     ]
-    made = table(columns, columns[5:])
+    table = new_table(columns, columns[5:])
     for row in frame.to_dict("records"):
         low, high = figure(row["exponent_low"]), figure(row["exponent_high"])
         exponent = f"{figure(row['exponent'])} [{low}, {high}]"
         sizes = f"{row['swept']} {row['n_low']:.0f}…{row['n_high']:.0f}"
         where = (row["operation"], row["variant"], visible(place(row)), row["dtype"], sizes)
         rest = (exponent, seconds(row["constant_s"]), figure(row["overhead_until_n"]), figure(row["memory_exponent"]))
-        made.add_row(*where, *rest)
-    show(made, "How time grows: a + b nᵖ, n the geometric mean of the dimensions that change")
+        table.add_row(*where, *rest)
+    show(table, "How time grows: a + b nᵖ, n the geometric mean of the dimensions that change")
 
 
 WORD_STYLES = {
@@ -129,15 +129,15 @@ WORD_STYLES = {
 def show_comparison(frame: pd.DataFrame, means: pd.DataFrame) -> None:
     """Print a comparison: every cell that is not the same, the count of words, the geometric means."""
     columns = ["operation", "variant", "where", "dtype", "sizes", "after ÷ before [95 %]", "word"]
-    made = table(columns, columns[5:6])
+    table = new_table(columns, columns[5:6])
     for row in frame[frame["word"] != "same"].to_dict("records"):
         word = Text(str(row["word"]), WORD_STYLES.get(str(row["word"]), ""))
         ratio = (
             "" if math.isnan(row["ratio"]) else f"{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]"
         )
         where = (row["operation"], row["variant"], visible(place(row)), row["dtype"], row["sizes"])
-        made.add_row(*where, ratio, word)
-    show(made, "Cell by cell (what is the same is left out)")
+        table.add_row(*where, ratio, word)
+    show(table, "Cell by cell (what is the same is left out)")
     counts = frame["word"].value_counts()
     say(" · ".join(f"{count} {word}" for word, count in counts.items()))
     for noted in frame.attrs.get("noted", ()):

@@ -80,7 +80,7 @@ def check_versions(ours: Mapping[str, str], theirs: Mapping[str, str], who: str)
     Raises:
         BadInput: one differs; the message names both.
     """
-    differ = [f"{name} {found}, here it is {ours[name]}" for name, found in theirs.items() if found != ours[name]]
+    differ = [f"{name} {version}, here it is {ours[name]}" for name, version in theirs.items() if version != ours[name]]
     if differ:
         raise BadInput(f"{who} has {'; '.join(differ)}: install the same version in both places")
 

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from multigrad.data.errors import BadInput, one_line
+from multigrad.process.pool import Progress
 
 from ..analysis.load import rebuild
-from ..measurement.record import Progress
 from ..plan.cells import Cell, Plan, Refusal
-from ..store import machine as machines
 from ..store.events import (
     Begin,
     EndEvent,
@@ -33,6 +32,7 @@ from ..store.events import (
 )
 from ..store.folder import JOURNAL
 from ..store.journal import Journal
+from ..store.machine import command
 from ..store.run import Run
 from ..store.schema import SCHEMA
 from .cluster import Offers, count_offers, offered, tags_of, versions
@@ -100,7 +100,7 @@ class Coordinator:
         started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         return {
             "schema": SCHEMA,
-            "command": machines.command(),
+            "command": command(),
             "started": started,
             "seed": self.request.selection.seed,
         }
@@ -118,14 +118,14 @@ class Coordinator:
             while self.running or any(waiting.values()):
                 if time.monotonic() >= look_at:
                     started = time.monotonic()
-                    found = self._look()
+                    offers = self._look()
                     took = time.monotonic() - started
                     look_at = started + max(LOOK_S, took / LOOK_SHARE)
                 for tag, left in waiting.items():
-                    room = count_offers(found, tags_of(tag, self.request.machine)) - self.at_work[tag]
+                    room = count_offers(offers, tags_of(tag, self.request.machine)) - self.at_work[tag]
                     for _ in range(min(room, len(left))):
                         self._hand(left.popleft())
-                    if self._given_up(tag, found, missing_since) and (left or self.at_work[tag]):
+                    if self._given_up(tag, offers, missing_since) and (left or self.at_work[tag]):
                         complete = False
                         self._give_up(tag, left)
                 with contextlib.suppress(queue.Empty):
@@ -149,8 +149,8 @@ class Coordinator:
 
     def _hand(self, portion: Portion) -> None:
         resources = dict.fromkeys(tags_of(portion.tag, self.request.machine), 1)
-        given = (portion.to_json(), self.request.to_json(), versions())
-        future = self.client.submit(measure_portion, *given, resources=resources, pure=False)
+        arguments = (portion.to_json(), self.request.to_json(), versions())
+        future = self.client.submit(measure_portion, *arguments, resources=resources, pure=False)
         self._await(portion, future)
         self._tick(f"{portion.operation} on {portion.tag}")
 
@@ -211,18 +211,18 @@ class Coordinator:
             portion_values = {"number": portion.number, "operation": portion.operation, "devices": portion.devices}
             self.journal.append(read_event("a machine's answer", {"event": "portion", **portion_values, **answer}))
 
-    def _given_up(self, tag: str, found: Offers, missing_since: dict[str, float]) -> bool:
+    def _given_up(self, tag: str, offers: Offers, missing_since: dict[str, float]) -> bool:
         """Tell whether there has been no machine of a kind for too long."""
-        if count_offers(found, tags_of(tag, self.request.machine)):
+        if count_offers(offers, tags_of(tag, self.request.machine)):
             missing_since.pop(tag, None)
             return False
         return time.monotonic() - missing_since.setdefault(tag, time.monotonic()) > self.patience_s
 
     def _give_up(self, tag: str, left: deque[Portion]) -> None:
-        mine = {key: portion for key, (portion, _) in self.running.items() if portion.tag == tag}
-        self.client.cancel([self.running.pop(key)[1] for key in mine])
+        lost = {key: portion for key, (portion, _) in self.running.items() if portion.tag == tag}
+        self.client.cancel([self.running.pop(key)[1] for key in lost])
         wanted = " and ".join(sorted(tags_of(tag, self.request.machine)))
-        for portion in [*mine.values(), *left]:
+        for portion in [*lost.values(), *left]:
             reason = f"lost: for {self.patience_s:.0f} s there was no machine left that offers {wanted}"
             self._come_to_nothing(portion, GONE, reason)
             self.ended += 1

@@ -21,10 +21,10 @@ from multigrad.data.errors import BadInput
 from multigrad.ops.find import Operations, files_of
 from multigrad.ops.selection import Selectors
 from multigrad.process.entry import entry_point
+from multigrad.process.pool import Progress
 
 from ..measurement.job import chosen_operations
 from ..measurement.measure import selected
-from ..measurement.record import Progress
 from ..measurement.resume import Given
 from ..plan.protocol import FULL, QUICK, Protocol
 from ..report.writing import write_reports

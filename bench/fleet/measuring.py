@@ -15,11 +15,11 @@ from typing import Any
 
 from multigrad.backend import THREAD_VARIABLES
 from multigrad.data.errors import BadInput
+from multigrad.process.pool import Progress
 
 from ..measurement.job import check_selected
 from ..measurement.measure import events_of, thread_counts
-from ..measurement.record import Progress
-from ..plan import cells as planning
+from ..plan.cells import Cell, Plan, Refusal, of_cells
 from ..plan.protocol import Protocol
 from ..store.events import Event, to_json
 from ..store.machine import slug
@@ -97,10 +97,10 @@ def _checked(portion: Portion, request: Request, progress: Progress) -> list[dic
     ]
 
 
-def _timed(cells: Mapping[planning.Cell, planning.Refusal | None], request: Request, progress: Progress) -> list[Event]:
+def _timed(cells: Mapping[Cell, Refusal | None], request: Request, progress: Progress) -> list[Event]:
     selection = request.selection
     try:
-        plan = planning.of_cells(cells, twins=request.protocol["twins"], seed=selection.seed, quick=selection.quick)
+        plan = of_cells(cells, twins=request.protocol["twins"], seed=selection.seed, quick=selection.quick)
     except BadInput:  # all of them are refused, each with its reason
-        plan = planning.Plan(tuple(cells), {i: r for i, r in enumerate(cells.values()) if r}, (), selection.seed)
+        plan = Plan(tuple(cells), {i: r for i, r in enumerate(cells.values()) if r}, (), selection.seed)
     return events_of(plan, Protocol.of(request.protocol), progress)

@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from multigrad import matrix
 from multigrad.backend import backend, backends
 from multigrad.data.errors import BadInput
+from multigrad.matrix.plan import Plan
 from multigrad.ops.find import given_operations
 from multigrad.ops.selection import Selection
 
 from ..measurement.job import judged_variants
-from ..measurement.measure import unchecked_cells
-from ..plan.cells import Cell, Refusal
+from ..plan.cells import Cell, Refusal, cells
 from .cluster import Offers, count_offers, kind_of, tags_of
 
 
@@ -81,31 +80,17 @@ class Request:
             BadInput: one is not.
         """
         chosen = self.selection
-        several = (chosen.backend, chosen.device, chosen.dtype, chosen.mode)
-        backends, devices, dtypes, modes = (None if names is None else list(names) for names in several)
-        matrix.Plan.make(
-            given_operations(chosen.ops),
-            backends=backends,
-            devices=devices,
-            dtypes=dtypes,
-            modes=modes,
-            variants=judged_variants(chosen),
-            size=None,
-            regimes=None,
-            inputs=None,
-            seed=chosen.seed,
-            precision=chosen.precision,
-        )
-        unchecked_cells(chosen, [1])
+        Plan.make(replace(chosen, variant=judged_variants(chosen), size=None, regime=None))
+        cells(replace(chosen, threads=None))
 
     def of_portion(self, portion: Portion) -> Selection:
         """Return what a machine measures for a portion."""
-        known = self.backends(portion.devices)
-        return replace(self.selection, ops=portion.reference, backend=tuple(known), device=portion.devices)
+        names = tuple(self.backends(portion.devices))
+        return replace(self.selection, ops=portion.reference, backend=names, device=portion.devices)
 
     def cells(self, portion: Portion, threads: int) -> dict[Cell, Refusal | None]:
         """Return the cells of a portion, each with why it is refused here, or None."""
-        return unchecked_cells(self.of_portion(portion), [threads])
+        return cells(replace(self.of_portion(portion), threads=(threads,)))
 
     def backends(self, devices: Sequence[str]) -> list[str]:
         """Return the backends of a portion: those that were asked for, of these the ones that know its devices."""
@@ -136,8 +121,10 @@ def portions_of(request: Request, offers: Offers) -> list[Portion]:
     for op in operations:
         if not op.reference:
             raise BadInput(f"{op.name} cannot be found by another process; define it at the top of a file")
-    known = {tag: devices for tag, devices in kinds.items() if request.backends(devices)}
-    if not known:
+    computable = {tag: devices for tag, devices in kinds.items() if request.backends(devices)}
+    if not computable:
         raise BadInput(f"nothing to measure: no backend that was asked for knows {', '.join(kinds)}")
-    wanted_portions = [(op, tag) for op in operations for tag in known]
-    return [Portion(i, op.reference, op.name, tag, tuple(known[tag])) for i, (op, tag) in enumerate(wanted_portions)]
+    wanted_portions = [(op, tag) for op in operations for tag in computable]
+    return [
+        Portion(i, op.reference, op.name, tag, tuple(computable[tag])) for i, (op, tag) in enumerate(wanted_portions)
+    ]

@@ -17,11 +17,11 @@ from multigrad.process.child import Death
 
 from ..analysis.assemble import assemble
 from ..analysis.load import write_run
-from ..plan import cells as planning
-from ..plan.cells import Plan, Work
+from ..plan.cells import Plan, Work, places, without, work
 from ..store import machine
 from ..store.events import Begin, EndEvent, MemoryEvent, WallEvent
 from ..store.run import Run
+from ..timing.messages import Begun, CellEnded, MemoryEnded, Opened, Peaks, Turn, Unavailable
 from . import worktree
 from .record import Record
 from .references import find_references
@@ -87,8 +87,8 @@ class Conductor:
             workers.references = find_references(record, workers, wanted)
         for number in range(protocol.rounds + protocol.extra_rounds):
             items = self._items(number, wanted, workers)
-            places = planning.places(self.plan, number)
-            works = [self._work(planning.without(item, record.finished(item)), places, workers) for item in items]
+            order = places(self.plan, number)
+            works = [self._work(without(item, record.finished(item)), order, workers) for item in items]
             with record.spending("workers"):
                 # How long a framework takes to begin is measured in the first round, where each begins alone.
                 in_turns(works, together=len(machine.physical_cpus()) if number else 1)
@@ -102,9 +102,9 @@ class Conductor:
         alive = [i for i in wanted if not record.failed(i) and (not extra or record.unstable(i))]
         twins = [i for i in self.plan.twins if not record.failed(i) and not extra]
         other = [i for i in alive if not record.failed(i, other=True)] if workers.other else []
-        return planning.work(self.plan, number, alive, twins, other)
+        return work(self.plan, number, alive, twins, other)
 
-    def _work(self, item: Work, places: Sequence[int], workers: Workers) -> Generator[int]:
+    def _work(self, item: Work, order: Sequence[int], workers: Workers) -> Generator[int]:
         """Let workers measure until no cell is left: one that dies costs the cell it was at.
 
         Yields the place of the cell they are at, whenever others may have their turn.
@@ -115,27 +115,27 @@ class Conductor:
             begun = False
             with contextlib.closing(workers.time(item)) as messages:
                 for message in messages:
-                    if isinstance(message, Death):
+                    if isinstance(message, Turn):
+                        yield order[message.cell]
+                    elif isinstance(message, Begun):
+                        begun = True
+                        record.begin(message.task, item)
+                    elif isinstance(message, CellEnded):
+                        record.end(message, item)
+                    elif isinstance(message, Death):
                         reason = f"worker {message.reason}"
                         if message.task is not None:
                             begun = True
                             record.fail(message.task, item.round, item.twin, "FAIL", reason, died=True)
                         stillborn = 0 if begun else stillborn + 1
-                    elif "unavailable" in message:
+                    elif isinstance(message, Unavailable):
                         for i in item.cells:
-                            record.fail(i, item.round, item.twin, "UNAVAILABLE", message["unavailable"])
-                    elif "turn" in message:
-                        yield places[message["turn"]]
-                    elif "worker" in message:
-                        record.add_facts(item, message["worker"])
-                    elif "peaks" in message:
-                        record.add_peaks(item, message["peaks"])
-                    elif "begin" in message:
-                        begun = True
-                        record.begin(message["begin"], item)
-                    elif "end" in message:
-                        record.end(message.pop("end"), item, message)
-            item = planning.without(item, record.finished(item))
+                            record.fail(i, item.round, item.twin, "UNAVAILABLE", message.reason)
+                    elif isinstance(message, Opened):
+                        record.add_facts(item, message.facts)
+                    elif isinstance(message, Peaks):
+                        record.add_peaks(item, message.peaks)
+            item = without(item, record.finished(item))
             # Twice dead before its first cell: it is not the cells.
             if stillborn == 2:
                 for i in item.cells:
@@ -160,8 +160,8 @@ def _memory(workers: Workers, index: int) -> MemoryEvent:
     for message in workers.measure_memory(index):
         if isinstance(message, Death):
             answer = MemoryEvent(index, None, message.reason)
-        elif "end" in message:
-            answer = MemoryEvent(index, message.get("peak_bytes"), message["reason"])
+        elif isinstance(message, MemoryEnded):
+            answer = MemoryEvent(index, message.peak_bytes, message.reason)
     return answer
 
 

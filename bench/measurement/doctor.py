@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from multigrad.backend import Unavailable, backend, backends, device_kind
+from multigrad.backend import Unavailable, backend, backends, cpu_name, device_kind
 from multigrad.data.errors import BadInput
 from multigrad.process.child import Death, run
 from multigrad.process.entry import entry_point, no_rows
@@ -97,7 +97,7 @@ def _read(path: str) -> str | None:
 def _processor() -> Iterator[Finding]:
     cores, threads = psutil.cpu_count(logical=False) or 0, psutil.cpu_count() or 0
     memory = psutil.virtual_memory()
-    yield Finding("processor", f"{machine.processor()}: {cores} cores, {threads} threads", True)
+    yield Finding("processor", f"{cpu_name()}: {cores} cores, {threads} threads", True)
     free = memory.available / 2**30
     advice = "close something: a worker that swaps measures the disk" if free < 2 else ""
     yield Finding("free memory", f"{free:.1f} GiB of {memory.total / 2**30:.1f} GiB", free >= 2, advice)
@@ -197,18 +197,18 @@ def _fresh_memory() -> Iterator[Finding]:
 
 
 def _compiler() -> Iterator[Finding]:
-    found = next((path for path in map(shutil.which, ("g++", "clang++", "c++")) if path), None)
-    advice = "" if found else "torch.compile needs one on the CPU: install g++"
-    yield Finding("C++ compiler", Path(found).name if found else "none", bool(found), advice)
+    compiler = next((path for path in map(shutil.which, ("g++", "clang++", "c++")) if path), None)
+    advice = "" if compiler else "torch.compile needs one on the CPU: install g++"
+    yield Finding("C++ compiler", Path(compiler).name if compiler else "none", bool(compiler), advice)
 
 
 def _devices() -> Iterator[Finding]:
     for one in backends().values():
         for device in one.devices:
             reason = one.missing(device)
-            found = reason or f"version {one.version()}"
+            state = reason or f"version {one.version()}"
             # A framework that is absent spoils nothing: it is one column less.
-            yield Finding(f"{one.name}/{device}", found, True)
+            yield Finding(f"{one.name}/{device}", state, True)
 
 
 def _gpus() -> Iterator[Finding]:
@@ -264,14 +264,14 @@ def _framework(name: str, device: str, threads: int) -> Iterator[Finding]:
     arguments = {"backend": name, "device": device, "threads": threads}
     cpus = machine.physical_cpus()[:threads]
     target = "multigrad.bench.measurement.doctor:look_inside"
-    for said in run(target, arguments, environment=environment, cpus=cpus, timeout_s=120):
-        if isinstance(said, Death) or "unavailable" in said:
-            reason = said.reason if isinstance(said, Death) else said["unavailable"]
+    for answer in run(target, arguments, environment=environment, cpus=cpus, timeout_s=120):
+        if isinstance(answer, Death) or "unavailable" in answer:
+            reason = answer.reason if isinstance(answer, Death) else answer["unavailable"]
             yield Finding(f"{name}/{device} opens", reason, False, "install it anew, or leave it out with --backend")
             continue
-        yield _threads_found(name, device, threads, said)
-        yield _libraries_found(name, device, said)
-        yield _precision_found(name, device, said)
+        yield _threads_found(name, device, threads, answer)
+        yield _libraries_found(name, device, answer)
+        yield _precision_found(name, device, answer)
 
 
 def look_inside(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -285,20 +285,21 @@ def look_inside(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     yield {"settings": dict(session.settings()), "pools": thread_pools(), "busy": busy}
 
 
-def _threads_found(name: str, device: str, threads: int, said: Mapping[str, Any]) -> Finding:
-    told = said["settings"].get("threads")
-    pools = [f"{pool.get('internal_api', '?')} {pool['num_threads']}" for pool in said["pools"]]
-    busy = "" if said["busy"] is None else f", {said['busy']:.2f} busy in a large product"
-    found = f"{told if told is not None else 'does not say'} of {threads}{busy}; pools: {', '.join(pools) or 'none'}"
-    good = device != "cpu" or (told in (None, threads) and (said["busy"] or 0) < 1.1 * threads)
+def _threads_found(name: str, device: str, threads: int, answer: Mapping[str, Any]) -> Finding:
+    reported = answer["settings"].get("threads")
+    pools = ", ".join(f"{pool.get('internal_api', '?')} {pool['num_threads']}" for pool in answer["pools"])
+    busy = "" if answer["busy"] is None else f", {answer['busy']:.2f} busy in a large product"
+    count = "does not say" if reported is None else reported
+    found = f"{count} of {threads}{busy}; pools: {pools or 'none'}"
+    good = device != "cpu" or (reported in (None, threads) and (answer["busy"] or 0) < 1.1 * threads)
     return Finding(
         f"{name}/{device} threads", found, good, "" if good else "unset the variables that override --threads"
     )
 
 
-def _libraries_found(name: str, device: str, said: Mapping[str, Any]) -> Finding:
-    blas = said["settings"].get("blas")
-    pools = [pool for pool in said["pools"] if pool.get("user_api") == "blas"]
+def _libraries_found(name: str, device: str, answer: Mapping[str, Any]) -> Finding:
+    blas = answer["settings"].get("blas")
+    pools = [pool for pool in answer["pools"] if pool.get("user_api") == "blas"]
     seen = [" ".join(str(pool[k]) for k in ("internal_api", "version", "architecture") if k in pool) for pool in pools]
     if name == "numpy":
         found = ", ".join(seen or blas or ["unknown to threadpoolctl"])
@@ -310,8 +311,8 @@ def _libraries_found(name: str, device: str, said: Mapping[str, Any]) -> Finding
     return Finding(f"{name}/{device} BLAS", found, True)
 
 
-def _precision_found(name: str, device: str, said: Mapping[str, Any]) -> Finding:
-    words = {k: v for k, v in said["settings"].items() if "precision" in k or "tf32" in k or k == "x64"}
+def _precision_found(name: str, device: str, answer: Mapping[str, Any]) -> Finding:
+    words = {k: v for k, v in answer["settings"].items() if "precision" in k or "tf32" in k or k == "x64"}
     found = ", ".join(f"{k} {v}" for k, v in words.items()) or "float32 products in float32 only"
     forced = os.environ.get("NVIDIA_TF32_OVERRIDE")
     good = not (device == "cuda" and forced == "1")
@@ -347,9 +348,9 @@ def _product_times() -> np.ndarray:
     threads = len(machine.physical_cpus())
     environment = backend("numpy").environment("cpu", threads, "strict")
     target = "multigrad.bench.measurement.doctor:time_products"
-    for said in run(target, {}, environment=environment, cpus=machine.physical_cpus(), timeout_s=60):
-        if not isinstance(said, Death):
-            return np.array(said["blocks"])
+    for answer in run(target, {}, environment=environment, cpus=machine.physical_cpus(), timeout_s=60):
+        if not isinstance(answer, Death):
+            return np.array(answer["blocks"])
     raise Unavailable("the process that measures the noise floor died")
 
 

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from multigrad.backend import cuda_device_count
-from multigrad.matrix import Progress, check
+from multigrad.matrix.frame import check
 from multigrad.ops.find import Operations, given_operations
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Selection, Selectors
 from multigrad.process.entry import entry_point
+from multigrad.process.pool import Progress
 
 from ..report.writing import write_reports
-from ..store import machine as machines
 from ..store.folder import MATRIX, new_run
 from ..store.frames import write_frame
+from ..store.machine import describe, machine_name, slug
 from ..store.run import Run, no_run
 from .measure import measure_selected, selected
 
@@ -50,8 +51,8 @@ def run_job(
         BadInput: an unknown name, or a folder that cannot be written to: before any work.
     """
     selection = selected(chosen_operations(ops, quick=selectors.get("quick", False)), selectors)
-    name = machine or machines.machine_name(machines.describe(), cuda_device_count() > 0)
-    folder = new_run(Path(out), machines.slug(name))
+    name = machine or machine_name(describe(), cuda_device_count() > 0)
+    folder = new_run(Path(out), slug(name))
     matrix = check_selected(selection, _saying("checking", progress))
     write_frame(matrix, folder / MATRIX)
     run = replace(measure_selected(selection, folder, _saying("timing", progress)), matrix=matrix)
@@ -82,9 +83,9 @@ def check_selected(selection: Selection, progress: Progress | None) -> pd.DataFr
     )
 
 
-def judged_variants(selection: Selection) -> list[str] | None:
+def judged_variants(selection: Selection) -> tuple[str, ...] | None:
     """Return the variants that have rows in the matrix; None is all."""
-    return None if selection.variant is None else [name for name in selection.variant if name != "forward"] or None
+    return tuple(name for name in selection.variant or () if name != "forward") or None
 
 
 def _saying(what: str, progress: Progress | None) -> Progress | None:

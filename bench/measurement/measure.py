@@ -16,19 +16,19 @@ from multigrad.ops.find import Operations, files_of, given_operations
 from multigrad.ops.operation import DTYPES
 from multigrad.ops.selection import Selection, Selectors
 from multigrad.process.entry import entry_point
+from multigrad.process.pool import Progress
 
 from ..analysis.load import load_run
-from ..plan import cells as planning
-from ..plan.cells import Cell, Plan, Refusal
+from ..plan.cells import Cell, Plan, Refusal, again, cells, of_cells
 from ..plan.protocol import FULL, QUICK, Protocol
-from ..store import machine as machines
 from ..store.events import Begin, Event, PlanValues
 from ..store.journal import Journal
+from ..store.machine import allowed_cpus, physical_cpus
 from ..store.run import Run, no_run
 from . import worktree
 from .conductor import Conductor
 from .info import folder_of, run_info
-from .record import Progress, Record
+from .record import Record
 from .resume import Given, resumed
 
 
@@ -119,7 +119,7 @@ def _one_machine(folder: Path) -> Run:
 
 def _again(older: Run, selection: Selection, protocol: Protocol) -> Plan:
     ops, seed, own = given_operations(selection.ops), older.info["seed"], older.info.get("own_operations")
-    return planning.again(older.summary, ops, selection.backend, seed=seed, twins=protocol.twins, own=own)
+    return again(older.summary, ops, selection.backend, seed=seed, twins=protocol.twins, own=own)
 
 
 def plan_of(selection: Selection, protocol: Protocol) -> Plan:
@@ -128,7 +128,7 @@ def plan_of(selection: Selection, protocol: Protocol) -> Plan:
     Raises:
         BadInput: as :func:`cells_of`; or all of them are refused.
     """
-    return planning.of_cells(cells_of(selection), twins=protocol.twins, seed=selection.seed, quick=selection.quick)
+    return of_cells(cells_of(selection), twins=protocol.twins, seed=selection.seed, quick=selection.quick)
 
 
 def with_rounds(protocol: Protocol, rounds: int | None) -> Protocol:
@@ -154,23 +154,7 @@ def cells_of(selection: Selection) -> dict[Cell, Refusal | None]:
     for name in selection.dtype or ():
         if name not in DTYPES:
             raise BadInput(f"no dtype named {name!r}; there are {', '.join(DTYPES)}")
-    return unchecked_cells(replace(selection, ops=operations), thread_counts(selection.threads))
-
-
-def unchecked_cells(selection: Selection, threads: Sequence[int]) -> dict[Cell, Refusal | None]:
-    """Return the cells that are selected, whatever dtypes there are and however many threads this machine has."""
-    return planning.cells(
-        given_operations(selection.ops),
-        backends=selection.backend,
-        devices=selection.device,
-        dtypes=selection.dtype or planning.DEFAULT_DTYPES,
-        variants=selection.variant,
-        modes=selection.mode,
-        sizes=selection.size,
-        threads=threads,
-        precision=selection.precision,
-        quick=selection.quick,
-    )
+    return cells(replace(selection, ops=operations, threads=tuple(thread_counts(selection.threads))))
 
 
 def thread_counts(threads: Sequence[int] | None) -> Sequence[int]:
@@ -179,11 +163,11 @@ def thread_counts(threads: Sequence[int] | None) -> Sequence[int]:
     Raises:
         BadInput: more than there are processors, or fewer than one.
     """
-    most = len(machines.allowed_cpus())
+    most = len(allowed_cpus())
     for count in threads or ():
         if not 1 <= count <= most:
             raise BadInput(f"threads is {count}; wanted 1 to {most}, the processors there are")
-    return threads or [len(machines.physical_cpus())]
+    return threads or [len(physical_cpus())]
 
 
 def measure_plan(

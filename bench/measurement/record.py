@@ -6,20 +6,20 @@ import contextlib
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
+from msgspec.structs import asdict
+
+from multigrad.process.pool import Progress
 
 from ..plan.cells import OTHER, Plan, Work, headline
 from ..plan.protocol import Protocol
 from ..store.events import CellEvent, Event, MemoryEvent, PeaksEvent, SpentEvent, WorkerEvent
 from ..store.journal import Journal
 from ..store.schema import Facts
-
-Progress = Callable[[int, int, str], None]
-"""Called with measurements done, measurements in all, and what is running: as one begins, and as it ends."""
+from ..timing.messages import CellEnded, PeakRates
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Record:
     ended: int = 0
     """Measurements that have ended."""
     answers: dict[int, list[CellEvent]] = field(default_factory=dict)
-    """By index of the cell, its events once more, so that nobody looks through all of them."""
+    """By index of the cell, what was said about it, so that nobody looks through all events."""
     begun: dict[tuple[int, int], float] = field(default_factory=dict)
     """By index and twin of a cell, when its last worker began it, in seconds since 1970."""
     writing: threading.Lock = field(default_factory=threading.Lock)
@@ -64,31 +64,28 @@ class Record:
         self.begun[index, item.twin] = time.time()
         self.tick(f"{self.plan.cells[index].text}, round {item.round + 1}")
 
-    def end(self, index: int, item: Work, answer: Mapping[str, Any]) -> None:
+    def end(self, answer: CellEnded, item: Work) -> None:
         """Write down what a worker said about a cell, and tell that it has ended."""
-        self._answer(index, item.round, item.twin, {"group": _group(item), **answer})
-        self.tick(f"{self.plan.cells[index].text}, round {item.round + 1}")
+        self._add_cell(round=item.round, twin=item.twin, group=_group(item), **asdict(answer))
+        self.tick(f"{self.plan.cells[answer.cell].text}, round {item.round + 1}")
 
     def fail(self, index: int, round: int, twin: int, verdict: str, reason: str, *, died: bool = False) -> None:
         """Write down that a cell has no result."""
-        self._answer(index, round, twin, {"verdict": verdict, "reason": reason, "died": died})
+        self._add_cell(cell=index, round=round, twin=twin, verdict=verdict, reason=reason, died=died)
 
-    def _answer(self, index: int, round: int, twin: int, answer: Mapping[str, Any]) -> None:
+    def _add_cell(self, **values: Any) -> None:
         # The turns of others lie between its beginning and its end.
         now = time.time()
-        span = {"began": self.begun.pop((index, twin), now), "ended": now}
-        values = {"event": "cell", "cell": index, "round": round, "twin": twin, **answer, **span}
-        self.add(msgspec.convert(values, CellEvent))
+        self.add(CellEvent(**values, began=self.begun.pop((values["cell"], values["twin"]), now), ended=now))
 
-    def add_facts(self, item: Work, facts: Mapping[str, Any]) -> None:
+    def add_facts(self, item: Work, facts: Facts) -> None:
         """Write down what a worker said about itself."""
-        self.add(WorkerEvent(item.round, item.twin, _group(item), msgspec.convert(facts, Facts)))
+        self.add(WorkerEvent(item.round, item.twin, _group(item), facts))
 
-    def add_peaks(self, item: Work, peaks: Mapping[str, Any]) -> None:
+    def add_peaks(self, item: Work, peaks: PeakRates) -> None:
         """Write down the peaks that a worker saw."""
-        where = {"round": item.round, "twin": item.twin, "backend": item.backend, "device": item.device}
-        where |= {"threads": item.threads, "precision": item.precision}
-        self.add(msgspec.convert({"event": "peaks", **where, **peaks}, PeaksEvent))
+        where = (item.round, item.backend, item.device, item.threads, item.precision)
+        self.add(PeaksEvent(*where, peaks.flop_per_s, peaks.bandwidth, item.twin))
 
     def tick(self, text: str) -> None:
         """Tell of something that begins or has ended."""

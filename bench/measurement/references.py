@@ -8,6 +8,7 @@ from typing import Any
 from multigrad.process.pool import Lost, work_through
 
 from ..store.events import CostEvent
+from ..timing.messages import Begun, ReferenceEnded, decoded
 from .record import Record
 from .workers import Workers
 
@@ -37,9 +38,11 @@ def find_references(record: Record, workers: Workers, wanted: Collection[int]) -
         if isinstance(message, Lost):
             for i in users[message.task]:
                 record.fail(i, 0, 0, "INCONCLUSIVE", f"no reference: {message.reason}")
-        elif "begin" in message:
-            record.tick(f"the truth of {cells[users[message['begin']][0]].operation}")
-        elif "end" in message:
-            for i in users[message["end"]]:
-                record.add(CostEvent(i, message["costs"][cells[i].variant]))
+            continue
+        answer = decoded(message, ReferenceEnded)
+        if isinstance(answer, Begun):
+            record.tick(f"the truth of {cells[users[answer.task][0]].operation}")
+        elif isinstance(answer, ReferenceEnded):
+            for i in users[answer.number]:
+                record.add(CostEvent(i, answer.costs[cells[i].variant]))
     return paths

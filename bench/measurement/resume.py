@@ -10,6 +10,7 @@ from typing import Any
 from multigrad.backend import backends
 from multigrad.data.errors import BadInput
 from multigrad.ops.find import allowed
+from multigrad.process.pool import Progress
 
 from ..plan.cells import Plan
 from ..plan.protocol import Protocol
@@ -18,7 +19,7 @@ from ..store.run import Run
 from . import worktree
 from .conductor import Conductor
 from .info import run_info
-from .record import Progress, Record
+from .record import Record
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from multigrad.ops.find import Operations, files_of
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Selection
 from multigrad.process.entry import entry_point
+from multigrad.process.pool import Progress
 
 from ..plan.cells import Cell, Refusal, of_cells
 from ..plan.protocol import FULL, QUICK, Protocol
@@ -17,7 +18,6 @@ from ..plan.study import Study, study
 from ..store.machine import thread_count
 from ..store.run import Run, no_run
 from .measure import cells_of, measure_plan, with_rounds
-from .record import Progress
 from .resume import Given
 
 

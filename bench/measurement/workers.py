@@ -13,6 +13,7 @@ from multigrad.process.child import Death, Message, run
 from ..plan.cells import OTHER, Work
 from ..store import machine
 from ..timing import memory
+from ..timing.messages import CellEnded, MemoryEnded, Said, decoded
 from .record import Record
 from .worktree import Tree
 
@@ -34,7 +35,7 @@ class Workers:
         target, arguments = "multigrad.bench.timing.gate:prepare", {"wanted": wanted}
         yield from run(target, arguments, timeout_s=self.record.protocol.cell_timeout_s)
 
-    def time(self, item: Work) -> Generator[Message | Death]:
+    def time(self, item: Work) -> Generator[Said | CellEnded | Death]:
         """Start a worker that times cells; see :func:`.timing.worker.time_cells`."""
         cells = {str(i): self.record.plan.cells[i].to_json() for i in item.cells}
         other = self.other if item.twin == OTHER else None
@@ -48,16 +49,18 @@ class Workers:
         }
         environment = self._environment(item, shares_compiled=self.record.protocol.share_compiled)
         root = None if other is None else other.root
-        yield from self._run("multigrad.bench.worker:measure", arguments, item, environment, root)
+        for message in self._run("multigrad.bench.worker:measure", arguments, item, environment, root):
+            yield message if isinstance(message, Death) else decoded(message, CellEnded)
 
-    def measure_memory(self, index: int) -> Generator[Message | Death]:
+    def measure_memory(self, index: int) -> Generator[Said | MemoryEnded | Death]:
         """Start a worker that measures the memory of a cell; see :func:`.timing.worker.measure_memory`."""
         cell = self.record.plan.cells[index]
         item = Work(cell.source, cell.backend, cell.device, cell.threads, cell.precision, 0, 0, (index,))
         arguments = self._arguments(item, {str(index): cell.to_json()})
         # Compile time is not measured here, so what the timing workers compiled may be found again.
         environment = {**self._environment(item, shares_compiled=True), **memory.ENVIRONMENT}
-        yield from self._run("multigrad.bench.worker:measure_memory", arguments, item, environment, None)
+        for message in self._run("multigrad.bench.worker:measure_memory", arguments, item, environment, None):
+            yield message if isinstance(message, Death) else decoded(message, MemoryEnded)
 
     def _run(
         self,

@@ -66,11 +66,11 @@ def checked_out(repository: Path, revision: str, scratch: Path) -> Iterator[Tree
     Raises:
         BadInput: git cannot; the message is its own.
     """
-    found = commit(repository, revision)
-    folder = scratch / f"commit-{found[:12]}"
-    _git(repository, "worktree", "add", "--detach", "--force", str(folder), found)
+    name = commit(repository, revision)
+    folder = scratch / f"commit-{name[:12]}"
+    _git(repository, "worktree", "add", "--detach", "--force", str(folder), name)
     try:
-        yield Tree(found, folder, repository)
+        yield Tree(name, folder, repository)
     finally:
         with contextlib.suppress(BadInput):
             _git(repository, "worktree", "remove", "--force", str(folder))
@@ -82,6 +82,6 @@ def _git(folder: Path, *arguments: str) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BadInput(f"git cannot be run: {error}") from error
     if ended.returncode:
-        said = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise BadInput(f"git {arguments[0]} in {folder}: {said}")
+        last = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise BadInput(f"git {arguments[0]} in {folder}: {last}")
     return ended.stdout.strip()

@@ -20,7 +20,9 @@ from multigrad.backend import (
 )
 from multigrad.backend.placement import input_shapes, undivided
 from multigrad.data.errors import BadInput
+from multigrad.ops.find import given_operations
 from multigrad.ops.operation import Operation
+from multigrad.ops.selection import Selection, SizeGiven
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,10 +39,6 @@ OTHER = 2
 
 LARGEST = "largest"
 """Instead of a size's name: each operation's largest."""
-
-SizeGiven = str | Mapping[str, Any]
-"""A size by name, or as values for an operation's dimensions and parameters."""
-
 
 KEY = ("operation", "variant", "mode", "backend", "device", "dtype", "sizes", "threads", "precision", "machine")
 """The columns that make a row of the summary the same cell in another run."""
@@ -169,41 +167,29 @@ class Work:
     """Indices of cells, in the order in which they are measured."""
 
 
-def make(operations: Sequence[Operation], *, seed: int, twins: int, quick: bool, **wanted: Any) -> Plan:
-    """Make the plan of the cells that :func:`cells` finds for the same arguments."""
-    return of_cells(cells(operations, quick=quick, **wanted), twins=twins, seed=seed, quick=quick)
+def cells(selection: Selection) -> dict[Cell, Refusal | None]:
+    """Return every combination of a selection, once, with why it cannot be measured.
 
-
-def cells(
-    operations: Sequence[Operation],
-    *,
-    backends: Sequence[str] | None,
-    devices: Sequence[str] | None,
-    dtypes: Sequence[str],
-    variants: Sequence[str] | None,
-    modes: Sequence[str] | None,
-    sizes: Sequence[SizeGiven] | None,
-    threads: Sequence[int],
-    precision: str,
-    quick: bool,
-) -> dict[Cell, Refusal | None]:
-    """Return every combination, once, with why it cannot be measured; see :func:`.measure.measure` for the arguments.
+    A selection without counts of threads has one thread for each worker: this room knows no machine.
 
     Raises:
         BadInput: an unknown name, or an operation that another process could not find.
     """
+    operations = given_operations(selection.ops)
     for op in operations:
         if not op.reference:
             raise BadInput(f"{op.name} cannot be found by another process; define it at the top of a file")
-    asked = variants is not None or modes is not None
-    variants, modes = variants or VARIANTS, modes or MODES
+    asked = selection.variant is not None or selection.mode is not None
+    variants, modes = selection.variant or VARIANTS, selection.mode or MODES
     _known("variant", variants, VARIANTS)
     _known("mode", modes, MODES)
-    found: dict[Cell, Refusal | None] = {}
-    sources = _sources(backends)
-    for (source, one), op in itertools.product(sources, operations):
-        for device in devices if devices is not None else default_devices(one):
-            where = itertools.product(variants, modes, dtypes, _sizes(op, sizes, quick), threads)
+    combinations: dict[Cell, Refusal | None] = {}
+    for (source, one), op in itertools.product(_sources(selection.backend), operations):
+        sizes = _sizes(op, selection.size, selection.quick)
+        for device in default_devices(one) if selection.device is None else selection.device:
+            where = itertools.product(
+                variants, modes, selection.dtype or DEFAULT_DTYPES, sizes, selection.threads or (1,)
+            )
             for variant, mode, dtype, (size_name, size), count in where:
                 if not asked and (variant, mode) in WITHOUT_ASKING:
                     continue
@@ -219,10 +205,10 @@ def cells(
                     size_name,
                     tuple(size.items()),
                     count,
-                    precision,
+                    selection.precision,
                 )
-                found.setdefault(cell, refusal(one, op, cell))
-    return found
+                combinations.setdefault(cell, refusal(one, op, cell))
+    return combinations
 
 
 def again(

@@ -14,8 +14,7 @@ from ..plan.study import Study
 from ..store.folder import write_text
 from ..store.rows import place
 from ..store.run import Run
-from .markdown import table
-from .plain import escape
+from .markup import escape, table
 from .quantities import figure, seconds
 
 if TYPE_CHECKING:

@@ -31,9 +31,9 @@ class Chart:
 
         Whether it is one, by the schema, takes longer than to make it: the tests ask, a report does not.
         """
-        made: dict[str, Any] = plots.dressed(self.make(self.rows if rows is None else rows)).to_dict(validate=validate)
+        whole: dict[str, Any] = plots.dressed(self.make(self.rows if rows is None else rows)).to_dict(validate=validate)
         # The address of a schema is the only one there would be in the page.
-        return {name: value for name, value in made.items() if name != "$schema"}
+        return {name: value for name, value in whole.items() if name != "$schema"}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..analysis.compare import REGRESSIONS, WORDS, geometric_means
 from ..store.rows import place, text
-from .plain import escape
+from .markup import escape
 from .quantities import seconds
 
 if TYPE_CHECKING:

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from multigrad.truth.find import derivative_name
-from multigrad.verdict.judge import FAIL, FINDING, INCONCLUSIVE, PORTABILITY, UNAVAILABLE
+from multigrad.ops.text import derivative_name
+from multigrad.verdict.words import (
+    FAIL,
+    FINDING,
+    INCONCLUSIVE,
+    PORTABILITY,
+    UNAVAILABLE,
+)
 
 from .figures import Figures, Row
 from .standings import geometric_mean, question, standings
@@ -26,13 +32,13 @@ def _fastest(figures: Figures) -> str:
     if not ranked:
         return _why_nothing_is_fastest(figures, ours)
     winners = sorted((s for s in ranked if s.wins), key=lambda s: -s.wins)
-    said = ", ".join(f"{s.where} in {s.wins}" for s in winners) or "none in any"
+    wins = ", ".join(f"{s.where} in {s.wins}" for s in winners) or "none in any"
     best = ranked[0]
     clear = sum(s.wins for s in winners)
     on = ", on one machine" if figures.machine else ""
     return (
         f"Of {asked} timed problems (an operation at a size in a dtype{on}) the hand-derived gradient is clearly "
-        f"fastest on {said}, and {asked - clear} have no clear winner; over all of them {best.where} is nearest "
+        f"fastest on {wins}, and {asked - clear} have no clear winner; over all of them {best.where} is nearest "
         f"to the best, at {best.mean:.2f} times its time (geometric mean of {best.questions})."
     )
 

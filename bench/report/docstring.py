@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from multigrad.ops.operation import Operation
 
-from .plain import escape
+from .markup import code, fenced, plain
 
 LIKE_A_KINK = re.compile(
     r"\bkinks?\b|taken to be|= \S+ is taken|is taken for|subdifferential|subgradient|convention|\bties?\b|"
@@ -18,37 +18,16 @@ LIKE_A_KINK = re.compile(
 SAYS_SMOOTH = re.compile(r"(?:(?:^|(?<=\. ))Smooth\b[^.]*|[A-Z][^.]*\bkinks?\b[^.]*)\.(?=\s|$)")
 
 
-def code(text: str) -> str:
-    """Return text as a span of code, whatever is in it; also in a table."""
-    plain = " ".join(text.split())
-    ticks = "`" * (1 + max(map(len, re.findall(r"`+", plain)), default=0))
-    pad = " " if plain.startswith("`") or plain.endswith("`") else ""
-    return f"{ticks}{pad}{plain}{pad}{ticks}".replace("|", "\\|") if plain else ""
-
-
-def fenced(text: str, language: str) -> str:
-    """Return text as a block that ends where it ends, whatever is in it."""
-    fence = "`" * max(3, 1 + max(map(len, re.findall(r"`+", text)), default=0))
-    return f"{fence}{language}\n{text}\n{fence}"
-
-
-def plain(text: str) -> str:
-    """Return text that means itself in Markdown, where formulas between dollars and deletions are known too."""
-    # Entities, because not every reader of Markdown takes a backslash before these.
-    safe = escape(text).replace("$", "&#36;").replace("~", "&#126;")
-    return re.sub(r"^([-+])(?=\s)|^(\d+)([.)])(?=\s)", lambda m: f"{m[2] or ''}\\{m[1] or m[3]}", safe)
-
-
-def prose(text: str, known: Iterable[str] = ()) -> str:
+def prose(text: str, pages: Iterable[str] = ()) -> str:
     """Return a docstring's prose as Markdown: its roles and its code kept, everything else made harmless."""
-    names = set(known)
+    names = set(pages)
     out, end = [], 0
-    for found in re.finditer(r"``(?P<code>.+?)``|:\w+:`~?(?P<role>[^`]+)`", text, re.DOTALL):
-        out.append(_part(text[end : found.start()], first=not end))
-        name = (found["role"] or "").rpartition(".")[2]
-        said = code(found["code"] or name)
-        out.append(f"[{said}]({name}.md)" if name in names else said)
-        end = found.end()
+    for markup in re.finditer(r"``(?P<code>.+?)``|:\w+:`~?(?P<role>[^`]+)`", text, re.DOTALL):
+        out.append(_part(text[end : markup.start()], first=not end))
+        name = (markup["role"] or "").rpartition(".")[2]
+        span = code(markup["code"] or name)
+        out.append(f"[{span}]({name}.md)" if name in names else span)
+        end = markup.end()
     return "".join([*out, _part(text[end:], first=not end)]).strip()
 
 
@@ -60,16 +39,9 @@ def _part(text: str, *, first: bool) -> str:
     return f"{before}{safe}{after if safe else ''}"
 
 
-def grid(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: int | None = None) -> str:
-    """Return a table of cells that are Markdown already; columns from ``right`` on are figures."""
-    rule = [" --- " if right is None or i < right else " ---: " for i in range(len(columns))]
-    lines = [f"| {' | '.join(columns)} |", f"|{'|'.join(rule)}|"]
-    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows])
-
-
-def described(op: Operation, known: Iterable[str] = ()) -> tuple[str, str, str]:
+def described(op: Operation, pages: Iterable[str] = ()) -> tuple[str, str, str]:
     """Return the formula, the conventions at kinks and the source of an operation, each as Markdown."""
-    known = set(known)
+    pages = set(pages)
     body: list[str] = []
     kinks: list[str] = []
     literature: list[str] = []
@@ -80,12 +52,12 @@ def described(op: Operation, known: Iterable[str] = ()) -> tuple[str, str, str]:
             body.append(fenced(textwrap.dedent(text), "text"))
         elif text.startswith("Source:"):
             rest, smooth = _without_kinks(text.removeprefix("Source:"))
-            literature.append(prose(rest[:1].upper() + rest[1:], known))
-            kinks += [prose(s, known) for s in smooth]
+            literature.append(prose(rest[:1].upper() + rest[1:], pages))
+            kinks += [prose(s, pages) for s in smooth]
         else:
             introduces_a_block = i + 1 < len(parts) and parts[i + 1][0]
             of_kinks = LIKE_A_KINK.search(text) and not introduces_a_block
-            (kinks if of_kinks else body).append(prose(text, known))
+            (kinks if of_kinks else body).append(prose(text, pages))
     return "\n\n".join(body), "\n\n".join(kinks), "\n\n".join(literature)
 
 
@@ -109,6 +81,6 @@ def _without_kinks(text: str) -> tuple[str, list[str]]:
     """Take the sentences about kinks out of the paragraph of the source."""
     whole = " ".join(text.split())
     smooth = SAYS_SMOOTH.findall(whole)
-    for said in smooth:
-        whole = whole.replace(said, "")
+    for sentence in smooth:
+        whole = whole.replace(sentence, "")
     return " ".join(whole.split()), smooth

@@ -85,16 +85,16 @@ def pyperf(run: Run) -> dict[str, Any]:
     """
     kinds = {tuple(row[k] for k in KEY): row for row in _timed(run)}
     samples = run.samples[run.samples["twin"] == 0]
-    found: dict[str, list[dict[str, Any]]] = {}
+    runs_of: dict[str, list[dict[str, Any]]] = {}
     loops: dict[str, int] = {}
     for group, blocks in samples.groupby([*KEY, "round"], sort=False):
         row = kinds.get(tuple(group)[:-1])
-        mine = blocks[blocks["kind"] == row["headline"]] if row is not None else blocks[:0]
-        if row is None or mine.empty:
+        steady = blocks[blocks["kind"] == row["headline"]] if row is not None else blocks[:0]
+        if row is None or steady.empty:
             continue
-        found.setdefault(name(row), []).append(_pyperf_run(mine))
-        loops[name(row)] = int(mine["calls"].iloc[0])
-    if not found:
+        runs_of.setdefault(name(row), []).append(_pyperf_run(steady))
+        loops[name(row)] = int(steady["calls"].iloc[0])
+    if not runs_of:
         raise BadInput("the run has no times to export")
     if len(run.machines) > 1:
         raise BadInput(f"pyperf's JSON is of one machine; the run is of {', '.join(run.machines)}")
@@ -107,7 +107,8 @@ def pyperf(run: Run) -> dict[str, Any]:
         "cpu_count": host.get("processors", 0),
     }
     benchmarks = [
-        {"metadata": {"name": key, "loops": loops[key], "inner_loops": 1}, "runs": runs} for key, runs in found.items()
+        {"metadata": {"name": key, "loops": loops[key], "inner_loops": 1}, "runs": processes}
+        for key, processes in runs_of.items()
     ]
     return {"version": "1.0", "metadata": common, "benchmarks": benchmarks}
 

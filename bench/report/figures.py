@@ -9,10 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from multigrad.data.errors import BadInput
-from multigrad.verdict.judge import (
-    NOTE,
-    PASS,
-)
+from multigrad.verdict.words import NOTE, PASS
 
 from ..analysis import intervals
 from ..analysis.compare import within
@@ -44,13 +41,13 @@ def cleaned(value: Any) -> Any:
 
 
 def _cleaned_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    made: dict[str, Any] = {}
+    columns: dict[str, Any] = {}
     for name, column in frame.items():
         if column.dtype == object:
             texts = {text: visible(text) for text in column.unique() if isinstance(text, str)}
             if any(text != shown for text, shown in texts.items()):
-                made[str(name)] = column.map(lambda text, texts=texts: texts.get(text, text)).astype(object)
-    return frame.assign(**made)
+                columns[str(name)] = column.map(lambda text, texts=texts: texts.get(text, text)).astype(object)
+    return frame.assign(**columns)
 
 
 def _setting(row: Mapping[Any, Any]) -> str:
@@ -108,9 +105,9 @@ class Figures:
         names = (*CELL, *self.machine)
         rows = [{**_plain(r, names), "where": place(r), "setting": _setting(r)} for r in timed.to_dict("records")]
         for name in dict.fromkeys(row["operation"] for row in rows):
-            mine = [row for row in rows if row["operation"] == name]
-            swept, sizes = _sweep([row["sizes"] for row in mine])
-            for row, n in zip(mine, sizes, strict=True):
+            of_operation = [row for row in rows if row["operation"] == name]
+            swept, sizes = _sweep([row["sizes"] for row in of_operation])
+            for row, n in zip(of_operation, sizes, strict=True):
                 row |= {"n": n, "swept": swept}
         return rows
 
@@ -165,9 +162,9 @@ class Figures:
             )
             flags = " ".join(dict.fromkeys(f"{ours['flags']} {theirs['flags']}".split()))
             word = "unclear" if flags else intervals.word(ratio, self.run.noise_floor or 0.0)
-            known = {name: ours[name] for name in (*self.key, "where", "setting")}
+            cell = {name: ours[name] for name in (*self.key, "where", "setting")}
             turned = {"ratio": 1 / ratio.estimate, "low": 1 / ratio.high, "high": 1 / ratio.low}
-            rows.append({**known, **turned, "word": word, "flags": flags})
+            rows.append({**cell, **turned, "word": word, "flags": flags})
         return rows
 
     def _beside_autodiff(self) -> Iterator[tuple[Row, Row]]:
@@ -188,9 +185,9 @@ class Figures:
             # Below, a peak is pages of the allocator, not arrays.
             if min(ours, theirs) > FULL.memory_noise_bytes:
                 ratio = theirs / ours
-                known = {name: cell[name] for name in (*self.key, "where", "setting")}
+                identity = {name: cell[name] for name in (*self.key, "where", "setting")}
                 facts = {"ratio": ratio, "low": ratio, "high": ratio, "ours_bytes": ours, "theirs_bytes": theirs}
-                rows.append({**known, **facts, "word": "", "flags": ""})
+                rows.append({**identity, **facts, "word": "", "flags": ""})
         return rows
 
     @cached_property
@@ -230,8 +227,8 @@ class Figures:
         """The two lines of each roof: GFLOP/s against FLOP per byte, for main memory and for the fastest cache."""
         if not self.machine:
             return self._roofs(self.run.info.get("peaks") or {})
-        found = {name: self._roofs(entry["peaks"]) for name, entry in self.run.machines.items()}
-        return [{**row, "machine": name} for name, rows in found.items() for row in rows]
+        roofs = {name: self._roofs(entry["peaks"]) for name, entry in self.run.machines.items()}
+        return [{**row, "machine": name} for name, rows in roofs.items() for row in rows]
 
     def _roofs(self, peaks: Mapping[str, Any]) -> list[Row]:
         bands = {(b["device"], b["threads"]): b for b in peaks.get("bandwidth", ())}
@@ -240,13 +237,13 @@ class Figures:
             band = bands.get((peak["device"], peak["threads"]))
             if band is None or not peak["value"]:
                 continue
-            known = {name: peak[name] for name in ("device", "dtype")} | {"setting": _setting(peak)}
+            identity = {name: peak[name] for name in ("device", "dtype")} | {"setting": _setting(peak)}
             by_size = [rate for _, rate in band["by_size"]]
             for name, rate in (("memory", by_size[-1]), ("fastest cache", max(by_size))):
                 ridge = peak["value"] / rate
                 for intensity in (2.0**-6, ridge, max(2.0**12, 4 * ridge)):
                     height = min(peak["value"], intensity * rate) / 1e9
-                    rows.append({**known, "roof": name, "intensity": intensity, "gflop_per_s": height})
+                    rows.append({**identity, "roof": name, "intensity": intensity, "gflop_per_s": height})
         return rows
 
     @cached_property
@@ -287,9 +284,9 @@ class Figures:
         for key, ratios in times.items():
             if key in ulps and math.isfinite(ulps[key]):
                 steady = [r for r, flagged in ratios if not flagged]
-                known = dict(zip(keys, key, strict=True))
+                identity = dict(zip(keys, key, strict=True))
                 facts = {"ulp": float(ulps[key]), "times_best": geometric_mean(steady or [r for r, _ in ratios])}
-                rows.append({**known, **facts, "where": place(known), "flags": "" if steady else "flagged"})
+                rows.append({**identity, **facts, "where": place(identity), "flags": "" if steady else "flagged"})
         return rows
 
     @cached_property
@@ -305,10 +302,10 @@ class Figures:
         names = ("backend", "device", "round", *self.machine)
         by: list[Any] = [samples[name] for name in names]
         groups: Any = relative.groupby(by, sort=True)
-        for group, mine in groups:
-            low, q1, median, q3, high = (float(q) for q in mine.quantile([0.05, 0.25, 0.5, 0.75, 0.95]))
-            known = {**dict(zip(names, group, strict=True)), "round": int(group[2]), "blocks": len(mine)}
-            rows.append({**known, "low": low, "q1": q1, "median": median, "q3": q3, "high": high})
+        for group, blocks in groups:
+            low, q1, median, q3, high = (float(q) for q in blocks.quantile([0.05, 0.25, 0.5, 0.75, 0.95]))
+            identity = {**dict(zip(names, group, strict=True)), "round": int(group[2]), "blocks": len(blocks)}
+            rows.append({**identity, "low": low, "q1": q1, "median": median, "q3": q3, "high": high})
         return rows
 
     @cached_property
@@ -329,6 +326,6 @@ def _sweep(sizes: Sequence[str]) -> tuple[str, list[float]]:
     except (BadInput, KeyError, ValueError):
         swept, n = [], [math.nan]
     if any(math.isnan(one) for one in n):
-        known = list(dict.fromkeys(sizes))
-        return "", [float(known.index(size) + 1) for size in sizes]
+        different = list(dict.fromkeys(sizes))
+        return "", [float(different.index(size) + 1) for size in sizes]
     return " ".join(swept), n

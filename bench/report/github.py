@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from multigrad.data.errors import BadInput
-from multigrad.matrix import failing, sentence
+from multigrad.matrix.rows import failing, sentence
 from multigrad.ops.operation import Operation
 from multigrad.ops.source import source_of
-from multigrad.verdict.judge import INCONCLUSIVE, VERDICTS
+from multigrad.verdict.words import INCONCLUSIVE, VERDICTS
 
 from .markdown import matrix
 from .plain import shown, visible
@@ -75,7 +75,7 @@ def annotated(frame: pd.DataFrame, ops: Iterable[Operation], fail_on: str | None
     One command holds all the outputs of an operation, for GitHub shows ten errors and ten warnings of a step. What
     fails besides a FAIL is said by ``fail_on``, as for :func:`multigrad.matrix.failing`.
     """
-    found = {op.name: op for op in ops}
+    by_name = {op.name: op for op in ops}
     errors = failing(fail_on)
     levels = {v: "error" if v in errors else "warning" for v in VERDICTS if v in (*errors, INCONCLUSIVE)}
     lines = []
@@ -83,8 +83,8 @@ def annotated(frame: pd.DataFrame, ops: Iterable[Operation], fail_on: str | None
         for name, rows in frame[frame["verdict"] == verdict].groupby("operation", sort=False):
             of_outputs = [of_output for _, of_output in rows.groupby("output", sort=False)]
             message = "\n".join(_first(of_output) for of_output in of_outputs)
-            place = source(found[str(name)]) if name in found else {}
-            lines.append(command(level, message, **place, title=f"multigrad: {name} {verdict}"))
+            location = source(by_name[str(name)]) if name in by_name else {}
+            lines.append(command(level, message, **location, title=f"multigrad: {name} {verdict}"))
     return lines
 
 
@@ -97,17 +97,17 @@ def source(op: Operation) -> dict[str, str | int]:
     """Return file and line of an operation as GitHub wants them, or nothing where they are not in the workspace."""
     workspace = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
     try:
-        place = source_of(op)
-        path = Path(place.path).resolve().relative_to(workspace)
+        source_text = source_of(op)
+        path = Path(source_text.path).resolve().relative_to(workspace)
     except (OSError, TypeError, ValueError):
         return {}
-    return {"file": path.as_posix(), "line": place.line}
+    return {"file": path.as_posix(), "line": source_text.line}
 
 
 def command(name: str, message: str, **properties: str | int) -> str:
     """Return a workflow command, ``::name key=value,…::message``, in one line."""
-    told = ",".join(f"{key}={_property(str(value))}" for key, value in properties.items())
-    return f"::{name} {told}::{_data(message)}"
+    pairs = ",".join(f"{key}={_property(str(value))}" for key, value in properties.items())
+    return f"::{name} {pairs}::{_data(message)}"
 
 
 def _data(text: str) -> str:

@@ -29,7 +29,7 @@ def html(run: Run | Figures) -> str:
     from markupsafe import Markup
 
     figures = Figures.of(run)
-    found = {chart.name: chart for chart in charts(figures)}
+    by_name = {chart.name: chart for chart in charts(figures)}
     # Automatic escape: whatever comes from a run is text, and only the three files of ours are markup.
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
@@ -46,12 +46,12 @@ def html(run: Run | Figures) -> str:
         answer=conclusions(figures),
         matrix=matrix(figures.run.matrix),
         compared=bool(figures.compared),
-        sections=sections(figures, found),
+        sections=sections(figures, by_name),
         reproduce=_reproduce(figures.run),
         style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
         scripts=[Markup(script) for script in scripts],
         hashes=[_hash(script) for script in scripts],
-        data=_data(figures, found),
+        data=_data(figures, by_name),
     )
     return page
 
@@ -61,7 +61,7 @@ def _hash(script: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def _data(figures: Figures, found: Mapping[str, Chart]) -> dict[str, Any]:
+def _data(figures: Figures, by_name: Mapping[str, Chart]) -> dict[str, Any]:
     """Return what the page's script reads: the cells once, and a specification and rows for each chart."""
     numbers = {id(cell): i for i, cell in enumerate(figures.cells)}
     return {
@@ -72,7 +72,7 @@ def _data(figures: Figures, found: Mapping[str, Chart]) -> dict[str, Any]:
                 "rows": [numbers.get(id(row), row) for row in chart.rows],  # a cell is named by its number
                 "chosen_by": chart.chosen_by,
             }
-            for name, chart in found.items()
+            for name, chart in by_name.items()
             if chart.rows
         },
     }

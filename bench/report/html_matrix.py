@@ -7,9 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from multigrad.matrix import sentence
-from multigrad.truth.find import derivative_name
-from multigrad.verdict.judge import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PORTABILITY, UNAVAILABLE, VERDICTS
+from multigrad.matrix.rows import sentence
+from multigrad.ops.text import derivative_name
+from multigrad.verdict.words import (
+    FAIL,
+    FINDING,
+    GAP,
+    INCONCLUSIVE,
+    NOTE,
+    PORTABILITY,
+    UNAVAILABLE,
+    VERDICTS,
+)
 
 from ..store.rows import place
 from .quantities import figure
@@ -46,7 +55,7 @@ def matrix(frame: pd.DataFrame | None) -> dict[str, Any] | None:
     half = here["dtype"].isin(HALF)
     for low, some in ((False, here[~half]), (True, here[half])):
         for (name, variant), group in some.groupby(["operation", "variant"], sort=False):
-            by_place = {str(where): _detail(mine) for where, mine in group.groupby("where", sort=False)}
+            by_place = {str(where): _detail(of_place) for where, of_place in group.groupby("where", sort=False)}
             formula = proofs.get(str(name)) if variant == ANALYTIC and not low else None
             cells = [formula, *(by_place.get(where) for where in places)]
             states = [cell.verdict for cell in cells if cell is not None]
@@ -62,7 +71,7 @@ def matrix(frame: pd.DataFrame | None) -> dict[str, Any] | None:
         "places": ["the formula", *places],
         "rows": rows,
         "legend": [(SYMBOLS[v][0], v, VERDICTS[v]) for v in SYMBOLS if v != UNAVAILABLE],
-        "worded": [(verdict, told) for verdict in AMISS if (told := _told(frame, verdict))],
+        "worded": [(verdict, sentences) for verdict in AMISS if (sentences := _told(frame, verdict))],
         "gaps": _alike(frame[frame["verdict"] == GAP]),
         "absent": _alike(frame[frame["verdict"] == UNAVAILABLE]),
         "compared": int(frame["ratio"].notna().sum()),
@@ -86,8 +95,8 @@ def _told(frame: pd.DataFrame, verdict: str, most: int = 50) -> list[str]:
 def _alike(rows: pd.DataFrame) -> list[str]:
     keys = ["backend", "device", "reason"]
     return [
-        f"{backend}/{device}: {reason} ({', '.join(dict.fromkeys(mine['operation']))})"
-        for (backend, device, reason), mine in rows.groupby(keys, sort=False)
+        f"{backend}/{device}: {reason} ({', '.join(dict.fromkeys(cells['operation']))})"
+        for (backend, device, reason), cells in rows.groupby(keys, sort=False)
     ]
 
 
@@ -95,14 +104,15 @@ def _detail(rows: pd.DataFrame) -> Detail:
     verdict = worst(rows["verdict"])
     ratio = float(rows["ratio"].max())
     lines = []
-    for dtype, mine in rows.groupby("dtype", sort=False):
-        told = worst(mine["verdict"])
-        largest, ulp = float(mine["ratio"].max()), float(mine["max_ulp"].max())
-        figures = [told]
+    for dtype, of_dtype in rows.groupby("dtype", sort=False):
+        worst_here = worst(of_dtype["verdict"])
+        largest, ulp = float(of_dtype["ratio"].max()), float(of_dtype["max_ulp"].max())
+        figures = [worst_here]
         figures += [f"error ÷ bound {figure(largest)}"] if not math.isnan(largest) else []
         figures += [f"largest error {figure(ulp)} ulp"] if math.isfinite(ulp) else []
         lines.append(f"{dtype}: {', '.join(figures)}")
-        telling = mine[mine["verdict"] == told].sort_values("ratio", ascending=False, kind="stable").iloc[0]
+        alike = of_dtype[of_dtype["verdict"] == worst_here]
+        telling = alike.sort_values("ratio", ascending=False, kind="stable").iloc[0]
         if telling["reason"]:
             what = "" if telling["output"] == "*" else f"{derivative_name(telling['output'])}, {telling['regime']}: "
             lines.append(f"{what}{telling['reason']}")

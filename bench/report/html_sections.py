@@ -13,7 +13,7 @@ from ..store.rows import place
 from ..store.run import Run
 from .charts import Chart
 from .figures import Figures, Row
-from .quantities import figure, interval, seconds, size_of
+from .quantities import figure, grouped, interval, percent, seconds, size_of, times
 from .standings import geometric_mean
 
 
@@ -59,18 +59,21 @@ def _where(row: Mapping[Any, Any]) -> str:
     return f"{row['where']}, {row['machine']}" if row.get("machine") else str(row["where"])
 
 
-def sections(figures: Figures, found: Mapping[str, Chart]) -> list[Section]:
-    """Return the sections of the page in their order; ``found`` are its charts by name."""
+def sections(figures: Figures, charts: Mapping[str, Chart]) -> list[Section]:
+    """Return the sections of the page in their order; ``charts`` are its charts by name."""
     return [
         Section(
-            "speed-up", "Hand-derived over autodiff", (), [found["speed_up_places"], found["speed_up"]], _gains(figures)
+            "speed-up",
+            "Hand-derived over autodiff",
+            charts=[charts["speed_up_places"], charts["speed_up"]],
+            tables=_gains(figures),
         ),
-        Section("time", "Time against size", (), [found["time"]], [*_growth(figures), *_every_cell(figures)]),
-        Section("calls", "First call, steady state, break-even", (), [found["calls"]], _break_even(figures)),
-        Section("memory", "Memory", (), [found["memory"]], _memory(figures)),
-        Section("roofline", "Roofline", (), [found["roofline"]]),
-        Section("accuracy", "Accuracy against time", (), [found["accuracy"]]),
-        Section("noise", "Noise and flags", _noise_text(figures), [found["noise"]], _flags(figures)),
+        Section("time", "Time against size", (), [charts["time"]], [*_growth(figures), *_every_cell(figures)]),
+        Section("calls", "First call, steady state, break-even", (), [charts["calls"]], _break_even(figures)),
+        Section("memory", "Memory", (), [charts["memory"]], _memory(figures)),
+        Section("roofline", "Roofline", (), [charts["roofline"]]),
+        Section("accuracy", "Accuracy against time", (), [charts["accuracy"]]),
+        Section("noise", "Noise and flags", _noise_text(figures), [charts["noise"]], _flags(figures)),
         Section("environment", "Environment", (), (), _environment(figures.run)),
     ]
 
@@ -84,7 +87,7 @@ def _flagged(flags: str) -> Value:
 
 
 def _calls_of(count: int | None, flags: str) -> Value:
-    text = "never" if count is None else f"{count:,}".replace(",", "\u202f")
+    text = "never" if count is None else grouped(count)
     return Value(text, math.inf if count is None else count, "flagged" if flags else "")
 
 
@@ -106,18 +109,18 @@ def _gains(figures: Figures) -> list[Table]:
     for pair in pairs:
         places.setdefault(pair["where"], []).append(pair)
     means: list[Line] = []
-    for where, mine in {**places, "all": pairs}.items():
-        steady = [p["ratio"] for p in mine if not p["flags"]]
+    for where, of_place in {**places, "all": pairs}.items():
+        steady = [p["ratio"] for p in of_place if not p["flags"]]
         mean = geometric_mean(steady)
-        shown = Value("–") if math.isnan(mean) else Value(f"{mean:.2f}×", mean, _shade(mean))
-        means.append([where, shown, *(Value(str(n), n) for n in (len(steady), len(mine) - len(steady)))])
+        shown = Value("–") if math.isnan(mean) else Value(times(mean), mean, _shade(mean))
+        means.append([where, shown, *(Value(str(n), n) for n in (len(steady), len(of_place) - len(steady)))])
     rows: list[Line] = [
         [
             p["operation"],
             _where(p),
             p["dtype"],
             p["sizes"],
-            Value(f"{p['ratio']:.2f}×", p["ratio"], "flagged" if p["flags"] else _shade(p["ratio"])),
+            Value(times(p["ratio"]), p["ratio"], "flagged" if p["flags"] else _shade(p["ratio"])),
             Value(f"{p['low']:.2f} – {p['high']:.2f}", p["low"]),
             p["word"],
             _flagged(p["flags"]),
@@ -179,9 +182,9 @@ def _untimed(run: Run) -> list[Table]:
     frame = run.summary[run.summary["median_s"].isna()]
     keys = ["backend", "device", "verdict", "reason"]
     rows: list[Line] = []
-    for (backend, device, verdict, reason), mine in frame.groupby(keys, sort=False):
-        names = ", ".join(dict.fromkeys(mine["operation"]))
-        rows.append([f"{backend}/{device}", str(verdict), str(reason), names, Value(str(len(mine)), len(mine))])
+    for (backend, device, verdict, reason), cells in frame.groupby(keys, sort=False):
+        names = ", ".join(dict.fromkeys(cells["operation"]))
+        rows.append([f"{backend}/{device}", str(verdict), str(reason), names, Value(str(len(cells)), len(cells))])
     columns = ["where", "verdict", "reason", "operations", "cells"]
     return [Table("untimed", "Without a time, and why", columns, rows)] if rows else []
 
@@ -242,7 +245,7 @@ def _memory(figures: Figures) -> list[Table]:
             row["dtype"],
             row["sizes"],
             *(Value(size_of(row[name]), row[name]) for name in ("ours_bytes", "theirs_bytes")),
-            Value(f"{row['ratio']:.2f}×", row["ratio"], _shade(row["ratio"])),
+            Value(times(row["ratio"]), row["ratio"], _shade(row["ratio"])),
         ]
         for row in figures.memory
     ]
@@ -252,10 +255,9 @@ def _memory(figures: Figures) -> list[Table]:
 
 def _noise_text(figures: Figures) -> list[str]:
     if figures.machine:
-        floors = {name: entry.get("noise_floor") for name, entry in figures.run.machines.items()}
-        told = [f"{name} {'unknown' if floor is None else f'{100 * floor:.1f} %'}" for name, floor in floors.items()]
+        floors = [f"{name} {percent(entry.get('noise_floor'))}" for name, entry in figures.run.machines.items()]
         return [
-            f"The noise floor of each machine: {', '.join(told)}: so far apart lay the two halves of cells that were "
+            f"The noise floor of each machine: {', '.join(floors)}: so far apart lay the two halves of cells that were "
             "measured twice. A difference has a word only where it clears 5 % and twice that of its machine."
         ]
     floor = figures.run.noise_floor
@@ -265,7 +267,7 @@ def _noise_text(figures: Figures) -> list[str]:
     unsteady = sum(not pair.get("steady", True) for pair in pairs)
     more = f"; {unsteady} of the {len(pairs)} pairs were flagged as unsteady" if unsteady else ""
     return [
-        f"The noise floor of this run is {100 * floor:.1f} %: so far apart lay the two halves of cells that were "
+        f"The noise floor of this run is {percent(floor)}: so far apart lay the two halves of cells that were "
         f"measured twice{more}. A difference has a word only where it clears 5 % and twice that."
     ]
 
@@ -321,19 +323,19 @@ def _facts_of(machine: str, info: Mapping[str, Any]) -> dict[str, Mapping[str, A
         "What the workers saw": _workers(info.get("workers") or []),
         "Protocol": info.get("protocol") or {},
     }
-    return {f"{machine}: {title}": said for title, said in facts.items() if said} if machine else facts
+    return {f"{machine}: {title}": values for title, values in facts.items() if values} if machine else facts
 
 
 def _workers(workers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    found: dict[str, list[Any]] = {}
+    values_of: dict[str, list[Any]] = {}
     for worker in workers:
         facts = worker.get("facts") or {}
         for name in ("device_name", "settings", "thread_pools", "cpus"):
             if facts.get(name):
                 label = f"{worker.get('group', '')}: {name}"
-                if facts[name] not in found.setdefault(label, []):
-                    found[label].append(facts[name])
-    return {label: values[0] if len(values) == 1 else values for label, values in found.items()}
+                if facts[name] not in values_of.setdefault(label, []):
+                    values_of[label].append(facts[name])
+    return {label: values[0] if len(values) == 1 else values for label, values in values_of.items()}
 
 
 def _fact(value: Any) -> str:

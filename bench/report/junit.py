@@ -7,8 +7,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multigrad.matrix import failing, sentence
-from multigrad.verdict.judge import FINDING, GAP, INCONCLUSIVE, PORTABILITY, UNAVAILABLE
+from multigrad.matrix.rows import failing, sentence
+from multigrad.verdict.words import (
+    FINDING,
+    GAP,
+    INCONCLUSIVE,
+    PORTABILITY,
+    UNAVAILABLE,
+)
 
 from ..store.folder import write_text
 from .plain import visible
@@ -57,15 +63,15 @@ def junit(frame: pd.DataFrame, fail_on: str | None = None) -> str:
 
 
 def _add_case(suite: ET.Element, key: Mapping[str, Any], rows: pd.DataFrame, tags: Mapping[str, str]) -> None:
-    place = f"{key['backend']}/{key['device']}"
+    device = f"{key['backend']}/{key['device']}"
     name = " ".join(_text(key[column]) for column in CASE[3:] if key[column] != "*") or "*"
-    case = ET.SubElement(suite, "testcase", classname=f"{_text(key['operation'])}.{_text(place)}", name=name)
+    case = ET.SubElement(suite, "testcase", classname=f"{_text(key['operation'])}.{_text(device)}", name=name)
     present = list(rows["verdict"])
     verdict = worst([v for v in present if tags.get(v) == "failure"] or present)
-    told = rows[(rows["verdict"] == verdict) & (verdict in tags)]
-    if len(told):
-        _say(case, tags[verdict], told)
-    rest = rows.drop(told.index)
+    quoted = rows[(rows["verdict"] == verdict) & (verdict in tags)]
+    if len(quoted):
+        _say(case, tags[verdict], quoted)
+    rest = rows.drop(quoted.index)
     rest = rest[rest["reason"] != ""]
     if len(rest):
         ET.SubElement(case, "system-out").text = _sentences(rest)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from multigrad.matrix import sentence
-from multigrad.truth.find import derivative_name
-from multigrad.verdict.judge import (
+from multigrad.matrix.rows import sentence
+from multigrad.ops.text import derivative_name
+from multigrad.verdict.words import (
     FAIL,
     FINDING,
     INCONCLUSIVE,
@@ -20,8 +19,8 @@ from multigrad.verdict.judge import (
 from ..store.run import Run
 from .conclusions import conclusions
 from .figures import Figures
-from .plain import escape
-from .quantities import figure, seconds
+from .markup import escape, table
+from .quantities import figure, percent, seconds
 from .verdicts import SYMBOLS, worst
 
 if TYPE_CHECKING:
@@ -31,16 +30,9 @@ if TYPE_CHECKING:
 def markdown(run: Run | Figures) -> str:
     """Return the whole report."""
     figures = Figures.of(run)
-    run, answer = figures.run, [escape(said) for said in conclusions(figures)]
+    run, answer = figures.run, list(map(escape, conclusions(figures)))
     parts = ["# multigrad report", *answer, *_setting(run), *matrix(run.matrix), *_timings(run.summary), *_again(run)]
     return "\n\n".join(parts) + "\n"
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a Markdown table; names of columns and cells are escaped."""
-    lines = ["| " + " | ".join(map(escape, columns)) + " |", "|" + " --- |" * len(columns)]
-    lines += ["| " + " | ".join(escape(cell) for cell in row) + " |" for row in rows]
-    return "\n".join(lines)
 
 
 def _setting(run: Run) -> list[str]:
@@ -63,9 +55,8 @@ def _machines(run: Run) -> str:
     for name, entry in run.machines.items():
         host, floor = entry["host"], entry["noise_floor"]
         gpus = ", ".join(host.get("gpus", [])) or "no GPU"
-        noise = "unknown" if floor is None else f"{100 * floor:.1f} %"
         cells = int((run.summary["machine"] == name).sum())
-        rows.append([name, host.get("cpu", "unknown"), gpus, host.get("processors", ""), noise, cells])
+        rows.append([name, host.get("cpu", "unknown"), gpus, host.get("processors", ""), percent(floor), cells])
     return table(["machine", "processor", "device", "processors", "noise floor", "cells"], rows)
 
 

@@ -6,16 +6,25 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from multigrad.matrix import sentence
+from multigrad.matrix.rows import sentence
 from multigrad.ops.operation import Operation
+from multigrad.ops.text import derivative_name, sizes_text
 from multigrad.proof.certificate import Certified
-from multigrad.truth.find import derivative_name, sizes_text
-from multigrad.verdict.judge import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PORTABILITY, UNAVAILABLE
+from multigrad.verdict.words import (
+    FAIL,
+    FINDING,
+    GAP,
+    INCONCLUSIVE,
+    NOTE,
+    PORTABILITY,
+    UNAVAILABLE,
+)
 
-from .docstring import code, grid, plain
 from .drawing import VARIANTS, Figure
-from .quantities import figure, interval, size_of
+from .markup import code, grid, plain
+from .quantities import figure, interval, size_of, times
 from .results import Results
+from .standings import geometric_mean
 from .verdicts import SYMBOLS, worst
 
 if TYPE_CHECKING:
@@ -24,11 +33,11 @@ if TYPE_CHECKING:
 
 def certificate(op: Operation, results: Results) -> str:
     """Return what was proven, and in how many digits."""
-    mine = [c for c in results.certified if c.reference == op.reference]
-    if not mine:
+    certificates = [c for c in results.certified if c.reference == op.reference]
+    if not certificates:
         return "Not certified yet: run `multigrad check --certificate results/catalogue/certificates.json`."
     groups: dict[tuple[str, str], list[Certified]] = {}
-    for one in mine:
+    for one in certificates:
         groups.setdefault((sizes_text(one.size), one.regime), []).append(one)
     rows = [
         [
@@ -43,15 +52,15 @@ def certificate(op: Operation, results: Results) -> str:
         for (sizes, regime), group in groups.items()
     ]
     columns = ["size", "certified", "points", "how", "enclosures compared", "digits", "chance of a wrong formula"]
-    lost = [o for o in op.gradients if f"{o}_bar" not in {c.output for c in mine}]
+    lost = [o for o in op.gradients if f"{o}_bar" not in {c.output for c in certificates}]
     return "\n\n".join(
         [
             "In ball arithmetic the pullback and the derivative of the forward part alone, which knows nothing of it, "
             "are certified enclosures; they overlap.",
             grid(columns, rows, right=4),
             *([f"Not certified: {', '.join(derivative_name(f'{o}_bar') for o in lost)}."] if lost else []),
-            f"Source {code(mine[0].source_sha256[:12])}; `multigrad verify` repeats the proof and says whether the "
-            "source has changed since.",
+            f"Source {code(certificates[0].source_sha256[:12])}; `multigrad verify` repeats the proof and says whether "
+            "the source has changed since.",
         ]
     )
 
@@ -101,8 +110,8 @@ def _proof_lines(proofs: pd.DataFrame) -> Iterator[str]:
     ordered = proofs.sort_values("regime", key=lambda r: r == "kink", kind="stable")
     for (verdict, regime, reason), rows in ordered.groupby(["verdict", "regime", "reason"], sort=False):
         outputs = " ".join(derivative_name(o) for o in dict.fromkeys(rows["output"]) if o != "*")
-        said = [plain(SYMBOLS[str(verdict)][0]), str(verdict), plain(outputs), f"({plain(str(regime))})"]
-        yield f"- Formula {' '.join(filter(None, said))}{f': {plain(str(reason))}' if reason else ''}"
+        words = [plain(SYMBOLS[str(verdict)][0]), str(verdict), plain(outputs), f"({plain(str(regime))})"]
+        yield f"- Formula {' '.join(filter(None, words))}{f': {plain(str(reason))}' if reason else ''}"
 
 
 def _verdicts(frame: pd.DataFrame) -> str:
@@ -148,8 +157,8 @@ def _not_here(rows: pd.DataFrame) -> list[str]:
     """Return one line for all places that were not there, each with its reason."""
     keys = zip(rows["backend"], rows["device"], rows["reason"], strict=True)
     # What a framework has not by its nature is no news.
-    said = dict.fromkeys(f"{b}/{d}: {r}" for b, d, r in keys if not r.startswith(f"{b} has no"))
-    return [f"Not here: {plain('; '.join(said))}."] if said else []
+    reasons = dict.fromkeys(f"{b}/{d}: {r}" for b, d, r in keys if not r.startswith(f"{b} has no"))
+    return [f"Not here: {plain('; '.join(reasons))}."] if reasons else []
 
 
 def _ordered(places: Iterable[str]) -> list[str]:
@@ -167,8 +176,8 @@ def timings(op: Operation, results: Results, drawn: bool) -> str:
     frame = results.rows(results.summary, op)
     timed = frame[frame["median_s"].notna()]
     if timed.empty:
-        said = "\n\n".join(_untimed(frame))
-        return f"Not measured yet: run `multigrad bench {op.name}`." + (f"\n\n{said}" if said else "")
+        untimed = "\n\n".join(_untimed(frame))
+        return f"Not measured yet: run `multigrad bench {op.name}`." + (f"\n\n{untimed}" if untimed else "")
     parts = [f"Measured on {plain(setting)}." for setting in results.settings]
     if drawn:
         parts.append(f"![Times of {op.name} for each backend, analytic beside autodiff and native]({op.name}.svg)")
@@ -222,8 +231,8 @@ def _time(row: Mapping[Any, Any] | None) -> str:
 def _ratio(ours: Mapping[Any, Any] | None, theirs: Mapping[Any, Any] | None) -> str:
     if ours is None or theirs is None:
         return ""
-    said = f"{theirs['median_s'] / ours['median_s']:.2f}×"
-    return f"({said})" if ours["flags"] or theirs["flags"] else said
+    quotient = times(theirs["median_s"] / ours["median_s"])
+    return f"({quotient})" if ours["flags"] or theirs["flags"] else quotient
 
 
 def _untimed(frame: pd.DataFrame) -> list[str]:
@@ -241,12 +250,12 @@ def _untimed(frame: pd.DataFrame) -> list[str]:
 def drawn_times(op: Operation, results: Results) -> tuple[Figure, ...]:
     """Return what the picture shows: one number of threads and one precision, those of most cells."""
     frame = results.rows(results.summary, op)
-    mine = frame[frame["median_s"].notna() & frame["variant"].isin(VARIANTS)]
-    if mine.empty:
+    timed = frame[frame["median_s"].notna() & frame["variant"].isin(VARIANTS)]
+    if timed.empty:
         return ()
-    counts = mine.groupby(["threads", "precision"]).size()
+    counts = timed.groupby(["threads", "precision"]).size()
     threads, precision = min(counts.index, key=lambda key: (-counts[key], key))
-    chosen = _by_size(op, mine[(mine["threads"] == threads) & (mine["precision"] == precision)])
+    chosen = _by_size(op, timed[(timed["threads"] == threads) & (timed["precision"] == precision)])
     return tuple(
         {
             "where": row["where"],
@@ -264,11 +273,11 @@ def drawn_times(op: Operation, results: Results) -> tuple[Figure, ...]:
 
 def certified(op: Operation, results: Results) -> str:
     """Return how many gradients are certified, for the index."""
-    mine = [c for c in results.certified if c.reference == op.reference]
-    if not mine:
+    certificates = [c for c in results.certified if c.reference == op.reference]
+    if not certificates:
         return "not yet"
-    outputs = {c.output for c in mine}
-    digits = _digits(mine)
+    outputs = {c.output for c in certificates}
+    digits = _digits(certificates)
     return f"{len(outputs)} of {len(op.gradients)}, {digits}{'' if digits == 'exact' else ' digits'}"
 
 
@@ -296,4 +305,4 @@ def gain(op: Operation, results: Results) -> str:
     both = (theirs / ours).dropna()
     if both.empty:
         return "not measured yet" if frame.empty else ""
-    return f"{math.exp(math.fsum(map(math.log, both)) / len(both)):.2f}× ({len(both)} cells)"
+    return f"{times(geometric_mean(both))} ({len(both)} cells)"

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from multigrad.ops.operation import Operation
+from multigrad.ops.sizes import small_sizes
 from multigrad.ops.source import source_of
-from multigrad.truth.find import derivative_name, sizes_text, small_sizes
+from multigrad.ops.text import derivative_name, sizes_text
 
-from .docstring import code, grid, plain
+from .markup import code, grid, plain
+from .quantities import grouped
 
 
 def source_link(op: Operation, out: Path) -> str:
@@ -62,8 +64,8 @@ def sizes(op: Operation) -> str:
 
 def _entries(op: Operation, size: Mapping[str, Any]) -> str:
     dimensions, _ = op.split(size)
-    known = all(s.isdigit() or s in dimensions for shape in op.signature.inputs for s in shape)
-    if not known:
+    all_given = all(s.isdigit() or s in dimensions for shape in op.signature.inputs for s in shape)
+    if not all_given:
         return ""  # what the generator makes of the size is not known without drawing it
     counts = (math.prod(int(dimensions.get(s, s)) for s in shape) for shape in op.signature.inputs)
-    return f"{sum(counts):,}".replace(",", "\u202f")
+    return grouped(sum(counts))

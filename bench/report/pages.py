@@ -20,8 +20,9 @@ from multigrad.process.entry import entry_point, no_rows
 
 from ..store.folder import write_text
 from . import page_results, page_source
-from .docstring import code, described, fenced, grid, plain, prose
+from .docstring import described, prose
 from .drawing import Figure, is_fresh, stamped
+from .markup import code, fenced, grid, plain
 from .results import Results
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ class Page:
     figures: tuple[Figure, ...] | None = None
     """Of a picture, what it shows."""
 
-    def is_fresh(self, found: str) -> bool:
+    def is_fresh(self, content: str) -> bool:
         """Tell whether a file of that content is this one."""
-        return found == self.text if self.figures is None else is_fresh(found, self.figures)
+        return content == self.text if self.figures is None else is_fresh(content, self.figures)
 
     def content(self) -> str:
         """Return what the file has to hold."""
@@ -87,10 +88,10 @@ def docs(
     import pandas as pd
 
     folder = Path(out)
-    found = given_operations(ops or None)
+    chosen = given_operations(ops or None)
     results = Results.read(sorted(Path().glob(RESULTS)) if runs is None else map(Path, runs))
     rows = []
-    wanted = list(pages(found, results, folder, index=not ops))
+    wanted = list(pages(chosen, results, folder, index=not ops))
     for number, page in enumerate(wanted, 1):
         rows.append({"file": str(folder / page.name), "state": _settle(page, folder / page.name, check)})
         if progress:
@@ -105,13 +106,13 @@ def docs(
 
 def _settle(page: Page, path: Path, check: bool) -> str:
     try:
-        found = path.read_text(encoding="utf-8") if path.exists() else None
+        content = path.read_text(encoding="utf-8") if path.exists() else None
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} cannot be read: {error}") from error
-    if found is not None and page.is_fresh(found):
+    if content is not None and page.is_fresh(content):
         return "fresh"
     if check:
-        return MISSING if found is None else STALE
+        return MISSING if content is None else STALE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -130,12 +131,12 @@ def _superfluous(folder: Path, names: set[str]) -> list[Path]:
 def pages(ops: Sequence[Operation], results: Results, out: Path, *, index: bool) -> Iterator[Page]:
     """Yield the files of operations, and the index if it is wanted; ``out`` is where they will lie."""
     templates = _templates()
-    known = {op.name for op in (*ops, *operations().values())}
+    names = {op.name for op in (*ops, *operations().values())}
     for op in ops:
         if f"{op.name}.md" == INDEX:
             raise BadInput("an operation named 'index' would be written over the index of the pages; rename it")
         figures = page_results.drawn_times(op, results)
-        page = templates.get_template("operation.md.jinja").render(_facts(op, results, out, known, bool(figures)))
+        page = templates.get_template("operation.md.jinja").render(_facts(op, results, out, names, bool(figures)))
         yield Page(f"{op.name}.md", page)
         if figures:
             yield Page(f"{op.name}.svg", "", figures)
@@ -159,12 +160,12 @@ def _templates() -> Any:
     )
 
 
-def _facts(op: Operation, results: Results, out: Path, known: set[str], drawn: bool) -> dict[str, str]:
-    body, kinks, literature = described(op, known)
+def _facts(op: Operation, results: Results, out: Path, names: set[str], drawn: bool) -> dict[str, str]:
+    body, kinks, literature = described(op, names)
     return {
         "mark": MARK,
         "name": plain(op.name),
-        "title": prose(op.title, known),
+        "title": prose(op.title, names),
         "arguments": page_source.arguments(op),
         "signature": code(op.signature.text),
         "source_link": page_source.source_link(op, out),
@@ -181,12 +182,12 @@ def _facts(op: Operation, results: Results, out: Path, known: set[str], drawn: b
 
 def _families(ops: Iterable[Operation]) -> list[tuple[str, list[Operation]]]:
     """Return the operations by the file they lie in, with the first line of what it says of itself."""
-    found: dict[str, list[Operation]] = {}
+    members_of: dict[str, list[Operation]] = {}
     for op in ops:
-        found.setdefault(op.function.__module__, []).append(op)
-    docs = {module: source_of(members[0]).module_doc for module, members in found.items()}
+        members_of.setdefault(op.function.__module__, []).append(op)
+    docs = {module: source_of(members[0]).module_doc for module, members in members_of.items()}
     titles = {module: inspect.cleandoc(doc or module).split("\n\n")[0] for module, doc in docs.items()}
-    return [(plain(titles[module].rstrip(".")), members) for module, members in sorted(found.items())]
+    return [(plain(titles[module].rstrip(".")), members) for module, members in sorted(members_of.items())]
 
 
 def _overview(ops: Iterable[Operation], results: Results) -> str:

@@ -59,23 +59,23 @@ def pictures(figures: Figures, wanted: Collection[str] = ()) -> Iterator[Picture
         BadInput: no chart has such a name, or Altair or vl-convert is not installed.
     """
     names: dict[str, int] = {}
-    known = {slug(chart.name): chart for chart in charts(figures)}
+    by_name = {slug(chart.name): chart for chart in charts(figures)}
     for name in wanted:
-        if name not in known:
-            raise BadInput(f"no chart named {name!r}; there are {', '.join(known)}")
-    for chart in [known[name] for name in wanted] or known.values():
+        if name not in by_name:
+            raise BadInput(f"no chart named {name!r}; there are {', '.join(by_name)}")
+    for chart in [by_name[name] for name in wanted] or by_name.values():
         groups: dict[tuple[str, ...], list[Row]] = {}
         for row in chart.rows:
             groups.setdefault(tuple(str(row[name]) for name in chart.chosen_by), []).append(row)
         for chosen, rows in groups.items():
             # A value that is the only one needs no place in a name.
-            told = [v for i, v in enumerate(chosen) if len({key[i] for key in groups}) > 1]
-            name = "-".join(slug(part) for part in (chart.name, *told))
+            distinct = [v for i, v in enumerate(chosen) if len({key[i] for key in groups}) > 1]
+            name = "-".join(slug(part) for part in (chart.name, *distinct))
             names[name] = names.get(name, 0) + 1
-            made = chart.specification(rows)
-            datasets = {**made.get("datasets", {}), ROWS: rows}
+            specification = chart.specification(rows)
+            datasets = {**specification.get("datasets", {}), ROWS: rows}
             # Names that differ only in what no file name has are numbered.
-            yield Picture(f"{name}-{names[name]}" if names[name] > 1 else name, {**made, "datasets": datasets})
+            yield Picture(f"{name}-{names[name]}" if names[name] > 1 else name, {**specification, "datasets": datasets})
 
 
 def write_pictures(figures: Figures, folder: Path, suffix: str, wanted: Collection[str] = ()) -> list[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Any
 
 _HARMFUL = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode's categories of what controls a text and is not seen: escapes, directions, joiners, half a surrogate pair."""
@@ -19,12 +18,3 @@ def shown(text: str) -> str:
 def visible(text: str) -> str:
     """Do what :func:`shown` does, in one line."""
     return shown(" ".join(text.split()))
-
-
-def escape(text: Any) -> str:
-    """Make any text harmless in Markdown: no markup, no new line, no end of a table's cell, nobody called by name."""
-    plain = visible(str(text)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for sign in "\\`*_[]|":
-        plain = plain.replace(sign, "\\" + sign)
-    # GitHub would notify who is named after @, and link #12; it looks for both after the escapes are gone.
-    return plain.replace("@", "@\u2060").replace("#", "#\u2060")

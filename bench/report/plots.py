@@ -45,8 +45,8 @@ Looks = Mapping[str, tuple[str, str]]
 
 def looks(rows: Iterable[Row]) -> Looks:
     """Give each place its look: the backend its colour, its mode and device their shape."""
-    found = {row["where"]: row for row in rows}
-    places = sorted(found.items(), key=lambda item: (item[1]["backend"] != "numpy", item[0]))
+    by_place = {row["where"]: row for row in rows}
+    places = sorted(by_place.items(), key=lambda item: (item[1]["backend"] != "numpy", item[0]))
     backends = list(dict.fromkeys(row["backend"] for _, row in places))
     ways = [w for w in dict.fromkeys((r["device"], r["mode"]) for _, r in places) if w != ("cpu", "eager")]
 
@@ -105,6 +105,25 @@ def _log(field: str, title: str | None, **axis: Any) -> Any:
     }
 
 
+def _tooltips(names: Sequence[str], figures: Mapping[str, str], *more: Any) -> list[Any]:
+    """Return what is said of a mark: texts, then figures by their formats, then ``more``."""
+    alt = _alt()
+    texts = [alt.Tooltip(f"{name}:N") for name in names]
+    return [*texts, *(alt.Tooltip(f"{name}:Q", format=form) for name, form in figures.items()), *more]
+
+
+def _steady_and_doubtful(points: Any, size: int, opacity: float) -> tuple[Any, Any]:
+    """Return full marks for what is free of flags, and hollow ones for what is not."""
+    steady = points.mark_point(filled=True, size=size, opacity=opacity).transform_filter("!datum.flags")
+    return steady, points.mark_point(filled=False, size=size, strokeWidth=1.5).transform_filter("datum.flags")
+
+
+def _line_at_one(axis: Mapping[str, Any]) -> Any:
+    alt = _alt()
+    rule = alt.Chart(alt.InlineData([{"one": 1}])).mark_rule(strokeDash=[4, 3], color=GREY)
+    return rule.encode(x=alt.X(**{**axis, "field": "one"}))
+
+
 def ratios(rows: Sequence[Row], look: Looks, title: str) -> Any:
     """A row for each operation, best gain first; a mark for each place, all on a logarithmic scale around 1."""
     alt = _alt()
@@ -114,10 +133,10 @@ def ratios(rows: Sequence[Row], look: Looks, title: str) -> Any:
         gains.setdefault(row["operation"], []).append(row["ratio"])
     order = sorted(gains, key=lambda name: -sorted(gains[name])[len(gains[name]) // 2])
     order += sorted({row["operation"] for row in rows} - set(order))
-    tells = _by_place(rows, look)
+    channels = _by_place(rows, look)
     axis = _log("ratio", title, format="~r")
     base = alt.Chart(_data()).encode(
-        y=alt.Y("operation:N", sort=order, title=None), yOffset=alt.YOffset("where:N"), color=tells["color"]
+        y=alt.Y("operation:N", sort=order, title=None), yOffset=alt.YOffset("where:N"), color=channels["color"]
     )
     groups = ["operation", "where", "backend", "device", "mode"]
     means = (
@@ -129,39 +148,29 @@ def ratios(rows: Sequence[Row], look: Looks, title: str) -> Any:
         .transform_calculate(ratio="exp(datum.log_mean)")
     )
     spans = means.mark_rule(strokeWidth=1.5).encode(x=alt.X(**{**axis, "field": "least"}), x2="most:Q")
-    shown = [
-        alt.Tooltip("operation:N"),
-        alt.Tooltip("where:N"),
-        alt.Tooltip("ratio:Q", format=".2f", title="geometric mean"),
-        alt.Tooltip("least:Q", format=".2f"),
-        alt.Tooltip("most:Q", format=".2f"),
-        alt.Tooltip("pairs:Q"),
-    ]
+    names = ("operation", "where")
+    mean = alt.Tooltip("ratio:Q", format=".2f", title="geometric mean")
+    of_mean = [*_tooltips(names, {}), mean, *_tooltips((), {"least": ".2f", "most": ".2f"}, alt.Tooltip("pairs:Q"))]
     marks = means.mark_point(filled=True, size=60, opacity=1).encode(
-        x=alt.X(**axis), shape=tells["shape"], tooltip=shown
+        x=alt.X(**axis), shape=channels["shape"], tooltip=of_mean
     )
-    told = [*shown[:2], alt.Tooltip("ratio:Q", format=".2f"), alt.Tooltip("dtype:N"), alt.Tooltip("sizes:N")]
+    of_pair = [*_tooltips(names, {"ratio": ".2f"}), *_tooltips(("dtype", "sizes", "flags"), {})]
     doubtful = (
         base.transform_filter("datum.flags")
         .mark_point(filled=False, size=45, opacity=0.7, strokeWidth=1.5)
-        .encode(x=alt.X(**axis), shape=tells["shape"], tooltip=[*told, alt.Tooltip("flags:N")])
+        .encode(x=alt.X(**axis), shape=channels["shape"], tooltip=of_pair)
     )
-    one = (
-        alt.Chart(alt.InlineData([{"one": 1}]))
-        .mark_rule(strokeDash=[4, 3], color=GREY)
-        .encode(x=alt.X(**{**axis, "field": "one"}))
-    )
-    return alt.layer(one, spans, marks, doubtful).properties(width=WIDTH, height=alt.Step(9))
+    return alt.layer(_line_at_one(axis), spans, marks, doubtful).properties(width=WIDTH, height=alt.Step(9))
 
 
 def speed_up_places(rows: Sequence[Row], look: Looks) -> Any:
     """A row for each place, a mark for each operation, and their mean."""
     alt = _alt()
-    tells = _by_place(rows, look)
+    channels = _by_place(rows, look)
     axis = _log("ratio", "autodiff ÷ hand-derived time", format="~r")
     base = alt.Chart(_data()).transform_calculate(log_ratio="log(datum.ratio)")
-    base = base.encode(y=alt.Y("where:N", title=None), color=alt.Color(**_unlabelled(tells["color"])))
-    told = [alt.Tooltip("where:N"), alt.Tooltip("ratio:Q", format=".2f", title="geometric mean")]
+    base = base.encode(y=alt.Y("where:N", title=None), color=alt.Color(**_unlabelled(channels["color"])))
+    tooltip = [alt.Tooltip("where:N"), alt.Tooltip("ratio:Q", format=".2f", title="geometric mean")]
 
     def means(*groups: str) -> Any:
         groups = ("where", "backend", "device", "mode", *groups)
@@ -169,11 +178,9 @@ def speed_up_places(rows: Sequence[Row], look: Looks) -> Any:
         return mean.transform_calculate(ratio="exp(datum.log_mean)")
 
     points = means("operation").mark_point(filled=True, size=45, opacity=0.75)
-    marks = points.encode(x=alt.X(**axis), tooltip=[alt.Tooltip("operation:N"), *told, alt.Tooltip("pairs:Q")])
-    bars = means().mark_tick(thickness=3, size=22, opacity=1).encode(x=alt.X(**axis), tooltip=told)
-    rule = alt.Chart(alt.InlineData([{"one": 1}])).mark_rule(strokeDash=[4, 3], color=GREY)
-    one = rule.encode(x=alt.X(**{**axis, "field": "one"}))
-    return alt.layer(one, marks, bars).properties(width=WIDTH, height=alt.Step(28))
+    marks = points.encode(x=alt.X(**axis), tooltip=[alt.Tooltip("operation:N"), *tooltip, alt.Tooltip("pairs:Q")])
+    bars = means().mark_tick(thickness=3, size=22, opacity=1).encode(x=alt.X(**axis), tooltip=tooltip)
+    return alt.layer(_line_at_one(axis), marks, bars).properties(width=WIDTH, height=alt.Step(28))
 
 
 def _unlabelled(channel: Any) -> dict[str, Any]:
@@ -188,16 +195,11 @@ def times(rows: Sequence[Row]) -> Any:
     base = alt.Chart().encode(x=alt.X(**_log("n", "size", labelExpr=_NUMBER)), color=_by_variant(rows)["color"])
     lines = base.mark_line(strokeWidth=1.5).encode(y=alt.Y(**y)).transform_filter("!datum.flags")
     spans = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y(**{**y, "field": "ci_low_s"}), y2="ci_high_s:Q")
-    told = [
-        *(alt.Tooltip(f"{name}:N") for name in ("where", "variant", "sizes")),
-        *(alt.Tooltip(f"{name}:Q", format=".3~s") for name in ("median_s", "ci_low_s", "ci_high_s")),
-        alt.Tooltip("flags:N"),
-    ]
-    points = base.encode(y=alt.Y(**y), shape=_by_variant(rows)["shape"], tooltip=told)
-    steady = points.mark_point(filled=True, size=45, opacity=1).transform_filter("!datum.flags")
-    doubtful = points.mark_point(filled=False, size=45, strokeWidth=1.5).transform_filter("datum.flags")
+    seconds = dict.fromkeys(("median_s", "ci_low_s", "ci_high_s"), ".3~s")
+    tooltip = _tooltips(("where", "variant", "sizes"), seconds, alt.Tooltip("flags:N"))
+    points = base.encode(y=alt.Y(**y), shape=_by_variant(rows)["shape"], tooltip=tooltip)
     return (
-        alt.layer(lines, spans, steady, doubtful, data=_data())
+        alt.layer(lines, spans, *_steady_and_doubtful(points, 45, 1), data=_data())
         .properties(width=WIDTH // 2 - 40, height=180)
         .facet(alt.Facet("where:N", title=None), columns=2, spacing={"row": 18, "column": 18})
     )
@@ -213,19 +215,13 @@ def calls(rows: Sequence[Row], look: Looks) -> Any:
         .transform_calculate(calls="pow(10, datum.power)")
         .transform_calculate(total_s="datum.first_call_s + (datum.calls - 1) * datum.median_s")
     )
-    tells = _by_place(rows, look)
-    told = [
-        alt.Tooltip("where:N"),
-        alt.Tooltip("first_call_s:Q", format=".3~s"),
-        alt.Tooltip("median_s:Q", format=".3~s"),
-        alt.Tooltip("flags:N"),
-    ]
+    channels = _by_place(rows, look)
+    seconds = {"first_call_s": ".3~s", "median_s": ".3~s"}
+    tooltip = _tooltips(("where",), seconds, alt.Tooltip("flags:N"))
     x, y = alt.X(**_log("calls", "calls", labelExpr=_NUMBER)), alt.Y(**_log("total_s", None, labelExpr=_SECONDS))
-    lines = base.mark_line(strokeWidth=2).encode(x=x, y=y, color=tells["color"])
-    every = base.transform_filter("datum.power % 1 == 0").encode(x=x, y=y, tooltip=told, **tells)
-    steady = every.mark_point(filled=True, size=50, opacity=1).transform_filter("!datum.flags")
-    doubtful = every.mark_point(filled=False, size=50, strokeWidth=1.5).transform_filter("datum.flags")
-    return alt.layer(lines, steady, doubtful).properties(width=WIDTH, height=280)
+    lines = base.mark_line(strokeWidth=2).encode(x=x, y=y, color=channels["color"])
+    every = base.transform_filter("datum.power % 1 == 0").encode(x=x, y=y, tooltip=tooltip, **channels)
+    return alt.layer(lines, *_steady_and_doubtful(every, 50, 1)).properties(width=WIDTH, height=280)
 
 
 def roofline(rows: Sequence[Row], look: Looks, roofs: Sequence[Row]) -> Any:
@@ -233,16 +229,11 @@ def roofline(rows: Sequence[Row], look: Looks, roofs: Sequence[Row]) -> Any:
     alt = _alt()
     x = _log("intensity", "FLOP per byte", format="~r")
     y = _log("gflop_per_s", "GFLOP/s", format="~r")
-    told = [
-        *(alt.Tooltip(f"{name}:N") for name in ("operation", "where", "sizes")),
-        alt.Tooltip("gflop_per_s:Q", format=".3~r", title="GFLOP/s"),
-        alt.Tooltip("roof_percent:Q", format=".0f", title="% of roof"),
-        alt.Tooltip("flags:N"),
-    ]
+    rate = alt.Tooltip("gflop_per_s:Q", format=".3~r", title="GFLOP/s")
+    roof_percent = alt.Tooltip("roof_percent:Q", format=".0f", title="% of roof")
+    tooltip = _tooltips(("operation", "where", "sizes"), {}, rate, roof_percent, alt.Tooltip("flags:N"))
     cells = alt.Chart(_data()).transform_calculate(intensity="datum.flops / datum.bytes")
-    points = cells.encode(x=alt.X(**x), y=alt.Y(**y), tooltip=told, **_by_place(rows, look))
-    steady = points.mark_point(filled=True, size=50, opacity=0.85).transform_filter("!datum.flags")
-    doubtful = points.mark_point(filled=False, size=50, strokeWidth=1.5).transform_filter("datum.flags")
+    points = cells.encode(x=alt.X(**x), y=alt.Y(**y), tooltip=tooltip, **_by_place(rows, look))
     roof = alt.Chart(alt.InlineData(list(roofs)))
     if any("machine" in row for row in roofs):  # those of the machines that are shown
         shown = alt.LookupData(_data(), key="machine", fields=["operation"])
@@ -253,26 +244,22 @@ def roofline(rows: Sequence[Row], look: Looks, roofs: Sequence[Row]) -> Any:
         detail=["roof:N", "device:N", "setting:N", "dtype:N"],
         strokeDash=alt.condition("datum.roof == 'memory'", alt.value([1, 0]), alt.value([5, 4])),
     )
-    return alt.layer(*([lines] if roofs else []), steady, doubtful).properties(width=WIDTH, height=320)
+    return alt.layer(*([lines] if roofs else []), *_steady_and_doubtful(points, 50, 0.85)).properties(
+        width=WIDTH, height=320
+    )
 
 
 def accuracy(rows: Sequence[Row], look: Looks) -> Any:
     """A mark for each operation, place and variant: its error against its time."""
     alt = _alt()
-    told = [
-        *(alt.Tooltip(f"{name}:N") for name in ("operation", "where", "variant")),
-        alt.Tooltip("ulp:Q", format=".3~r"),
-        alt.Tooltip("times_best:Q", format=".2f", title="time ÷ best"),
-        alt.Tooltip("flags:N"),
-    ]
+    times_best = alt.Tooltip("times_best:Q", format=".2f", title="time ÷ best")
+    tooltip = _tooltips(("operation", "where", "variant"), {"ulp": ".3~r"}, times_best, alt.Tooltip("flags:N"))
     # An error of 0 ulp has its place, which a logarithmic scale would not give it.
     scale = alt.Scale(type="symlog", constant=0.5, nice=False, domainMin=0, padding=14)
     y = alt.Y("ulp:Q", scale=scale, axis=alt.Axis(title="largest error, ulp", tickCount=6, format="~s"))
     x = alt.X(**_log("times_best", "time ÷ best time", format="~r"))
-    points = alt.Chart(_data()).encode(x=x, y=y, tooltip=told, **_by_place(rows, look))
-    steady = points.mark_point(filled=True, size=50, opacity=0.8).transform_filter("!datum.flags")
-    doubtful = points.mark_point(filled=False, size=50, strokeWidth=1.5).transform_filter("datum.flags")
-    return alt.layer(steady, doubtful).properties(width=WIDTH, height=280)
+    points = alt.Chart(_data()).encode(x=x, y=y, tooltip=tooltip, **_by_place(rows, look))
+    return alt.layer(*_steady_and_doubtful(points, 50, 0.8)).properties(width=WIDTH, height=280)
 
 
 def noise(rows: Sequence[Row], look: Looks) -> Any:
@@ -282,17 +269,14 @@ def noise(rows: Sequence[Row], look: Looks) -> Any:
     backends = list(dict.fromkeys(row["backend"] for row in rows))
     colours = [by_backend.get(backend, GREY) for backend in backends]
     axis = alt.Axis(title="block time ÷ median of its cell", format=".2~f", tickCount=6)
-    told = [
-        *(alt.Tooltip(f"{name}:N") for name in ("backend", "device", "round")),
-        *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("low", "q1", "median", "q3", "high")),
-        alt.Tooltip("blocks:Q"),
-    ]
+    quantiles = dict.fromkeys(("low", "q1", "median", "q3", "high"), ".3f")
+    tooltip = _tooltips(("backend", "device", "round"), quantiles, alt.Tooltip("blocks:Q"))
     scale = alt.Scale(zero=False, nice=True)
     base = alt.Chart(_data()).encode(
         x=alt.X("round:O", title="round", axis=alt.Axis(labelAngle=0)),
         xOffset=alt.XOffset("backend:N"),
         color=alt.Color("backend:N", scale=alt.Scale(domain=backends, range=colours), title=None),
-        tooltip=told,
+        tooltip=tooltip,
     )
     thin = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", scale=scale, axis=axis), y2="high:Q")
     thick = base.mark_rule(strokeWidth=6).encode(y=alt.Y("q1:Q", scale=scale, axis=axis), y2="q3:Q")

@@ -45,3 +45,18 @@ def size_of(count: float | None) -> str:
         if count >= scale:
             return f"{count / scale:.3g} {unit}"
     return f"{count:.0f} B"
+
+
+def percent(share: float | None) -> str:
+    """Write a share in percent, with one decimal; ``unknown`` for none."""
+    return "unknown" if share is None else f"{100 * share:.1f} %"
+
+
+def times(ratio: float) -> str:
+    """Write how many times as large something is."""
+    return f"{ratio:.2f}×"
+
+
+def grouped(count: int) -> str:
+    """Write a whole number with its digits in groups of three."""
+    return f"{count:,}".replace(",", "\u202f")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multigrad.data.errors import BadInput
-from multigrad.matrix import MatrixRow
+from multigrad.matrix.rows import MatrixRow
 from multigrad.ops.operation import Operation
 from multigrad.proof.certificate import Certified, read_certificate
 

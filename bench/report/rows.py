@@ -7,6 +7,6 @@ from collections.abc import Iterable
 
 def listed(names: Iterable[str], most: int = 8) -> str:
     """Return different names in one line; of more than so many, how many more there are."""
-    found = list(dict.fromkeys(names))
-    more = f" and {len(found) - most} more" if len(found) > most else ""
-    return ", ".join(found[:most]) + more
+    different = list(dict.fromkeys(names))
+    more = f" and {len(different) - most} more" if len(different) > most else ""
+    return ", ".join(different[:most]) + more

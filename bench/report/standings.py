@@ -53,7 +53,7 @@ def standings(cells: Sequence[Mapping[str, Any]]) -> list[Standing]:
         wins[first["where"], first["variant"]] += all(first["ci_high_s"] < other["ci_low_s"] for other in rest)
         for cell in steady:
             ratios[cell["where"], cell["variant"]].append(cell["median_s"] / first["median_s"])
-    found = [
+    ranked = [
         Standing(
             *key,
             mean=geometric_mean(ratios[key]),
@@ -63,4 +63,4 @@ def standings(cells: Sequence[Mapping[str, Any]]) -> list[Standing]:
         )
         for key in ratios
     ]
-    return sorted(found, key=lambda s: (math.isnan(s.mean), s.mean))
+    return sorted(ranked, key=lambda s: (math.isnan(s.mean), s.mean))

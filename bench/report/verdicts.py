@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from multigrad.matrix import PROOF_DIED, failing
-from multigrad.truth.find import DEFAULT_REGIMES, derivative_name
-from multigrad.verdict.judge import FAIL, FINDING, GAP, INCONCLUSIVE, NOTE, PASS, PORTABILITY, UNAVAILABLE
+from multigrad.matrix.rows import PROOF_DIED, failing
+from multigrad.ops.text import derivative_name
+from multigrad.truth.case import DEFAULT_REGIMES
+from multigrad.verdict.words import (
+    FAIL,
+    FINDING,
+    GAP,
+    INCONCLUSIVE,
+    NOTE,
+    PASS,
+    PORTABILITY,
+    UNAVAILABLE,
+)
 
 from .rows import listed
 

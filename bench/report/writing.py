@@ -50,12 +50,12 @@ def write_reports(
     write_text(run.folder / MARKDOWN, markdown(figures))
     if not lost:
         write_text(run.folder / PAGE, html(figures))
-    said = written(run.folder)
-    for suffix, place in (("svg", svg), ("png", png)):
-        if place is not None:
-            drawn = write_pictures(figures, place, suffix, wanted)
-            said.append(f"Charts:  {f'{len(drawn)} in {place}' if drawn else 'none, for the run has no timings'}")
-    return said
+    lines = written(run.folder)
+    for suffix, target in (("svg", svg), ("png", png)):
+        if target is not None:
+            drawn = write_pictures(figures, target, suffix, wanted)
+            lines.append(f"Charts:  {f'{len(drawn)} in {target}' if drawn else 'none, for the run has no timings'}")
+    return lines
 
 
 def written(folder: Path) -> list[str]:

@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from multigrad.backend import device_kind
 from multigrad.data.decode import Amount, Count, Instant, Int64, Positive, Rate, Seconds, decode
 from multigrad.data.errors import BadInput
-from multigrad.matrix import MatrixRow
+from multigrad.matrix.rows import MatrixRow
 
 from ..plan.cells import Plan, headline
 from ..plan.protocol import Protocol
@@ -130,33 +130,38 @@ class Begin(Struct, tag_field="event", tag="run"):
                 raise ValueError(f"{name} is missing")
 
 
-class CellEvent(Struct, tag_field="event", tag="cell", omit_defaults=True):
-    """What one process said about one cell: its blocks, or why there are none."""
+class CellAnswer(Struct, kw_only=True, omit_defaults=True):
+    """What a worker says about a cell: its blocks, or why there are none."""
 
-    cell: Count
-    round: Count
-    twin: Annotated[int, Meta(ge=0, le=2)]
     verdict: str
     reason: str
     ratio: float | None = None
-    group: str | None = None
-    died: bool = False
     digest: str | UnsetType = UNSET
     blocks: Annotated[list[Block], Meta(min_length=1)] | UnsetType = UNSET
     calls: dict[str, Positive] | UnsetType = UNSET
-    setup_s: Seconds | UnsetType = UNSET
-    wait_s: Seconds | UnsetType = UNSET
     warm: bool | UnsetType = UNSET
     load: Amount | UnsetType = UNSET
     collectives: str = ""
     to_device_s: Seconds | UnsetType = UNSET
     to_host_s: Seconds | UnsetType = UNSET
+    setup_s: Seconds | UnsetType = UNSET
+    wait_s: Seconds | UnsetType = UNSET
     first_call_s: Seconds | None = None
     trace_s: Seconds | None = None
     lower_s: Seconds | None = None
     compile_s: Seconds | None = None
     timed_s: Seconds = 0.0
     warmup_s: Seconds = 0.0
+
+
+class CellEvent(CellAnswer, tag_field="event", tag="cell", kw_only=True):
+    """What one process said about one cell."""
+
+    cell: Count
+    round: Count
+    twin: Annotated[int, Meta(ge=0, le=2)]
+    group: str | None = None
+    died: bool | UnsetType = UNSET
     began: Instant = 0.0
     ended: Instant = 0.0
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from multigrad.backend import THREAD_VARIABLES
+from multigrad.backend import THREAD_VARIABLES, cpu_name
 
 UNSET_VARIABLES = (
     "GOMP_CPU_AFFINITY",
@@ -90,12 +90,6 @@ def last_cache_bytes() -> int:
 def private_cache_bytes() -> int:
     """Return the size of the second level of cache, which a core has to itself; 256 KiB where it is not said."""
     return _caches().get(2, 2**18)
-
-
-def processor() -> str:
-    """Return what the processor calls itself."""
-    match = re.search(r"^model name\s*:\s*(.+)$", _read("/proc/cpuinfo"), re.MULTILINE)
-    return match[1].strip() if match else platform.processor() or platform.machine()
 
 
 def clock_reader(cpu: int) -> Callable[[], float | None]:
@@ -211,7 +205,7 @@ def describe() -> dict[str, Any]:
         "architecture": uname.machine,
         "libc": " ".join(platform.libc_ver()),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "cpu": processor(),
+        "cpu": cpu_name(),
         "cores": len(physical_cpus()),
         "processors": len(allowed_cpus()),
         "virtual_machine": re.search(r"^flags\s*:.*\bhypervisor\b", _read("/proc/cpuinfo"), re.MULTILINE) is not None,

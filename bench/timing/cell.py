@@ -8,20 +8,21 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 
 from multigrad.backend import Session, Unavailable, device_kind
 from multigrad.data.decode import reason
 from multigrad.data.errors import BadInput, one_line
 from multigrad.ops.find import load_operations
 from multigrad.ops.operation import Operation
-from multigrad.truth.find import read_arrays
-from multigrad.verdict.judge import blamed
+from multigrad.truth.files import read_arrays
+from multigrad.verdict.words import blamed
 
 from ..plan.cells import Cell, headline
 from ..plan.protocol import Protocol
@@ -29,8 +30,12 @@ from ..store.machine import RunQueue
 from .clock import Guards, Workload, time_blocks
 from .gate import Gate, Passed
 from .memory import growth
+from .messages import CellEnded, MemoryEnded
 
-Message = dict[str, Any]
+Ended = TypeVar("Ended", CellEnded, MemoryEnded)
+
+STAGES = ("trace_s", "lower_s", "compile_s")
+"""What a compiler may tell of its first call, in seconds."""
 
 
 @dataclass
@@ -38,6 +43,8 @@ class Measurement:
     """One cell in one process."""
 
     session: Session
+    number: int
+    """Of the cell in the plan."""
     cell: Cell
     reference: str
     """The file with inputs and reference."""
@@ -45,16 +52,17 @@ class Measurement:
     gate: Gate
     guards: Guards = field(default_factory=Guards)
 
-    def guarded(self, work: Callable[[Measurement], Message]) -> Message:
+    def guarded(self, work: Callable[[Measurement], Ended], kind: type[Ended]) -> Ended:
         """Do the work; whatever a framework raises belongs to this cell alone."""
         try:
             return work(self)
         except (Unavailable, BadInput) as error:  # a commit that has no such operation is no failure of it
-            return {"verdict": "UNAVAILABLE", "reason": reason(error)}
+            return kind(cell=self.number, verdict="UNAVAILABLE", reason=reason(error))
         except Exception as error:  # noqa: BLE001 - frameworks raise what they like, and the next cell must go on
-            return {"verdict": blamed("FAIL", self.cell.variant), "reason": f"raised {one_line(error)}"}
+            verdict = blamed("FAIL", self.cell.variant)
+            return kind(cell=self.number, verdict=verdict, reason=f"raised {one_line(error)}")
 
-    def time(self, share_s: float, calls: Mapping[str, int] | None, turn: Callable[[], None]) -> Message:
+    def time(self, share_s: float, calls: Mapping[str, int] | None, turn: Callable[[], None]) -> CellEnded:
         """Set up, gate and time the cell.
 
         Args:
@@ -66,11 +74,10 @@ class Measurement:
         arrays, to_device_s = self._to_device()
         function, stages, outputs, first_call_s = self._first_call(arrays)
         passed, digest, to_host_s = self._gate(outputs)
-        answer: Message = {**asdict(passed), "digest": digest}
+        judged = CellEnded(cell=self.number, **vars(passed), digest=digest)
         if passed.verdict not in ("PASS", "NOTE"):
-            return answer
-        if self.cell.mode == "compiled":
-            answer["collectives"] = self.session.collectives(function, *arrays)
+            return judged
+        collectives = self.session.collectives(function, *arrays) if self.cell.mode == "compiled" else UNSET
         on_cpu = device_kind(self.session.device) == "cpu"
         output_bytes = sum(getattr(a, "nbytes", 0) for a in outputs)
         del outputs
@@ -88,29 +95,30 @@ class Measurement:
             turn=turn,
         )
         queue.close()
-        return {
-            **answer,
+        return msgspec.structs.replace(
+            judged,
             **stages,
-            "first_call_s": first_call_s,
-            "to_device_s": to_device_s,
-            "to_host_s": to_host_s,
-            "setup_s": setup_s,
-            "load": os.getloadavg()[0],
-            "wait_s": result.wait_s,
-            "warm": result.warm,
-            "warmup_s": result.warmup_s,
-            "timed_s": result.blocks_s,
-            "calls": result.calls,
-            "blocks": msgspec.to_builtins(result.blocks),
-        }
+            collectives=collectives,
+            first_call_s=first_call_s,
+            to_device_s=to_device_s,
+            to_host_s=to_host_s,
+            setup_s=setup_s,
+            load=os.getloadavg()[0],
+            wait_s=result.wait_s,
+            warm=result.warm,
+            warmup_s=result.warmup_s,
+            timed_s=result.blocks_s,
+            calls=result.calls,
+            blocks=result.blocks,
+        )
 
-    def memory(self) -> Message:
+    def memory(self) -> MemoryEnded:
         """Measure the peak of one call beyond its inputs, after a first call."""
         arrays, _ = self._to_device()
         function, _, outputs, _ = self._first_call(arrays)
         passed, _, _ = self._gate(outputs)
         if passed.verdict not in ("PASS", "NOTE"):
-            return {"verdict": passed.verdict, "reason": passed.reason}
+            return MemoryEnded(self.number, passed.verdict, passed.reason)
         del outputs
         gc.collect()
         session = self.session
@@ -120,27 +128,27 @@ class Measurement:
         def call() -> None:
             session.wait(function(*arrays))
 
-        if device_kind(session.device) != "cpu":
-            call()
-            after = session.peak_memory()
-            if after is None:
-                return {"verdict": "PASS", "peak_bytes": None, "reason": "the framework does not tell its peak"}
-            held = before if before is not None else sum(a.nbytes for a in arrays)
-            return {"verdict": "PASS", "peak_bytes": max(0, after - held), "reason": "the framework's own peak"}
-        grown, how = growth(call)
-        return {"verdict": "PASS", "peak_bytes": grown, "reason": how}
+        if device_kind(session.device) == "cpu":
+            grown, how = growth(call)
+            return MemoryEnded(self.number, "PASS", how, grown)
+        call()
+        after = session.peak_memory()
+        if after is None:
+            return MemoryEnded(self.number, "PASS", "the framework does not tell its peak")
+        held = before if before is not None else sum(a.nbytes for a in arrays)
+        return MemoryEnded(self.number, "PASS", "the framework's own peak", max(0, after - held))
 
     def _to_device(self) -> tuple[list[Any], float]:
         session, cell, operation = self.session, self.cell, self.operation
         if cell.dtype not in session.dtypes:
             raise Unavailable(f"{session.backend.name} has no {cell.dtype} on {session.device}")
-        given = read_arrays(Path(self.reference))
+        inputs = read_arrays(Path(self.reference))
         if cell.variant == "forward":
-            given = given[: len(operation.inputs)]
+            inputs = inputs[: len(operation.inputs)]
         durations = []
         for _ in range(self.protocol.transfers):
             start = time.perf_counter()
-            arrays = session.place(operation, given, cell.dtype)
+            arrays = session.place(operation, inputs, cell.dtype)
             session.wait(arrays)
             durations.append(time.perf_counter() - start)
         return arrays, statistics.median(durations)
@@ -148,14 +156,14 @@ class Measurement:
     def _elsewhere(self, arrays: Sequence[Any]) -> Callable[[], Sequence[Any]]:
         """Return a function that makes the arrays anew, each at an address of its own luck."""
         session, operation = self.session, self.operation
-        given = [session.to_numpy(a) for a in arrays]
+        inputs = [session.to_numpy(a) for a in arrays]
         rng = random.Random(os.getpid())
         between: list[Any] = []
 
         def place() -> Sequence[Any]:
             # What lies between them shifts them, and what is allocated during a call too.
-            between[:] = [np.empty(rng.randrange(1, 2**16), dtype=np.uint8) for _ in range(2 * len(given))]
-            moved = session.place(operation, [np.array(a) for a in given], self.cell.dtype)
+            between[:] = [np.empty(rng.randrange(1, 2**16), dtype=np.uint8) for _ in range(2 * len(inputs))]
+            moved = session.place(operation, [np.array(a) for a in inputs], self.cell.dtype)
             session.wait(moved)
             return moved
 
@@ -166,18 +174,18 @@ class Measurement:
         """The operation."""
         return load_operations([self.cell.reference])[0]
 
-    def _first_call(self, arrays: Sequence[Any]) -> tuple[Callable[..., Any], Message, Sequence[Any], float]:
+    def _first_call(self, arrays: Sequence[Any]) -> tuple[Callable[..., Any], dict[str, float], Sequence[Any], float]:
         """Return the function, its compiler's stages, its outputs, and the seconds from having it to having them."""
         session, cell = self.session, self.cell
         _, parameters = self.operation.split(dict(cell.size))
-        stages: Message = {}
+        stages: dict[str, float] = {}
         start = time.perf_counter()
         staged = None
         if cell.mode == "compiled":
             eager = session.function(self.operation, parameters, cell.variant, "eager")  # type: ignore[arg-type]
             staged = session.compile_stages(eager, *arrays)
         if staged is not None:
-            function, stages = staged[0], dict(staged[1])
+            function, stages = staged[0], {name: staged[1][name] for name in STAGES if name in staged[1]}
         else:
             function = session.function(self.operation, parameters, cell.variant, cell.mode)  # type: ignore[arg-type]
         outputs = function(*arrays)

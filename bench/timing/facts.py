@@ -9,11 +9,15 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from msgspec import convert
+
 from multigrad.backend import Session, device_kind
 
 from ..plan.protocol import Protocol
 from ..store import machine
+from ..store.schema import BandwidthBySize
 from .clock import timer_step
+from .messages import PeakRates
 from .roofline import bandwidth, product_rate
 
 
@@ -86,10 +90,8 @@ def _usual_dtype(session: Session) -> str:
     return "float32" if "float32" in session.dtypes else session.dtypes[0]
 
 
-def peaks(session: Session, threads: int, wanted: Mapping[str, Any], protocol: Protocol) -> dict[str, Any]:
+def peaks(session: Session, threads: int, wanted: Mapping[str, Any], protocol: Protocol) -> PeakRates:
     """Measure the product's rate for each dtype in ``wanted["dtypes"]``, and bandwidth if ``wanted["bandwidth"]``."""
-    dtypes = [dtype for dtype in wanted["dtypes"] if dtype in session.dtypes]
-    return {
-        "flop_per_s": {dtype: product_rate(session, dtype, protocol) for dtype in dtypes},
-        "bandwidth": asdict(bandwidth(session, threads, protocol)) if wanted["bandwidth"] else None,
-    }
+    rates = {name: product_rate(session, name, protocol) for name in wanted["dtypes"] if name in session.dtypes}
+    band = convert(asdict(bandwidth(session, threads, protocol)), BandwidthBySize) if wanted["bandwidth"] else None
+    return PeakRates(rates, band)

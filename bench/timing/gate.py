@@ -2,7 +2,7 @@
 
 The truth is found once for every operation, size, seed and dtype, in a worker of its own, and lies in an .npz file: a
 float64 evaluation with the worst-case and the probable error bound of every entry; see
-:func:`multigrad.truth.find.bounded`.
+:func:`multigrad.truth.references.bounded`.
 """
 
 from __future__ import annotations
@@ -14,21 +14,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import to_builtins
 
 from multigrad.namespaces.cost import cost
 from multigrad.ops.find import load_operations
 from multigrad.ops.operation import Operation
-from multigrad.truth.find import (
-    Truth,
-    bounded,
-    derivative_name,
-    dtype_arrays,
-    judge_variant,
-    read_arrays,
-    read_references,
-    write,
+from multigrad.ops.text import derivative_name
+from multigrad.truth.case import Truth
+from multigrad.truth.files import read_arrays, read_references, write_truth
+from multigrad.truth.inputs import dtype_arrays
+from multigrad.truth.references import bounded
+from multigrad.truth.variant import judge_variant
+from multigrad.verdict.words import (
+    FAIL,
+    INCONCLUSIVE,
+    NOTE,
+    PASS,
+    UNAVAILABLE,
 )
-from multigrad.verdict.judge import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
+
+from .messages import Begun, ReferenceEnded
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Passed:
     """Whether a cell may have a time."""
 
     verdict: str
-    """One of :data:`multigrad.verdict.judge.VERDICTS`."""
+    """One of :data:`multigrad.verdict.words.VERDICTS`."""
     ratio: float
     """Largest error over bound, of all outputs."""
     reason: str
@@ -50,35 +55,36 @@ def prepare(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     ``path`` and ``variants``: those whose cost is wanted.
     """
     for number, wanted in arguments["wanted"].items():
-        yield {"begin": int(number)}
+        yield to_builtins(Begun(int(number)))
         op = load_operations([wanted["reference"]])[0]
         size = {k: tuple(v) if isinstance(v, list) else v for k, v in wanted["size"].items()}
         arrays = dtype_arrays(op, size, wanted["seed"], "gaussian", wanted["dtype"])
         _, parameters = op.split(size)
         references = bounded(op, arrays, parameters, wanted["dtype"], wanted["precision"], hull=False)
         path = Path(wanted["path"])
-        write(path.parent, path.stem, Truth(arrays, references))
-        yield {"end": int(number), "costs": {v: _cost(op, size, wanted["dtype"], v) for v in wanted["variants"]}}
+        write_truth(path.parent, path.stem, Truth(arrays, references))
+        costs = {variant: _cost(op, size, wanted["dtype"], variant) for variant in wanted["variants"]}
+        yield to_builtins(ReferenceEnded(int(number), costs))
 
 
-def _cost(op: Operation, size: Mapping[str, Any], dtype: str, variant: str) -> list[float] | None:
+def _cost(op: Operation, size: Mapping[str, Any], dtype: str, variant: str) -> tuple[float, float] | None:
     """Return floating-point operations and compulsory bytes of one call, or None where there is no model."""
     try:
         model = cost(op, size, dtype, variant)
     except Exception:  # noqa: BLE001 - a model that fails costs its columns, never a time that was measured
         return None
-    return [float(model.flops), float(model.bytes)]
+    return float(model.flops), float(model.bytes)
 
 
 class Gate:
     """Judges what the functions of one worker returned; the same bits are not judged twice.
 
     Args:
-        known: by digest, what was found before, here or in other workers of the run.
+        judged: by digest, verdict, ratio and reason that were found before, here or in other workers of the run.
     """
 
-    def __init__(self, known: Mapping[str, Sequence[Any]] | None = None) -> None:
-        self.known = {key: Passed(*found) for key, found in (known or {}).items()}
+    def __init__(self, judged: Mapping[str, Sequence[Any]] | None = None) -> None:
+        self.judged = {key: Passed(*values) for key, values in (judged or {}).items()}
 
     def passes(
         self,
@@ -105,9 +111,9 @@ class Gate:
             What was found, and the digest of the outputs.
         """
         key = digest(outputs, variant, *kinds, Path(path).name, dtype)
-        if key not in self.known:
-            self.known[key] = _judged(op, parameters, variant, outputs, kinds, path, dtype)
-        return self.known[key], key
+        if key not in self.judged:
+            self.judged[key] = _judged(op, parameters, variant, outputs, kinds, path, dtype)
+        return self.judged[key], key
 
 
 def digest(arrays: Sequence[np.ndarray], *context: str) -> str:

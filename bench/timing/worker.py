@@ -1,6 +1,6 @@
 """The worker's side: one fresh process that measures the cells of one backend, device and thread count, in order.
 
-It is started by :mod:`multigrad.process.child` and answers with one message as each cell begins and one as it ends.
+It is started by :mod:`multigrad.process.child` and answers with the messages of :mod:`.timing.messages`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import convert, to_builtins
 
 from multigrad.backend import Session, Unavailable, backend, device_kind
 from multigrad.data.errors import BadInput
@@ -20,7 +21,9 @@ from multigrad.data.errors import BadInput
 from ..plan.cells import Cell
 from ..plan.protocol import Protocol
 from ..store import machine
-from .cell import Measurement, Message
+from ..store.schema import Facts
+from . import messages
+from .cell import Measurement
 from .clock import Guards
 from .facts import empty_operation, peaks, session_facts
 from .gate import Gate
@@ -36,14 +39,14 @@ class Opened:
     started: float
 
 
-def time_cells(arguments: Mapping[str, Any]) -> Iterator[Message]:
+def time_cells(arguments: Mapping[str, Any]) -> Iterator[Any]:
     """Time cells one after the other; ``arguments`` is what :meth:`.workers.Workers.time` sends."""
     protocol = Protocol.of(arguments["protocol"])
     cells = {int(i): Cell.from_json(c) for i, c in arguments["cells"].items()}
     try:
         opened = _open(arguments)
     except (Unavailable, BadInput) as error:
-        yield {"unavailable": str(error)}
+        yield to_builtins(messages.Unavailable(str(error)))
         return
     session = opened.session
     share_s = (time.perf_counter() - opened.started) / max(1, len(cells))
@@ -54,39 +57,39 @@ def time_cells(arguments: Mapping[str, Any]) -> Iterator[Message]:
     guards = Guards(machine.clock_reader(cpus[0]), _device_reader(session.device), others=machine.others_reader(cpus))
     empty = {mode: empty_operation(session, mode) for mode in dict.fromkeys(c.mode for c in cells.values())}
     started = {"import_s": opened.import_s, "first_operation_s": opened.first_operation_s}
-    yield {"worker": {**started, **session_facts(session, empty)}}
+    yield to_builtins(messages.Opened(convert({**started, **session_facts(session, empty)}, Facts)))
     if arguments["peaks"]:
-        yield {"peaks": peaks(session, arguments["threads"], arguments["peaks"], protocol)}
+        yield to_builtins(messages.Peaks(peaks(session, arguments["threads"], arguments["peaks"], protocol)))
     # Everything alive now stays: the collector need not walk through a framework in every collection to come.
     gc.collect()
     gc.freeze()
     for i, cell in cells.items():
         turn = functools.partial(arguments["turn"], i)
         turn()
-        yield {"begin": i}
-        one = Measurement(opened.session, cell, arguments["references"][str(i)], protocol, judge, guards)
-        calls = arguments["calls"][str(i)]
-        yield {
-            "end": i,
-            **one.guarded(functools.partial(Measurement.time, share_s=share_s, calls=calls, turn=turn)),
-        }
+        yield to_builtins(messages.Begun(i))
+        measurement = Measurement(session, i, cell, arguments["references"][str(i)], protocol, judge, guards)
+        timed = functools.partial(Measurement.time, share_s=share_s, calls=arguments["calls"][str(i)], turn=turn)
+        yield to_builtins(measurement.guarded(timed, messages.CellEnded))
         session.release()
         gc.collect()
 
 
-def measure_memory(arguments: Mapping[str, Any]) -> Iterator[Message]:
+def measure_memory(arguments: Mapping[str, Any]) -> Iterator[Any]:
     """Measure the memory of one cell."""
     protocol = Protocol.of(arguments["protocol"])
     ((key, values),) = arguments["cells"].items()
-    yield {"begin": int(key)}
+    number = int(key)
+    yield to_builtins(messages.Begun(number))
     try:
         opened = _open(arguments)
     except (Unavailable, BadInput) as error:
-        yield {"end": int(key), "verdict": "UNAVAILABLE", "reason": str(error)}
+        yield to_builtins(messages.MemoryEnded(number, "UNAVAILABLE", str(error)))
         return
     judge = Gate(arguments["judged"])
-    one = Measurement(opened.session, Cell.from_json(values), arguments["references"][key], protocol, judge)
-    yield {"end": int(key), **one.guarded(Measurement.memory)}
+    measurement = Measurement(
+        opened.session, number, Cell.from_json(values), arguments["references"][key], protocol, judge
+    )
+    yield to_builtins(measurement.guarded(Measurement.memory, messages.MemoryEnded))
 
 
 def _open(arguments: Mapping[str, Any]) -> Opened:

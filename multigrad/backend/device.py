@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import platform
 import re
 from pathlib import Path
 
@@ -56,12 +58,12 @@ def _kind_and_shape(device: str) -> tuple[str, tuple[int, ...]]:
 
 @functools.cache
 def cpu_name() -> str:
-    """Return what the processor calls itself; ``cpu`` where it does not say."""
-    try:
+    """Return what the processor calls itself; its architecture where it does not say."""
+    lines: list[str] = []
+    with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return "cpu"
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "cpu")
+    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return name or platform.processor() or platform.machine()
 
 
 @functools.cache

@@ -85,13 +85,11 @@ def hand_over(to: Backend | str, op: Operation | str, parameters: Mapping[str, A
         BadInput: no such backend, operation or parameter.
         Unavailable: the backend is not here, or has no autodiff that takes a pullback.
     """
-    found = [op] if isinstance(op, Operation) else load_operations([op])
-    if len(found) != 1:
-        names = ", ".join(one.name for one in found)
-        raise BadInput(
-            f"{op} holds {len(found)} operations; wanted one of them, such as {op}::{found[0].name} ({names})"
-        )
-    (one,) = found
+    ops = [op] if isinstance(op, Operation) else load_operations([op])
+    if len(ops) != 1:
+        names = ", ".join(one.name for one in ops)
+        raise BadInput(f"{op} holds {len(ops)} operations; wanted one of them, such as {op}::{ops[0].name} ({names})")
+    (one,) = ops
     unknown = [name for name in parameters if name not in one.parameters]
     if unknown:
         raise BadInput(f"{one.name} has no parameter {unknown[0]!r}; it has {', '.join(one.parameters) or 'none'}")
@@ -109,11 +107,11 @@ def gradient_of_each(op: Operation, gradients: Any) -> tuple[Array | None, ...]:
     Raises:
         BadInput: the pullback returned fewer or more than the operation has.
     """
-    found = several(gradients)
-    if len(found) != len(op.gradients):
+    returned = several(gradients)
+    if len(returned) != len(op.gradients):
         wanted = f"{len(op.gradients)}: {', '.join(op.gradients)}"
-        raise BadInput(f"{op.name}'s pullback returned {len(found)} gradients; wanted {wanted}")
-    rest = iter(found)
+        raise BadInput(f"{op.name}'s pullback returned {len(returned)} gradients; wanted {wanted}")
+    rest = iter(returned)
     return tuple(next(rest) if differentiable else None for differentiable in op.differentiable)
 
 

@@ -39,9 +39,9 @@ class Gap:
         """Tell whether this gap speaks of that cell; of somebody's own operation only where it speaks of all."""
         if self.operation != "*" and not (operation.catalogued and operation.name == self.operation):
             return False
-        mine = (self.dtype, self.mode, self.variant, self.device)
+        gap = (self.dtype, self.mode, self.variant, self.device)
         cell = (dtype, mode, variant, device_kind(device))
-        return all(a in ("*", b) for a, b in zip(mine, cell, strict=True))
+        return all(a in ("*", b) for a, b in zip(gap, cell, strict=True))
 
 
 Judged = TypeVar("Judged", bound=Any)

@@ -107,16 +107,16 @@ def rounded(op: Operation, size: Mapping[str, Any], meshes: Sequence[Sequence[in
         meshes: how many devices lie along each axis of each of them.
     """
     multiple, axes = lcm(*(n for mesh in meshes for n in mesh)), max(map(len, meshes), default=0)
-    found = dict(size)
+    divisible = dict(size)
     try:
-        while any(undivided(op, shapes := input_shapes(op, found), mesh) for mesh in meshes):
+        while any(undivided(op, shapes := input_shapes(op, divisible), mesh) for mesh in meshes):
             for symbol in split_symbols(op, shapes, axes):
-                found[symbol] = -(-found[symbol] // multiple) * multiple
-        if found != size:
-            op.make_inputs(found, 0)
+                divisible[symbol] = -(-divisible[symbol] // multiple) * multiple
+        if divisible != size:
+            op.make_inputs(divisible, 0)
     except BadInput:
         return dict(size)
-    return found
+    return divisible
 
 
 def input_shapes(op: Operation, size: Mapping[str, Any]) -> list[Shape]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.errors import one_line
-from ..verdict.judge import FAIL, PORTABILITY, UNAVAILABLE, Judgement
+from ..verdict.judge import Judgement, worded
+from ..verdict.words import FAIL, PORTABILITY, UNAVAILABLE
 
 if TYPE_CHECKING:
     from ..ops.operation import Operation
@@ -48,21 +49,15 @@ def judge_error(
         function or the dtype; else FAIL. The reason has file and line of the operation's own frame.
     """
     place = place_of(error, op)
-    said = f"{one_line(error)}{f' ({place})' if place else ''}"
+    raised = f"{one_line(error)}{f' ({place})' if place else ''}"
     if session.backend.standard:
         return _nonportable(session, op, parameters, arrays, dtype, error)
     reason = session.backend.cannot(error) or _lacking(session, op, error)
     if reason is None and dtype in NARROW and _runs_wider(session, op, parameters, arrays, variant):
         reason = f"{session.backend.name} cannot do this in {dtype}, and can in wider dtypes"
     if reason is None:
-        return worded(FAIL, f"raised {said}")
-    return worded(UNAVAILABLE, f"{reason.rstrip('.')}: {said}")
-
-
-def worded(verdict: str, reason: str) -> Judgement:
-    """Return a verdict that rests on words, not on figures."""
-    nan = float("nan")
-    return Judgement(verdict, nan, nan, nan, nan, 0, reason)
+        return worded(FAIL, f"raised {raised}")
+    return worded(UNAVAILABLE, f"{reason.rstrip('.')}: {raised}")
 
 
 def place_of(error: BaseException, op: Operation) -> str:
@@ -95,8 +90,8 @@ def _lacking(session: Session, op: Operation, error: Exception) -> str | None:
 
 def _modules(session: Session) -> set[str]:
     """Return the top-level modules that a framework's arrays are of."""
-    made = type(session.to_device(np.zeros(1), session.dtypes[0])).__module__
-    return {made.partition(".")[0], session.backend.module.partition(".")[0]}
+    of_arrays = type(session.to_device(np.zeros(1), session.dtypes[0])).__module__
+    return {of_arrays.partition(".")[0], session.backend.module.partition(".")[0]}
 
 
 def _runs_wider(
@@ -129,9 +124,9 @@ def _nonportable(
     line = linecache.getline(frame.filename, frame.lineno or 0).strip() if frame else ""
     advice = session.backend.cannot(error)
     where = f"{place} `{line}`: " if place else ""
-    said = one_line(error)
+    message = one_line(error)
     # Of what has an answer the first sentence will do.
-    return worded(PORTABILITY, f"{where}{advice} ({said.partition('. ')[0]})" if advice else f"{where}{said}")
+    return worded(PORTABILITY, f"{where}{advice} ({message.partition('. ')[0]})" if advice else f"{where}{message}")
 
 
 def _runs_on_numpy(op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.ndarray], dtype: str) -> bool:

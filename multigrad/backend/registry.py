@@ -23,10 +23,10 @@ def backends() -> Mapping[str, Backend]:
     is unavailable with that reason.
     """
     package = importlib.import_module("multigrad.backends")
-    found: dict[str, Backend] = {}
+    by_name: dict[str, Backend] = {}
     for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name.endswith("_backend")):
         backend = importlib.import_module(f"multigrad.backends.{module}").BACKEND
-        found[backend.name] = backend
+        by_name[backend.name] = backend
     for entry in importlib.metadata.entry_points(group="multigrad.backends"):
         try:
             backend = entry.load()
@@ -34,9 +34,9 @@ def backends() -> Mapping[str, Backend]:
                 raise TypeError(f"wanted a multigrad.Backend, found {type(backend).__name__}")  # noqa: TRY301
         except (Exception, SystemExit) as error:
             backend = _Broken(entry.name, one_line(error))
-        found.setdefault(backend.name, backend)
+        by_name.setdefault(backend.name, backend)
     order = {"numpy": 0}  # the one every other is compared with goes first
-    return dict(sorted(found.items(), key=lambda item: (order.get(item[0], 1), item[0])))
+    return dict(sorted(by_name.items(), key=lambda item: (order.get(item[0], 1), item[0])))
 
 
 class _Broken(Backend):
@@ -63,20 +63,20 @@ def backend(name: str) -> Backend:
     """
     if ":" in name:
         return _imported(name)
-    known = backends()
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-        raise BadInput(f"no backend named {name!r}; did you mean {near[0]!r}? There are {', '.join(known)}")
-    return known[name]
+    by_name = backends()
+    if name not in by_name:
+        near = difflib.get_close_matches(name, by_name, n=1, cutoff=0.0)
+        raise BadInput(f"no backend named {name!r}; did you mean {near[0]!r}? There are {', '.join(by_name)}")
+    return by_name[name]
 
 
 def _imported(name: str) -> Backend:
     module, _, attribute = name.partition(":")
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        imported = getattr(importlib.import_module(module), attribute)
     except (Exception, SystemExit) as error:
-        said = str(error) if isinstance(error, ImportError | AttributeError) else one_line(error)
-        raise BadInput(f"backend {name!r} is not to be had: {said}; wanted module:ATTRIBUTE") from error
-    if not isinstance(found, Backend):
-        raise BadInput(f"{name!r} is {type(found).__name__}; wanted an instance of a subclass of Backend")
-    return found
+        reason = str(error) if isinstance(error, ImportError | AttributeError) else one_line(error)
+        raise BadInput(f"backend {name!r} is not to be had: {reason}; wanted module:ATTRIBUTE") from error
+    if not isinstance(imported, Backend):
+        raise BadInput(f"{name!r} is {type(imported).__name__}; wanted an instance of a subclass of Backend")
+    return imported

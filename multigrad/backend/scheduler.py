@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..data.errors import BadInput
-from ..process import child as worker
+from ..process import child
 from ..process.entry import entry_point
 from .limits import Unavailable
 from .registry import backend, backends
@@ -34,8 +34,8 @@ def use_scheduler(address: str, names: Sequence[str] | None = None) -> None:
         raise BadInput(f"--scheduler is for {able}; found {', '.join(one.name for one in chosen)}")
     for one in users:
         environment = {**one.environment("cpu", None, "strict"), VARIABLE: address}
-        for said in worker.run(f"{__name__}:opened", {"backend": one.name}, environment=environment, timeout_s=60.0):
-            reason = said.reason if isinstance(said, worker.Death) else said["reason"]
+        for message in child.run(f"{__name__}:opened", {"backend": one.name}, environment=environment, timeout_s=60.0):
+            reason = message.reason if isinstance(message, child.Death) else message["reason"]
             if reason:
                 raise BadInput(f"{one.name}: {reason}")
     os.environ[VARIABLE] = address

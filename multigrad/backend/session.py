@@ -298,16 +298,16 @@ class Backend(ABC):
 
     def worded(self, judged: Judged, operation: Operation, variant: str) -> Judged:
         """Return what was judged of a form of an operation, as a GAP where it is a known inaccuracy."""
-        for known in self.inaccuracies:
-            if operation.catalogued and (known.operation, known.variant) == (operation.name, variant):
-                judged = known.worded(judged)
+        for inaccuracy in self.inaccuracies:
+            if operation.catalogued and (inaccuracy.operation, inaccuracy.variant) == (operation.name, variant):
+                judged = inaccuracy.worded(judged)
         return judged
 
 
 def own_function(module: types.ModuleType, name: str) -> Callable[..., Any] | None:
     """Return the function of that name that a module defines itself, or None: what it imported does not count."""
-    found = vars(module).get(name)
-    return found if getattr(found, "__module__", None) == module.__name__ else None
+    function = vars(module).get(name)
+    return function if getattr(function, "__module__", None) == module.__name__ else None
 
 
 def namespace(module: types.ModuleType, **own: Any) -> types.ModuleType:

@@ -1,4 +1,4 @@
-"""Which mistake is it? A wrong gradient beside the true one, named in one sentence with its figure.
+"""The name of a mistake: a wrong gradient beside the true one, in one sentence with its figure.
 
 Every test below asks one question: would this mistake, made on the true gradient, give what was found? The first that
 explains every entry within the bound is the answer.
@@ -9,12 +9,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from ..ops.operation import Operation
+from ..ops.operation import Operation
+from ..ops.text import derivative_name
 
 PRECISIONS = {"float32": 24, "float16 or TF32": 11, "bfloat16": 8}
 """Significand bits of what a result may secretly have been computed in."""
@@ -26,7 +26,7 @@ class Evidence:
 
     name: str
     """What is wrong, as a person writes it: ``∂f/∂W``."""
-    found: np.ndarray
+    computed: np.ndarray
     """The wrong gradient."""
     true: np.ndarray
     """The true gradient."""
@@ -43,9 +43,38 @@ class Evidence:
     cotangents: Sequence[np.ndarray] = ()
     """The cotangents the pullback was given."""
 
+    @classmethod
+    def of(
+        cls,
+        op: Operation,
+        size: Mapping[str, Any],
+        arrays: Sequence[np.ndarray],
+        output: str,
+        computed: np.ndarray,
+        true: Mapping[str, np.ndarray],
+        bound: np.ndarray,
+        roundoff: float = 2.0**-53,
+    ) -> Evidence:
+        """Collect the evidence about an output (``W_bar``) that an operation gives for inputs and cotangents.
+
+        ``true`` has the true value of this output, and those of the other gradients.
+        """
+        dimensions, parameters = op.split(size)
+        return cls(
+            derivative_name(output),
+            computed,
+            true[output],
+            bound,
+            roundoff,
+            others={derivative_name(name): array for name, array in true.items() if name != output},
+            conditions=observed_conditions(op, parameters, arrays),
+            sizes={k: v for k, v in dimensions.items() if isinstance(v, int)},
+            cotangents=arrays[len(op.inputs) :],
+        )
+
     def shows_an_error(self) -> bool:
         """Tell whether something is wrong here at all: another shape, or an entry beyond its bound."""
-        return self.found.shape != self.true.shape or bool(_wrong(self).any())
+        return self.computed.shape != self.true.shape or bool(_wrong(self).any())
 
 
 class _Watched(np.ndarray[Any, Any]):
@@ -90,50 +119,9 @@ def observed_conditions(op: Operation, parameters: Mapping[str, Any], arrays: Se
     return [np.asarray(c) for c in unique.values()]
 
 
-def diagnose_calls(op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> str | None:
-    """Call a pullback several times in NumPy and say what it does that no pullback may; None if it behaves.
-
-    Args:
-        op: the operation.
-        parameters: its parameters.
-        arrays: inputs, then cotangents.
-    """
-    import array_api_compat.numpy as xp
-
-    count = len(op.inputs)
-    given = [np.array(a) for a in arrays]
-    try:
-        with np.errstate(all="ignore"):
-            _, pullback = op(xp, *given[:count], **parameters)
-
-            def call(factor: float) -> list[np.ndarray]:
-                found = pullback(*(factor * c for c in given[count:]))
-                return list(found) if isinstance(found, tuple | list) else [found]
-
-            first = call(1.0)
-            kept = [np.array(g) for g in first]
-            changed = [n for n, a, b in zip(op.inputs, given, arrays, strict=False) if not _equal(a, b)]
-            second, twice = [np.array(g) for g in call(1.0)], [np.array(g) for g in call(2.0)]
-    except Exception:  # noqa: BLE001 - a pullback that does not run has no behaviour to speak of
-        return None
-    if changed:
-        return f"the pullback changed its input {changed[0]}: it writes into an array that is not its own"
-    if not all(map(_equal, kept, second)):
-        return "the pullback changes from call to call: the second call with the same cotangent gives something else"
-    if not all(map(_equal, first, kept)):
-        return "a later call of the pullback overwrote what the first returned: both return the same arrays"
-    if all(map(_equal, twice, kept)) and any(np.any(g[np.isfinite(g)]) for g in kept):
-        return "the pullback ignores the cotangent: twice the cotangent gives the same gradients"
-    return None
-
-
-def _equal(a: np.ndarray, b: np.ndarray) -> bool:
-    return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
-
-
 def diagnose(evidence: Evidence) -> str:
     """Name the mistake in one sentence with its figure; where none is recognised, say how large the error is."""
-    tests = _SHAPES if evidence.found.shape != evidence.true.shape else () if _slight(evidence) else _VALUES
+    tests = _SHAPES if evidence.computed.shape != evidence.true.shape else () if _slight(evidence) else _VALUES
     for test in tests:
         sentence = test(evidence)
         if sentence:
@@ -143,19 +131,19 @@ def diagnose(evidence: Evidence) -> str:
 
 def _slight(evidence: Evidence) -> bool:
     """Tell whether the error is that of a few roundings: beyond the bound, but like no mistake in a formula."""
-    error = np.abs(evidence.found - evidence.true)
+    error = np.abs(evidence.computed - evidence.true)
     return bool(np.all(error <= 8 * evidence.roundoff * np.max(np.abs(evidence.true), initial=0.0)))
 
 
 def _close(evidence: Evidence, candidate: np.ndarray, scale: float = 1.0) -> bool:
     """Tell whether a candidate explains what was found, within the bound."""
-    if candidate.shape != evidence.found.shape:
+    if candidate.shape != evidence.computed.shape:
         return False
     bound = np.broadcast_to(evidence.bound, evidence.true.shape)
     largest = float(np.max(bound, initial=0.0)) if bound.shape != candidate.shape else bound
     slack = 16 * evidence.roundoff * np.max(np.abs(candidate), initial=0.0)
     with np.errstate(invalid="ignore"):
-        return bool(np.all(np.abs(evidence.found - candidate) <= 2 * max(1.0, abs(scale)) * largest + slack))
+        return bool(np.all(np.abs(evidence.computed - candidate) <= 2 * max(1.0, abs(scale)) * largest + slack))
 
 
 def _tells(evidence: Evidence, candidate: np.ndarray) -> bool:
@@ -171,40 +159,40 @@ def _text(shape: tuple[int, ...]) -> str:
 
 def _transposed_shape(e: Evidence) -> str | None:
     for order in itertools.permutations(range(e.true.ndim)):
-        if order != tuple(range(e.true.ndim)) and e.found.shape == tuple(e.true.shape[i] for i in order):
+        if order != tuple(range(e.true.ndim)) and e.computed.shape == tuple(e.true.shape[i] for i in order):
             what = "the transpose of the true gradient" if e.true.ndim == 2 else f"the true gradient with axes {order}"
             if _close(e, e.true.transpose(order)):
-                return f"is {what}: it has shape {_text(e.found.shape)}, wanted {_text(e.true.shape)}"
+                return f"is {what}: it has shape {_text(e.computed.shape)}, wanted {_text(e.true.shape)}"
     return None
 
 
 def _not_summed(e: Evidence) -> str | None:
-    for count in range(1, e.found.ndim + 1):
-        for axes in itertools.combinations(range(e.found.ndim), count):
+    for count in range(1, e.computed.ndim + 1):
+        for axes in itertools.combinations(range(e.computed.ndim), count):
             for keep in (False, True):
-                if np.sum(e.found, axis=axes, keepdims=keep).shape != e.true.shape:
+                if np.sum(e.computed, axis=axes, keepdims=keep).shape != e.true.shape:
                     continue
-                summed = Evidence(e.name, np.sum(e.found, axis=axes, keepdims=keep), e.true, e.bound, e.roundoff)
+                summed = Evidence(e.name, np.sum(e.computed, axis=axes, keepdims=keep), e.true, e.bound, e.roundoff)
                 if _close(summed, e.true):
                     which = "axis" if count == 1 else "axes"
                     return (
                         f"is not summed over {which} {', '.join(map(str, axes))}: "
-                        f"it has shape {_text(e.found.shape)}, wanted {_text(e.true.shape)}"
+                        f"it has shape {_text(e.computed.shape)}, wanted {_text(e.true.shape)}"
                     )
     return None
 
 
 def _other_shape(e: Evidence) -> str | None:
-    hints = [f"that is the shape of {name}" for name, other in e.others.items() if other.shape == e.found.shape]
-    if e.found.size == e.true.size and _close(e, e.true.reshape(e.found.shape)):
+    hints = [f"that is the shape of {name}" for name, other in e.others.items() if other.shape == e.computed.shape]
+    if e.computed.size == e.true.size and _close(e, e.true.reshape(e.computed.shape)):
         hints.insert(0, "its entries are right, it needs a reshape")
-    if e.found.ndim > 1 and e.found.swapaxes(-1, -2).shape == e.true.shape:
+    if e.computed.ndim > 1 and e.computed.swapaxes(-1, -2).shape == e.true.shape:
         hints.append("it looks transposed")
-    return f"has shape {_text(e.found.shape)}, wanted {_text(e.true.shape)}{': ' + hints[0] if hints else ''}"
+    return f"has shape {_text(e.computed.shape)}, wanted {_text(e.true.shape)}{': ' + hints[0] if hints else ''}"
 
 
 def _not_finite(e: Evidence) -> str | None:
-    bad = ~np.isfinite(e.found) & np.isfinite(e.true)
+    bad = ~np.isfinite(e.computed) & np.isfinite(e.true)
     if not bad.any():
         return None
     index = _index(np.argwhere(bad)[0])
@@ -215,10 +203,10 @@ def _scaled(e: Evidence) -> str | None:
     square = float(np.vdot(e.true, e.true))
     if square == 0 or not np.isfinite(square):
         return None
-    factor = float(np.vdot(e.found, e.true)) / square
+    factor = float(np.vdot(e.computed, e.true)) / square
     if not _close(e, factor * e.true, factor) or not _tells(e, factor * e.true):
         return None
-    if abs(factor) < 1e-3 * abs(factor - 1) and not np.any(np.abs(e.found) > e.bound):
+    if abs(factor) < 1e-3 * abs(factor - 1) and not np.any(np.abs(e.computed) > e.bound):
         return "is zero everywhere: the term is missing"
     return f"is {_number(factor)} × the true gradient{_why_factor(factor, e)}"
 
@@ -244,15 +232,15 @@ def _why_factor(factor: float, e: Evidence) -> str:
                 return f": the factor of the cotangent is there twice{word}"
     if is_(-1.0):
         return ": the sign is wrong"
-    known: list[tuple[float, str]] = [(float(k), str(k)) for k in (2, 3, 4, 8)]
-    known += [(float(np.prod(list(c), dtype=float)), "·".join(names)) for names, c in _products(e.sizes)]
-    known += [(np.sqrt(v), f"√{n}") for n, v in e.sizes.items()] + [
+    factors: list[tuple[float, str]] = [(float(k), str(k)) for k in (2, 3, 4, 8)]
+    factors += [(float(np.prod(list(c), dtype=float)), "·".join(names)) for names, c in _products(e.sizes)]
+    factors += [(np.sqrt(v), f"√{n}") for n, v in e.sizes.items()] + [
         (np.sqrt(2.0), "√2"),
         (np.pi, "π"),
         (2 * np.pi, "2π"),
     ]
-    known += [(np.log(2.0), "log 2"), (np.log(10.0), "log 10")]
-    for value, name in known:
+    factors += [(np.log(2.0), "log 2"), (np.log(10.0), "log 10")]
+    for value, name in factors:
         label = name if name.isdigit() else f"{name} = {value:.6g}"
         for sign, word in ((1.0, ""), (-1.0, " and the sign is wrong")):
             if value != 1 and is_(sign / value):
@@ -280,9 +268,9 @@ def _transposed(e: Evidence) -> str | None:
 
 def _swapped(e: Evidence) -> str | None:
     for name, other in e.others.items():
-        if other.shape == e.found.shape and _tells(e, other) and _close(e, other):
+        if other.shape == e.computed.shape and _tells(e, other) and _close(e, other):
             return f"equals {name}: two results are swapped"
-        if other.ndim == 2 and other.T.shape == e.found.shape and _tells(e, other.T) and _close(e, other.T):
+        if other.ndim == 2 and other.T.shape == e.computed.shape and _tells(e, other.T) and _close(e, other.T):
             return f"equals the transpose of {name}: two results are swapped"
     return None
 
@@ -323,7 +311,7 @@ def _flipped(e: Evidence) -> str | None:
 
 
 def _wrong(e: Evidence) -> np.ndarray:
-    return np.asarray(~(np.abs(e.found - e.true) <= e.bound))
+    return np.asarray(~(np.abs(e.computed - e.true) <= e.bound))
 
 
 def _by_condition(e: Evidence) -> str | None:
@@ -336,7 +324,7 @@ def _by_condition(e: Evidence) -> str | None:
         for truth, word in ((True, "holds"), (False, "does not hold")):
             here = condition == truth
             if not np.any(wrong & ~here) and np.mean(wrong[here]) > 0.5:
-                zero = not np.any(np.abs(e.found[here]) > e.bound[here])
+                zero = not np.any(np.abs(e.computed[here]) > e.bound[here])
                 should = not np.any(np.abs(e.true[here]) > e.bound[here])
                 why = "it should be zero there: the mask is missing" if should else "the mask is inverted or too wide"
                 why = "it is zero there: the mask cuts away too much" if zero else why
@@ -352,9 +340,9 @@ def _locality(e: Evidence) -> str | None:
     places = np.argwhere(wrong)
     first = tuple(int(i) for i in places[0])
     if count == 1:
-        factor = e.found[first] / e.true[first] if e.true[first] else np.nan
+        factor = e.computed[first] / e.true[first] if e.true[first] else np.nan
         times = f", {_number(float(factor))} × the true one" if np.isfinite(factor) else ""
-        values = f"found {e.found[first]:.6g}, true {e.true[first]:.6g}{times}"
+        values = f"found {e.computed[first]:.6g}, true {e.true[first]:.6g}{times}"
         return f"is wrong in one entry only, {_index(places[0])}: {values}"
     low, high = places.min(axis=0), places.max(axis=0)
     block = int(np.prod(high - low + 1))
@@ -368,7 +356,7 @@ def _locality(e: Evidence) -> str | None:
 
 
 def _constant_along(e: Evidence) -> str | None:
-    difference = e.found - e.true
+    difference = e.computed - e.true
     if e.true.ndim == 0 or not np.all(np.isfinite(difference)) or not _wrong(e).any():
         return None
     if e.true.size > 2 and _close(e, e.true + np.mean(difference)):
@@ -387,7 +375,7 @@ def _broadcast_factor(e: Evidence) -> str | None:
             continue
         square = np.sum(e.true**2, axis=axis, keepdims=True)
         with np.errstate(divide="ignore", invalid="ignore"):
-            factor = np.where(square > 0, np.sum(e.found * e.true, axis=axis, keepdims=True) / square, 1.0)
+            factor = np.where(square > 0, np.sum(e.computed * e.true, axis=axis, keepdims=True) / square, 1.0)
         if _close(e, factor * e.true, float(np.max(np.abs(factor)))):
             low, high = float(np.min(factor)), float(np.max(factor))
             return (
@@ -398,7 +386,7 @@ def _broadcast_factor(e: Evidence) -> str | None:
 
 
 def _rank_one(e: Evidence) -> str | None:
-    difference = e.found - e.true
+    difference = e.computed - e.true
     if e.true.ndim != 2 or min(e.true.shape) < 3 or not np.all(np.isfinite(difference)):
         return None
     if np.linalg.matrix_rank(e.true) < 2:  # an outer product itself: so is its difference from one with a wrong factor
@@ -412,7 +400,7 @@ def _rank_one(e: Evidence) -> str | None:
 
 
 def _precision(e: Evidence) -> str | None:
-    difference, scale = e.found - e.true, float(np.sqrt(np.mean(e.true**2)))
+    difference, scale = e.computed - e.true, float(np.sqrt(np.mean(e.true**2)))
     if not np.all(np.isfinite(difference)) or scale == 0:
         return None
     # An error by rounding is as large as the bound times the quotient of the two roundoffs; a bound in any
@@ -435,7 +423,7 @@ def _linear_mix(e: Evidence) -> str | None:
         basis = np.stack([e.true.ravel(), other.ravel()], axis=1)
         if basis.shape[0] < 3 or np.linalg.matrix_rank(basis) < 2:
             continue
-        weights, *_ = np.linalg.lstsq(basis, e.found.ravel(), rcond=None)
+        weights, *_ = np.linalg.lstsq(basis, e.computed.ravel(), rcond=None)
         if abs(weights[1]) > 1e-9 and _close(
             e, (basis @ weights).reshape(e.true.shape), float(np.max(np.abs(weights)))
         ):
@@ -445,7 +433,7 @@ def _linear_mix(e: Evidence) -> str | None:
 
 def _zeroed(e: Evidence) -> str | None:
     wrong = _wrong(e)
-    if wrong.any() and not np.any(np.abs(e.found[wrong]) > e.bound[wrong]):
+    if wrong.any() and not np.any(np.abs(e.computed[wrong]) > e.bound[wrong]):
         return (
             f"is zero in {int(wrong.sum())} of {wrong.size} entries where it should not be: a mask cuts away too much"
         )
@@ -456,14 +444,14 @@ def _zeroed(e: Evidence) -> str | None:
 
 
 def _size_of_error(e: Evidence) -> str:
-    error = np.where(np.isfinite(e.found), np.abs(e.found - e.true), np.inf)
+    error = np.where(np.isfinite(e.computed), np.abs(e.computed - e.true), np.inf)
     worst = np.unravel_index(int(np.argmax(error)), error.shape)
     scale = float(np.sqrt(np.mean(e.true**2))) or 1.0
     size = float(np.sqrt(np.mean(error**2))) / scale
     at = f" at {_index(np.asarray(worst))}" if worst else ""
     return (
         f"is wrong in {int(_wrong(e).sum())} of {error.size} entries, by {size:.3g} of its size; "
-        f"worst{at}: found {e.found[worst]:.6g}, true {e.true[worst]:.6g}"
+        f"worst{at}: found {e.computed[worst]:.6g}, true {e.true[worst]:.6g}"
     )
 
 

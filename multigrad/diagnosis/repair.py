@@ -1,4 +1,4 @@
-"""Where is the mistake? The one change to a wrong pullback's source that makes it right, if there is one.
+"""The one change to a wrong pullback's source that makes it right, if there is one.
 
 The edits are the inverse of :mod:`multigrad.ops.edits`: a transpose, a mask, a sign, a factor is put where it is
 missing.
@@ -22,10 +22,8 @@ import numpy as np
 from ..data.errors import BadInput
 from ..ops.edits import call, edits, neighbours, transposed
 from ..ops.operation import Operation
-from ..ops.program import Part, Program, edited, place_of, text
+from ..ops.program import NodePath, Part, Place, Program, edited, place_of, text
 from ..ops.reach import traced
-
-Place = tuple[int, tuple[ast.AST, ...]]
 
 CLOSE = 1e-9
 """Relative distance below which a candidate, evaluated in float64 on a small case, is the true gradient."""
@@ -148,11 +146,11 @@ def _deadline(seconds: float) -> Iterator[None]:
         yield
 
 
-def _same(found: Any, wanted: np.ndarray | None) -> bool:
-    if wanted is None or np.shape(found) != wanted.shape:
+def _same(computed: Any, wanted: np.ndarray | None) -> bool:
+    if wanted is None or np.shape(computed) != wanted.shape:
         return False
     scale = float(np.max(np.abs(wanted), initial=0.0))
-    return bool(np.all(np.abs(np.asarray(found) - wanted) <= CLOSE * scale))
+    return bool(np.all(np.abs(np.asarray(computed) - wanted) <= CLOSE * scale))
 
 
 def _candidates(op: Operation, program: Program) -> Iterator[list[tuple[Place, ast.expr]]]:
@@ -185,18 +183,21 @@ def _expression(place: Place) -> ast.expr:
 def _numbers(node: ast.AST) -> Iterator[ast.expr]:
     """Yield what a number, an axis or a slice may have been before it was off by one."""
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
-        for number in (node.value - 1, node.value + 1):
-            yield ast.Constant(number) if number >= 0 else ast.UnaryOp(ast.USub(), ast.Constant(-number))
+        yield _signed(node.value - 1)
+        yield _signed(node.value + 1)
         if isinstance(node.value, int):
-            yield ast.UnaryOp(ast.USub(), ast.Constant(1))
+            yield _signed(-1)
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
-        for axis in (0, 1, -2):
-            yield ast.Constant(axis) if axis >= 0 else ast.UnaryOp(ast.USub(), ast.Constant(-axis))
+        yield from map(_signed, (0, 1, -2))
     elif isinstance(node, ast.Slice) and node.lower is not None:
         yield ast.Slice(ast.BinOp(node.lower, ast.Sub(), ast.Constant(1)), node.upper, node.step)
 
 
-def _is_function(path: tuple[ast.AST, ...]) -> bool:
+def _signed(number: float) -> ast.expr:
+    return ast.Constant(number) if number >= 0 else ast.UnaryOp(ast.USub(), ast.Constant(-number))
+
+
+def _is_function(path: NodePath) -> bool:
     parent, node = path[-2], path[-1]
     return isinstance(parent, ast.Attribute) or (isinstance(parent, ast.Call) and parent.func is node)
 

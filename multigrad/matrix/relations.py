@@ -1,38 +1,31 @@
 """What holds for every pullback, whatever its formula, on one backend: relations between its own results.
 
 None needs a true value: a result is held against another result of the same backend, within the sum of their bounds.
-Which dimension is a batch, and in which inputs an operation is linear, no signature says: it is tried in ball
-arithmetic at drawn inputs, and at the very points that a relation uses, and only what holds there is asked of a
-backend.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from ..backend.refusals import judge_error
+from ..backend.session import Session
+from ..diagnosis.conduct import Conduct, same_bits
 from ..ops.operation import Operation
 from ..ops.signature import Size
-from ..truth import find as truth
+from ..ops.text import derivative_name
+from ..truth.case import Unknown
+from ..truth.inputs import dtype_arrays, output_shapes
+from ..truth.references import bounded
 from ..verdict.formats import FORMATS
-from ..verdict.judge import (
-    FAIL,
-    INCONCLUSIVE,
-    PASS,
-    UNAVAILABLE,
-    Judgement,
-    Reference,
-    joined,
-    judge_entries,
-)
-
-if TYPE_CHECKING:
-    from ..backend import Session
+from ..verdict.judge import Judgement, Reference, joined, judge_entries, passed, worded
+from ..verdict.words import FAIL, INCONCLUSIVE, PASS, UNAVAILABLE
+from .structure import Structure, exchanged, items_of, small_integers, structure, trial_vector
 
 RELATIONS = {
     "zero": "a zero cotangent gives zero",
@@ -44,113 +37,6 @@ RELATIONS = {
 }
 """Every relation in words."""
 
-MOST_ITEMS = 8
-"""A batch of more items is not taken apart."""
-
-DRAWS = 3
-"""How many inputs are drawn to find out what an operation is."""
-
-SCALES = (1.0, 2.0**-6, 2.0**6)
-"""What a drawn input is multiplied by: a function of compact support is zero far out, a saturated one constant."""
-
-
-@dataclass(frozen=True)
-class Structure:
-    """What an operation is, as ball arithmetic shows it at random points."""
-
-    batch: str | None
-    """The dimension whose items do not know of each other."""
-    linear: tuple[str, ...]
-    """The inputs in each of which, the others fixed, every value is linear."""
-
-
-def structure(op: Operation, size: Size, seed: int = 0) -> Structure:
-    """Find the batch dimension and the linear inputs of an operation, at one size; what cannot be tried is left out."""
-    drawn = [op.make_inputs(size, s) for s in range(seed, seed + DRAWS)]
-    _, parameters = op.split(size)
-    linear = [n for n in op.gradients if _holds(_is_linear, op, parameters, drawn, op.inputs.index(n))]
-    batches = [s for s in op.signature.symbols if _could_be_batch(op, s, size)]
-    batch = (s for s in batches if all(_holds(_is_batch, op, parameters, inputs, s) for inputs in drawn))
-    return Structure(next(batch, None), tuple(linear))
-
-
-def _holds(test: Callable[..., bool], *arguments: Any) -> bool:
-    try:
-        return test(*arguments)
-    except Exception:  # noqa: BLE001 - a relation that cannot be tried is not known to hold
-        return False
-
-
-def _evaluated(op: Operation, parameters: Mapping[str, Any], inputs: Sequence[np.ndarray]) -> list[Any]:
-    from ..namespaces import exact
-
-    return [exact.lift(v) for v in exact.evaluate(op.forward(exact, parameters), *inputs).outputs]
-
-
-def _overlap(a: Any, b: Any) -> bool:
-    return a.shape == b.shape and all(p.overlaps(q) for p, q in zip(a.elements.flat, b.elements.flat, strict=True))
-
-
-def _is_linear(op: Operation, parameters: Mapping[str, Any], drawn: list[list[np.ndarray]], number: int) -> bool:
-    """Whether f(v) = J(x) v, at drawn x, for drawn v at several scales and for the v of ⟨Jv, u⟩ = ⟨v, Jᵀu⟩."""
-    others = (scale * inputs[number] for scale in SCALES for inputs in drawn)
-    vectors = np.stack([_trial_vector(number, drawn[0][number].shape), *others])
-    wanted = [_evaluated(op, parameters, _exchanged(drawn[0], number, v)) for v in vectors]
-    # Inputs in float32 are a rounding away from these; so is where a backend has its own.
-    for point in (*drawn, [FORMATS["float32"].round(x) if x.dtype.kind == "f" else x for x in drawn[0]]):
-        inputs = _exchanged(drawn[0], number, point[number])
-        moved = _moved(op, parameters, inputs, number, vectors)
-        if not all(_overlap(t[i], v) for i, values in enumerate(wanted) for t, v in zip(moved, values, strict=True)):
-            return False
-    return True
-
-
-def _trial_vector(number: int, shape: tuple[int, ...]) -> np.ndarray:
-    return _small_integers(np.random.default_rng(number), shape)
-
-
-def _exchanged(inputs: Sequence[np.ndarray], number: int, value: np.ndarray) -> list[np.ndarray]:
-    return [a if i != number else value for i, a in enumerate(inputs)]
-
-
-def _moved(
-    op: Operation, parameters: Mapping[str, Any], inputs: Sequence[np.ndarray], number: int, vectors: np.ndarray
-) -> list[Any]:
-    """Return Jv of each value for every v in one input."""
-    from ..namespaces import dual, exact
-
-    def derivatives(*arrays: Any) -> tuple[Any, ...]:
-        directions = [exact.lift(vectors) if i == number else None for i in range(len(arrays))]
-        return tuple(dual.directional_derivatives(op.forward(dual, parameters), arrays, directions)[1])
-
-    return [exact.lift(v) for v in exact.evaluate(derivatives, *inputs).outputs]
-
-
-def _could_be_batch(op: Operation, symbol: str, size: Size) -> bool:
-    everywhere = all(shape.count(symbol) == 1 for shape in op.signature.outputs)
-    once = all(shape.count(symbol) <= 1 for shape in op.signature.inputs)
-    return everywhere and once and symbol in size and 2 <= int(size[symbol]) <= MOST_ITEMS
-
-
-def _is_batch(op: Operation, parameters: Mapping[str, Any], inputs: list[np.ndarray], symbol: str) -> bool:
-    whole = _evaluated(op, parameters, inputs)
-    count = next(a.shape[s.index(symbol)] for a, s in zip(inputs, op.signature.inputs, strict=True) if symbol in s)
-    for item in range(count):
-        alone = _evaluated(op, parameters, _items(inputs, op.signature.inputs, symbol, item))
-        for value, one, shape in zip(whole, alone, op.signature.outputs, strict=True):
-            key = (slice(None),) * shape.index(symbol)
-            if not _overlap(value[(*key, slice(item, item + 1))], one):
-                return False
-    return True
-
-
-def _items(arrays: Sequence[np.ndarray], shapes: Sequence[tuple[str, ...]], symbol: str, item: int) -> list[np.ndarray]:
-    """Cut one item out of every array that has the dimension; it stays, with length 1."""
-    return [
-        np.take(a, [item], axis=shape.index(symbol)) if symbol in shape else a
-        for a, shape in zip(arrays, shapes, strict=True)
-    ]
-
 
 def relations(
     session: Session,
@@ -161,7 +47,6 @@ def relations(
     seed: int = 0,
     precision: str = "strict",
     known: Structure | None = None,
-    raised: Callable[[Exception, Sequence[np.ndarray]], Judgement] | None = None,
 ) -> Iterator[tuple[str, Judgement]]:
     """Try every relation on a backend and yield its words with the judgement.
 
@@ -173,7 +58,6 @@ def relations(
         seed: of inputs and cotangents.
         precision: what float32 products may be computed in.
         known: the operation's structure, where it has been found before.
-        raised: judges what a backend raises, given the arguments; None is a FAIL.
     """
     known = known or structure(op, size, seed)
     trial = _Trial(session, op, size, dtype, seed, precision)
@@ -192,14 +76,11 @@ def relations(
     for name, test in tests.items():
         try:
             yield RELATIONS[name], test()
-        except truth.Unknown as error:
-            yield RELATIONS[name], _worded(INCONCLUSIVE, str(error))
+        except Unknown as error:
+            yield RELATIONS[name], worded(INCONCLUSIVE, str(error))
         except Exception as error:  # noqa: BLE001 - whatever a framework raises belongs to this relation alone
-            if raised is not None:
-                yield RELATIONS[name], raised(error, [*trial.inputs, *trial.u])
-                continue
-            lines = str(error).strip().splitlines()
-            yield RELATIONS[name], _worded(FAIL, f"raised {type(error).__name__}: {lines[0] if lines else ''}")
+            arrays = [*trial.inputs, *trial.u]
+            yield RELATIONS[name], judge_error(session, op, trial.parameters, arrays, dtype, "analytic", error)
 
 
 class _Trial:
@@ -208,11 +89,10 @@ class _Trial:
     def __init__(self, session: Session, op: Operation, size: Size, dtype: str, seed: int, precision: str) -> None:
         self.session, self.op, self.dtype, self.precision = session, op, dtype, precision
         _, self.parameters = op.split(size)
-        self.inputs = truth.dtype_arrays(op, size, seed, "gaussian", dtype)[: len(op.inputs)]
+        self.inputs = dtype_arrays(op, size, seed, "gaussian", dtype)[: len(op.inputs)]
         rng = np.random.default_rng(seed)
-        # Small integers: 3u + v has no rounding in any dtype.
-        self.shapes = truth.output_shapes(op, size, self.inputs)
-        self.u, self.v = ([_small_integers(rng, s) for s in self.shapes] for _ in range(2))
+        self.shapes = output_shapes(op, size, self.inputs)
+        self.u, self.v = ([small_integers(rng, s) for s in self.shapes] for _ in range(2))
         self.values = len(self.shapes)
         self.overflow = f"may overflow in {dtype}"
 
@@ -229,7 +109,7 @@ class _Trial:
 
     def bounds(self, inputs: Sequence[np.ndarray], cotangents: Sequence[np.ndarray]) -> list[Reference]:
         arrays = [*inputs, *cotangents]
-        return truth.bounded(self.op, arrays, self.parameters, self.dtype, self.precision, certain=True, hull=False)
+        return bounded(self.op, arrays, self.parameters, self.dtype, self.precision, certain=True, hull=False)
 
     def zero(self) -> Judgement:
         nothing = [np.zeros(s) for s in self.shapes]
@@ -245,59 +125,50 @@ class _Trial:
             if trace.any():
                 largest = float(np.max(np.abs(output[trace])))
                 where = f"{int(trace.sum())} of {trace.size} entries"
-                return _worded(
-                    FAIL, f"{truth.derivative_name(name)} is not zero in {where}, up to {largest:.3g}", trace.size
-                )
+                return _failed(f"{derivative_name(name)} is not zero in {where}, up to {largest:.3g}", trace.size)
         entries = sum(output.size for _, output, _ in pairs)
         if left_out == entries > 0:
-            return _worded(UNAVAILABLE, f"nothing to compare: every entry {self.overflow}")
+            return worded(UNAVAILABLE, f"nothing to compare: every entry {self.overflow}")
         note = f"{left_out} of {entries} entries not judged: each {self.overflow}" if left_out else ""
-        return replace(_passed(entries - left_out), reason=note)
+        return passed(entries - left_out, note)
 
     def linear(self) -> Judgement:
         both = [3 * a + b for a, b in zip(self.u, self.v, strict=True)]
-        found = [_wide(self.run(self.inputs, c)) for c in (self.u, self.v, both)]
+        results = [_wide(self.run(self.inputs, c)) for c in (self.u, self.v, both)]
         bounds = [self.bounds(self.inputs, c) for c in (self.u, self.v, both)]
         wanted = [
             _about(3 * a + b, (3, of_a), (1, of_b), (1, of_sum))
-            for a, b, of_a, of_b, of_sum in zip(*found[:2], *bounds, strict=True)
+            for a, b, of_a, of_b, of_sum in zip(*results[:2], *bounds, strict=True)
         ]
-        return self.judged(found[2], wanted)
+        return self.judged(results[2], wanted)
+
+    def conduct(self) -> Conduct:
+        return Conduct(self.op, self.parameters, self.session.xp, self.on_device([*self.inputs, *self.u]), self.on_host)
 
     def twice(self) -> Judgement:
-        arrays = self.on_device([*self.inputs, *self.u])
-        count = len(self.inputs)
-        _, pullback = self.op(self.session.xp, *arrays[:count], **self.parameters)
-        results = [self.on_host(_listed(pullback(*arrays[count:]))) for _ in range(2)]
-        results.append(self.run(self.inputs, self.u)[self.values :])
-        names = ("called twice, the pullback gives other bits", "evaluated twice, the operation gives other bits")
-        for again, what in zip(results[1:], names, strict=True):
-            for output, a, b in zip(self.op.outputs[self.values :], results[0], again, strict=True):
-                if a.shape != b.shape or a.tobytes() != b.tobytes():
+        conduct = self.conduct()
+        first = conduct.call()
+        others = {
+            "called twice, the pullback gives other bits": conduct.call(),
+            "evaluated twice, the operation gives other bits": self.run(self.inputs, self.u)[self.values :],
+        }
+        for what, again in others.items():
+            for output, a, b in zip(self.op.outputs[self.values :], first, again, strict=True):
+                if not same_bits(a, b):
                     apart = float(np.max(np.abs(_wide([a])[0] - _wide([b])[0]))) if a.shape == b.shape else math.inf
-                    name = truth.derivative_name(output)
-                    return _worded(
-                        FAIL, f"{what} in {name}, up to {apart:.3g} apart: it changes from call to call", a.size
-                    )
-        return _passed(sum(a.size for a in results[0]))
+                    name = derivative_name(output)
+                    return _failed(f"{what} in {name}, up to {apart:.3g} apart: it changes from call to call", a.size)
+        return passed(sum(a.size for a in first))
 
     def unchanged(self) -> Judgement:
-        arrays = self.on_device([*self.inputs, *self.u])
-        before = [self.session.to_numpy(a).tobytes() for a in arrays]
-        count = len(self.inputs)
-        value, pullback = self.op(self.session.xp, *arrays[:count], **self.parameters)
-        forward = [self.session.to_numpy(v) for v in _listed(value)]
-        self.session.wait(_listed(pullback(*arrays[count:])))
-        after = [self.session.to_numpy(a).tobytes() for a in arrays]
+        conduct = self.conduct()
+        conduct.call()
         names = [*self.op.inputs, *(f"the cotangent of {o}" for o in self.op.outputs[: self.values])]
         entries = sum(a.size for a in (*self.inputs, *self.u))
-        written = [n for n, a, b in zip(names, before, after, strict=True) if a != b]
-        for name, old, new in zip(self.op.outputs, forward, _listed(value), strict=False):
-            if old.tobytes() != self.session.to_numpy(new).tobytes():
-                written.append(name)
+        written = [names[i] for i in conduct.written] + [self.op.outputs[i] for i in conduct.values_written]
         if written:
-            return _worded(FAIL, f"inputs changed: the operation writes into {', '.join(written)}", entries)
-        return _passed(entries)
+            return _failed(f"inputs changed: the operation writes into {', '.join(written)}", entries)
+        return passed(entries)
 
     def batch(self, symbol: str) -> Judgement:
         signature = self.op.signature
@@ -307,8 +178,8 @@ class _Trial:
         whole, bounds = _wide(self.run(self.inputs, self.u)), self.bounds(self.inputs, self.u)
         parts, of_parts = [], []
         for item in range(count):
-            inputs = _items(self.inputs, signature.inputs, symbol, item)
-            cotangents = _items(self.u, signature.outputs, symbol, item)
+            inputs = items_of(self.inputs, signature.inputs, symbol, item)
+            cotangents = items_of(self.u, signature.outputs, symbol, item)
             parts.append(_wide(self.run(inputs, cotangents)))
             of_parts.append(self.bounds(inputs, cotangents))
         given = dict(zip(self.op.inputs, signature.inputs, strict=True))
@@ -325,8 +196,8 @@ class _Trial:
 
     def transpose(self, name: str) -> Judgement:
         number = self.op.inputs.index(name)
-        v = _trial_vector(number, self.inputs[number].shape)
-        moved = _exchanged(self.inputs, number, v)
+        v = trial_vector(number, self.inputs[number].shape)
+        moved = exchanged(self.inputs, number, v)
         place = self.values + self.op.gradients.index(name)
         gradient, of_gradient = self.run(self.inputs, self.u)[place], self.bounds(self.inputs, self.u)[place]
         values, of_values = self.run(moved, self.u)[: self.values], self.bounds(moved, self.u)[: self.values]
@@ -343,33 +214,28 @@ class _Trial:
         )
         zero = np.zeros(())
         reference = Reference(np.asarray(right), zero, np.asarray(bound), np.asarray(probable), zero)
-        found = judge_entries(np.asarray(left), reference, self.dtype, self.overflow)
-        if found.verdict == FAIL:
+        judgement = judge_entries(np.asarray(left), reference, self.dtype, self.overflow)
+        if judgement.verdict == FAIL:
             return replace(
-                found, reason=f"v in place of {name}: ⟨Jv, u⟩ = {left:.6g}, ⟨v, Jᵀu⟩ = {right:.6g}; {found.reason}"
+                judgement,
+                reason=f"v in place of {name}: ⟨Jv, u⟩ = {left:.6g}, ⟨v, Jᵀu⟩ = {right:.6g}; {judgement.reason}",
             )
-        return found
+        return judgement
 
     def judged(self, outputs: Sequence[np.ndarray], wanted: Sequence[Reference]) -> Judgement:
         """Judge the gradients alone: the values do not know of the cotangent."""
-        found = []
+        judgements = []
         for name, output, reference in list(zip(self.op.outputs, outputs, wanted, strict=True))[self.values :]:
-            one = judge_entries(np.asarray(output, dtype=np.float64), reference, self.dtype, self.overflow)
-            named = f"{truth.derivative_name(name)}: {one.reason}"
-            found.append(replace(one, reason=named if one.reason and one.verdict != PASS else ""))
-        return joined(found)
-
-
-def _small_integers(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return np.asarray(rng.choice([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0], shape))
+            judgement = judge_entries(np.asarray(output, dtype=np.float64), reference, self.dtype, self.overflow)
+            named = f"{derivative_name(name)}: {judgement.reason}"
+            judgements.append(
+                replace(judgement, reason=named if judgement.reason and judgement.verdict != PASS else "")
+            )
+        return joined(judgements)
 
 
 def _wide(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
     return [np.asarray(a, dtype=np.float64) for a in arrays]
-
-
-def _listed(found: Any) -> list[Any]:
-    return list(found) if isinstance(found, tuple | list) else [found]
 
 
 def _about(value: np.ndarray, *terms: tuple[float, Reference]) -> Reference:
@@ -401,10 +267,5 @@ def _dot(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
     return math.fsum(itertools.chain.from_iterable(p.flat for p in products))
 
 
-def _passed(compared: int) -> Judgement:
-    return Judgement(PASS, 0.0, 0.0, 0.0, 0.0, compared, "")
-
-
-def _worded(verdict: str, reason: str, compared: int = 0) -> Judgement:
-    nan = float("nan")
-    return Judgement(verdict, float("inf") if verdict == FAIL else nan, nan, nan, nan, compared, reason)
+def _failed(reason: str, compared: int = 0) -> Judgement:
+    return worded(FAIL, reason, compared, math.inf)

@@ -29,37 +29,31 @@ def edits(node: ast.AST, op: Operation) -> Iterator[tuple[str, ast.expr]]:
             items[i], items[i + 1] = items[i + 1], items[i]
             yield "swap-results", ast.Tuple(items, ast.Load())
     elif isinstance(node, ast.Slice) and node.lower is not None:
-        yield "shift-index", _sliced(node)
+        later: Any = ast.Slice(ast.BinOp(node.lower, ast.Add(), ast.Constant(1)), node.upper, node.step)
+        yield "shift-index", later
     elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Tuple):
         yield "lose-axis", node.value
 
 
-def _sliced(node: ast.Slice) -> Any:
-    assert node.lower is not None
-    return ast.Slice(ast.BinOp(node.lower, ast.Add(), ast.Constant(1)), node.upper, node.step)
-
-
-def _edit_operator(node: ast.BinOp) -> Iterator[tuple[str, ast.expr]]:
-    if isinstance(node.op, ast.Mult):
-        yield "drop-factor", node.left
-        yield "drop-factor", node.right
-    elif isinstance(node.op, ast.Div):
-        yield "drop-factor", node.left
-        yield "drop-factor", ast.BinOp(node.left, ast.Mult(), node.right)
-    elif isinstance(node.op, ast.Add):
-        yield "lose-term", node.left
-        yield "lose-term", node.right
-        yield "flip-sign", ast.BinOp(node.left, ast.Sub(), node.right)
-    elif isinstance(node.op, ast.Sub):
-        yield "lose-term", node.left
-        yield "lose-term", ast.UnaryOp(ast.USub(), node.right)
-        yield "flip-sign", ast.BinOp(node.left, ast.Add(), node.right)
-    elif isinstance(node.op, ast.Pow):
-        yield "drop-factor", node.left
-    elif isinstance(node.op, ast.MatMult):
-        yield "swap-operands", ast.BinOp(node.right, ast.MatMult(), node.left)
-        yield "extra-transpose", ast.BinOp(transposed(node.left), ast.MatMult(), node.right)
-        yield "extra-transpose", ast.BinOp(node.left, ast.MatMult(), transposed(node.right))
+def _edit_operator(node: ast.BinOp) -> list[tuple[str, ast.expr]]:
+    x, y = node.left, node.right
+    mistakes: dict[type[ast.operator], list[tuple[str, ast.expr]]] = {
+        ast.Mult: [("drop-factor", x), ("drop-factor", y)],
+        ast.Div: [("drop-factor", x), ("drop-factor", ast.BinOp(x, ast.Mult(), y))],
+        ast.Add: [("lose-term", x), ("lose-term", y), ("flip-sign", ast.BinOp(x, ast.Sub(), y))],
+        ast.Sub: [
+            ("lose-term", x),
+            ("lose-term", ast.UnaryOp(ast.USub(), y)),
+            ("flip-sign", ast.BinOp(x, ast.Add(), y)),
+        ],
+        ast.Pow: [("drop-factor", x)],
+        ast.MatMult: [
+            ("swap-operands", ast.BinOp(y, ast.MatMult(), x)),
+            ("extra-transpose", ast.BinOp(transposed(x), ast.MatMult(), y)),
+            ("extra-transpose", ast.BinOp(x, ast.MatMult(), transposed(y))),
+        ],
+    }
+    return mistakes.get(type(node.op), [])
 
 
 def transposed(node: ast.expr) -> ast.Call:
@@ -113,10 +107,10 @@ _NEIGHBOURS = {
 
 def neighbours(node: ast.expr) -> Iterator[ast.expr]:
     """Yield a call with a function in whose place its own may have been taken by mistake."""
-    name = _function_name(node) if isinstance(node, ast.Call) else ""
-    for right, wrong in _NEIGHBOURS.items():
-        if isinstance(node, ast.Call) and wrong == name and isinstance(node.func, ast.Attribute):
-            yield _renamed(node, right)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        for right, wrong in _NEIGHBOURS.items():
+            if wrong == node.func.attr:
+                yield _renamed(node, right)
 
 
 def _function_name(node: ast.Call) -> str:

@@ -12,7 +12,7 @@ import copy
 import inspect
 import itertools
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,10 @@ from .operation import Operation
 from .source import parsed
 
 Function = ast.FunctionDef | ast.Lambda
+NodePath = tuple[ast.AST, ...]
+"""A node of a syntax tree after its parents, the outermost first."""
+Place = tuple[int, NodePath]
+"""An expression of a pullback: the number of its part in the program, and its path."""
 
 _PROGRAM = "_multigrad_program"
 
@@ -76,8 +80,8 @@ class Program:
             _rename(part.region, helpers)
         return cls(op.name, parts, scope)
 
-    def places(self) -> list[tuple[int, tuple[ast.AST, ...]]]:
-        """Return every expression that belongs to the pullback: the number of its part, and its path."""
+    def places(self) -> list[Place]:
+        """Return every expression that belongs to the pullback."""
         return [(i, path) for i, part in enumerate(self.parts) for path in places(part.region)]
 
     def function(self, changed: int | None = None) -> Callable[..., Any]:
@@ -99,7 +103,7 @@ class Program:
         function: Callable[..., Any] = scope[self.parts[0].tree.name]
         return function
 
-    def line(self, place: tuple[int, tuple[ast.AST, ...]]) -> int:
+    def line(self, place: Place) -> int:
         """Return the line of an expression in the file."""
         index, path = place
         return self.parts[index].start + getattr(path[-1], "lineno", 1) - 1
@@ -112,7 +116,7 @@ def carry(function: Callable[..., Any], program: Program | None) -> Callable[...
 
 
 @contextlib.contextmanager
-def edited(path: Sequence[ast.AST], new: ast.expr) -> Iterator[None]:
+def edited(path: NodePath, new: ast.expr) -> Iterator[None]:
     """Put another expression in the place of one, for a while."""
     put(path[-2], path[-1], new)
     try:
@@ -178,11 +182,11 @@ def pullback_of(tree: ast.FunctionDef) -> Function:
     return list(inner.values())[-1]
 
 
-def places(pullback: Function) -> list[tuple[ast.AST, ...]]:
+def places(pullback: Function) -> list[NodePath]:
     """Return every expression of the pullback with its parents, in a fixed order."""
-    paths: list[tuple[ast.AST, ...]] = []
+    paths: list[NodePath] = []
 
-    def visit(node: ast.AST, path: tuple[ast.AST, ...]) -> None:
+    def visit(node: ast.AST, path: NodePath) -> None:
         for child in ast.iter_child_nodes(node):
             # Arguments, annotations, the left sides of assignments and what is said to a person are no mathematics.
             if isinstance(child, ast.arguments) or child in (
@@ -200,7 +204,7 @@ def places(pullback: Function) -> list[tuple[ast.AST, ...]]:
     return paths
 
 
-def place_of(path: Sequence[ast.AST]) -> str:
+def place_of(path: NodePath) -> str:
     """Tell whether an expression is ``formula`` or ``shape``: part of an index, a shape or an axis."""
     for parent, node in itertools.pairwise(path):
         if isinstance(parent, ast.Subscript) and parent.slice is node:

@@ -63,13 +63,8 @@ def scaled_sizes(op: Operation, sizes: Sequence[Mapping[str, Any]]) -> Iterator[
             pairs = [p for p in itertools.combinations(dimensions, 2) if dimensions[p[0]] == dimensions[p[1]]]
             for names in [*((n,) for n in dimensions), *pairs]:
                 larger = {**size, **{n: factor * dimensions[n] for n in names}}
-                if entries(op, larger) <= MOST_ENTRIES:
+                if op.signature.entries(larger) <= MOST_ENTRIES:
                     yield larger
-
-
-def entries(op: Operation, size: Mapping[str, Any]) -> int:
-    """Return how many numbers the inputs of a size hold."""
-    return op.signature.entries(size)
 
 
 def pullback_lines(op: Operation) -> set[int]:

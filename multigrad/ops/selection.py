@@ -20,8 +20,8 @@ Names = str | Sequence[str] | None
 """One name, several, or None for what :class:`Selection` says of the field."""
 
 
-class Selectors(TypedDict, total=False):
-    """The fields of a :class:`Selection` as keyword arguments; one name stands for a sequence of one."""
+class CheckSelectors(TypedDict, total=False):
+    """The fields of a :class:`Selection` that a check has, as keyword arguments; one name stands for a sequence."""
 
     backend: Names
     device: Names
@@ -30,10 +30,15 @@ class Selectors(TypedDict, total=False):
     variant: Names
     size: SizeGiven | Sequence[SizeGiven] | None
     regime: Names
-    threads: int | Sequence[int] | None
     precision: Precision
-    quick: bool
     seed: int
+
+
+class Selectors(CheckSelectors, total=False):
+    """All fields of a :class:`Selection` as keyword arguments."""
+
+    threads: int | Sequence[int] | None
+    quick: bool
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ class Death:
     """Index of the task it had begun, or None if it died before or between tasks."""
 
 
+_LIMIT = "MULTIGRAD_ADDRESS_SPACE_BYTES"
+
 END_S = 5.0
 """How long a worker may take to end after its last answer."""
 
@@ -71,8 +73,11 @@ def run(
         address_space_bytes: a limit on its address space (RLIMIT_AS).
         root: folder of the multigrad that it uses, such as a checkout of another commit; None is this very one.
     """
-    changed = {**os.environ, **(environment or {}), "PYTHONPATH": _python_path(root), entry.WORKER: "1"}
-    variables = {name: value for name, value in changed.items() if value is not None}
+    limit = None if address_space_bytes is None else str(address_space_bytes)
+    own = {"PYTHONPATH": _python_path(root), entry.WORKER: "1", _LIMIT: limit}
+    variables = {
+        name: value for name, value in {**os.environ, **(environment or {}), **own}.items() if value is not None
+    }
     # Files instead of pipes: a worker that dies before it has read cannot block the parent or end it by SIGPIPE.
     ours, theirs = socket.socketpair()
     with ours, tempfile.TemporaryFile() as errors, tempfile.TemporaryFile("w+", encoding="utf-8") as given:
@@ -84,7 +89,7 @@ def run(
                 stdin=given,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env=_limited(variables, address_space_bytes),
+                env=variables,
                 pass_fds=[theirs.fileno()],
                 text=True,
                 encoding="utf-8",
@@ -95,6 +100,11 @@ def run(
             yield from _listen(process, errors, ours, timeout_s)
         finally:
             _kill(process)
+
+
+def target_of(function: Callable[..., Iterator[Message]]) -> str:
+    """Return how :func:`run` names a function of a module."""
+    return f"{function.__module__}:{function.__name__}"
 
 
 def run_here(messages: Iterator[Message]) -> Iterator[Message | Death]:
@@ -111,13 +121,6 @@ def run_here(messages: Iterator[Message]) -> Iterator[Message | Death]:
 def _left(error: BaseException) -> str:
     how = f"sys.exit({error.code!r})" if isinstance(error, SystemExit) else type(error).__name__
     return f"the operation ended the process: {how}"
-
-
-_LIMIT = "MULTIGRAD_ADDRESS_SPACE_BYTES"
-
-
-def _limited(variables: dict[str, str], address_space_bytes: int | None) -> dict[str, str]:
-    return variables if address_space_bytes is None else {**variables, _LIMIT: str(address_space_bytes)}
 
 
 def _python_path(root: Path | None) -> str:

@@ -51,7 +51,11 @@ def entry_point(nothing: Callable[[], Any]) -> Callable[[Callable[Arguments, Res
             if WORKER not in os.environ and not _underway.files:
                 return function(*args, **kwargs)
             if not _underway.skipped:
-                _report(_underway.files[-1] if _underway.files else None, function.__name__)
+                who = _underway.files[-1].name if _underway.files else "an operation"
+                tell(
+                    f"{who} calls multigrad's {function.__name__} while it is imported to be checked; that call does "
+                    'nothing (`if __name__ == "__main__":` keeps it from being made)'
+                )
             _underway.skipped = True
             result: Result = nothing()
             return result
@@ -83,14 +87,6 @@ def say_once(text: str) -> None:
 
 tell: Callable[[str], None] = say_once
 """Says something to a person; a worker lets its parent do so."""
-
-
-def _report(path: Path | None, name: str) -> None:
-    who = "an operation" if path is None else path.name
-    tell(
-        f"{who} calls multigrad's {name} while it is imported to be checked; that call does nothing "
-        '(`if __name__ == "__main__":` keeps it from being made)'
-    )
 
 
 @contextlib.contextmanager

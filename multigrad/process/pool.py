@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from .child import Death, Message
+
+Progress = Callable[[int, int, str], None]
+"""Called with tasks done, tasks in all, and what is running: as one begins, and as it ends."""
 
 
 @dataclass(frozen=True)
@@ -44,3 +48,8 @@ def work_through(
             yield message
         if not died:
             return
+
+
+def lanes() -> int:
+    """Return how many processors this process may use: so many workers run side by side."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,1 +1,1 @@
-"""Is the formula right? Proofs at points, at kinks, and certificates of them."""
+"""Proofs of a formula at points and at kinks, the conventions there, and certificates."""

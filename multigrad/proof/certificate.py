@@ -28,18 +28,20 @@ from ..data.decode import (
     from_json,
     read_bytes,
 )
-from ..data.errors import BadInput
+from ..data.errors import BadInput, one_line
+from ..namespaces.exact import Undecided
 from ..ops.find import Operations, allowed, files_of, given_operations, load_operations
 from ..ops.operation import Operation
+from ..ops.sizes import small_sizes
 from ..ops.source import source_hash
+from ..ops.text import sizes_text
 from ..process import child as worker
 from ..process.entry import entry_point, no_rows
-from ..verdict.judge import FAIL, PASS
+from ..verdict.words import FAIL, PASS
+from .prove import Proof, prove
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from .prove import Proof
 
 FORMAT = "multigrad certificate"
 VERSION = 1
@@ -140,8 +142,8 @@ def write_certificate(
     folder = Path(path).resolve().parent
     arguments = {"references": [op.reference for op in chosen], "seed": seed, "regimes": regimes, "points": points}
     answers = _ask("certify", arguments, [op.name for op in chosen])
-    found = [replace(c, reference=_seen_from(folder, c.reference)) for c in (Certified(**a) for a in answers)]
-    passed = [asdict(c) for c in found if c.passed]
+    entries = [replace(c, reference=_seen_from(folder, c.reference)) for c in (Certified(**a) for a in answers)]
+    passed = [asdict(c) for c in entries if c.passed]
     if not passed:
         raise BadInput("nothing was certified, so there is no certificate; `multigrad check` says what is wrong")
     content = {
@@ -155,7 +157,7 @@ def write_certificate(
     aside = Path(f"{path}.part")
     aside.write_text(text + "\n", encoding="utf-8")
     aside.replace(path)
-    return pd.DataFrame([asdict(c) for c in found])
+    return pd.DataFrame([asdict(c) for c in entries])
 
 
 def _ask(target: str, arguments: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
@@ -172,8 +174,6 @@ def _ask(target: str, arguments: Mapping[str, Any], names: Sequence[str]) -> lis
 
 def certify(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Prove operations at every small size; the worker's side of :func:`write_certificate`."""
-    from ..truth.find import small_sizes
-
     try:
         for i, reference in enumerate(arguments["references"]):
             yield {"begin": i}
@@ -187,9 +187,6 @@ def certify(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _try(op: Operation, size: Mapping[str, Any], seed: int, regime: str, points: int) -> Proof:
-    from ..namespaces.exact import Undecided
-    from .prove import prove
-
     for attempt in range(TRIES):
         try:
             return prove(op, size, seed + attempt * points, regime, points=points)
@@ -234,7 +231,11 @@ def _digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-@entry_point(no_rows(("operation", "output", "sizes", "regime", "verdict", "reason")))
+VERIFIED = ("operation", "output", "sizes", "regime", "verdict", "reason")
+"""The columns of what :func:`verify` returns."""
+
+
+@entry_point(no_rows(VERIFIED))
 def verify(path: str | os.PathLike[str], ops: Operations = None) -> pd.DataFrame:
     """Repeat what a certificate says.
 
@@ -308,43 +309,37 @@ def _damage() -> Iterator[None]:
 
 def _answer(operation: str, output: str, sizes: str, regime: str, reason: str) -> dict[str, str]:
     verdict = FAIL if reason else PASS
-    names = ("operation", "output", "sizes", "regime", "verdict", "reason")
-    return dict(zip(names, (operation, output, sizes, regime, verdict, reason), strict=True))
+    return dict(zip(VERIFIED, (operation, output, sizes, regime, verdict, reason), strict=True))
 
 
 def _verified(one: Certified, proofs: dict[str, Any]) -> dict[str, str]:
-    from ..truth.find import sizes_text
-
     try:
         reason = _difference(one, proofs)
     except BadInput as error:
         reason = str(error)
     except Exception as error:  # noqa: BLE001 - whatever a changed formula raises, it is not what was certified
-        lines = str(error).strip().splitlines()
-        reason = f"the proof raised {type(error).__name__}: {lines[0] if lines else ''}"
+        reason = f"the proof raised {one_line(error)}"
     return _answer(one.operation, one.output, sizes_text(one.size), one.regime, reason)
 
 
 def _difference(one: Certified, proofs: dict[str, Any]) -> str:
     """Say what has changed, or nothing."""
-    from .prove import prove
-
     op = load_operations([one.reference])[0]
     changed = source_hash(op) != one.source_sha256
     size = {k: tuple(v) if isinstance(v, list) else v for k, v in one.size.items()}
     key = json.dumps([one.reference, one.size, one.regime, one.seed, one.points], sort_keys=True)
     if key not in proofs:
         proofs[key] = prove(op, size, one.seed, one.regime, points=one.points)
-    found = {c.output: c for c in _certified(op, size, proofs[key])}.get(one.output)
-    if found is None:
+    repeated = {c.output: c for c in _certified(op, size, proofs[key])}.get(one.output)
+    if repeated is None:
         return f"{op.name} has no gradient {one.output} any more"
     after = "the source has changed" if changed else "the source is the same"
-    if not found.passed:
+    if not repeated.passed:
         return f"{after}, and the proof fails: {proofs[key].kind}"
     if changed:
         return "the source has changed since; the proof holds for the new one: write the certificate again"
     for figure in REPEATED:
-        then, now = getattr(one, figure), getattr(found, figure)
+        then, now = getattr(one, figure), getattr(repeated, figure)
         if then != now:
             return f"the certificate says {figure} {then}, the proof gives {now}: forged, or other libraries"
     return ""

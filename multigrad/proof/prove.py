@@ -1,4 +1,4 @@
-"""Is the formula right? The hand-derived pullback in `exact` against the derivative of the forward part in `dual`.
+"""The proof of a formula: the pullback in `exact` against the derivative of the forward part in `dual`.
 
 Both sides are certified enclosures that know nothing of each other. They overlap, and both are narrow, or the formula
 is wrong. Where an operation is a rational function without branches, both are also evaluated in fractions at a random
@@ -107,16 +107,6 @@ class Proof:
     """The largest probability with which a wrong formula would have agreed; None where nothing bounds it."""
 
     @property
-    def linear(self) -> bool:
-        """Whether every gradient is linear in the cotangent."""
-        return all(g.linear for g in self.gradients)
-
-    @property
-    def zero(self) -> bool:
-        """Whether every gradient is zero for a zero cotangent."""
-        return all(g.zero for g in self.gradients)
-
-    @property
     def passed(self) -> bool:
         """Whether every gradient agrees and is linear."""
         return bool(self.gradients) and all(g.passed for g in self.gradients)
@@ -128,8 +118,8 @@ class Proof:
             return "refuted" if any(g.disagreement > 0 for g in self.gradients) else "not certified"
         if self.probability is not None:
             return f"proven with false-pass probability {self.probability:.1g}"
-        known = "; constants are known to 16 digits" if any(g.constants for g in self.gradients) else ""
-        return f"certified at {self.points} point{'s' if self.points > 1 else ''}{known}"
+        constants = "; constants are known to 16 digits" if any(g.constants for g in self.gradients) else ""
+        return f"certified at {self.points} point{'s' if self.points > 1 else ''}{constants}"
 
 
 def prove(
@@ -157,19 +147,19 @@ def prove(
         WrongResult: the pullback returns no gradients, or the wrong number of them.
     """
     size = op.size(size) if isinstance(size, str) else size
-    found = [_Point(op, size, seed + i, regime, most_bits) for i in range(points)]
-    gradients = [_merged([point.gradients[i] for point in found]) for i in range(len(op.gradients))]
+    at_points = [_Point(op, size, seed + i, regime, most_bits) for i in range(points)]
+    gradients = [_merged([point.gradients[i] for point in at_points]) for i in range(len(op.gradients))]
     probability = None
     exactly = all(g.agrees and not g.constants for g in gradients)
-    if exactly and all(point.rational for point in found):
-        gradients, probability = _proven(op, size, seed, regime, found[0].output_shapes, gradients)
+    if exactly and all(point.rational for point in at_points):
+        gradients, probability = _proven(op, size, seed, regime, at_points[0].output_shapes, gradients)
     return Proof(
         operation=op.name,
         size=dict(size),
         seed=seed,
         regime=regime,
         points=points,
-        bits=max(point.bits for point in found),
+        bits=max(point.bits for point in at_points),
         gradients=tuple(gradients),
         probability=probability,
     )
@@ -223,9 +213,9 @@ class _Point:
                     for i, (g, pair, may) in enumerate(zip(self.gradients, pairs, open_, strict=True))
                 ]
         degrees = [x.degree for x in (*groups[0], *truth.outputs) if isinstance(x, ExactArray)]
-        known = [max(d) for d in degrees if d is not None]
-        without_branches = exact.branch_count() == branches and len(known) == len(degrees)
-        self.rational = without_branches and max(known, default=0) <= MOST_DEGREE
+        known_degrees = [max(d) for d in degrees if d is not None]
+        without_branches = exact.branch_count() == branches and len(known_degrees) == len(degrees)
+        self.rational = without_branches and max(known_degrees, default=0) <= MOST_DEGREE
 
     def _undecided(self, truth: exact.Evaluation, derivatives: list[Derivative], reason: str) -> None:
         self.bits = truth.bits
@@ -269,16 +259,16 @@ def _largest(elements: np.ndarray) -> Any:
     return max((abs(v.mid()) for v in elements.flat if not v.contains(0)), default=arb(0))
 
 
-def _may_be_explained(found: GradientProof, gradient: Any, derivative: Derivative, unit: float) -> bool:
+def _may_be_explained(comparison: GradientProof, gradient: Any, derivative: Derivative, unit: float) -> bool:
     """Whether a disagreement is so small that the last digits of constants may be all there is to it.
 
     Args:
-        found: the comparison that shows it.
+        comparison: the comparison that shows it.
         gradient: the pullback's.
         derivative: the forward part's.
         unit: the largest cotangent.
     """
-    if found.reason or found.disagreement == 0 or not found.width <= WIDTH:
+    if comparison.reason or comparison.disagreement == 0 or not comparison.width <= WIDTH:
         return False
     return bool(_largest(_differences(gradient, derivative)) <= _size(derivative, unit) * CONSTANTS_EXPLAIN)
 
@@ -318,14 +308,14 @@ def _moved(
 
 
 def _explained(
-    found: GradientProof, gradient: Any, derivative: Derivative, unit: float, moved: Sequence[np.ndarray]
+    comparison: GradientProof, gradient: Any, derivative: Derivative, unit: float, moved: Sequence[np.ndarray]
 ) -> GradientProof:
     """Take a disagreement for one of the constants' last digits where no entry's is larger than what those change."""
     differences = _differences(gradient, derivative)
     reach = np.max([np.abs(m - differences) for m in moved], axis=0)
     if not all(v.contains(0) or abs(v) <= r for v, r in zip(differences.flat, reach.flat, strict=True)):
-        return found
-    return replace(found, disagreement=0.0, constants=float(_largest(differences) / _size(derivative, unit)))
+        return comparison
+    return replace(comparison, disagreement=0.0, constants=float(_largest(differences) / _size(derivative, unit)))
 
 
 def _against(gradient: Any, directions: np.ndarray | None) -> ExactArray:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +44,17 @@ class Format:
     def overflow(self) -> float:
         """The largest finite number."""
         return math.ldexp(2.0 - 2.0 * self.unit_roundoff, self.largest_exponent)
+
+    def finfo(self, dtype: Any) -> SimpleNamespace:
+        """Return what ``finfo`` of the array API standard says of a dtype of this format."""
+        return SimpleNamespace(
+            eps=2 * self.unit_roundoff,
+            max=self.overflow,
+            min=-self.overflow,
+            smallest_normal=math.ldexp(1.0, self.smallest_exponent),
+            bits={53: 64, 24: 32}.get(self.significand_bits, 16),
+            dtype=dtype,
+        )
 
     def spacing(self, x: npt.ArrayLike) -> Floats:
         """Return one ulp at each value: the distance between neighbouring numbers of the format there."""

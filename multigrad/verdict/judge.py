@@ -1,4 +1,4 @@
-"""Is this number right? A computed array against the certified truth, within the bound of its own rounding."""
+"""The verdict on a computed array: its error against the certified truth, within the bound of its own rounding."""
 
 from __future__ import annotations
 
@@ -10,45 +10,10 @@ from typing import Any
 import numpy as np
 
 from .formats import FORMATS
-from .words import (
-    ALL as ALL,
-)
-from .words import (
-    FAIL as FAIL,
-)
-from .words import (
-    FAIL_ON as FAIL_ON,
-)
-from .words import (
-    FINDING as FINDING,
-)
-from .words import (
-    GAP as GAP,
-)
-from .words import (
-    INCONCLUSIVE as INCONCLUSIVE,
-)
-from .words import (
-    NOTE as NOTE,
-)
-from .words import (
-    PASS as PASS,
-)
-from .words import (
-    PORTABILITY as PORTABILITY,
-)
-from .words import (
-    THEIRS as THEIRS,
-)
-from .words import (
-    UNAVAILABLE as UNAVAILABLE,
-)
-from .words import (
-    VERDICTS as VERDICTS,
-)
-from .words import (
-    blamed as blamed,
-)
+from .words import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
+
+INFINITE = "has an infinite bound: what it is divided by may be 0"
+"""Why an entry has no bound, where none of its own reasons excuses it."""
 
 WIDE = 0.1
 """A bound above this share of the output's own scale cannot see a mistake that a person would call one."""
@@ -84,7 +49,7 @@ class Judgement:
     """What is known about one computed array."""
 
     verdict: str
-    """One of :data:`VERDICTS`."""
+    """One of :data:`.words.VERDICTS`."""
     ratio: float
     """Largest error over bound; above 1 is a FAIL."""
     max_abs_error: float
@@ -99,6 +64,16 @@ class Judgement:
     """One sentence with figures; empty for a plain PASS."""
 
 
+def worded(verdict: str, reason: str, compared: int = 0, ratio: float = math.nan) -> Judgement:
+    """Return a verdict that rests on words, not on figures."""
+    return Judgement(verdict, ratio, math.nan, math.nan, math.nan, compared, reason)
+
+
+def passed(compared: int, reason: str = "") -> Judgement:
+    """Return a PASS of what has no error at all."""
+    return Judgement(PASS, 0.0, 0.0, 0.0, 0.0, compared, reason)
+
+
 def judge(computed: np.ndarray, reference: Reference, dtype: str) -> Judgement:
     """Judge a computed array.
 
@@ -111,37 +86,41 @@ def judge(computed: np.ndarray, reference: Reference, dtype: str) -> Judgement:
     if computed.shape != reference.value.shape:
         transposed = computed.ndim > 1 and computed.swapaxes(-1, -2).shape == reference.value.shape
         hint = ": it looks transposed" if transposed else ""
-        return _failed(f"has shape {computed.shape}, wanted {reference.value.shape}{hint}", 0)
+        infinite = float("inf")
+        reason = f"has shape {computed.shape}, wanted {reference.value.shape}{hint}"
+        return Judgement(FAIL, infinite, infinite, infinite, noticeable=0.0, compared=0, reason=reason)
     if computed.size == 0:
-        return Judgement(PASS, 0.0, 0.0, 0.0, 0.0, 1, "empty: its shape is right")
-    seen = _look(computed, reference, dtype)
-    wide = _too_wide(seen, seen.widest, reference, reference.bound, dtype)
+        return passed(1, "empty: its shape is right")
+    errors = _errors(computed, reference, dtype)
+    wide = _too_wide(errors, errors.widest, reference, reference.bound, dtype)
     # An error within the probable bound is seen to be small, however wide the worst case is.
-    narrow = _too_wide(seen, seen.widest_probable, reference, reference.probable, dtype)
+    narrow = _too_wide(errors, errors.widest_probable, reference, reference.probable, dtype)
 
     def judged(verdict: str, reason: str = "") -> Judgement:
         return Judgement(
             verdict,
-            ratio=seen.ratio,
-            max_abs_error=seen.abs_error if seen.any_finite else float("inf"),
-            max_ulp=seen.ulp if seen.any_finite else float("inf"),
-            noticeable=seen.noticeable,
+            ratio=errors.ratio,
+            max_abs_error=errors.abs_error if errors.any_finite else float("inf"),
+            max_ulp=errors.ulp if errors.any_finite else float("inf"),
+            noticeable=errors.noticeable,
             compared=int(computed.size),
             reason=reason,
         )
 
-    if seen.missed:
-        return judged(FAIL, _misses(computed, reference, seen))
-    unusual = seen.usual > 1
-    lost = f"all digits are lost here: error {seen.ulp:.2g} ulp; " if seen.lost else ""
+    if errors.missed:
+        return judged(FAIL, _misses(computed, reference, errors))
+    unusual = errors.usual > 1
+    lost = f"all digits are lost here: error {errors.ulp:.2g} ulp; " if errors.lost else ""
     if wide is not None and unusual:
         return judged(INCONCLUSIVE, lost + wide)
     if narrow is not None:
         return judged(INCONCLUSIVE, lost + narrow)
     if unusual:
-        return judged(NOTE, f"error is {seen.usual:.3g} × what rounding usually does, {seen.ratio:.3g} of the bound")
-    elsewhere = f"another convention at {seen.elsewhere} of {computed.size} entries that lie on a kink"
-    return judged(PASS, elsewhere if seen.elsewhere else "")
+        return judged(
+            NOTE, f"error is {errors.usual:.3g} × what rounding usually does, {errors.ratio:.3g} of the bound"
+        )
+    elsewhere = f"another convention at {errors.elsewhere} of {computed.size} entries that lie on a kink"
+    return judged(PASS, elsewhere if errors.elsewhere else "")
 
 
 def judge_entries(
@@ -166,35 +145,28 @@ def judge_entries(
     if judged.all():
         return judge(computed, reference, dtype)
     if not judged.any():
-        nan = float("nan")
         if unbounded.any():
-            reason = "every entry that is not excused has an infinite bound: what it is divided by may be 0"
-            return Judgement(INCONCLUSIVE, nan, nan, nan, nan, 0, reason)
-        return Judgement(UNAVAILABLE, nan, nan, nan, nan, 0, f"nothing to compare: every entry {why}")
-    found = judge(computed[judged], Reference(*(part[judged] for part in reference.parts())), dtype)
-    reasons = [found.reason] if found.reason else []
-    for which, said in ((excused, why), (unbounded, "has an infinite bound: what it is divided by may be 0")):
-        if which.any():
-            reasons.append(f"{int(which.sum())} of {which.size} entries not judged: each {said}")
-    return replace(found, reason="; ".join(reasons))
+            return worded(INCONCLUSIVE, f"every entry that is not excused {INFINITE}")
+        return worded(UNAVAILABLE, f"nothing to compare: every entry {why}")
+    judgement = judge(computed[judged], Reference(*(part[judged] for part in reference.parts())), dtype)
+    reasons = [judgement.reason] if judgement.reason else []
+    for left_out, cause in ((excused, why), (unbounded, INFINITE)):
+        if left_out.any():
+            reasons.append(f"{int(left_out.sum())} of {left_out.size} entries not judged: each {cause}")
+    return replace(judgement, reason="; ".join(reasons))
 
 
 def joined(judgements: Iterable[Judgement]) -> Judgement:
     """Several judgements as one: the worst verdict, the largest figures, and what the worst of them says."""
-    found: list[Judgement] = list(judgements)
+    parts = list(judgements)
     order = [FAIL, INCONCLUSIVE]
-    worst = min(found, key=lambda j: (order.index(j.verdict) if j.verdict in order else len(order), -j.ratio))
+    worst = min(parts, key=lambda j: (order.index(j.verdict) if j.verdict in order else len(order), -j.ratio))
     return replace(
         worst,
-        max_abs_error=max(j.max_abs_error for j in found),
-        noticeable=max(j.noticeable for j in found),
-        compared=sum(j.compared for j in found),
+        max_abs_error=max(j.max_abs_error for j in parts),
+        noticeable=max(j.noticeable for j in parts),
+        compared=sum(j.compared for j in parts),
     )
-
-
-def _failed(reason: str, compared: int) -> Judgement:
-    infinite = float("inf")
-    return Judgement(FAIL, infinite, infinite, infinite, 0.0, compared, reason)
 
 
 BLOCK = 2**15
@@ -202,8 +174,8 @@ BLOCK = 2**15
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What a look at some entries found; every field but ``worst`` is a largest, a smallest or a count."""
+class _Errors:
+    """Errors of some entries; every field but ``worst`` is a largest, a smallest or a count."""
 
     ratio: float
     """Largest error over bound; of a NaN infinite."""
@@ -228,16 +200,16 @@ class _Seen:
     widest_probable: float
 
 
-def _look(computed: np.ndarray, reference: Reference, dtype: str) -> _Seen:
+def _errors(computed: np.ndarray, reference: Reference, dtype: str) -> _Errors:
     parts = [_flat(a) for a in (computed, *reference.parts())]
-    looks = [_look_at([p[i : i + BLOCK] for p in parts], i, dtype) for i in range(0, computed.size, BLOCK)]
-    worst = max(looks, key=lambda one: one.ratio)
+    blocks = [_block_errors([p[i : i + BLOCK] for p in parts], i, dtype) for i in range(0, computed.size, BLOCK)]
+    worst = max(blocks, key=lambda one: one.ratio)
 
     def of(name: str, pick: Callable[[Iterable[Any]], Any]) -> Any:
-        return pick(getattr(one, name) for one in looks)
+        return pick(getattr(one, name) for one in blocks)
 
     largest = ("usual", "abs_error", "ulp", "lost", "any_finite", "scale", "widest", "widest_probable")
-    return _Seen(
+    return _Errors(
         ratio=worst.ratio,
         worst=worst.worst,
         noticeable=of("noticeable", min),
@@ -252,7 +224,7 @@ def _flat(array: np.ndarray) -> np.ndarray:
     return np.broadcast_to(array[(0,) * array.ndim], array.size) if not any(array.strides) else array.reshape(-1)
 
 
-def _look_at(parts: Sequence[np.ndarray], start: int, dtype: str) -> _Seen:
+def _block_errors(parts: Sequence[np.ndarray], start: int, dtype: str) -> _Errors:
     got, value, rest, bound, probable, hull = parts
     error = _error(got.astype(np.float64), value, rest)
     ratio = _ratio(error, bound)
@@ -262,7 +234,7 @@ def _look_at(parts: Sequence[np.ndarray], start: int, dtype: str) -> _Seen:
     size = np.abs(value)
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = bound / np.where(size == 0, np.nan, size)
-    return _Seen(
+    return _Errors(
         ratio=float(ratio[worst]),
         worst=start + worst,
         # Written so that a NaN anywhere is not within.
@@ -294,24 +266,24 @@ def _ratio(error: np.ndarray, bound: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(ratio), np.inf, ratio)
 
 
-def _too_wide(seen: _Seen, widest: float, reference: Reference, bound: np.ndarray, dtype: str) -> str | None:
+def _too_wide(errors: _Errors, widest: float, reference: Reference, bound: np.ndarray, dtype: str) -> str | None:
     # An array that is zero throughout has no scale; near the smallest numbers there is nothing more to see.
-    if widest <= max(WIDE * seen.scale, 64 * math.ldexp(1.0, FORMATS[dtype].smallest_exponent)):
+    if widest <= max(WIDE * errors.scale, 64 * math.ldexp(1.0, FORMATS[dtype].smallest_exponent)):
         return None
-    wide = (bound > WIDE * seen.scale) & (reference.hull == 0)
+    wide = (bound > WIDE * errors.scale) & (reference.hull == 0)
     share = f"{np.mean(wide):.0%} of the" if np.mean(wide) >= 0.005 else f"{np.sum(wide)} of {wide.size}"
     return (
-        f"{share} entries have a bound above {WIDE:.0%} of the output's scale {seen.scale:.3g}; "
-        f"the smallest relative error that could have been noticed is {seen.noticeable:.2g}"
+        f"{share} entries have a bound above {WIDE:.0%} of the output's scale {errors.scale:.3g}; "
+        f"the smallest relative error that could have been noticed is {errors.noticeable:.2g}"
     )
 
 
-def _misses(computed: np.ndarray, reference: Reference, seen: _Seen) -> str:
-    worst = np.unravel_index(seen.worst, computed.shape)
-    found, true = float(computed[worst]), float(reference.value[worst])
-    error = _error(np.array(found), reference.value[worst], reference.rest[worst])
+def _misses(computed: np.ndarray, reference: Reference, errors: _Errors) -> str:
+    worst = np.unravel_index(errors.worst, computed.shape)
+    value, true = float(computed[worst]), float(reference.value[worst])
+    error = _error(np.array(value), reference.value[worst], reference.rest[worst])
     index = f"[{', '.join(str(int(i)) for i in worst)}]" if worst else ""
     return (
-        f"{seen.missed} of {computed.size} entries are beyond the bound; worst{' at ' + index if index else ''}: "
-        f"found {found:.6g}, true {true:.6g}, error {error:.3g} = {seen.ratio:.3g} × the bound"
+        f"{errors.missed} of {computed.size} entries are beyond the bound; worst{' at ' + index if index else ''}: "
+        f"found {value:.6g}, true {true:.6g}, error {error:.3g} = {errors.ratio:.3g} × the bound"
     )

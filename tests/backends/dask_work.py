@@ -8,7 +8,7 @@ from multigrad.backend import backend
 from multigrad.extra.scatter import scatter_add
 from multigrad.ops.find import operations
 from multigrad.ops.operation import operation
-from multigrad.truth.find import dtype_arrays
+from multigrad.truth.inputs import dtype_arrays
 
 
 def opened(threads=1):

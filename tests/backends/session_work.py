@@ -10,7 +10,9 @@ from multigrad.backend import Unavailable, backend
 from multigrad.extra.recurrence import scan
 from multigrad.ops.find import operations
 from multigrad.ops.operation import operation
-from multigrad.truth import find as truth
+from multigrad.truth.inputs import dtype_arrays
+from multigrad.truth.references import bounded
+from multigrad.truth.variant import judge_variant
 
 BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 
@@ -392,13 +394,13 @@ def inaccuracies(arguments):
         op = operations()[known.operation]
         size = op.size(known.size) if isinstance(known.size, str) else known.size
         _, parameters = op.split(size)
-        arrays = truth.dtype_arrays(op, size, 0, known.regime, "float64")
-        references = truth.bounded(op, arrays, parameters, "float64", hull=False)
+        arrays = dtype_arrays(op, size, 0, known.regime, "float64")
+        references = bounded(op, arrays, parameters, "float64", hull=False)
         function = session.function(op, parameters, known.variant, "eager")
         outputs = function(*(session.to_device(a, "float64") for a in arrays))
         hosts = [session.to_numpy(a) for a in outputs]
         judged = [
-            truth.judge_variant(op, parameters, "float64", known.variant, lambda given=arrays: given, i, a, r)
+            judge_variant(op, parameters, "float64", known.variant, lambda given=arrays: given, i, a, r)
             for i, (a, r) in enumerate(zip(hosts, references, strict=True))
         ]
         worst = known.worded(max(judged, key=lambda j: j.ratio))
@@ -481,7 +483,7 @@ def placed(arguments):
     session = opened(arguments)
     for name, size in SPLIT.items():
         op = operations()[name if name in operations() else "relu_regression"]
-        arrays = truth.dtype_arrays(op, size, 0, "gaussian", "float32")
+        arrays = dtype_arrays(op, size, 0, "gaussian", "float32")
         variant = "forward" if name == "forward" else "analytic"
         if variant == "forward":
             arrays = arrays[: len(op.inputs)]

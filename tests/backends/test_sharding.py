@@ -10,7 +10,7 @@ from multigrad import check, operations
 from multigrad.backend import backends
 from multigrad.backend.placement import split_symbol
 from multigrad.process.child import Death, run
-from multigrad.verdict.judge import (
+from multigrad.verdict.words import (
     FAIL,
     FINDING,
     INCONCLUSIVE,

@@ -14,7 +14,7 @@ from multigrad.bench.store.frames import blank, to_frame, write_frame
 from multigrad.bench.store.rows import SampleRow, SummaryRow
 from multigrad.bench.store.schema import SCHEMA
 
-from multigrad.matrix import MatrixRow
+from multigrad.matrix.rows import MatrixRow
 
 PLACES = (("numpy", "eager"), ("torch", "eager"), ("torch", "compiled"), ("jax", "eager"), ("jax", "compiled"))
 PACE = {"numpy": 3.0, "torch": 1.5, "jax": 1.2}

@@ -40,7 +40,7 @@ def repository(tmp_path):
     folder = tmp_path / "project"
     folder.mkdir()
     git(folder, "init", "--quiet")
-    for call_s in ("2e-4", "6e-4"):
+    for call_s in ("2e-4", "6e-3"):
         (folder / "mine.py").write_text(SLOWER.replace("{call_s}", call_s))
         git(folder, "add", ".")
         git(folder, "commit", "--quiet", "-m", call_s)
@@ -53,8 +53,8 @@ def test_another_commit_is_measured_in_the_same_rounds(repository, tmp_path):
     assert set(run.samples["round"]) == set(run.before.samples["round"]) == {0, 1}
     assert set(run.before.samples["twin"]) == {0}
     (before,), (after,) = run.before.summary["min_s"], run.summary["min_s"]
-    assert before == pytest.approx(2e-4, rel=0.3)
-    assert after == pytest.approx(6e-4, rel=0.3)
+    assert 2e-4 <= before < 3e-3
+    assert after >= 6e-3
     assert run.before.info["git"]["commit"] == run.info["against_commit"]
     again = load_run(tmp_path / "run")
     frame = compare(again.before, again)

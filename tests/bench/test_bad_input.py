@@ -343,7 +343,7 @@ def test_a_script_that_pytest_collects_runs_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["multigrad.mutation.kill:kill_matrix", "multigrad.proof.certificate:verify", "multigrad.mutation.soak:soak"],
+    ["multigrad.mutation.kill:kill_matrix", "multigrad.proof.certificate:verify"],
 )
 def test_every_entry_point_does_nothing_in_a_worker(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib import import_module
@@ -360,10 +360,10 @@ def test_every_function_that_starts_workers_is_an_entry_point() -> None:
 
     from multigrad import matrix
     from multigrad.backend import scheduler
-    from multigrad.mutation import kill, soak
-    from multigrad.proof import certificate, kinks
+    from multigrad.mutation import kill
+    from multigrad.proof import certificate, conventions
 
-    functions = [matrix.check, kill.kill_matrix, kinks.conventions, soak.soak, cli.main]
+    functions = [matrix.check, kill.kill_matrix, conventions.conventions, cli.main]
     functions += [certificate.write_certificate, certificate.verify, scheduler.use_scheduler, measure]
     functions += [study.measure_study, job.run_job, fleet.run_fleet, doctor.examine, pages.docs, writing.write_reports]
     for function in functions:

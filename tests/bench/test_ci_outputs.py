@@ -20,14 +20,15 @@ from multigrad.bench.cli import inventory, matrix_table, terminal
 from multigrad.bench.report import github
 from multigrad.bench.report.junit import junit
 from multigrad.bench.report.markdown import matrix
-from multigrad.bench.report.plain import escape, shown, visible
+from multigrad.bench.report.markup import escape
+from multigrad.bench.report.plain import shown, visible
 from multigrad.bench.report.verdicts import SYMBOLS
 from multigrad.bench.store.frames import read_rows, to_frame, write_frame
 from test_cli import BROKEN, ROOT
 
 from multigrad import BadInput, load_operations
-from multigrad.matrix import MatrixRow
-from multigrad.verdict.judge import VERDICTS
+from multigrad.matrix.rows import MatrixRow
+from multigrad.verdict.words import VERDICTS
 
 EVIL = (
     "<script>alert(1)</script>",

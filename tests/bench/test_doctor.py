@@ -35,6 +35,7 @@ def test_a_framework_says_what_it_is_in_a_process_of_its_own():
 
 
 def test_the_noise_floor_is_measured_in_alternating_processes(monkeypatch):
+    monkeypatch.setattr(doctor, "NOISE_S", 600.0)
     monkeypatch.setattr(doctor, "NOISE_PAIRS", 2)
     monkeypatch.setattr(doctor, "NOISE_PROCESS_S", 0.05)
     (finding,) = doctor._noise()

@@ -54,7 +54,7 @@ from multigrad.bench.store.rows import SampleRow, SummaryRow
 from multigrad import BadInput
 from multigrad.ops.find import load_operations
 from multigrad.proof.certificate import read_certificate, verify, write_certificate
-from multigrad.truth.find import load_inputs, read_inputs
+from multigrad.truth.inputs import load_inputs, read_inputs
 
 HOSTILE: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2, 10**6, 10**12, 2**53, 2**63, -(2**63), 10**30, 10**400, 0.5, -0.5,

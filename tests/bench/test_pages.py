@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 from multigrad.bench import cli
 from multigrad.bench.report import drawing
-from multigrad.bench.report.docstring import code, described, fenced, plain, prose
+from multigrad.bench.report.docstring import described, prose
+from multigrad.bench.report.markup import code, fenced, plain
 from multigrad.bench.report.pages import RESULTS, docs, pages
 from multigrad.bench.report.results import Results
 from multigrad.bench.store.folder import MATRIX, RUN, SUMMARY
@@ -23,7 +24,7 @@ from multigrad.bench.store.run import read_info
 from multigrad.bench.store.schema import SCHEMA
 
 from multigrad import BadInput, operations
-from multigrad.matrix import MatrixRow
+from multigrad.matrix.rows import MatrixRow
 from multigrad.proof.certificate import Certified, read_certificate, write_certificate
 
 ROOT = Path(__file__).parents[2]

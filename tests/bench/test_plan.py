@@ -8,32 +8,33 @@ from fast_protocol import FAST
 from multigrad.bench.plan import cells as planning
 from multigrad.bench.timing import roofline
 
-from multigrad import BadInput, load_operations, operation
+from multigrad import BadInput, operation
+from multigrad.ops.selection import Selection
 
 OPTIONS = {
-    "devices": ["cpu"],
-    "dtypes": ["float64", "float32"],
-    "variants": planning.VARIANTS,
-    "modes": planning.MODES,
-    "sizes": None,
+    "device": ["cpu"],
+    "dtype": ["float64", "float32"],
+    "variant": planning.VARIANTS,
+    "mode": planning.MODES,
+    "size": None,
     "threads": [1],
     "precision": "strict",
-    "seed": 0,
-    "quick": False,
-    "twins": 2,
 }
+
+
+def planned(ops, **wanted):
+    cells = planning.cells(Selection.of(ops, **{**OPTIONS, **wanted}))
+    return planning.of_cells(cells, twins=2, seed=0, quick=False)
 
 
 @pytest.fixture
 def plan(square, cube):
-    return planning.make(load_operations([square, cube]), backends=["fake_backends:BUSY", "numpy"], **OPTIONS)
+    return planned([square, cube], backend=["fake_backends:BUSY", "numpy"])
 
 
 def test_nothing_is_listed_twice(square):
-    ops = load_operations([square])
-    backends = ["numpy", "numpy"]
-    options = {**OPTIONS, "sizes": ["only", "only"], "dtypes": ["float64", "float64"]}
-    plan = planning.make(ops + ops, backends=backends, **options)
+    twice = {"backend": ["numpy"] * 2, "size": ["only"] * 2, "dtype": ["float64"] * 2}
+    plan = planned([square, square], **twice)
     assert len(set(plan.cells)) == len(plan.cells) == 8
 
 
@@ -59,7 +60,7 @@ def test_a_twin_never_shares_its_process_with_the_first_half(plan):
 
 
 def test_all_workers_of_a_round_go_through_the_same_order():
-    plan = planning.make(load_operations(["linear_map", "relu_regression"]), **{**OPTIONS, "backends": None})
+    plan = planned(["linear_map", "relu_regression"])
     orders = []
     for r in range(3):
         place = planning.places(plan, r)
@@ -79,7 +80,7 @@ def test_an_operation_that_no_worker_could_find_is_refused():
         return xp.sum(x), lambda f_bar: f_bar * xp.ones_like(x)
 
     with pytest.raises(BadInput, match="local cannot be found by another process; define it at the top of a file"):
-        planning.make([local], backends=["numpy"], **OPTIONS)
+        planned([local], backend="numpy")
 
 
 def test_a_cell_is_laid_under_the_roof_that_binds():
@@ -130,16 +131,13 @@ def test_the_largest_size_is_the_one_called_so_or_the_last():
 def measure_cells(name, size):
     from multigrad.bench.measurement.measure import cells_of
 
-    from multigrad.ops.selection import Selection
-
     return cells_of(Selection.of(name, backend="numpy", variant="forward", dtype="float32", size=size))
 
 
 def test_a_mesh_is_refused_where_it_is_unknown_or_does_not_divide():
-    ops = load_operations(["relu_regression"])
     sizes = [{"m": 16, "k": 4, "n": 3}, {"m": 12, "k": 4, "n": 3}]
-    options = {**OPTIONS, "dtypes": ["float32"], "variants": ["analytic"], "modes": ["eager"], "sizes": sizes}
-    plan = planning.make(ops, backends=["numpy", "jax"], **{**options, "devices": ["cpu:8"]})
+    options = {"dtype": "float32", "variant": "analytic", "mode": "eager", "size": sizes, "device": "cpu:8"}
+    plan = planned(["relu_regression"], backend=["numpy", "jax"], **options)
     told = {(c.backend, c.sizes): plan.refused[i].reason for i, c in enumerate(plan.cells) if i in plan.refused}
     assert told == {
         ("numpy", "m=16 k=4 n=3"): "numpy has no mesh of devices",

@@ -26,15 +26,17 @@ import dask.array as da
 import distributed
 import figures
 import numpy as np
+import parts
 import psutil
 
 from multigrad.backend import backend
 from multigrad.backend.placement import split_axes, split_symbol
 from multigrad.backend.scheduler import VARIABLE
 from multigrad.ops.find import operations
-from multigrad.truth import find as truth
-from multigrad.truth import parts
-from multigrad.verdict.judge import FAIL, INCONCLUSIVE, joined, judge
+from multigrad.ops.text import sizes_text
+from multigrad.truth.references import bounded
+from multigrad.verdict.judge import joined, judge
+from multigrad.verdict.words import FAIL, INCONCLUSIVE
 
 DTYPE = "float64"
 CHUNK_BYTES = 2**20
@@ -183,7 +185,7 @@ def of_points(op: Any, references: Sequence[Any], name: str, arrays: Sequence[np
     """
     number, count = op.outputs.index(name), len(references)
     x, *rest = arrays
-    once, twice = (truth.bounded(op, [p, *rest], {}, DTYPE, hull=False)[number] for p in (x[:1], x[[0, 0]]))
+    once, twice = (bounded(op, [p, *rest], {}, DTYPE, hull=False)[number] for p in (x[:1], x[[0, 0]]))
     minus = replace(
         once,
         value=(1 - count) * (2 * once.value - twice.value),
@@ -250,7 +252,7 @@ def measure(name: str, limit: int, workers: int, times: float, folder: str) -> d
     data = sum(a.nbytes for a in arrays)
     row = {
         "operation": name,
-        "sizes": truth.sizes_text({**size, symbol: max(max(a.shape, default=0) for a in arrays)}),
+        "sizes": sizes_text({**size, symbol: max(max(a.shape, default=0) for a in arrays)}),
         "dtype": DTYPE,
         "regime": regime,
         "workers": workers,

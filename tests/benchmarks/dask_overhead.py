@@ -25,7 +25,8 @@ from threadpoolctl import threadpool_limits
 from multigrad.backend import backend
 from multigrad.backend.scheduler import VARIABLE
 from multigrad.ops.find import operations
-from multigrad.truth import find as truth
+from multigrad.ops.text import sizes_text
+from multigrad.truth.inputs import dtype_arrays
 
 SIZES = {"relu_regression": {"m": 8192, "k": 1024, "n": 1024}, "linear_map": {"m": 32768, "n": 4096}}
 CHUNK_BYTES = [2**i for i in range(20, 28)]
@@ -48,7 +49,7 @@ def measure(name: str, repetitions: int, cluster: str) -> list[dict[str, Any]]:
     dask = backend("dask").open("cpu", threads=threads)
     op = operations()[name]
     size = SIZES[name]
-    given = truth.dtype_arrays(op, size, 0, "gaussian", DTYPE)
+    given = dtype_arrays(op, size, 0, "gaussian", DTYPE)
     there = plain.place(op, given, DTYPE)
     alone = plain.function(op, {}, "analytic", "eager")
     chunked = dask.function(op, {}, "analytic", "eager")
@@ -70,7 +71,7 @@ def measure(name: str, repetitions: int, cluster: str) -> list[dict[str, Any]]:
         rows.append(
             {
                 "operation": name,
-                "sizes": truth.sizes_text(size),
+                "sizes": sizes_text(size),
                 "dtype": DTYPE,
                 "threads": threads,
                 "cluster": cluster,

@@ -27,10 +27,10 @@ def largest_error(op: Any, xp: Any, mesh: Any) -> float:
     from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 
     from multigrad.backend.placement import rounded, split_axes
-    from multigrad.truth import find as truth
+    from multigrad.truth.inputs import dtype_arrays
 
     size = rounded(op, op.size(next(iter(op.sizes))), [(PROCESSES,)])
-    arrays = truth.dtype_arrays(op, size, 0, "gaussian", "float64")
+    arrays = dtype_arrays(op, size, 0, "gaussian", "float64")
     plain = [torch.tensor(a) for a in arrays]
     axes = split_axes(op, [a.shape for a in arrays])
     split = [

@@ -153,10 +153,11 @@ def largest(op: Any, session: Any, dtype: str) -> tuple[Callable[..., Any], list
     """Return an operation's hand-derived function at its largest size, with inputs and cotangents on the device."""
     from multigrad.bench.plan.cells import largest_size
 
-    from multigrad.truth import find as truth
+    from multigrad.truth.case import Case
+    from multigrad.truth.inputs import case_arrays
 
     size = op.size(largest_size(op))
     _, parameters = op.split(size)
-    arrays = truth.case_arrays(op, truth.Case("", op.name, size, "gaussian", dtype, 0))
+    arrays = case_arrays(op, Case("", op.name, size, "gaussian", dtype, 0))
     given = [session.to_device(a, dtype if a.dtype.kind == "f" else None) for a in arrays]
     return session.function(op, parameters, "analytic", MODES[session.backend.name]), given

@@ -3,12 +3,13 @@
 import array_api_compat.numpy as xp
 import numpy as np
 
-from multigrad.backend import backend
+from multigrad.diagnosis.conduct import Conduct
 from multigrad.diagnosis.diagnose import Evidence, diagnose
-from multigrad.mutation.kill import behaviour
+from multigrad.mutation.checks import misconduct
 from multigrad.mutation.mutants import mutants
-from multigrad.truth import find as truth
-from multigrad.truth.find import Case
+from multigrad.truth.case import Case
+from multigrad.truth.find import find_truth
+from multigrad.truth.formula import diagnose_formula, judge_formula
 from multigrad.verdict.judge import judge
 
 WORDS = {
@@ -50,24 +51,20 @@ WORDS = {
 def sentence(op, mutant, size="tiny"):
     """Return what the tool says about a mutant; nothing where the formula and the numbers are right."""
     case = Case("", op.name, op.size(size), "gaussian", "float64", 0)
-    judged = truth.judge_formula(mutant.operation, case)
+    judged = judge_formula(mutant.operation, case)
     wrong = {output: j.reason for output, j in judged.items() if j.verdict == "FAIL"}
-    said = (wrong | truth.diagnose_formula(mutant.operation, case, [*wrong])).values() if wrong else []
+    said = (wrong | diagnose_formula(mutant.operation, case, [*wrong])).values() if wrong else []
     return " | ".join(said) if said else _of_numbers(op, mutant, case)
 
 
 def _of_numbers(op, mutant, case):
-    known = truth.find(op, case)
-    session = backend("numpy").open("cpu")
-    parameters = op.split(case.size)[1]
+    known = find_truth(op, case)
     arrays = [a.copy() for a in known.arrays]
-    count = len(op.inputs)
-    _, pullback = mutant.operation(xp, *arrays[:count], **parameters)
-    found = pullback(*arrays[count:])
-    found = list(found) if isinstance(found, tuple) else [found]
-    first = [np.array(g) for g in found]
+    parameters = op.split(case.size)[1]
+    conduct = Conduct(mutant.operation, parameters, xp, arrays, lambda results: [np.array(r) for r in results])
+    first = conduct.call()
     references = known.references[-len(op.gradients) :]
-    said = [s for _, s in behaviour(session, pullback, arrays, found, first, known.arrays, count)]
+    said = [*misconduct(conduct, first)]
     for name, gradient, r in zip(op.gradients, first, references, strict=True):
         if judge(gradient, r, "float64").verdict == "FAIL":
             said.append(diagnose(Evidence(f"∂f/∂{name}", np.asarray(gradient, float), r.value, r.bound)))

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from multigrad import check, operation, operations
-from multigrad.truth.aim import LEAST, judge_formula, survey
-from multigrad.truth.find import Case
-from multigrad.verdict.judge import FAIL, NOTE, PASS, UNAVAILABLE
+from multigrad.truth.aim import survey
+from multigrad.truth.beside import judge_case
+from multigrad.truth.case import Case
+from multigrad.truth.findings import LEAST
+from multigrad.verdict.words import FAIL, NOTE, PASS, UNAVAILABLE
 from tests.multigrad.boundaries import PAIRS, RIGHT, clamp
 
 QUIET = pytest.mark.filterwarnings("ignore:invalid value", "ignore:divide by zero", "ignore:Mean of empty slice")
@@ -172,7 +174,7 @@ def test_where_nothing_can_be_judged_at_the_drawn_inputs_others_beside_them_are(
         value, pullback = function(xp, x)
         return value, lambda g: times * pullback(g)
 
-    found = judge_formula(f, Case("", "f", f.size("tiny"), "gaussian", "float64", 0))
+    found = judge_case(f, Case("", "f", f.size("tiny"), "gaussian", "float64", 0))
     assert {o: j.verdict for o, j in found.items()} == {"x_bar": FAIL if times == 2 else PASS}
     assert "at inputs beside those drawn" in found["x_bar"].reason
 

@@ -15,14 +15,8 @@ from hypothesis.extra import numpy as hnp
 
 from multigrad import operations
 from multigrad.namespaces import bounds
-from multigrad.namespaces.bounds.model import (
-    FORMATS,
-    Choice,
-    Condition,
-    Context,
-    gamma,
-    probable_gamma,
-)
+from multigrad.namespaces.bounds.arrays import Choice, Condition
+from multigrad.namespaces.bounds.model import FORMATS, Context, gamma, probable_gamma
 
 SHAPE = (3, 4)
 

@@ -9,7 +9,7 @@ import pytest
 
 from multigrad import BadInput, operation
 from multigrad.proof.certificate import _digest, verify, write_certificate
-from multigrad.verdict.judge import FAIL, PASS
+from multigrad.verdict.words import FAIL, PASS
 
 SQUARE = """
     from multigrad import operation

@@ -8,8 +8,9 @@ import pytest
 
 from multigrad.catalogue import clustering
 from multigrad.catalogue.clustering import kmeans, kmeans_direction
-from multigrad.catalogue.gradbench_problems import gradbench_inputs
 from tests.multigrad.on_backends import EACH, evaluated
+
+from .gradbench_inputs import gradbench_inputs
 
 
 def by_definition(x: np.ndarray, c: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from multigrad.catalogue.determinant import det
-from multigrad.catalogue.gradbench_problems import gradbench_inputs
 from tests.multigrad.on_backends import EACH, evaluated
+
+from .gradbench_inputs import gradbench_inputs
 
 
 def determinant(A: list[list[Fraction]]) -> Fraction:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from multigrad import load_operations, operation
-from multigrad.diagnosis.diagnose import Evidence, diagnose, diagnose_calls
+from multigrad.diagnosis.conduct import diagnose_calls
+from multigrad.diagnosis.diagnose import Evidence, diagnose
 
 rng = np.random.default_rng(1)
 TRUE = rng.standard_normal((4, 4)) * np.exp(rng.standard_normal((4, 4)))

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from multigrad.catalogue.dynamics import ode
-from multigrad.catalogue.gradbench_problems import gradbench_inputs
+
+from .gradbench_inputs import gradbench_inputs
 
 Numbers = list[Fraction]
 

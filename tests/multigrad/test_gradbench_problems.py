@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multigrad.catalogue.gradbench_problems import gradbench_inputs
 from multigrad.data.errors import BadInput
+
+from .gradbench_inputs import gradbench_inputs
 
 
 def test_a_mixture_has_the_numbers_that_gradbench_draws_row_by_row() -> None:

@@ -5,15 +5,9 @@ import pandas as pd
 import pytest
 
 from multigrad import BadInput, operation
-from multigrad.mutation.kill import (
-    COLUMNS,
-    CORRECT,
-    OURS,
-    kill_markdown,
-    kill_matrix,
-    kill_shares,
-    survivors,
-)
+from multigrad.mutation.checks import CORRECT, OURS
+from multigrad.mutation.kill import COLUMNS, kill_matrix
+from multigrad.mutation.shares import kill_markdown, kill_shares, survivors
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from multigrad import operation, operations
-from multigrad.proof.kinks import KINKS, conventions, in_hull, prove_at, prove_at_kink
+from multigrad.proof.conventions import KINKS, conventions
+from multigrad.proof.hulls import in_hull
+from multigrad.proof.kinks import prove_at, prove_at_kink
 
 
 def relu(at_zero):

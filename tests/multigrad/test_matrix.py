@@ -17,14 +17,15 @@ from multigrad import (
     GradientError,
     assert_gradients,
     check,
-    matrix,
     operation,
 )
-from multigrad.backend import Inaccuracy, Unavailable
+from multigrad.backend import Inaccuracy, Unavailable, registry
+from multigrad.matrix.rows import AIMED, COLUMNS, failing
 from multigrad.ops.draw import REGIMES
 from multigrad.ops.operation import Operation
 from multigrad.process.child import _last_words
-from multigrad.verdict.judge import (
+from multigrad.truth import formula
+from multigrad.verdict.words import (
     FAIL,
     FINDING,
     GAP,
@@ -78,7 +79,7 @@ def rows(frame, **wanted):
 def test_a_right_layer_passes_everywhere(layer):
     frame = quick(layer())
     assert set(frame["verdict"]) == {PASS}
-    assert tuple(frame.columns) == matrix.COLUMNS
+    assert tuple(frame.columns) == COLUMNS
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_another_convention_within_the_subdifferential_passes(layer):
 def test_every_regime_is_served_and_said(layer):
     frame = quick(layer(), regime="all")
     relations = {r for r in frame["regime"] if r.startswith("relation: ")}
-    assert set(frame["regime"]) - relations == {*REGIMES, matrix.AIMED}
+    assert set(frame["regime"]) - relations == {*REGIMES, AIMED}
     assert len(relations) >= 4
     assert set(frame["verdict"]) <= {PASS, NOTE, UNAVAILABLE}
     certified = rows(frame, backend="exact", output="W_bar", verdict=PASS)
@@ -281,7 +282,7 @@ class Absent(NumPyBackend):
 def put_in(monkeypatch, made):
     """Let `check` know one backend more, in this process."""
     known = {**multigrad.backend.backends(), made.name: made}
-    monkeypatch.setattr(matrix, "backend", known.__getitem__)
+    monkeypatch.setattr(registry, "backends", lambda: known)
 
 
 def test_a_missing_framework_is_a_worded_row(monkeypatch):
@@ -478,7 +479,7 @@ def test_a_search_for_the_repair_that_stumbles_costs_its_sentence_alone(source, 
     def stumble(*_):
         raise ValueError("inhomogeneous shape")
 
-    monkeypatch.setattr(matrix.truth, "repair", stumble)
+    monkeypatch.setattr(formula, "repair", stumble)
     op = multigrad.load_operations([source(TWO_FACTORS.format(1))])[0]
     wrong = rows(quick(replace(op, reference=""), regime="gaussian"), backend="exact", verdict=FAIL)
     assert set(wrong["output"]) == {"A_bar", "x_bar"}
@@ -834,10 +835,10 @@ def test_what_fails_besides_a_failure_can_be_chosen(tmp_path):
 
 
 def test_all_that_can_be_chosen_to_fail_leaves_out_what_is_not_here():
-    assert matrix.failing() == (FAIL,)
-    assert matrix.failing("portability,finding") == (FAIL, FINDING, PORTABILITY)
-    assert UNAVAILABLE not in matrix.failing("all")
-    assert UNAVAILABLE in matrix.failing("unavailable")
+    assert failing() == (FAIL,)
+    assert failing("portability,finding") == (FAIL, FINDING, PORTABILITY)
+    assert UNAVAILABLE not in failing("all")
+    assert UNAVAILABLE in failing("unavailable")
 
 
 OVERFLOWING = """

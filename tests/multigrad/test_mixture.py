@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from multigrad.catalogue.gradbench_problems import gradbench_inputs
 from multigrad.catalogue.mixture import gmm
+
+from .gradbench_inputs import gradbench_inputs
 
 Arrays = list[np.ndarray]
 

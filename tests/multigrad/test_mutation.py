@@ -9,7 +9,8 @@ from multigrad import BadInput, operation, operations
 from multigrad.mutation.mutants import KINDS, mutants
 from multigrad.ops.program import Program
 from multigrad.ops.reach import lines_run, pullback_lines, reaching_sizes
-from multigrad.truth.find import dtype_arrays, small_sizes
+from multigrad.ops.sizes import small_sizes
+from multigrad.truth.inputs import dtype_arrays
 
 LINES = Path(__file__).read_text(encoding="utf-8").splitlines()
 

@@ -5,9 +5,10 @@ import pytest
 
 from multigrad import operations
 from multigrad.backend.placement import split_axes, split_symbol
-from multigrad.truth import find as truth
-from multigrad.truth.parts import judge_part, summed
-from multigrad.verdict.judge import FAIL, NOTE, PASS, Reference, judge
+from multigrad.truth.inputs import dtype_arrays
+from multigrad.verdict.judge import Reference, judge
+from multigrad.verdict.words import FAIL, NOTE, PASS
+from tests.benchmarks.parts import judge_part, summed
 
 SIZES = {
     "relu_regression": {"m": 60, "k": 4, "n": 3},
@@ -25,7 +26,7 @@ def cut(arrays, axes, part):
 def parted(name, dtype, regime="gaussian"):
     """Return the operation, its split dimension, and for each part its arrays and outputs."""
     op = operations()[name]
-    arrays = truth.dtype_arrays(op, SIZES[name], 0, regime, dtype)
+    arrays = dtype_arrays(op, SIZES[name], 0, regime, dtype)
     shapes = [a.shape for a in arrays]
     axes = split_axes(op, shapes)
     parts = [cut(arrays, axes, part) for part in range(PARTS)]

@@ -6,8 +6,9 @@ import pytest
 from multigrad.backends.numpy_backend import BACKEND
 
 from multigrad import operation, operations
-from multigrad.matrix.relations import RELATIONS, relations, structure
-from multigrad.verdict.judge import FAIL, PASS, UNAVAILABLE
+from multigrad.matrix.relations import RELATIONS, relations
+from multigrad.matrix.structure import structure
+from multigrad.verdict.words import FAIL, PASS, UNAVAILABLE
 
 SIZE = {"b": 3, "n": 4}
 

@@ -6,7 +6,8 @@ import pytest
 from multigrad import load_operations, operation
 from multigrad.diagnosis.repair import repair
 from multigrad.mutation.mutants import mutants
-from multigrad.truth.find import dtype_arrays, true_gradients
+from multigrad.truth.certified import true_gradients
+from multigrad.truth.inputs import dtype_arrays
 
 PRACTICE = {op.name: op for op in load_operations([str(Path(__file__).with_name("practice.py"))])}
 

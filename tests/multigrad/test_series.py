@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from scipy import special
 
-from multigrad.catalogue.gradbench_problems import gradbench_inputs
 from multigrad.catalogue.series import llsq, lse
 from tests.multigrad.on_backends import EACH, evaluated
+
+from .gradbench_inputs import gradbench_inputs
 
 INF = np.inf
 

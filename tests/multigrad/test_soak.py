@@ -2,7 +2,8 @@
 
 import pytest
 
-from multigrad.mutation.soak import alarms, soak
+from tests.multigrad import soak as soaking
+from tests.multigrad.soak import alarms, soak
 
 
 def test_a_hundred_correct_evaluations_raise_no_alarm():
@@ -22,18 +23,15 @@ def test_ten_thousand_correct_evaluations_raise_no_alarm():
 
 
 def test_a_wrong_evaluation_raises_one(monkeypatch):
-    from multigrad.mutation import soak as module
-    from multigrad.truth import find as truth
-
     def off_by_a_millionth(*arguments, **options):
         known = find(*arguments, **options)
         for reference in known.references:
             reference.value[...] *= 1 + 1e-5
         return known
 
-    find = truth.find
-    monkeypatch.setattr(truth, "find", off_by_a_millionth)
+    find = soaking.find_truth
+    monkeypatch.setattr(soaking, "find_truth", off_by_a_millionth)
     rows = [
-        r for m in module.serve({"backend": "numpy", "count": 1, "ops": ["linear_map"], "seed": 3}) for r in m["rows"]
+        r for m in soaking.serve({"backend": "numpy", "count": 1, "ops": ["linear_map"], "seed": 3}) for r in m["rows"]
     ]
     assert {r["verdict"] for r in rows} == {"FAIL"}

@@ -8,18 +8,11 @@ import pytest
 from multigrad import operation, operations
 from multigrad.data.errors import BadInput
 from multigrad.ops.draw import REGIMES, Draw
-from multigrad.truth.find import (
-    Case,
-    Truth,
-    Unknown,
-    Unserved,
-    bounded,
-    find,
-    judge_variant,
-    read,
-    write,
-    write_unknown,
-)
+from multigrad.truth.case import Case, Truth, Unknown, Unserved
+from multigrad.truth.files import read_truth, write_truth, write_unknown
+from multigrad.truth.find import find_truth
+from multigrad.truth.references import bounded
+from multigrad.truth.variant import judge_variant
 from multigrad.verdict.judge import Reference
 
 
@@ -66,7 +59,7 @@ def test_a_generator_is_served_by_every_regime_or_says_why():
             return A @ x, lambda g: (g[:, None] * x[None, :], g @ A)
 
         with pytest.raises(Unserved, match="not finite"):
-            find(f, case(f, "kink"))
+            find_truth(f, case(f, "kink"))
 
 
 def test_a_forward_part_that_refuses_is_unserved():
@@ -76,12 +69,12 @@ def test_a_forward_part_that_refuses_is_unserved():
         return m, lambda b: xp.where(x == m, b, 0 * b)
 
     with pytest.raises(Unserved, match="its forward part has no such case"):
-        find(largest, case(largest, "empty", size={"n": 0}))
+        find_truth(largest, case(largest, "empty", size={"n": 0}))
 
 
 def test_an_empty_case_has_shapes_and_the_few_numbers_there_are():
     op = operations()["relu_regression"]
-    truth = find(op, case(op, "empty", size={"m": 5, "k": 0, "n": 3}, dtype="float32"))
+    truth = find_truth(op, case(op, "empty", size={"m": 5, "k": 0, "n": 3}, dtype="float32"))
     value, X_bar, W_bar, Y_bar = truth.references
     assert (X_bar.value.shape, W_bar.value.shape) == ((5, 0), (0, 3))
     assert np.all(Y_bar.bound > 0)
@@ -90,7 +83,7 @@ def test_an_empty_case_has_shapes_and_the_few_numbers_there_are():
 
 def test_what_a_nan_may_touch_follows_from_the_formula():
     op = operations()["relu_regression"]
-    truth = find(op, case(op, "nonfinite", poisoned="X"))
+    truth = find_truth(op, case(op, "nonfinite", poisoned="X"))
     assert truth.note == "NaN in X[2, 2]"
     assert np.isnan(truth.arrays[0]).sum() == 1
     value, X_bar, _, Y_bar = truth.references
@@ -102,9 +95,9 @@ def test_what_a_nan_may_touch_follows_from_the_formula():
 
 def test_a_truth_is_read_as_it_was_written(tmp_path):
     op = operations()["linear_map"]
-    truth = find(op, case(op, "gaussian"))
-    write(tmp_path, 3, truth)
-    again = read(tmp_path, 3)
+    truth = find_truth(op, case(op, "gaussian"))
+    write_truth(tmp_path, 3, truth)
+    again = read_truth(tmp_path, 3)
     for a, b in zip(truth.references, again.references, strict=True):
         assert all(np.array_equal(getattr(a, p), getattr(b, p)) for p in ("value", "rest", "bound", "probable", "hull"))
     assert all(np.array_equal(a, b) for a, b in zip(truth.arrays, again.arrays, strict=True))
@@ -114,10 +107,10 @@ def test_why_a_truth_is_not_known_is_read_as_it_was_written(tmp_path):
     write_unknown(tmp_path, 1, "a kink")
     write_unknown(tmp_path, 2, "no such case", unserved=True)
     with pytest.raises(Unknown, match="a kink") as caught:
-        read(tmp_path, 1)
+        read_truth(tmp_path, 1)
     assert not isinstance(caught.value, Unserved)
     with pytest.raises(Unserved, match="no such case"):
-        read(tmp_path, 2)
+        read_truth(tmp_path, 2)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +187,7 @@ def test_what_leaves_the_range_is_excused_and_what_is_divided_by_nearly_zero_is_
 def test_what_is_excused_is_read_as_it_was_written(tmp_path):
     zero = np.zeros(2)
     given = Reference(zero, zero, zero, zero, zero, np.array([True, False]))
-    write(tmp_path, 1, Truth([zero], [given], refuted=("x_bar",)))
-    found = read(tmp_path, 1)
+    write_truth(tmp_path, 1, Truth([zero], [given], refuted=("x_bar",)))
+    found = read_truth(tmp_path, 1)
     assert found.references[0].excused.tolist() == [True, False]
     assert found.refuted == ("x_bar",)

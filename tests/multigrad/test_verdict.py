@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 
 from multigrad.verdict.formats import FORMATS
-from multigrad.verdict.judge import (
-    FAIL,
-    INCONCLUSIVE,
-    NOTE,
-    PASS,
-    Reference,
-    judge,
-)
+from multigrad.verdict.judge import Reference, judge
+from multigrad.verdict.words import FAIL, INCONCLUSIVE, NOTE, PASS
 
 TRUE = np.random.default_rng(0).standard_normal((4, 5))
 

@@ -1,7 +1,8 @@
-"""The rules that all bounded functions share: entering, rounding, sums in any order, matrix products."""
+"""The rules that all bounded functions share: rounding, sums in any order, matrix products."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,23 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .model import (
-    Array,
-    Choice,
-    Condition,
-    Context,
-    Error,
-    Floats,
-    Parts,
-    current,
-    error_or_zero,
-    gamma,
-    nothing,
-    plus,
-    probable_gamma,
-    times,
-    up,
-)
+from .arrays import Array, Choice, Error, Parts, error_or_zero, is_ours, nothing, plus, times, up
+from .model import Context, Floats, current, gamma, probable_gamma
 
 
 @dataclass(frozen=True)
@@ -67,47 +53,6 @@ Infinite = Callable[[Floats, int], Any]
 """Finds where an infinite result is exact, given the value and which part of the operands to look at."""
 
 
-def is_ours(x: Any) -> bool:
-    """Whether x is one of this namespace's arrays."""
-    return isinstance(x, Parts)
-
-
-def as_array(x: Any) -> Array:
-    """Return x as a bounded array; numbers that the format does not have enter with one rounding."""
-    if isinstance(x, Array):
-        return x
-    if isinstance(x, Condition):
-        worst = x.undecided.astype(np.float64) if x.undecided.any() else nothing(x.shape)
-        probable = x.doubtful.astype(np.float64) if x.undecided.any() else worst
-        decided = not x.undecided.any()
-        return Array(x.value.astype(np.float64), worst, probable, integral=decided, nonnegative=True)
-    if isinstance(x, Choice):
-        loose = np.where(x.undecided, np.inf, 0.0)
-        return Array(x.value.astype(np.float64), loose, loose, integral=not x.undecided.any(), nonnegative=True)
-    return _enter(np.asarray(x, dtype=np.float64))
-
-
-def _enter(value: Floats) -> Array:
-    arithmetic = current()
-    size = np.abs(value)
-    peak = np.max(size, initial=0.0)
-    nonnegative = bool((value >= 0).all())
-    if peak <= arithmetic.exact_below() and bool((np.rint(value) == value).all()):
-        return Array(value, *(nothing(value.shape),) * 2, integral=True, nonnegative=nonnegative)
-    wrong = ~arithmetic.representable(value)
-    form = arithmetic.format
-    # A framework may read a subnormal number as zero.
-    tiny = (size < math.ldexp(1.0, form.smallest_exponent)) & (size > 0) & form.flushes
-    if not wrong.any() and not tiny.any():
-        return Array(value, *(nothing(value.shape),) * 2, nonnegative=nonnegative)
-    rounded = np.where(
-        np.isnan(value) | (size > arithmetic.overflow), np.inf, arithmetic.u * size + arithmetic.underflow
-    )
-    # As an array also where it is one number: a float would be taken for no error.
-    worst = np.asarray(np.where(wrong, rounded, 0.0) + np.where(tiny, size, 0.0))
-    return Array(value, worst, worst, nonnegative=nonnegative)
-
-
 def bounded(
     operands: Sequence[Array],
     value: Any,
@@ -133,23 +78,23 @@ def bounded(
     """
     value = np.asarray(value, dtype=np.float64)
     arithmetic = current()
-    worst = _settled(
+    worst = _shaped(
         value, rule([error_or_zero(a.worst) for a in operands], Unit(arithmetic, True)), rounds, infinite, 1
     )
     if not differ and all(a.worst is a.probable for a in operands):
         probable = worst
     else:
         errors = [error_or_zero(a.probable) for a in operands]
-        probable = _settled(value, rule(errors, Unit(arithmetic, False)), rounds, infinite, 2)
+        probable = _shaped(value, rule(errors, Unit(arithmetic, False)), rounds, infinite, 2)
         probable = np.asarray(np.minimum(probable, worst))
     return Array(value, worst, probable, integral=integral, nonnegative=nonnegative)
 
 
-def _settled(value: Floats, found: Any, rounds: bool, infinite: Infinite | None, part: int) -> Floats:
+def _shaped(value: Floats, computed: Any, rounds: bool, infinite: Infinite | None, part: int) -> Floats:
     """Give the error the value's shape, and make it infinite where nothing can be said."""
-    if isinstance(found, float) and found == 0.0:
+    if isinstance(computed, float) and computed == 0.0:
         return nothing(value.shape)
-    error: Floats = np.asarray(found, dtype=np.float64)
+    error: Floats = np.asarray(computed, dtype=np.float64)
     if error.shape != value.shape:
         error = np.broadcast_to(error, value.shape)
     if not rounds:
@@ -242,34 +187,6 @@ def within(reach: Any, error: Any) -> Any:
     return error if np.max(reach, initial=0.0) <= limit else np.where(reach <= limit, error, np.inf)
 
 
-def matmul(a: Any, b: Any, /) -> Any:
-    """|Ĉ − C| ≤ E_A|B| + |A|E_B + E_A E_B + γ_k|Â||B̂| (Higham 2002, eq. 3.13), in any order and blocking."""
-    if not is_ours(a) and not is_ours(b) and np.asarray(a).dtype.kind != "f" and np.asarray(b).dtype.kind != "f":
-        return np.matmul(a, b)
-    A, B = as_array(a), as_array(b)
-    value = np.asarray(A.value @ B.value)
-    k = A.shape[-1]
-    left, right = np.abs(A.value), np.abs(B.value)
-    sizes = np.asarray(left @ right)
-    nonnegative = A.nonnegative and B.nonnegative
-    if A.integral and B.integral and _whole(sizes, left, right):
-        return Array(value, *(nothing(value.shape),) * 2, integral=True, nonnegative=nonnegative)
-
-    def rule(errors: Sequence[Error], unit: Unit) -> Any:
-        x, y = errors
-        moved = plus(
-            0.0 if isinstance(x, float) else x @ plus(right, times(2.0, y)),
-            0.0 if isinstance(y, float) else plus(left, x) @ y,
-        )
-        reach = plus(sizes, times(3.0, moved))
-        error = plus(unit.product(k) * reach, moved, k * current().underflow)
-        return within(reach, up(error, 2 * k))
-
-    product = bounded([A, B], value, rule, rounds=True, differ=k > 1, nonnegative=nonnegative)
-    product.terms = k
-    return product
-
-
 def added(A: Array, B: Array, value: Any, *, signed: bool = True, infinite: Infinite | None = None) -> Array:
     """Make a sum or a difference. Errors add up.
 
@@ -290,7 +207,53 @@ def added(A: Array, B: Array, value: Any, *, signed: bool = True, infinite: Infi
     return elementwise([A, B], value, plus, ulps=0.5, exact=True, infinite=infinite, signed=signed)
 
 
-def _whole(sizes: Any, left: Any, right: Any) -> bool:
-    arithmetic = current()
-    operands = max(np.max(left, initial=0.0), np.max(right, initial=0.0))
-    return bool(np.max(sizes, initial=0.0) <= arithmetic.exact_below() and operands <= 1.0 / arithmetic.product_u)
+def only_whole_numbers(*operands: Any) -> bool:
+    """Whether all operands are integers or booleans of NumPy or Python, so that NumPy computes."""
+    return not any(is_ours(o) or np.asarray(o).dtype.kind == "f" for o in operands)
+
+
+def of_whole_numbers(function: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Leave integers to NumPy; of indices that depend on data the result is one, as undecided as they are."""
+
+    def decorate(of_reals: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(of_reals)
+        def chosen(*operands: Any) -> Any:
+            if only_whole_numbers(*operands):
+                return function(*operands)
+            if not only_whole_numbers(*(o.value if isinstance(o, Choice) else o for o in operands)):
+                return of_reals(*operands)
+            value = np.asarray(function(*(o.value if isinstance(o, Choice) else o for o in operands)))
+            loose = [o.undecided for o in operands if isinstance(o, Choice)]
+            return Choice(value, np.broadcast_to(np.logical_or.reduce(np.broadcast_arrays(*loose)), value.shape))
+
+        return chosen
+
+    return decorate
+
+
+def both_nonnegative(a: Array, b: Array) -> bool:
+    """Whether no evaluation of either gives a negative element."""
+    return a.nonnegative and b.nonnegative
+
+
+def exactly_infinite(*operands: Array) -> Callable[[Floats, int], Any]:
+    """Find where a result is infinite because an operand is exactly so, as a mask of −∞ makes it."""
+
+    def find(value: Floats, part: int) -> Any:
+        errors = [a.parts()[part] for a in operands]
+        given = [np.isinf(a.value) & (r == 0) for a, r in zip(operands, errors, strict=True)]
+        finite = [
+            np.isfinite(r) & (np.abs(a.value) > 2 * r) | g for a, r, g in zip(operands, errors, given, strict=True)
+        ]
+        return (
+            np.isinf(value)
+            & np.logical_or.reduce(np.broadcast_arrays(*given))
+            & np.logical_and.reduce(np.broadcast_arrays(*finite))
+        )
+
+    return find
+
+
+def rearranged(function: Callable[[Any], Any], x: Any) -> Any:
+    """Apply a NumPy function that only moves elements about, to an array of ours or of NumPy's."""
+    return x.map(function) if isinstance(x, Parts) else function(np.asarray(x))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -53,10 +55,8 @@ def lift(x: Any) -> DualArray:
 def aligned(tangent: ExactArray, ndim: int) -> ExactArray:
     """Give a tangent of shape (T, *s) axes of length 1 after the first, so that s has that many dimensions."""
     count = tangent.shape[0]
-    result: ExactArray = exact.rearranged(
-        lambda t: t.reshape(count, *(1,) * (ndim + 1 - t.ndim), *t.shape[1:]), tangent
-    )
-    return result
+    aligned_shape = (count, *(1,) * (ndim + 1 - tangent.ndim), *tangent.shape[1:])
+    return ExactArray(tangent.elements.reshape(aligned_shape), tangent.degree)
 
 
 def tangent_of(x: Any, count: int) -> ExactArray:
@@ -67,16 +67,10 @@ def tangent_of(x: Any, count: int) -> ExactArray:
     return result
 
 
-def midpoints(x: Any) -> np.ndarray:
-    """Return the nearest float64 of every value."""
-    return exact.midpoints(lift(x).value)
+def _of_value(function: Callable[[Any], np.ndarray]) -> Callable[[Any], np.ndarray]:
+    return functools.wraps(function)(lambda x: function(lift(x).value))
 
 
-def is_certainly_nonzero(x: Any) -> np.ndarray:
-    """Tell where a value cannot be zero."""
-    return exact.is_certainly_nonzero(lift(x).value)
-
-
-def is_certainly_positive(x: Any) -> np.ndarray:
-    """Tell where a value must be positive."""
-    return exact.is_certainly_positive(lift(x).value)
+midpoints = _of_value(exact.midpoints)
+is_certainly_nonzero = _of_value(exact.is_certainly_nonzero)
+is_certainly_positive = _of_value(exact.is_certainly_positive)

@@ -47,13 +47,12 @@ FUNCTIONS |= bound(structure.FUNCTIONS, rearranged)
 def _linear(name: str) -> Callable[..., Any]:
     def apply(x: Any, /, *, axis: Any = None, **options: Any) -> Any:
         # Axes counted from the end are the same ones in the tangent.
-        axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
-        from_end = tuple(a - x.ndim if a >= 0 else a for a in axes)
+        axes: Any = tuple(a - x.ndim for a in structure.axes_of(x, axis))
         if name == "cumulative_sum":
-            (from_end,) = from_end  # type: ignore[assignment]
+            (axes,) = axes
         function = getattr(exact, name)
-        value = function(x.value, axis=from_end, **options)
-        return DualArray(value, None if x.tangent is None else function(x.tangent, axis=from_end, **options))
+        value = function(x.value, axis=axes, **options)
+        return DualArray(value, None if x.tangent is None else function(x.tangent, axis=axes, **options))
 
     return apply
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import exact
 from ..exact import ExactArray
+from ..exact.creation import ABOUT_DTYPES
+from ..exact.elementwise import LOGICAL, WHOLE_ONLY
 from ..shared import textbook
 from .arrays import DualArray
 from .table import FUNCTIONS, VALUED, valued
@@ -42,7 +44,7 @@ def full_like_(x: Any, /, fill_value: Any, *, dtype: Any = None, device: Any = N
     return FUNCTIONS["full"](x.shape, fill_value, dtype=dtype or x.dtype)
 
 
-def _created(name: str) -> None:
+def _created(name: str) -> Callable[..., Any]:
     make = FUNCTIONS.get(name, VALUED[name])
 
     @functools.wraps(make)
@@ -53,24 +55,14 @@ def _created(name: str) -> None:
         result = make(*args, **options)
         return DualArray(result) if isinstance(result, ExactArray) else result
 
-    FUNCTIONS[name] = create
+    return create
 
 
-for _name in ("zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like", "full_like"):
-    _created(_name)
-
-
-for _name in ("eye", "arange", "linspace", "asarray", "astype"):
-    _created(_name)
-
-
-WITHOUT_TANGENT = (
-    *("result_type", "isdtype", "can_cast", "broadcast_shapes", "finfo", "iinfo"),
-    *("logical_and", "logical_or", "logical_xor", "logical_not", "bitwise_and", "bitwise_or", "bitwise_xor"),
-    *("bitwise_invert", "bitwise_left_shift", "bitwise_right_shift", "isin"),
-    *("unique_all", "unique_counts", "unique_inverse", "unique_values"),
+CREATED = (
+    *("zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like", "full_like"),
+    *("eye", "arange", "linspace", "asarray", "astype"),
 )
-"""What makes or asks about arrays, and never needs a tangent."""
+"""What makes an array."""
 
-
-FUNCTIONS |= {name: VALUED[name] for name in WITHOUT_TANGENT}
+FUNCTIONS |= {name: _created(name) for name in CREATED}
+FUNCTIONS |= {name: VALUED[name] for name in (*ABOUT_DTYPES, *LOGICAL, *WHOLE_ONLY)}  # these never need a tangent

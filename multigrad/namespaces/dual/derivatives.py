@@ -113,14 +113,11 @@ def differentiate(
     return results
 
 
-def _block(directions: np.ndarray | None, shape: tuple[int, ...]) -> ExactArray:
-    if directions is None:
-        size = math.prod(shape)
-        basis: ExactArray = VALUED["where"](
-            np.eye(size, dtype=bool).reshape(size, *shape), exact.lift(1), exact.lift(0)
-        )
-        return basis
-    return as_variables(directions)
+def _block(directions: np.ndarray | None, shape: tuple[int, ...]) -> Any:
+    if directions is not None:
+        return as_variables(directions)
+    size = math.prod(shape)
+    return VALUED["where"](np.eye(size, dtype=bool).reshape(size, *shape), exact.lift(1), exact.lift(0))
 
 
 def as_variables(directions: np.ndarray) -> ExactArray:
@@ -128,8 +125,7 @@ def as_variables(directions: np.ndarray) -> ExactArray:
     return ExactArray(exact.lift(directions).elements, (1, 0))
 
 
-def _placed(block: ExactArray, start: int, count: int) -> ExactArray:
-    before, after = start, count - start - block.shape[0]
-    zeros = [VALUED["zeros"]((n, *block.shape[1:])) for n in (before, after)]
-    result: ExactArray = VALUED["concat"]([zeros[0], block, zeros[1]], axis=0)
+def _placed(block: ExactArray, start: int, count: int) -> Any:
+    result = VALUED["zeros"]((count, *block.shape[1:]))
+    result[start : start + len(block)] = block
     return result

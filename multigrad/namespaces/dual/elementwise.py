@@ -44,12 +44,11 @@ def _binary(name: str) -> Callable[[Any, Any], Any]:
             return function(x1, x2)
         # A rule must not divide or subtract Python's floats: they round. Integer exponents alone stay what they are.
         a, b = (x if isinstance(x, int) and name == "pow" else lift(x).value for x in (x1, x2))
-        tangents = [x.tangent if isinstance(x, DualArray) else None for x in (x1, x2)]
         y = function(a, b)
         parts = [
-            _scaled(derivative(a, b, y), aligned(t, y.ndim))
-            for derivative, t in zip(derivatives, tangents, strict=True)
-            if t is not None
+            _scaled(derivative(a, b, y), aligned(x.tangent, y.ndim))
+            for derivative, x in zip(derivatives, (x1, x2), strict=True)
+            if isinstance(x, DualArray) and x.tangent is not None
         ]
         if not parts:
             return DualArray(y)
@@ -61,13 +60,8 @@ def _binary(name: str) -> Callable[[Any, Any], Any]:
 
 FUNCTIONS |= {name: _unary(name) for name in UNARY} | {name: _binary(name) for name in BINARY}
 
-
 FUNCTIONS["true_divide"] = FUNCTIONS["divide"]
-
-
 FUNCTIONS["conj"] = FUNCTIONS["real"] = FUNCTIONS["positive"]
-
-
 _power = FUNCTIONS["pow"]
 
 

@@ -19,12 +19,9 @@ def matmul(x1: Any, x2: Any, /) -> Any:
     first, second = a.ndim == 1, b.ndim == 1
     a, b = (a[None, :] if first else a), (b[:, None] if second else b)
     value = VALUED["matmul"](a.value, b.value)
-    parts = []
-    if a.tangent is not None:
-        parts.append(VALUED["matmul"](aligned(a.tangent, value.ndim), b.value))
-    if b.tangent is not None:
-        parts.append(VALUED["matmul"](a.value, aligned(b.tangent, value.ndim)))
-    result = DualArray(value, parts[0] + parts[1] if len(parts) == 2 else parts[0] if parts else None)
+    left = None if a.tangent is None else VALUED["matmul"](aligned(a.tangent, value.ndim), b.value)
+    right = None if b.tangent is None else VALUED["matmul"](a.value, aligned(b.tangent, value.ndim))
+    result = DualArray(value, left if right is None else right if left is None else left + right)
     result = result[..., 0, :] if first else result
     return result[..., 0] if second else result
 

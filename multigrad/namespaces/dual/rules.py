@@ -12,7 +12,6 @@ from .kinks import nowhere, nowhere_zero
 
 _f = exact.FUNCTIONS
 
-
 UNARY: dict[str, Callable[[Any, Any], Any]] = {
     "negative": lambda x, y: -1,
     "positive": lambda x, y: 1,
@@ -51,7 +50,6 @@ UNARY: dict[str, Callable[[Any, Any], Any]] = {
     "round": lambda x, y: nowhere_zero("round", _f["abs"](x - y) - 0.5, 0 * x),
 }
 """The derivative of y = f(x), from x and y; None where y is constant."""
-
 
 BINARY: dict[str, tuple[Callable[[Any, Any, Any], Any], Callable[[Any, Any, Any], Any]]] = {
     "add": (lambda a, b, y: 1, lambda a, b, y: 1),

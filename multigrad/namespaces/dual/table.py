@@ -12,7 +12,6 @@ from .arrays import DualArray
 VALUED = exact.FUNCTIONS
 """The functions of `exact`: what happens to the values."""
 
-
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 """The namespace: every function of the standard that stands here, by name."""
 

@@ -27,11 +27,7 @@ from ..shared import linear_algebra, textbook
 from ..shared.namespace import Linalg, attributes, bound, namespace_info
 from . import axes, creation, elementwise, matrices  # noqa: F401 - they fill the table
 from .arrays import (
-    CONSTANT_ULPS,
-    SHORT_BITS,
-    Array,
     ExactArray,
-    Integers,
     is_certainly_nonzero,
     is_certainly_positive,
     lift,
@@ -51,26 +47,20 @@ from .context import (
     precision,
     rationals,
 )
-from .creation import CONSTANTS, DTYPES, float64
-from .degrees import CONSTANT, Degree
+from .creation import CONSTANTS, float64
+from .degrees import Degree
 from .elementwise import hurwitz_zeta
 from .evaluation import Evaluation, evaluate, floor_of, relative_widths
 from .table import FUNCTIONS, LINALG
 
 __all__ = [
-    "CONSTANT",
     "CONSTANTS",
-    "CONSTANT_ULPS",
-    "DTYPES",
     "ELEMENTARY",
     "FUNCTIONS",
     "LINALG",
-    "SHORT_BITS",
-    "Array",
     "Degree",
     "Evaluation",
     "ExactArray",
-    "Integers",
     "Kink",
     "NotRational",
     "Undecided",

@@ -15,12 +15,11 @@ from flint import arb, fmpq
 from ..shared.operators import Operators, plain_key
 from ..shared.unsupported import STANDARD_NAMES, Unsupported
 from . import degrees
-from .context import NotRational, constants_sampled, state
+from .context import NotRational, moved_constants, state
 from .degrees import CONSTANT, Degree
 
 Array = Any
 """An :class:`ExactArray`, an integer or boolean NumPy array, or a Python number."""
-
 
 CONSTANT_ULPS = 16
 """How far a constant may be from the real number that it stands for, in units in the last place.
@@ -28,7 +27,6 @@ CONSTANT_ULPS = 16
 Half a unit is its rounding. Three operations that made it and the digit that one of them may cancel add the rest. A
 constant that is wrong in its 14th digit is further off.
 """
-
 
 SHORT_BITS = 30
 """A float of so few significant bits is an exact fraction: an integer, a half, what a person writes in binary."""
@@ -167,7 +165,9 @@ def variable(x: Any) -> Array:
 
 def unmoved(x: Any) -> ExactArray:
     """Lift, with constants where they are."""
-    with constants_sampled(None):
+    if state.sample is None:
+        return lift(x)
+    with moved_constants(None):
         return lift(x)
 
 

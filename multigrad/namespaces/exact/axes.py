@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..shared import structure
+from ..shared.namespace import bound
 from . import degrees
 from .arrays import ExactArray, array, is_whole, lift, number, whole
 from .elementwise import condition
@@ -27,15 +28,14 @@ def rearranged(function: Callable[..., Any], *arrays: Any) -> Any:
     return [array(m, degree) for m in moved] if isinstance(moved, list | tuple) else array(moved, degree)
 
 
-for _name, _rule in structure.FUNCTIONS.items():
-    FUNCTIONS[_name] = functools.partial(_rule, rearranged)
+FUNCTIONS |= bound(structure.FUNCTIONS, rearranged)
 
 
 @integral
 def sum_(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> ExactArray:
     """Σx over the axes."""
     x = lift(x)
-    axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = structure.axes_of(x, axis)
     count = math.prod(x.shape[a] for a in axes)
     total: Any = x.elements
     if axes:
@@ -58,8 +58,8 @@ def cumulative_sum(
     return array(sums, degrees.repeated(x.degree, x.shape[axis]))
 
 
-def _first_best(x: ExactArray, axis: int, better: str) -> np.ndarray:
-    lanes = np.moveaxis(x.elements, axis, 0)
+def _first_best(x: ExactArray, axis: int | None, better: str) -> np.ndarray:
+    lanes = x.elements.ravel() if axis is None else np.moveaxis(x.elements, axis, 0)
     best, index = lanes[0], np.zeros(lanes.shape[1:], dtype=np.int64)
     for i in range(1, lanes.shape[0]):
         improved = np.asarray(FUNCTIONS[better](array(lanes[i], x.degree), array(best, x.degree)))
@@ -67,49 +67,45 @@ def _first_best(x: ExactArray, axis: int, better: str) -> np.ndarray:
     return index
 
 
-def _extremum(name: str, better: str) -> None:
-    def argument(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
+def _argument(better: str) -> Callable[..., Any]:
+    def apply(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
         x = lift(x)
-        if axis is None:
-            index = _first_best(array(x.elements.ravel(), x.degree), 0, better)
-            return whole(index.reshape((1,) * x.ndim) if keepdims else index)
         index = _first_best(x, axis, better)
-        return whole(np.expand_dims(index, axis) if keepdims else index)
+        return whole(np.expand_dims(index, tuple(range(x.ndim)) if axis is None else axis) if keepdims else index)
 
-    def value(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-        return structure.extremum(ExactArray.namespace, f"arg{name}", x, axis, keepdims)
-
-    argument.__name__, value.__name__ = f"arg{name}", name
-    integral(argument)
-    integral(value)
+    return apply
 
 
-_extremum("max", "greater")
+def _extremum(argument: str) -> Callable[..., Any]:
+    def apply(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+        return structure.extremum(ExactArray.namespace, argument, x, axis, keepdims)
+
+    return apply
 
 
-_extremum("min", "less")
+for _name, _better in (("max", "greater"), ("min", "less")):
+    integral(_argument(_better), f"arg{_name}")
+    integral(_extremum(f"arg{_name}"), _name)
+
+
+def _order(x: ExactArray, lane: np.ndarray, descending: bool) -> list[int]:
+    less, entries = FUNCTIONS["less"], [array(v, x.degree) for v in lane]
+
+    def compare(i: int, j: int) -> int:
+        a, b = (entries[j], entries[i]) if descending else (entries[i], entries[j])
+        return -1 if less(a, b) else int(bool(less(b, a)))
+
+    return sorted(range(len(entries)), key=functools.cmp_to_key(compare))
 
 
 @public
 def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
     """The indices that sort an axis; equal entries keep their order."""
     x = lift(x)
-    less = FUNCTIONS["less"]
-
-    def order(i: Any, j: Any, lane: np.ndarray) -> int:
-        a, b = array(lane[i], x.degree), array(lane[j], x.degree)
-        a, b = (b, a) if descending else (a, b)
-        return -1 if less(a, b) else int(bool(less(b, a)))
-
-    def sort_one(lane: np.ndarray) -> np.ndarray:
-        return np.asarray(
-            sorted(range(len(lane)), key=functools.cmp_to_key(functools.partial(order, lane=lane))), dtype=np.int64
-        )
-
     lanes = np.moveaxis(x.elements, axis, -1)
     result = np.empty(lanes.shape, dtype=np.int64)
     for index in np.ndindex(lanes.shape[:-1]):
-        result[index] = sort_one(lanes[index])
+        result[index] = _order(x, lanes[index], descending)
     return whole(np.moveaxis(result, -1, axis))
 
 
@@ -122,22 +118,14 @@ def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = 
     return FUNCTIONS["take_along_axis"](lift(x), argsort(x, axis=axis, descending=descending), axis=axis)
 
 
-@public
-def all_(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-    """Whether every entry is true."""
-    return whole(np.all(condition(x), axis=axis, keepdims=keepdims))
+def _truths(name: str) -> Callable[..., Any]:
+    def apply(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+        return whole(getattr(np, name)(condition(x), axis=axis, keepdims=keepdims))
+
+    return apply
 
 
-@public
-def any_(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-    """Whether some entry is true."""
-    return whole(np.any(condition(x), axis=axis, keepdims=keepdims))
-
-
-@public
-def count_nonzero(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-    """How many entries are not zero."""
-    return whole(np.count_nonzero(condition(x), axis=axis, keepdims=keepdims))
+FUNCTIONS |= {name: _truths(name) for name in ("all", "any", "count_nonzero")}
 
 
 @public

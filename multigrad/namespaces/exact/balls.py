@@ -19,7 +19,7 @@ def hull(*ends: arb) -> arb:
 
 
 def quotient(a: Any, b: Any) -> Any:
-    """A / b. By a ball that holds zero and other numbers it is anything; by zero itself it has no value."""
+    """The quotient. By a ball that holds zero and other numbers it is anything; by zero itself it has no value."""
     ratio = a / b
     if isinstance(ratio, arb) and ratio.is_nan() and not (a.is_nan() or b.is_nan() or b.is_exact()):
         return ANYTHING
@@ -74,7 +74,6 @@ def _lgamma(x: arb) -> arb:
 
 _log = _monotone(arb.log, 0, at_low=-math.inf)
 
-
 ELEMENTARY: dict[str, Callable[[arb], arb]] = {
     "exp": arb.exp,
     "expm1": arb.expm1,
@@ -107,11 +106,15 @@ ELEMENTARY: dict[str, Callable[[arb], arb]] = {
 """Functions of one ball."""
 
 
+_MOST_FACTORS = 1000
+"""A whole exponent that a ball may have and still be taken for a number of factors."""
+
+
 def whole_power(base: Any, n: int) -> Any:
     """A power with an exponent n ≥ 0; Arb has NaN for one of a ball around zero."""
-    power = base**n
-    if isinstance(power, fmpq) or not power.is_nan() or base.is_nan():
-        return power
+    result = base**n
+    if isinstance(result, fmpq) or not result.is_nan() or base.is_nan():
+        return result
     low, high = base.lower(), base.upper()
     return hull(low**n, high**n) if n % 2 else hull(arb(0), max(-low, high) ** n)
 
@@ -120,18 +123,14 @@ def power(base: arb, exponent: arb) -> Any:
     """A power with any exponent, whole ones included."""
     n = exponent.unique_fmpz() if exponent.is_integer() else None
     if n is not None and abs(n) <= _MOST_FACTORS:
-        power = whole_power(base, abs(int(n)))
-        return quotient(arb(1), power) if n < 0 else power
-    power = base**exponent
-    if not power.is_nan() or base.is_nan() or exponent.is_nan() or (base.is_exact() and exponent.is_exact()):
-        return power
+        result = whole_power(base, abs(int(n)))
+        return quotient(arb(1), result) if n < 0 else result
+    result = base**exponent
+    if not result.is_nan() or base.is_nan() or exponent.is_nan() or (base.is_exact() and exponent.is_exact()):
+        return result
     if exponent > 0 and base.upper() >= 0:
         return hull(arb(0), base.upper() ** exponent.lower(), base.upper() ** exponent.upper())
-    return power if base < 0 and exponent.is_exact() else ANYTHING
-
-
-_MOST_FACTORS = 1000
-"""A whole exponent that a ball may have and still be taken for a number of factors."""
+    return result if base < 0 and exponent.is_exact() else ANYTHING
 
 
 def _half_to_even(x: arb) -> arb:

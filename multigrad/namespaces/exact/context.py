@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import flint
 
@@ -35,55 +36,41 @@ state = State()
 
 
 @contextmanager
-def precision(bits: int) -> Iterator[None]:
-    """Compute with that many bits."""
-    before = flint.ctx.prec
-    flint.ctx.prec = bits
+def _set(holder: Any, name: str, value: Any) -> Iterator[None]:
+    before = getattr(holder, name)
+    setattr(holder, name, value)
     try:
         yield
     finally:
-        flint.ctx.prec = before
+        setattr(holder, name, before)
 
 
-@contextmanager
-def rationals() -> Iterator[None]:
+def precision(bits: int) -> AbstractContextManager[None]:
+    """Compute with that many bits."""
+    return _set(flint.ctx, "prec", bits)
+
+
+def rationals() -> AbstractContextManager[None]:
     """Compute with fractions in place of balls.
 
     Raises:
         NotRational: from within, at the first step that is not rational.
         ZeroDivisionError: from within, at a division by zero.
     """
-    before = state.rational
-    state.rational = True
-    try:
-        yield
-    finally:
-        state.rational = before
+    return _set(state, "rational", True)
 
 
-@contextmanager
-def moved_constants(sample: int) -> Iterator[None]:
+def moved_constants(sample: int | None) -> AbstractContextManager[None]:
     """Compute with every float that is no input moved in its last digits: it stands for a number that has more.
 
     Equal floats move alike, integers and short fractions not at all; see :func:`moved_count`. A constant that an input
     is compared with stays where it is.
 
     Args:
-        sample: chooses the moves, each between half of :data:`CONSTANT_ULPS` and the whole, to either side.
+        sample: chooses the moves, each between half of :data:`CONSTANT_ULPS` and the whole, to either side; None
+            leaves every float where it is.
     """
-    with constants_sampled(sample):
-        yield
-
-
-@contextmanager
-def constants_sampled(sample: int | None) -> Iterator[None]:
-    """Move constants by that sample; None leaves them where they are."""
-    before = state.sample
-    state.sample = sample
-    try:
-        yield
-    finally:
-        state.sample = before
+    return _set(state, "sample", sample)
 
 
 def moved_count() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -17,12 +17,10 @@ from .table import FUNCTIONS, public
 
 float64 = np.dtype("float64")
 
-
 DTYPES = (
     *("float64", "float32", "float16", "bool"),
     *("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8"),
 )
-
 
 CONSTANTS: dict[str, Any] = {
     **{name: np.dtype(name) for name in DTYPES},
@@ -123,37 +121,18 @@ def linspace(
     return array(objects([first + (last - first) * i / gaps for i in range(num)]), CONSTANT)
 
 
-@public
-def result_type(*items: Any) -> Any:
-    """NumPy's promotion; an exact array counts as float64."""
-    return np.result_type(*(i.dtype if isinstance(i, Operators) else i for i in items))
+def _dtype_of(x: Any) -> Any:
+    return getattr(x, "dtype", x)
 
 
-@public
-def can_cast(from_: Any, to: Any, /) -> Any:
-    """What NumPy says of the dtypes."""
-    return np.can_cast(getattr(from_, "dtype", from_), to)
+ABOUT_DTYPES: dict[str, Callable[..., Any]] = {
+    "broadcast_shapes": np.broadcast_shapes,
+    "can_cast": lambda from_, to, /: np.can_cast(_dtype_of(from_), to),
+    "finfo": lambda x, /: np.finfo(_dtype_of(x)),
+    "iinfo": lambda x, /: np.iinfo(_dtype_of(x)),
+    "isdtype": lambda dtype, kind: np.isdtype(dtype, kind),
+    "result_type": lambda *items: np.result_type(*(i.dtype if isinstance(i, Operators) else i for i in items)),
+}
+"""What NumPy says of shapes and dtypes; an exact array counts as float64."""
 
-
-@public
-def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that arrays of these shapes have together."""
-    return np.broadcast_shapes(*shapes)
-
-
-@public
-def isdtype(dtype: Any, kind: Any) -> Any:
-    """Whether a dtype is of a kind."""
-    return np.isdtype(dtype, kind)
-
-
-@public
-def finfo(x: Any, /) -> Any:
-    """What NumPy says of the dtype (float64 for an exact array)."""
-    return np.finfo(getattr(x, "dtype", x))
-
-
-@public
-def iinfo(x: Any, /) -> Any:
-    """What NumPy says of the integer dtype."""
-    return np.iinfo(getattr(x, "dtype", x))
+FUNCTIONS |= ABOUT_DTYPES

@@ -7,16 +7,15 @@ from .context import NotRational, state
 Degree = tuple[int, int] | None
 """Bounds (p, q): every entry is a quotient of polynomials of degree ≤ p and ≤ q in the inputs. None: not rational."""
 
-
 CONSTANT: Degree = (0, 0)
 
 
 def joined(*degrees: Degree) -> Degree:
     """The degree of arrays laid side by side."""
-    known = [d for d in degrees if d is not None]
-    if len(known) < len(degrees):
+    rational = [d for d in degrees if d is not None]
+    if len(rational) < len(degrees):
         return None
-    return max((d[0] for d in known), default=0), max((d[1] for d in known), default=0)
+    return max((p for p, _ in rational), default=0), max((q for _, q in rational), default=0)
 
 
 def added(a: Degree, b: Degree) -> Degree:

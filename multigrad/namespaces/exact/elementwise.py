@@ -23,6 +23,8 @@ WHOLE_ONLY = (
 )
 """Functions of NumPy that take integers and conditions alone."""
 
+LOGICAL = ("logical_and", "logical_or", "logical_xor", "logical_not")
+
 
 def _binary(ufunc: Any, combined: Callable[[Degree, Degree], Degree]) -> Callable[[Any, Any], ExactArray]:
     def operate(x1: Any, x2: Any, /) -> ExactArray:
@@ -192,7 +194,7 @@ def _logical(name: str) -> Callable[..., Any]:
     return lambda *xs: whole(getattr(np, name)(*(condition(x) for x in xs)))
 
 
-FUNCTIONS |= {name: _logical(name) for name in ("logical_and", "logical_or", "logical_xor", "logical_not")}
+FUNCTIONS |= {name: _logical(name) for name in LOGICAL}
 
 
 def _whole_only(name: str) -> Callable[..., Any]:

@@ -14,8 +14,6 @@ from .arrays import ExactArray, lift, variable
 from .context import Kink, Undecided, precision
 
 _ABSOLUTE_FLOOR_BITS = 1200
-
-
 _RELATIVE_FLOOR_BITS = 100
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .textbook import tensordot, vecdot
+from .textbook import Axis, tensordot, vecdot
 
 Array = Any
 
@@ -252,15 +252,7 @@ def pinv(xp: Any, A: Array, /, *, rtol: Any = None) -> Array:
     return T(xp.linalg.solve(xp.matmul(A, T(A)), A))
 
 
-def vector_norm(
-    xp: Any,
-    x: Array,
-    /,
-    *,
-    axis: int | tuple[int, ...] | None = None,
-    keepdims: bool = False,
-    ord: float = 2,
-) -> Array:
+def vector_norm(xp: Any, x: Array, /, *, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Array:
     """(Σ|x|^ord)^(1/ord), and its limits at ±∞ and 0."""
     if ord == 2:
         return xp.sqrt(xp.sum(xp.square(x), axis=axis, keepdims=keepdims))

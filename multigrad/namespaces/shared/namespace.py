@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
+from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,18 @@ from .numpy_protocols import numpys_own
 from .unsupported import guarded
 
 Table = Mapping[str, Callable[..., Any]]
+
+
+def functions_of(*modules: ModuleType) -> dict[str, Callable[..., Any]]:
+    """Return the public functions that modules define, by name."""
+    return {
+        name: function
+        for module in modules
+        for name, function in vars(module).items()
+        if isinstance(function, functools.partial | FunctionType)
+        and (isinstance(function, functools.partial) or function.__module__ == module.__name__)
+        and not name.startswith("_")
+    }
 
 
 def bound(functions: Table, first: Any) -> dict[str, Callable[..., Any]]:

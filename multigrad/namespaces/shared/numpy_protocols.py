@@ -207,7 +207,7 @@ class NumpyProtocols:
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("_"):
             raise AttributeError(name)
-        raise absent(self.__array_namespace__(), "xp", f"x.{name}", name, self.knower)
+        raise absent(self.namespace, "xp", f"x.{name}", name, self.knower)
 
 
 def _flat(arguments: Any) -> list[Any]:
@@ -216,7 +216,7 @@ def _flat(arguments: Any) -> list[Any]:
 
 def _namespace(arguments: Any) -> Any:
     ours = [a for a in arguments if isinstance(a, NumpyProtocols)]
-    return max(ours, key=lambda a: a.rank).__array_namespace__()
+    return max(ours, key=lambda a: a.rank).namespace
 
 
 def _called(call: str, array: NumpyProtocols, function: Callable[..., Any], *args: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What our arrays have in common: Python's operators, and those of `exact` and `dual` the standard's attributes."""
+"""What our arrays have in common: Python's operators and the standard's attributes."""
 
 from __future__ import annotations
 
@@ -40,10 +40,11 @@ COMPARISONS = {
 """The standard's function, Python's name, what is certainly true and what is certainly false."""
 
 
-class PythonOperators(NumpyProtocols):
-    """What every array of ours has: the operators, each by its function in the array's own namespace."""
+class Operators(NumpyProtocols):
+    """What every array of ours has: Python's operators, each by its namespace's function, and the attributes."""
 
     __slots__ = ()
+    shape: tuple[int, ...]
     __hash__ = None  # type: ignore[assignment]  # == is elementwise
 
     if TYPE_CHECKING:  # made from the tables above
@@ -59,40 +60,16 @@ class PythonOperators(NumpyProtocols):
         def __xor__(self, other: Any) -> Any: ...
 
     def __neg__(self) -> Array:
-        return self.__array_namespace__().negative(self)
+        return self.namespace.negative(self)
 
     def __pos__(self) -> Array:
         return self
 
     def __abs__(self) -> Array:
-        return self.__array_namespace__().abs(self)
+        return self.namespace.abs(self)
 
     def __invert__(self) -> Array:
-        return self.__array_namespace__().bitwise_invert(self)
-
-
-def _operator(name: str, reflected: bool) -> Callable[[Any, Any], Any]:
-    def operate(self: PythonOperators, other: Any) -> Any:
-        if isinstance(other, PythonOperators) and other.rank > self.rank:
-            return NotImplemented
-        function = getattr(self.__array_namespace__(), name)
-        return function(other, self) if reflected else function(self, other)
-
-    return operate
-
-
-for _short, _name in OPERATORS.items():
-    setattr(PythonOperators, f"__{_short}__", _operator(_name, reflected=False))
-    setattr(PythonOperators, f"__r{_short}__", _operator(_name, reflected=True))
-for _name, (_short, _, _) in COMPARISONS.items():
-    setattr(PythonOperators, f"__{_short}__", _operator(_name, reflected=False))
-
-
-class Operators(PythonOperators):
-    """What the arrays of `exact` and `dual` have besides: the standard's attributes."""
-
-    __slots__ = ()
-    shape: tuple[int, ...]
+        return self.namespace.bitwise_invert(self)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -103,7 +80,7 @@ class Operators(PythonOperators):
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, key: Any) -> Array:
-        return self.__array_namespace__().rearranged(lambda a: a[plain_key(key)], self)
+        return self.namespace.rearranged(lambda a: a[plain_key(key)], self)
 
     @property
     def ndim(self) -> int:
@@ -132,12 +109,29 @@ class Operators(PythonOperators):
     @property
     def mT(self) -> Array:
         """The last two axes exchanged."""
-        return self.__array_namespace__().matrix_transpose(self)
+        return self.namespace.matrix_transpose(self)
 
     @property
     def T(self) -> Array:
         """The transpose of a matrix."""
-        return self.__array_namespace__().permute_dims(self, tuple(reversed(range(self.ndim))))
+        return self.namespace.permute_dims(self, tuple(reversed(range(self.ndim))))
+
+
+def _operator(name: str, reflected: bool) -> Callable[[Any, Any], Any]:
+    def operate(self: Operators, other: Any) -> Any:
+        if isinstance(other, Operators) and other.rank > self.rank:
+            return NotImplemented
+        function = getattr(self.namespace, name)
+        return function(other, self) if reflected else function(self, other)
+
+    return operate
+
+
+for _short, _name in OPERATORS.items():
+    setattr(Operators, f"__{_short}__", _operator(_name, reflected=False))
+    setattr(Operators, f"__r{_short}__", _operator(_name, reflected=True))
+for _name, (_short, _, _) in COMPARISONS.items():
+    setattr(Operators, f"__{_short}__", _operator(_name, reflected=False))
 
 
 def plain_key(key: Any) -> Any:
@@ -146,8 +140,8 @@ def plain_key(key: Any) -> Any:
     Raises:
         Unsupported: it is an array of real numbers.
     """
-    if isinstance(key, PythonOperators):
-        raise Unsupported("x[real numbers]", NO_INDEX)
+    if isinstance(key, Operators):
+        raise Unsupported("x[real numbers]", NO_INDEX, key.knower)
     if isinstance(key, tuple):
         return tuple(plain_key(k) for k in key)
     return np.asarray(key) if isinstance(key, np.ndarray) else key

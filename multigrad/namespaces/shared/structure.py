@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .operators import PythonOperators, plain_key
+from .operators import Operators, plain_key
 
 
 def _below(a: np.ndarray, k: int) -> np.ndarray:
@@ -30,8 +30,8 @@ def _meshgrid(move: Callable[..., Any], xs: Sequence[Any], indexing: str) -> lis
 
 
 def _truth(condition: Any) -> Any:
-    real = isinstance(condition, PythonOperators)
-    return condition.__array_namespace__().not_equal(condition, 0) if real else condition
+    real = isinstance(condition, Operators)
+    return condition.namespace.not_equal(condition, 0) if real else condition
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -62,14 +62,28 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 """Functions of the standard that only move entries, in terms of one that applies a NumPy function."""
 
 
-def extremum(xp: Any, which: str, x: Any, axis: Any, keepdims: bool) -> Any:
-    """The entry that ``argmax`` or ``argmin`` finds, for any namespace; the axes are laid into one first."""
-    axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
-    axes = tuple(a % x.ndim for a in axes)
+def axes_of(x: Any, axis: int | Sequence[int] | None) -> tuple[int, ...]:
+    """The axes that are meant, none of them negative; None means all."""
+    axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    return tuple(range(x.ndim)[a] for a in axes)
+
+
+def lanes(xp: Any, x: Any, axes: Sequence[int]) -> Any:
+    """Lay axes into one, which comes last."""
     rest = tuple(a for a in range(x.ndim) if a not in axes)
-    lanes = xp.reshape(
+    return xp.reshape(
         xp.permute_dims(x, (*rest, *axes)), (*(x.shape[a] for a in rest), math.prod(x.shape[a] for a in axes))
     )
-    index = getattr(xp, which)(lanes, axis=-1, keepdims=True)
-    found = xp.take_along_axis(lanes, index, axis=-1)
-    return xp.reshape(found, tuple(1 if a in axes else n for a, n in enumerate(x.shape) if keepdims or a not in axes))
+
+
+def reduced_shape(x: Any, axes: Sequence[int], keepdims: bool) -> tuple[int, ...]:
+    """The shape that is left when axes have been reduced."""
+    return tuple(1 if a in axes else n for a, n in enumerate(x.shape) if keepdims or a not in axes)
+
+
+def extremum(xp: Any, which: str, x: Any, axis: Any, keepdims: bool) -> Any:
+    """The entry that ``argmax`` or ``argmin`` finds, for any namespace; the axes are laid into one first."""
+    axes = axes_of(x, axis)
+    laid = lanes(xp, x, axes)
+    index = getattr(xp, which)(laid, axis=-1, keepdims=True)
+    return xp.reshape(xp.take_along_axis(laid, index, axis=-1), reduced_shape(x, axes, keepdims))

@@ -14,60 +14,40 @@ from typing import Any
 import numpy as np
 
 from .numpy_protocols import NumpyProtocols
+from .structure import axes_of, lanes, reduced_shape
 
 Array = Any
+Axis = int | tuple[int, ...] | None
 
 
-def mean(xp: Any, x: Array, /, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
+def mean(xp: Any, x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Σx / n over the axes."""
     return xp.sum(x, axis=axis, keepdims=keepdims) / _count(x, axis)
 
 
-def var(
-    xp: Any,
-    x: Array,
-    /,
-    *,
-    axis: int | tuple[int, ...] | None = None,
-    correction: float = 0,
-    keepdims: bool = False,
-) -> Array:
+def var(xp: Any, x: Array, /, *, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Array:
     """Σ(x − x̄)² / (n − correction) over the axes."""
-    return xp.sum(xp.square(x - mean(xp, x, axis=axis, keepdims=True)), axis=axis, keepdims=keepdims) / (
-        _count(x, axis) - correction
-    )
+    squares = xp.square(x - mean(xp, x, axis=axis, keepdims=True))
+    return xp.sum(squares, axis=axis, keepdims=keepdims) / (_count(x, axis) - correction)
 
 
-def std(
-    xp: Any,
-    x: Array,
-    /,
-    *,
-    axis: int | tuple[int, ...] | None = None,
-    correction: float = 0,
-    keepdims: bool = False,
-) -> Array:
+def std(xp: Any, x: Array, /, *, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Array:
     """The square root of the variance."""
     return xp.sqrt(var(xp, x, axis=axis, correction=correction, keepdims=keepdims))
 
 
-def _count(x: Array, axis: int | tuple[int, ...] | None) -> int:
-    axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-    return math.prod(x.shape[a] for a in axes)
+def _count(x: Array, axis: Axis) -> int:
+    return math.prod(x.shape[a] for a in axes_of(x, axis))
 
 
-def prod(
-    xp: Any, x: Array, /, *, axis: int | tuple[int, ...] | None = None, dtype: Any = None, keepdims: bool = False
-) -> Array:
+def prod(xp: Any, x: Array, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Array:
     """Πx over the axes, one factor after the other."""
-    axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
-    axes = tuple(a % x.ndim for a in axes)
-    rest = tuple(a for a in range(x.ndim) if a not in axes)
-    flat = xp.reshape(xp.permute_dims(x, (*axes, *rest)), (-1, *(x.shape[a] for a in rest)))
-    result = xp.ones(flat.shape[1:])
-    for i in range(flat.shape[0]):
-        result = result * flat[i, ...]
-    return xp.reshape(result, tuple(1 if a in axes else n for a, n in enumerate(x.shape))) if keepdims else result
+    axes = axes_of(x, axis)
+    laid = lanes(xp, x, axes)
+    result = xp.ones(laid.shape[:-1])
+    for i in range(laid.shape[-1]):
+        result = result * laid[..., i]
+    return xp.reshape(result, reduced_shape(x, axes, keepdims))
 
 
 def cumulative_prod(
@@ -230,7 +210,8 @@ def tensordot(xp: Any, x1: Array, x2: Array, /, *, axes: int | tuple[Sequence[in
     """Sum over pairs of axes, as one matrix product."""
     if isinstance(axes, int):
         axes = (range(x1.ndim - axes, x1.ndim), range(axes))
-    first, second = ([a % x.ndim for a in side] for x, side in zip((x1, x2), axes, strict=True))
+    sides = ((side,) if isinstance(side, int) else side for side in axes)
+    first, second = ([a % x.ndim for a in side] for x, side in zip((x1, x2), sides, strict=True))
     left, right = ([a for a in range(x.ndim) if a not in side] for x, side in ((x1, first), (x2, second)))
     rows, columns = (tuple(x.shape[a] for a in side) for x, side in ((x1, left), (x2, right)))
     length = math.prod(x1.shape[a] for a in first)

@@ -163,22 +163,6 @@ def guarded(function: Callable[..., Any], call: str, knower: str) -> Callable[..
     return run
 
 
-def guard(module: dict[str, Any], prefix: str, knower: str, besides: Sequence[str] = ()) -> None:
-    """Guard every function that a module of the standard's functions defines, in place.
-
-    Args:
-        module: its ``globals()``.
-        prefix: how a person writes it, ``xp`` or ``xp.linalg``.
-        knower: what the messages call it.
-        besides: names of its functions that are none of the standard's.
-    """
-    for name, function in list(module.items()):
-        own = isinstance(function, functools.partial) or getattr(function, "__module__", "") == module["__name__"]
-        public = callable(function) and not isinstance(function, type) and not name.startswith("_")
-        if own and public and name not in besides:
-            module[name] = guarded(function, f"{prefix}.{name}", knower)
-
-
 def _fits(function: Callable[..., Any], args: Sequence[Any], options: Mapping[str, Any]) -> bool:
     try:
         inspect.signature(function).bind(*args, **options)

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from ..namespaces.bounds.model import CONFIDENCE, gamma, probable_gamma
-from ..ops.operation import Operation
-from ..verdict.formats import FORMATS
-from ..verdict.judge import Judgement, Reference, judge
-from .find import bounded
+from multigrad.namespaces.bounds.model import CONFIDENCE, gamma, probable_gamma
+from multigrad.ops.operation import Operation
+from multigrad.truth.references import bounded
+from multigrad.verdict.formats import FORMATS
+from multigrad.verdict.judge import Judgement, Reference, judge
 
 
 @dataclass(frozen=True)

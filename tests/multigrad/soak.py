@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..backend import backend, backends
-from ..ops.find import load_operations
-from ..ops.reach import entries, scaled_sizes
-from ..process import child as worker
-from ..process.entry import entry_point, no_rows
-from ..truth import find as truth
-from ..truth.find import SMALL_ENTRIES, Case
-from ..verdict.judge import INCONCLUSIVE, judge
+from multigrad.backend import backend, backends
+from multigrad.ops.find import load_operations
+from multigrad.ops.reach import scaled_sizes
+from multigrad.ops.sizes import SMALL_ENTRIES, small_sizes
+from multigrad.process import child as worker
+from multigrad.process.pool import lanes
+from multigrad.truth.case import Case, Unknown
+from multigrad.truth.find import find_truth
+from multigrad.truth.inputs import dtype_arrays
+from multigrad.verdict.judge import judge
+from multigrad.verdict.words import INCONCLUSIVE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +30,6 @@ REGIMES = ("gaussian", "integers", "kink", "wide", "cancellation", "huge", "tiny
 COLUMNS = ("operation", "output", "backend", "dtype", "regime", "sizes", "seed", "verdict", "ratio", "reason")
 
 
-@entry_point(no_rows(COLUMNS))
 def soak(
     count: int, *, ops: Sequence[str] = (), names: Sequence[str] | None = None, seed: int = 0, timeout_s: float = 300.0
 ) -> pd.DataFrame:
@@ -64,8 +65,7 @@ def soak(
             rows.extend(message["rows"])
         return rows
 
-    lanes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ThreadPoolExecutor(max(1, lanes)) as pool:
+    with ThreadPoolExecutor(lanes()) as pool:
         found = [row for rows in pool.map(work, range(len(chosen))) for row in rows]
     return pd.DataFrame(found, columns=list(COLUMNS))
 
@@ -84,8 +84,8 @@ def serve(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "seed": case.seed,
         }
         try:
-            known = truth.find(op, case)
-        except truth.Unknown as error:
+            known = find_truth(op, case)
+        except Unknown as error:
             yield {"rows": [{**common, "output": "*", "verdict": INCONCLUSIVE, "reason": str(error)}]}
             continue
         _, parameters = op.split(case.size)
@@ -108,8 +108,8 @@ def _cases(references: Sequence[str], dtypes: Sequence[str], seed: int) -> Itera
     ops = [op for op in load_operations(list(references)) if op.reference]
     sizes = {}
     for op in ops:
-        small = [op.size(name) for name in truth.small_sizes(op)]
-        scaled = [s for s in scaled_sizes(op, small) if entries(op, s) <= SMALL_ENTRIES and _fits(op, s)]
+        small = [op.size(name) for name in small_sizes(op)]
+        scaled = [s for s in scaled_sizes(op, small) if op.signature.entries(s) <= SMALL_ENTRIES and _fits(op, s)]
         sizes[op.reference] = small + [scaled[i] for i in rng.permutation(len(scaled))[:6]]
     for number in itertools.count():
         op = ops[int(rng.integers(len(ops)))]
@@ -123,7 +123,7 @@ def _fits(op: Any, size: Mapping[str, Any]) -> bool:
     import array_api_compat.numpy as xp
 
     try:
-        op.analytic(xp, op.split(size)[1])(*truth.dtype_arrays(op, size, 0, "gaussian", "float64"))
+        op.analytic(xp, op.split(size)[1])(*dtype_arrays(op, size, 0, "gaussian", "float64"))
     except Exception:  # noqa: BLE001 - a scaled size that does not fit says so in many ways
         return False
     return True

@@ -1,30 +1,38 @@
-"""Linear algebra by shapes: the operation counts of :data:`multigrad.namespaces.cost.FACTORISATIONS`."""
+"""Linear algebra by shapes: the textbook's operation counts of factorisations."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from .. import cost as xp
 from ..shared.linear_algebra import QR, SVD, Eigh, SLogDet
-from ..shared.numpy_protocols import numpys_own
+from . import creation, products, reductions
+from .arrays import computed, dtype_of, kept, view
+from .counters import current
 
-
-def __getattr__(name: str) -> Any:
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return numpys_own(xp, name, xp.Array.knower, "xp.linalg")
+FACTORISATIONS: Mapping[str, Callable[[int, int], float]] = {
+    # m rows, n columns, m ≥ n. Golub & Van Loan, Matrix Computations, 4th ed. 2013, the section named.
+    "elimination": lambda m, n: 2 / 3 * n**3,  # 3.2
+    "inverse": lambda m, n: 2 * n**3,  # 3.4
+    "cholesky": lambda m, n: n**3 / 3,  # 4.2
+    "qr": lambda m, n: 4 * n**2 * (m - n / 3),  # 5.2: half for R, half to form the thin Q
+    "eigenvalues": lambda m, n: 4 / 3 * n**3,  # 8.3
+    "eigenvectors": lambda m, n: 9 * n**3,  # 8.3
+    "singular values": lambda m, n: 4 * m * n**2 - 4 / 3 * n**3,  # 8.6
+    "singular vectors": lambda m, n: 14 * m * n**2 + 8 * n**3,  # 8.6
+}
+"""Floating-point operations of one factorisation, to leading order."""
 
 
 def _factorised(x: Any, kind: str, *shapes: Sequence[int], extra: float = 0.0) -> list[Any]:
     """Count a factorisation of every matrix in a stack; return one array for each shape after the stack's."""
     batch, m, n = x.shape[:-2], max(x.shape[-2:]), min(x.shape[-2:])
-    flops = math.prod(batch) * (xp.FACTORISATIONS[kind](m, n) + extra)
-    first = xp._computed((*batch, *shapes[0]), x.dtype, (x,), flops)
-    return [first, *(xp._computed((*batch, *s), x.dtype, (), 0.0) for s in shapes[1:])]
+    flops = math.prod(batch) * (FACTORISATIONS[kind](m, n) + extra)
+    first = computed((*batch, *shapes[0]), x.dtype, (x,), flops)
+    return [first, *(computed((*batch, *s), x.dtype, (), 0.0) for s in shapes[1:])]
 
 
 def solve(a: Any, b: Any, /) -> Any:
@@ -32,8 +40,8 @@ def solve(a: Any, b: Any, /) -> Any:
     n, vector = a.shape[-1], len(b.shape) == 1
     columns = 1 if vector else b.shape[-1]
     batch = a.shape[:-2] if vector else np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    flops = math.prod(a.shape[:-2]) * xp.FACTORISATIONS["elimination"](n, n) + 2 * n**2 * columns * math.prod(batch)
-    return xp._computed((*batch, n) if vector else (*batch, n, columns), xp._dtype(a, b), (a, b), flops)
+    flops = math.prod(a.shape[:-2]) * FACTORISATIONS["elimination"](n, n) + 2 * n**2 * columns * math.prod(batch)
+    return computed((*batch, n) if vector else (*batch, n, columns), dtype_of(a, b), (a, b), flops)
 
 
 def inv(x: Any, /) -> Any:
@@ -48,7 +56,7 @@ def det(x: Any, /) -> Any:
 
 def slogdet(x: Any, /) -> SLogDet:
     """⅔n³ for the factors, n logarithms and n additions."""
-    xp._tally().transcendentals += x.size // max(x.shape[-1], 1)
+    current().transcendentals += x.size // max(x.shape[-1], 1)
     return SLogDet(*_factorised(x, "elimination", (), (), extra=2 * x.shape[-1]))
 
 
@@ -93,29 +101,29 @@ def pinv(x: Any, /, *, rtol: Any = None) -> Any:
 
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
     """2 operations for each element, and a root."""
-    shape = xp._kept(x.shape, axis, keepdims)
+    shape = kept(x.shape, axis, keepdims)
     root = 0 if ord in (0, 1, math.inf, -math.inf) else 1
-    xp._tally().transcendentals += root * math.prod(shape) + (x.size if root and ord != 2 else 0)
-    return xp._computed(shape, x.dtype, (x,), 2 * x.size + root * math.prod(shape))
+    current().transcendentals += root * math.prod(shape) + (x.size if root and ord != 2 else 0)
+    return computed(shape, x.dtype, (x,), 2 * x.size + root * math.prod(shape))
 
 
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
     """By its definition."""
     if ord not in (2, -2, "nuc"):
         return vector_norm(x, axis=(-2, -1), keepdims=keepdims, ord=2 if ord == "fro" else 1)
-    norm = xp.sum(svdvals(x), axis=-1)
+    norm = reductions.sum(svdvals(x), axis=-1)
     return norm[..., None, None] if keepdims else norm
 
 
 def diagonal(x: Any, /, *, offset: int = 0) -> Any:
     """A view."""
     m, n = x.shape[-2:]
-    return xp._view(x, (*x.shape[:-2], max(min(m + min(offset, 0), n - max(offset, 0)), 0)))
+    return view(x, (*x.shape[:-2], max(min(m + min(offset, 0), n - max(offset, 0)), 0)))
 
 
 def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
     """The sum of the diagonal."""
-    return xp.sum(diagonal(x, offset=offset), axis=-1)
+    return reductions.sum(diagonal(x, offset=offset), axis=-1)
 
 
 def outer(a: Any, b: Any, /) -> Any:
@@ -126,7 +134,7 @@ def outer(a: Any, b: Any, /) -> Any:
 def cross(a: Any, b: Any, /, *, axis: int = -1) -> Any:
     """9 operations for each vector."""
     shape = np.broadcast_shapes(a.shape, b.shape)
-    return xp._computed(shape, xp._dtype(a, b), (a, b), 3.0 * math.prod(shape))
+    return computed(shape, dtype_of(a, b), (a, b), 3.0 * math.prod(shape))
 
 
 def matrix_power(x: Any, n: int, /) -> Any:
@@ -134,27 +142,7 @@ def matrix_power(x: Any, n: int, /) -> Any:
     if n < 0:
         return matrix_power(inv(x), -n)
     if n == 0:
-        return xp.eye(x.shape[-1], dtype=x.dtype)
+        return creation.eye(x.shape[-1], dtype=x.dtype)
     for _ in range(n.bit_length() + n.bit_count() - 2):
-        x = matmul(x, x)
+        x = products.matmul(x, x)
     return x
-
-
-def matmul(a: Any, b: Any, /) -> Any:
-    """2mnk."""
-    return xp.matmul(a, b)
-
-
-def matrix_transpose(x: Any, /) -> Any:
-    """A view."""
-    return xp.matrix_transpose(x)
-
-
-def vecdot(a: Any, b: Any, /, *, axis: int = -1) -> Any:
-    """2 operations for each pair."""
-    return xp.vecdot(a, b, axis=axis)
-
-
-def tensordot(a: Any, b: Any, /, *, axes: Any = 2) -> Any:
-    """2mnk."""
-    return xp.tensordot(a, b, axes=axes)

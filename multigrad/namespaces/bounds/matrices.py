@@ -16,20 +16,11 @@ from typing import Any
 import numpy as np
 
 from ..shared.linear_algebra import QR, SVD, Eigh, SLogDet
-from ..shared.numpy_protocols import numpys_own
-from ..shared.unsupported import guard
-from .model import (
-    Array,
-    Error,
-    Floats,
-    Parts,
-    current,
-    namespace,
-    up,
-)
-from .rules import Unit, as_array, bounded, matmul
-
-__all__ = ["matmul"]
+from . import arithmetic, creation, elementary, reductions, shapes
+from .arrays import Array, Error, as_array, up
+from .model import Floats, current
+from .products import matmul
+from .rules import Unit, bounded
 
 STEPS: Mapping[str, Callable[[int], int]] = {
     # |ΔA| ≤ γ_{3n}|L||U| for a solve by elimination (Higham 2002, Thm 9.4); holds for an inverse, column by column.
@@ -41,12 +32,6 @@ STEPS: Mapping[str, Callable[[int], int]] = {
     "orthogonal": lambda n: 10 * n,
 }
 """How many roundings one after the other an algorithm amounts to, by the larger side n of its matrix."""
-
-
-def __getattr__(name: str) -> Any:
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return numpys_own(namespace(), name, Parts.knower, "xp.linalg")
 
 
 def _steps(unit: Unit, algorithm: str, n: int) -> float:
@@ -352,29 +337,30 @@ def pinv(x: Any, /, *, rtol: float | None = None) -> Array:
 
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
     """Norms of vectors, by their definition."""
-    xp = namespace()
-    size = xp.abs(as_array(x))
+    size = arithmetic.abs(as_array(x))
     if ord in (math.inf, -math.inf):
-        return (xp.max if ord > 0 else xp.min)(size, axis=axis, keepdims=keepdims)
+        return (reductions.max if ord > 0 else reductions.min)(size, axis=axis, keepdims=keepdims)
     if ord == 1:
-        return xp.sum(size, axis=axis, keepdims=keepdims)
+        return reductions.sum(size, axis=axis, keepdims=keepdims)
     if ord == 0:
-        return xp.count_nonzero(size, axis=axis, keepdims=keepdims)
+        return reductions.count_nonzero(size, axis=axis, keepdims=keepdims)
     if ord == 2:
-        return xp.sqrt(xp.sum(size * size, axis=axis, keepdims=keepdims))
-    return xp.sum(size**ord, axis=axis, keepdims=keepdims) ** (1.0 / ord)
+        return elementary.sqrt(reductions.sum(size * size, axis=axis, keepdims=keepdims))
+    return reductions.sum(size**ord, axis=axis, keepdims=keepdims) ** (1.0 / ord)
 
 
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
     """Norms of matrices."""
-    xp, A = namespace(), as_array(x)
+    A = as_array(x)
     if ord == "fro":
         return vector_norm(A, axis=(-2, -1), keepdims=keepdims)
     if ord in (2, -2, "nuc"):
         S = svdvals(A)
-        norm = {2: xp.max, -2: xp.min, "nuc": xp.sum}[ord](S, axis=-1)
+        norm = {2: reductions.max, -2: reductions.min, "nuc": reductions.sum}[ord](S, axis=-1)
     else:
-        norm = (xp.max if ord > 0 else xp.min)(xp.sum(xp.abs(A), axis=-2 if abs(ord) == 1 else -1), axis=-1)
+        norm = (reductions.max if ord > 0 else reductions.min)(
+            reductions.sum(arithmetic.abs(A), axis=-2 if abs(ord) == 1 else -1), axis=-1
+        )
     return norm[..., None, None] if keepdims else norm
 
 
@@ -385,7 +371,7 @@ def diagonal(x: Any, /, *, offset: int = 0) -> Any:
 
 def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
     """The sum of the diagonal."""
-    return namespace().sum(diagonal(x, offset=offset), axis=-1)
+    return reductions.sum(diagonal(x, offset=offset), axis=-1)
 
 
 def outer(a: Any, b: Any, /) -> Any:
@@ -395,9 +381,8 @@ def outer(a: Any, b: Any, /) -> Any:
 
 def cross(a: Any, b: Any, /, *, axis: int = -1) -> Any:
     """The vector product."""
-    xp = namespace()
-    (a0, a1, a2), (b0, b1, b2) = xp.unstack(as_array(a), axis=axis), xp.unstack(as_array(b), axis=axis)
-    return xp.stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], axis=axis)
+    (a0, a1, a2), (b0, b1, b2) = shapes.unstack(as_array(a), axis=axis), shapes.unstack(as_array(b), axis=axis)
+    return shapes.stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], axis=axis)
 
 
 def matrix_power(x: Any, n: int, /) -> Any:
@@ -411,22 +396,4 @@ def matrix_power(x: Any, n: int, /) -> Any:
             power = A if power is None else matmul(power, A)
         n //= 2
         A = matmul(A, A) if n else A
-    return namespace().eye(x.shape[-1]) if power is None else power
-
-
-def matrix_transpose(x: Any, /) -> Any:
-    """The last two axes swapped."""
-    return namespace().matrix_transpose(x)
-
-
-def vecdot(a: Any, b: Any, /, *, axis: int = -1) -> Any:
-    """Inner products along an axis."""
-    return namespace().vecdot(a, b, axis=axis)
-
-
-def tensordot(a: Any, b: Any, /, *, axes: Any = 2) -> Any:
-    """Sums of products over chosen axes."""
-    return namespace().tensordot(a, b, axes=axes)
-
-
-guard(globals(), "xp.linalg", Parts.knower)
+    return creation.eye(x.shape[-1]) if power is None else power

@@ -1,0 +1,100 @@
+"""What the workers of a run say, one type for each thing; in JSON a message is known by the name of its first field."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from multigrad.data.decode import Amount, Count, Rate, decode
+
+from ..store.events import CellAnswer
+from ..store.schema import BandwidthBySize, Facts
+
+Answer = TypeVar("Answer")
+
+
+class Unavailable(Struct):
+    """Nothing can be measured here."""
+
+    reason: str = msgspec.field(name="unavailable")
+
+
+class Opened(Struct):
+    """A session is open."""
+
+    facts: Facts = msgspec.field(name="worker")
+    """What the worker says about itself."""
+
+
+class PeakRates(Struct):
+    """The best that a worker saw."""
+
+    flop_per_s: dict[str, Rate]
+    """By dtype, of a large product."""
+    bandwidth: BandwidthBySize | None
+    """If it was asked for."""
+
+
+class Peaks(Struct):
+    """The peaks were measured."""
+
+    peaks: PeakRates
+
+
+class Turn(Struct):
+    """The worker stands still, for others to have their turns."""
+
+    cell: Count = msgspec.field(name="turn")
+
+
+class Begun(Struct):
+    """A task has begun."""
+
+    task: Count = msgspec.field(name="begin")
+
+
+class CellEnded(CellAnswer):
+    """A cell was timed, or has no time."""
+
+    cell: Count = msgspec.field(name="end")
+
+
+class MemoryEnded(Struct):
+    """The memory of a cell was measured, or not."""
+
+    cell: Count = msgspec.field(name="end")
+    verdict: str
+    reason: str
+    peak_bytes: Count | None = None
+
+
+class ReferenceEnded(Struct):
+    """A reference was found."""
+
+    number: Count = msgspec.field(name="end")
+    costs: dict[str, tuple[Amount, Amount] | None]
+    """By variant, floating-point operations and compulsory bytes of a call; None where there is no model."""
+
+
+Said = Unavailable | Opened | Peaks | Turn | Begun
+KINDS: dict[str, type[Said]] = {
+    "unavailable": Unavailable,
+    "worker": Opened,
+    "peaks": Peaks,
+    "turn": Turn,
+    "begin": Begun,
+}
+
+
+def decoded(message: dict[str, Any], answer: type[Answer]) -> Said | Answer:
+    """Return a message of a worker, which may be another version's: what only that knows is left out.
+
+    Args:
+        message: its JSON.
+        answer: the type of what the worker says as a task ends.
+    """
+    kind: Any = next((KINDS[name] for name in KINDS if name in message), answer)
+    decoded_message: Said | Answer = decode("what a worker says", message, kind)
+    return decoded_message

@@ -1,0 +1,231 @@
+"""The plan of a check: the cases whose truth is wanted, and for each backend and device its cells."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..backend.device import device_kind, mesh_shape
+from ..backend.placement import rounded
+from ..backend.registry import backend, backends
+from ..backend.session import Backend
+from ..data.errors import BadInput
+from ..ops.draw import REGIMES
+from ..ops.find import given_operations
+from ..ops.operation import DTYPES, Operation
+from ..ops.selection import Precision, Selection
+from ..ops.sizes import small_sizes
+from ..truth.case import DEFAULT_REGIMES, Case
+from ..truth.inputs import read_inputs
+from ..verdict.judge import Judgement, worded
+from ..verdict.words import UNAVAILABLE
+from .rows import KINK, JudgedRow, judged_row
+
+TIMEOUT_S = 60.0
+"""Seconds without a sign after which a worker of a check is killed: small sizes take milliseconds, a compiler half a
+minute."""
+
+KINDS = ("cpu", "cuda")
+MODES = ("eager", "compiled")
+VARIANTS = ("analytic", "autodiff", "native")
+EVERY = "all"
+RELATIONS = "relations"
+
+SHAPES = ("strided", "length-1", "empty")
+"""Regimes of layout and shape that are tried by default, in one dtype: what goes wrong there is the same in all."""
+
+EAGER_ONLY = ("empty", "length-1", "strided", "nonfinite")
+"""Regimes that would be compiled anew for their own shapes, or that a compiler may answer in its own way."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one backend computes once: a case, in one mode and variant."""
+
+    case: int
+    """Index of the case."""
+    mode: str
+    variant: str
+    relations: bool = False
+    """Whether the relations are tried as well."""
+
+    def function(self, case: Case) -> tuple[str, ...]:
+        """Return what tells the function that it calls from others: one is compiled once."""
+        return case.reference, case.sizes, self.mode, self.variant, case.dtype
+
+    def row(
+        self, case: Case, backend: str, device: str, output: str, judgement: Judgement, digest: str = ""
+    ) -> JudgedRow:
+        """Return the row of what was judged of this cell, ``*`` where the whole has one answer."""
+        return judged_row(
+            case,
+            output,
+            judgement,
+            backend=backend,
+            device=device,
+            mode=self.mode,
+            variant=self.variant,
+            dtype=case.dtype,
+            digest=digest,
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be checked."""
+
+    ops: Mapping[str, Operation]
+    """The operations, by reference."""
+    cases: list[Case]
+    work: Mapping[tuple[str, str], list[Cell]]
+    """(backend, device) → cells."""
+    unavailable: list[JudgedRow]
+    """The rows of the backends that are not here."""
+    precision: Precision
+    kinks: bool
+    """Whether the formula is held against the subdifferential at kinks."""
+    sources: Mapping[str, str]
+    """How a worker finds a backend, by its name, where it stands in no folder and no entry point."""
+    timeout_s: float
+    """Seconds without a sign after which a worker is killed, on an idle machine."""
+
+    @property
+    def isolated(self) -> bool:
+        """Whether every backend can have its own process: every operation can be found again from its reference."""
+        return all(op.reference for op in self.ops.values())
+
+    @classmethod
+    def make(
+        cls,
+        selection: Selection,
+        inputs: str | os.PathLike[str] | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> Plan:
+        """Make the plan of a selection.
+
+        Args:
+            selection: what is checked.
+            inputs: an .npz file with one array per input, instead of drawn ones.
+            timeout_s: seconds without a sign after which a worker is killed.
+
+        Raises:
+            BadInput: an unknown name, or a file that does not fit.
+        """
+        operations = given_operations(selection.ops)
+        ops = {op.reference or f"#{i}": op for i, op in enumerate(operations)}
+        dtypes = _chosen("dtype", selection.dtype, DTYPES)
+        modes = _chosen("mode", selection.mode, MODES)
+        variants = _chosen("variant", selection.variant, VARIANTS)
+        regimes = _regimes(selection.regime, file=inputs is not None)
+        _chosen("device", [device_kind(name) for name in selection.device or ()], KINDS)
+        devices = KINDS if selection.device is None else selection.device
+        path = "" if inputs is None else str(Path(inputs).resolve())
+        cases = list(_cases(ops, selection, dtypes, regimes, path))
+        chosen = backends() if selection.backend is None else {name: backend(name) for name in selection.backend}
+        work: dict[tuple[str, str], list[Cell]] = {}
+        unavailable: list[JudgedRow] = []
+        for one, device in itertools.product(chosen.values(), devices):
+            if device_kind(device) not in one.devices:
+                continue
+            if reason := one.missing(device):
+                unavailable += [unavailable_row(op.name, one.name, device, reason, selection.seed) for op in operations]
+            else:
+                work[one.name, device] = _cells(one, cases, modes, variants, relations=RELATIONS in regimes)
+        return cls(
+            ops,
+            cases,
+            work,
+            unavailable,
+            selection.precision,
+            kinks=KINK in regimes or selection.regime is None,
+            sources={one.name: name for name, one in chosen.items()},
+            timeout_s=timeout_s,
+        )
+
+
+def unavailable_row(operation: str, backend: str, device: str, reason: str, seed: int) -> JudgedRow:
+    """Return the row of an operation on a backend that cannot be opened."""
+    case = Case("", operation, {}, "*", "*", seed)
+    return Cell(-1, "*", "*").row(case, backend, device, "*", worded(UNAVAILABLE, reason))
+
+
+def _chosen(kind: str, names: Sequence[str] | None, known: Sequence[str]) -> Sequence[str]:
+    for name in names or ():
+        if name not in known:
+            raise BadInput(f"no {kind} named {name!r}; there are {', '.join(known)}")
+    return known if names is None else names
+
+
+def _regimes(names: Sequence[str] | None, *, file: bool) -> Sequence[str]:
+    if file:
+        return ["file"]
+    if names is None:
+        return [*DEFAULT_REGIMES, *SHAPES, RELATIONS]
+    chosen = _chosen("regime", names, (*REGIMES, RELATIONS, EVERY))
+    return [*REGIMES, RELATIONS] if EVERY in chosen else list(dict.fromkeys(chosen))
+
+
+def _cases(
+    ops: Mapping[str, Operation], selection: Selection, dtypes: Sequence[str], regimes: Sequence[str], path: str
+) -> Iterator[Case]:
+    meshes = [shape for name in selection.device or () if (shape := mesh_shape(name))]
+    drawn = [regime for regime in regimes if regime != RELATIONS]
+    for reference, op in ops.items():
+        if path:
+            sizes = [read_inputs(op, path)]
+        else:
+            names: Iterable[Any] = selection.size or small_sizes(op)
+            sizes = [rounded(op, op.size(name), meshes) for name in names]
+        for regime, dtype in itertools.product(drawn or ["gaussian"], dtypes):
+            # By default a shape is tried in the first dtype alone.
+            once = selection.regime is None and regime in SHAPES
+            if dtype in op.dtypes and not (once and dtype != next(d for d in dtypes if d in op.dtypes)):
+                plain = Case(reference, op.name, sizes[0], regime, dtype, selection.seed, path, selection.precision)
+                yield from _of_regime(op, plain, sizes if drawn else sizes[:1])
+
+
+def _of_regime(op: Operation, plain: Case, sizes: Sequence[Mapping[str, Any]]) -> Iterator[Case]:
+    """Make the cases of one regime: ordinary ones at every size, the others at the smallest."""
+    smallest = dict(sizes[0])
+    symbols = [s for s in op.signature.symbols if s in smallest]
+    if plain.regime in (*DEFAULT_REGIMES, "file"):
+        yield from (replace(plain, size=size) for size in sizes)
+    elif plain.regime == "empty":
+        yield from (replace(plain, size={**smallest, symbol: 0}) for symbol in symbols)
+    elif plain.regime == "length-1":
+        yield replace(plain, size={**smallest, **dict.fromkeys(symbols, 1)})
+    elif plain.regime == "nonfinite":
+        yield from (replace(plain, size=smallest, poisoned=name) for name in op.gradients)
+    else:
+        yield replace(plain, size=smallest)
+
+
+def _cells(
+    one: Backend, cases: Sequence[Case], modes: Sequence[str], variants: Sequence[str], *, relations: bool
+) -> list[Cell]:
+    first: dict[str, str] = {}
+    tried: set[tuple[str, str]] = set()
+    for case in cases:
+        first.setdefault(case.reference, case.sizes)
+    cells = []
+    for i, case in enumerate(cases):
+        ordinary = case.regime in (*DEFAULT_REGIMES, "file")
+        for mode, variant in itertools.product(modes, variants):
+            if mode not in one.modes or variant not in one.variants:
+                continue
+            # Another formula (autodiff's) rounds, overflows and passes NaN on elsewhere: its bounds are not known.
+            if not ordinary and (variant != "analytic" or (mode != "eager" and case.regime in EAGER_ONLY)):
+                continue
+            # To compile takes seconds: the hand-derived gradient at the smallest size. What a framework makes of its
+            # own autodiff when it compiles is its own affair.
+            if mode == "eager" or (variant == "analytic" and case.sizes == first[case.reference]):
+                key = case.reference, case.dtype
+                here = relations and (mode, variant) == ("eager", "analytic") and key not in tried
+                tried |= {key} if here else set()
+                cells.append(Cell(i, mode, variant, here))
+    # Modes and variants of one operation lie together, so that a worker compiles each function once.
+    return sorted(cells, key=lambda cell: cell.function(cases[cell.case]))

@@ -1,0 +1,208 @@
+"""Carries a plan out: the formulas first, then every backend, in processes of their own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import queue
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from ..backend.registry import backend
+from ..process import child
+from ..process.pool import Lost, Progress, lanes, work_through
+from ..truth.files import write_unknown
+from ..verdict.judge import worded
+from ..verdict.words import FAIL, INCONCLUSIVE
+from .backend_side import backend_worker
+from .formula_side import diagnosis_worker, truth_worker
+from .plan import Cell, Plan
+from .rows import PROOF_DIED, JudgedRow, judged_row, message_of, rows_of
+
+SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""What a worker is told that computes with balls: there is nothing for a second thread to do."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows as they come."""
+
+    rows: Sequence[JudgedRow]
+    complete: bool
+    """Whether all formulas have been judged."""
+
+
+def run(plan: Plan, progress: Progress | None = None) -> Iterator[Batch]:
+    """Judge the formulas, then let every backend work; yield rows as they come.
+
+    A row on a wrong formula comes twice: at once with the figures, and later with the name of the mistake.
+    """
+    total = len(plan.cases) + sum(map(len, plan.work.values()))
+    done: list[str] = []
+
+    def tick(text: str, *, ends: bool) -> None:
+        if ends:
+            done.append(text)
+        if progress:
+            progress(len(done), total, text)
+
+    yield Batch(plan.unavailable, complete=False)
+    with tempfile.TemporaryDirectory(prefix="multigrad-") as folder:
+        work = _Work(plan, folder, tick)
+        workers = lanes() if plan.isolated else 1
+        parts = max(1, workers // max(1, len(plan.work)))
+        with ThreadPoolExecutor(workers) as pool:
+            # Whole operations: what is known of one holds for all of its cases.
+            several = min(workers, len(plan.ops))
+            for rows in _as_they_come(pool, [partial(work.judge_formulas, part, several) for part in range(several)]):
+                yield Batch(rows, complete=False)
+            yield Batch((), complete=True)
+            # NumPy opens at once: its verdicts come first.
+            places = sorted(plan.work, key=lambda place: place[0] != "numpy")
+            jobs = [partial(work.run_backend, *place, part, parts) for place in places for part in range(parts)]
+            for rows in _as_they_come(pool, jobs):
+                yield Batch(rows, complete=True)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the processes of one check share."""
+
+    plan: Plan
+    folder: str
+    """Where the truth of each case lies."""
+    tick: Callable[..., None]
+
+    def judge_formulas(self, part: int, parts: int) -> Iterator[Sequence[JudgedRow]]:
+        """Judge the formulas of some operations and write the truth of their cases, then name the mistakes."""
+        plan = self.plan
+        references = {*itertools.islice(plan.ops, part, None, parts)}
+        numbers = [i for i, case in enumerate(plan.cases) if case.reference in references]
+
+        def start(pending: list[int]) -> Iterator[Any]:
+            cases = {str(i): asdict(plan.cases[i]) for i in pending}
+            kinks = plan.kinks and len(pending) == len(numbers)
+            return self._start(truth_worker, {"folder": self.folder, "cases": cases, "kinks": kinks}, SINGLE_THREADED)
+
+        def lost(task: Lost) -> JudgedRow:
+            write_unknown(self.folder, task.task, task.reason)
+            return judged_row(plan.cases[task.task], "*", worded(INCONCLUSIVE, f"{PROOF_DIED}{task.reason}"))
+
+        wrong: dict[int, list[JudgedRow]] = {}
+        for task, rows in self._rows(numbers, start, lost, lambda i: f"{plan.cases[i].operation}: the truth"):
+            yield rows
+            if undiagnosed := [row for row in rows if row.undiagnosed]:
+                wrong[task] = undiagnosed
+        yield from self._diagnose(wrong)
+
+    def _diagnose(self, wrong: Mapping[int, Sequence[JudgedRow]]) -> Iterator[Sequence[JudgedRow]]:
+        """Name the mistakes in worker processes of their own: what dies or hangs there costs a sentence."""
+
+        def start(pending: list[int]) -> Iterator[Any]:
+            rows = {str(i): message_of(wrong[i]) for i in pending}
+            cases = {str(i): asdict(self.plan.cases[i]) for i in pending}
+            return self._start(diagnosis_worker, {"rows": rows, "cases": cases}, SINGLE_THREADED)
+
+        for message in work_through([*wrong], start):
+            if not isinstance(message, Lost) and "rows" in message:
+                yield rows_of(message)
+
+    def run_backend(self, name: str, device: str, part: int, parts: int) -> Iterator[Sequence[JudgedRow]]:
+        """Let a backend compute and judge its part of the cells."""
+        plan, cells = self.plan, self.plan.work[name, device]
+        source = plan.sources.get(name, name)
+        environment = backend(source).environment(device, 1, plan.precision)
+
+        def start(pending: list[int]) -> Iterator[Any]:
+            arguments = {
+                "folder": self.folder,
+                "backend": source,
+                "device": device,
+                "precision": plan.precision,
+                "cases": {str(cells[i].case): asdict(plan.cases[cells[i].case]) for i in pending},
+                "cells": {str(i): asdict(cells[i]) for i in pending},
+                "first": part == 0,
+            }
+            return self._start(backend_worker, arguments, environment)
+
+        def lost(task: Lost) -> JudgedRow:
+            cell = cells[task.task]
+            return cell.row(plan.cases[cell.case], name, device, "*", worded(FAIL, task.reason))
+
+        def text(number: int) -> str:
+            cell, case = cells[number], plan.cases[cells[number].case]
+            return f"{case.operation} {cell.variant} {cell.mode} on {name}/{device} {case.dtype}"
+
+        for _, rows in self._rows(self._share(cells, part, parts), start, lost, text):
+            yield rows
+
+    def _share(self, cells: Sequence[Cell], part: int, parts: int) -> list[int]:
+        """Return the cells that one of several workers of a backend takes: whole functions, so none compiles twice."""
+        functions = [cell.function(self.plan.cases[cell.case]) for cell in cells]
+        numbers = {function: i for i, function in enumerate(dict.fromkeys(functions))}
+        return [i for i, function in enumerate(functions) if numbers[function] % parts == part]
+
+    def _start(
+        self, worker: Callable[..., Iterator[Any]], arguments: dict[str, Any], environment: Mapping[str, str]
+    ) -> Iterator[Any]:
+        if not self.plan.isolated:
+            return child.run_here(worker(arguments, self.plan.ops))
+        timeout_s = self.plan.timeout_s * busy()
+        return child.run(child.target_of(worker), arguments, environment=environment, timeout_s=timeout_s)
+
+    def _rows(
+        self,
+        tasks: Sequence[int],
+        start: Callable[[list[int]], Iterator[Any]],
+        lost: Callable[[Lost], JudgedRow],
+        text: Callable[[int], str],
+    ) -> Iterator[tuple[int, Sequence[JudgedRow]]]:
+        """Let workers do tasks, tell the progress, and yield the task and its rows as they come."""
+        task = -1
+        for message in work_through(tasks, start):
+            if isinstance(message, Lost):
+                yield message.task, [lost(message)]
+            elif "begin" in message:
+                task = message["begin"]
+                self.tick(text(task), ends=False)
+            elif "rows" in message:
+                yield task, rows_of(message)
+            elif "end" in message:
+                self.tick(text(message["end"]), ends=True)
+
+
+def _as_they_come(
+    pool: ThreadPoolExecutor, jobs: Sequence[Callable[[], Iterator[Sequence[JudgedRow]]]]
+) -> Iterator[Sequence[JudgedRow]]:
+    """Run jobs side by side and yield what each of them yields, in the order of time."""
+    batches: queue.SimpleQueue[Sequence[JudgedRow] | None] = queue.SimpleQueue()
+
+    def run(job: Callable[[], Iterator[Sequence[JudgedRow]]]) -> None:
+        try:
+            for batch in job():
+                batches.put(batch)
+        finally:
+            batches.put(None)
+
+    futures = [pool.submit(run, job) for job in jobs]
+    running = len(futures)
+    while running:
+        batch = batches.get()
+        if batch is None:
+            running -= 1
+        else:
+            yield batch
+    for future in futures:
+        future.result()
+
+
+def busy() -> float:
+    """Return by how much longer everything may take now than on an idle machine; at least 1."""
+    try:
+        return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    except OSError:
+        return 1.0

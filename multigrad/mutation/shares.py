@@ -1,0 +1,82 @@
+"""How many mutants each check killed, which survive, and the table of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .checks import CORRECT, OURS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def kill_shares(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return for every check how many of the mutants that are not equivalent it killed, and its false alarms.
+
+    Returns:
+        One row per check, the first being all of ours together: ``check``, ``killed``, ``mutants``, ``share``; the same
+        three of those mutants whose formula is wrong at a size that every tool was given, which is what all of them are
+        made to notice, as ``wrong_formula_killed`` …; ``false_alarms`` (correct operations that it rejects); and
+        ``seconds`` in all.
+    """
+    import pandas as pd
+
+    wrong = frame[~frame["equivalent"]]
+    formula = wrong[wrong["killed"] & (wrong["check"] == "formula")]
+    checks = list(dict.fromkeys(frame["check"]))
+    groups = {"multigrad": list(OURS)} | {c: [c] for c in OURS if c in checks}
+    groups |= {c: [c] for c in checks if c not in OURS}
+    rows = []
+    for name, members in groups.items():
+        of_check = frame[frame["check"].isin(members)]
+        row: dict[str, Any] = {"check": name}
+        for prefix, among in (("", _identities(wrong)), ("wrong_formula_", _identities(formula))):
+            killed = len(_identities(of_check[of_check["killed"]]) & among)
+            share = killed / len(among) if among else float("nan")
+            row |= {f"{prefix}killed": killed, f"{prefix}mutants": len(among), f"{prefix}share": share}
+        alarms = of_check[(of_check["mutant"] == CORRECT) & of_check["killed"]]
+        rows.append(
+            {**row, "false_alarms": int(alarms["operation"].nunique()), "seconds": float(of_check["seconds"].sum())}
+        )
+    return pd.DataFrame(rows)
+
+
+def _identities(frame: pd.DataFrame) -> set[tuple[Any, ...]]:
+    return set(zip(frame["operation"], frame["mutant"], strict=True))
+
+
+def survivors(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each mutant that is neither killed by a check of ours nor shown equivalent."""
+    ours = frame[frame["check"].isin(OURS) & (frame["mutant"] != CORRECT)]
+    killed = ours.groupby(["operation", "mutant"])["killed"].transform("any")
+    return ours[~killed & ~ours["equivalent"]].drop_duplicates(["operation", "mutant"])
+
+
+def kill_markdown(frame: pd.DataFrame) -> str:
+    """Write the kill shares as a Markdown table, with a sentence on the mutants."""
+    shares = kill_shares(frame)
+    mutants_in_all = frame[frame["mutant"] != CORRECT][["operation", "mutant", "equivalent"]].drop_duplicates()
+    lines = [
+        f"{len(mutants_in_all)} mutants of {frame['operation'].nunique()} operations; "
+        f"{int(mutants_in_all['equivalent'].sum())} are shown equivalent by ball arithmetic.",
+        "",
+        "| check | wrong gradients killed | share | of those, wrong at a size given to all | share "
+        "| correct operations rejected |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in shares.to_dict("records"):
+        name = f"**{row['check']}**" if row["check"] == "multigrad" else row["check"]
+        name = f"of these: {name}" if row["check"] in OURS else name
+        lines.append(
+            f"| {name} | {row['killed']} of {row['mutants']} | {_percent(row['share'])} "
+            f"| {row['wrong_formula_killed']} of {row['wrong_formula_mutants']} "
+            f"| {_percent(row['wrong_formula_share'])} | {row['false_alarms']} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _percent(share: float) -> str:
+    # Rounded down: what is not all must not look like all.
+    return f"{np.floor(1000 * share) / 10:.1f} %"

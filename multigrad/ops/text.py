@@ -1,0 +1,20 @@
+"""How a size and a derivative are written, in every table and message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def sizes_text(size: Mapping[str, Any]) -> str:
+    """Write a size in one line, as it stands in every table: ``m=5 k=4 padding=(1,2)``."""
+
+    def one(value: Any) -> str:
+        return f"({','.join(map(str, value))})" if isinstance(value, tuple | list) else str(value)
+
+    return " ".join(f"{k}={one(v)}" for k, v in size.items())
+
+
+def derivative_name(output: str) -> str:
+    """Write an output as mathematics does: ``W_bar`` is ∂f/∂W."""
+    return f"∂f/∂{output.removesuffix('_bar')}" if output.endswith("_bar") else output

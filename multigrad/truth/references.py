@@ -1,0 +1,135 @@
+"""References: values in float64, and how far an honest evaluation in a dtype may be from them, entry by entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import array_api_compat.numpy as xp
+import numpy as np
+
+from ..data.errors import one_line
+from ..namespaces import bounds
+from ..ops.operation import Operation
+from ..verdict.judge import Reference
+from .case import Unknown
+
+TIE_GROWTH = 32.0
+"""How many times larger the second errors are by which ties are told from ill-conditioned steps."""
+
+
+HAIR = 1e-300
+"""An error that is smaller than any number computed with, and makes every tie undecided."""
+
+
+def bounded(
+    op: Operation,
+    arrays: Sequence[np.ndarray],
+    parameters: Mapping[str, Any],
+    dtype: str,
+    precision: str = "strict",
+    *,
+    certain: bool = False,
+    hull: bool = True,
+) -> list[Reference]:
+    """Evaluate the hand-derived formula in float64 with the error bounds of a dtype.
+
+    Args:
+        op: the operation.
+        arrays: inputs, then cotangents.
+        parameters: the operation's parameters.
+        dtype: the dtype under test.
+        precision: ``tf32`` lets float32 products lose bits.
+        certain: whether the values will be replaced by certified ones; else the bounds also cover float64's own error.
+        hull: whether to find, for autodiff, which entries depend on the convention at a kink.
+
+    Raises:
+        Unknown: the analysis lacks a function, or the operation raised.
+    """
+    function = op.analytic(bounds, parameters)
+    settings = {"product_u": 2.0**-11} if precision == "tf32" and dtype == "float32" else {}
+    try:
+        outputs = bounds.analyse(function, *arrays, context=dtype, **settings)
+        own = None if certain or dtype == "float64" else bounds.analyse(function, *arrays, context="float64")
+        kinks = _kinks(function, arrays) if hull else [np.zeros(()) for _ in outputs]
+        excused = _excused(op, parameters, arrays, outputs, dtype, settings)
+    except Exception as error:
+        raise Unknown(one_line(error)) from error
+    references = []
+    for i, (one, kink) in enumerate(zip(outputs, kinks, strict=True)):
+        # Without certified values a float64 result may be off twice: once by itself, once through the reference.
+        extra = 0.0 if certain else one.worst if own is None else own[i].worst
+        shape = np.broadcast_shapes(one.shape, kink.shape)
+        worst, probable, moved = (np.broadcast_to(p, shape) for p in (one.worst, one.probable, kink))
+        references.append(
+            Reference(
+                value=np.array(np.broadcast_to(one.value, shape), dtype=np.float64),
+                rest=np.zeros(shape),
+                bound=worst + extra,
+                probable=np.minimum(probable, worst) + extra,
+                hull=np.array(moved, dtype=np.float64),
+                excused=np.array(np.broadcast_to(excused[i], shape)),
+            )
+        )
+    return references
+
+
+def _kinks(function: Callable[..., Any], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return how far another convention moves each entry of each output that lies on a kink; 0 for the others.
+
+    Evaluated with every tie undecided, a tie moves an entry by a whole term, however near the rival is; what an
+    ill-conditioned step makes of an error grows with the error. So it is evaluated twice, the second time with larger
+    errors of the inputs, and without a rounding of its own.
+    """
+    errors = []
+    for relative in (2.0**-52, 2.0**-52 * TIE_GROWTH):
+        # A unit roundoff below everything: ties that two roundings hide are opened by the errors of the inputs.
+        with bounds.context("float64", u=2.0**-200, underflow=0.0):
+            given = (off_by(a, relative * np.abs(a) + HAIR) for a in arrays)
+            outputs = [bounds.asarray(one) for one in function(*given)]
+        errors.append([one.worst for one in outputs])
+    hulls = []
+    for near, far, one in zip(*errors, outputs, strict=True):
+        whole = near > 1e-9 * float(np.max(np.abs(one.value), initial=HAIR))
+        hulls.append(np.where(whole & ~(far > TIE_GROWTH / 4 * near), near, 0.0))
+    return hulls
+
+
+def off_by(array: np.ndarray, error: np.ndarray) -> Any:
+    """Return an array with an error in every finite entry, as `bounds` takes it; indices have none."""
+    if array.dtype.kind != "f":
+        return bounds.asarray(array)
+    error = np.where(np.isfinite(array), error, 0.0)  # an infinity that is given is exactly that
+    return bounds.Array(np.asarray(array, dtype=np.float64), error, error)
+
+
+def _excused(
+    op: Operation,
+    parameters: Mapping[str, Any],
+    arrays: Sequence[np.ndarray],
+    outputs: Sequence[Any],
+    dtype: str,
+    settings: Mapping[str, Any],
+) -> list[np.ndarray]:
+    """Tell for each output which entries have no bound because an intermediate may leave the range of the format.
+
+    They are those that have one in a format of the same precision without an end.
+    """
+    boundless = [~np.isfinite(one.worst) for one in outputs]
+    if not any(b.any() for b in boundless) or _leaves_float64(op, parameters, arrays):
+        return boundless
+    function = op.analytic(bounds, parameters)
+    endless = bounds.analyse(function, *arrays, context=dtype, overflow=np.inf, underflow=0.0, **settings)
+    return [b & np.isfinite(one.worst) for b, one in zip(boundless, endless, strict=True)]
+
+
+def _leaves_float64(op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> bool:
+    """Tell whether an intermediate leaves even the range of float64, in which the bounds are computed."""
+    try:
+        with np.errstate(over="raise", under="raise"):
+            op.analytic(xp, parameters)(*arrays)
+    except FloatingPointError:
+        return True
+    except Exception:  # noqa: BLE001 - its own cell says what it raised
+        return False
+    return False

@@ -1,0 +1,66 @@
+"""The judgement on one output of a variant: our formula by its own bound, another formula by mixed stability."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..namespaces import bounds
+from ..ops.operation import Operation
+from ..verdict.formats import FORMATS
+from ..verdict.judge import Judgement, Reference, judge_entries
+from ..verdict.words import FAIL, NOTE, PASS
+from .references import HAIR, off_by
+
+
+def judge_variant(
+    op: Operation,
+    parameters: Mapping[str, Any],
+    dtype: str,
+    variant: str,
+    arrays: Callable[[], Sequence[np.ndarray]],
+    number: int,
+    computed: np.ndarray,
+    reference: Reference,
+) -> Judgement:
+    """Judge one output of a variant: the hand-derived one by its own bound, another formula by mixed stability.
+
+    The bound is a theorem about the hand-derived formula. Autodiff and a framework's function compute the same by
+    another formula, which is as good as can be asked for if its result is near that of inputs which are off by one
+    rounding each (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 1.5). So a result of theirs
+    that is beyond the bound, and within the bound for such inputs, is a NOTE.
+
+    Args:
+        op: the operation.
+        parameters: values of its parameters.
+        dtype: what was computed in.
+        variant: ``analytic``, ``forward``, ``autodiff`` or ``native``.
+        arrays: returns inputs, then cotangents; they may be large, and are wanted by few.
+        number: which output it is.
+        computed: what was computed.
+        reference: the truth about it.
+    """
+    judged = judge_entries(computed, reference, dtype, f"may overflow in {dtype}")
+    finite = np.isfinite(judged.ratio)  # a wrong shape and a NaN are no matter of rounding
+    if judged.verdict != FAIL or variant in ("analytic", "forward") or not finite:
+        return judged
+    u, given = FORMATS[dtype].unit_roundoff, arrays()
+    try:
+        with bounds.context(dtype):
+            function = op.analytic(bounds, parameters)
+            exact = function(*(bounds.asarray(a) for a in given))[number]
+            rounded = function(*(off_by(a, u * np.abs(a) + HAIR) for a in given))[number]
+    except Exception:  # noqa: BLE001 - then there is no such bound, and the judgement stands
+        return judged
+    wider = reference.bound + np.maximum(rounded.worst - exact.worst, 0)
+    again = judge_entries(computed, replace(reference, bound=wider), dtype, f"may overflow in {dtype}")
+    if again.verdict not in (PASS, NOTE):
+        return judged
+    reason = (
+        f"{judged.ratio:.3g} × the bound of the hand-derived formula, "
+        f"{again.ratio:.2g} × that of inputs which are off by one rounding"
+    )
+    return replace(judged, verdict=NOTE, reason=reason)
