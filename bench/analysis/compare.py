@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -225,13 +224,15 @@ def geometric_means(frame: pd.DataFrame, by: Sequence[str] = ("backend", "mode")
     Returns:
         The columns of ``by``, ``geometric_mean`` (after over before; NaN without a cell), ``cells``, ``excluded``.
     """
-    import numpy as np
     import pandas as pd
 
     def row(names: Sequence[Any], rows: pd.DataFrame) -> dict[str, Any]:
         used = rows[rows["ratio"].notna() & (rows["flags"].map(text) == "")]
-        mean = float(np.exp(np.log(used["ratio"]).mean())) if len(used) else math.nan
-        figures = {"geometric_mean": mean, "cells": len(used), "excluded": len(rows) - len(used)}
+        figures = {
+            "geometric_mean": intervals.geometric_mean(used["ratio"]),
+            "cells": len(used),
+            "excluded": len(rows) - len(used),
+        }
         return {**dict(zip(by, names, strict=True)), **figures}
 
     found = [row(names, rows) for names, rows in frame.groupby(list(by), sort=False)]

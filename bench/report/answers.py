@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..analysis.answer import answer
 from ..analysis.compare import within
+from ..analysis.intervals import geometric_mean
 from ..plan.cells import KEY
 from ..plan.study import Study
 from ..store.folder import write_text
@@ -141,9 +142,7 @@ def _memory_and_roof(run: Run, ours: str, theirs: str) -> Iterator[str]:
 
 def _geometric_mean(values: pd.Series) -> str:
     known = values[values.notna()]
-    return (
-        f"{math.exp(known.map(math.log).mean()):.2f} (of {len(known)}, least {known.min():.2f})" if len(known) else "–"
-    )
+    return f"{geometric_mean(known):.2f} (of {len(known)}, least {known.min():.2f})" if len(known) else "–"
 
 
 def _written(found: pd.DataFrame, where: str, column: str, shape: str) -> str:

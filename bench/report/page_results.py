@@ -20,11 +20,11 @@ from multigrad.verdict.words import (
     UNAVAILABLE,
 )
 
+from ..analysis.intervals import geometric_mean
 from .drawing import VARIANTS, Figure
 from .markup import code, grid, plain
 from .quantities import figure, interval, size_of, times
 from .results import Results
-from .standings import geometric_mean
 from .verdicts import SYMBOLS, worst
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ import sys
 import time
 
 import pytest
+from multigrad.bench import Protocol
 from multigrad.bench.plan.cells import LATENCY, PIPELINED, headline
-from multigrad.bench.plan.protocol import FULL, Protocol, constants_markdown
+from multigrad.bench.plan.protocol import FULL, constants_markdown
 from multigrad.bench.store import machine
 from multigrad.bench.timing import clock
 from multigrad.bench.timing.clock import Workload, time_blocks
