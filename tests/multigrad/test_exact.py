@@ -50,10 +50,17 @@ def _precise():
         yield
 
 
-def near(x, expected, tolerance=1e-9):
-    found = exact.midpoints(x)
-    assert found.shape == np.shape(expected)
-    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance, strict=True)
+def near(x, expected, ulps=64):
+    """Every ball lies within so many float64 ulps of what NumPy computes, and is narrower than one."""
+    assert x.shape == np.shape(expected)
+    for ball, float64 in zip(x.elements.flat, np.ravel(expected), strict=True):
+        assert abs(ball - float(float64)).upper() <= ulps * 2.0**-52 * max(1.0, abs(float(float64)))
+        assert ball.rad() <= 2.0**-150 * max(1.0, abs(float(float64)))
+
+
+def zero(x):
+    """Every ball holds 0 and is narrow."""
+    return all(ball.contains(0) and ball.rad() <= 1e-40 for ball in x.elements.flat)
 
 
 @pytest.mark.parametrize("name", ELEMENTARY)
@@ -157,10 +164,10 @@ def test_a_function_agrees_with_numpy(name, x):
 def test_a_batched_product_is_numpys(a, data):
     b = data.draw(arrays(np.float64, (3, a.shape[1], 2), elements=small))
     with exact.precision(200):
-        near(exact.asarray(a) @ exact.asarray(b), a @ b, 1e-6)
-        near(exact.asarray(b).mT @ exact.asarray(a.T), np.matrix_transpose(b) @ a.T, 1e-6)
-        near(exact.asarray(b).mT @ exact.asarray(b), np.matrix_transpose(b) @ b, 1e-6)
-        near(exact.asarray(a) @ exact.asarray(b[0, :, 0]), a @ b[0, :, 0], 1e-6)
+        near(exact.asarray(a) @ exact.asarray(b), a @ b, 2**12)
+        near(exact.asarray(b).mT @ exact.asarray(a.T), np.matrix_transpose(b) @ a.T, 2**12)
+        near(exact.asarray(b).mT @ exact.asarray(b), np.matrix_transpose(b) @ b, 2**12)
+        near(exact.asarray(a) @ exact.asarray(b[0, :, 0]), a @ b[0, :, 0], 2**12)
 
 
 def test_products_with_an_empty_axis_are_zero():
@@ -170,19 +177,26 @@ def test_products_with_an_empty_axis_are_zero():
 
 @given(seed=st.integers(0, 2**16), n=st.integers(1, 5))
 @settings(max_examples=10, deadline=None)
-def test_linear_algebra_agrees_with_numpy(seed, n):
+def test_linear_algebra_satisfies_its_equations(seed, n):
     A = np.random.default_rng(seed).standard_normal((2, n, n))
     S = A @ np.matrix_transpose(A) + np.eye(n)
     with exact.precision(200):
-        x, s, la = exact.asarray(A), exact.asarray(S), exact.linalg
-        near(la.det(x), np.linalg.det(A), 1e-8)
-        near(la.inv(s), np.linalg.inv(S), 1e-8)
-        near(la.solve(s, x), np.linalg.solve(S, A), 1e-8)
-        near(la.cholesky(s), np.linalg.cholesky(S), 1e-8)
-        near(la.eigvalsh(s), np.linalg.eigvalsh(S), 1e-8)
-        near(la.svdvals(x), np.linalg.svdvals(A), 1e-5)
-        near(la.slogdet(x)[1], np.linalg.slogdet(A)[1], 1e-6)
-        near(la.matrix_power(s, -2), np.linalg.matrix_power(S, -2), 1e-6)
+        x, s, la, identity = exact.asarray(A), exact.asarray(S), exact.linalg, exact.eye(n)
+        with exact.rationals():
+            fractions = la.det(exact.asarray(A)).elements
+        assert zero(la.det(x) - exact.ExactArray(np.vectorize(arb, otypes=[object])(fractions)))
+        assert zero(la.inv(s) @ s - identity)
+        assert zero(s @ la.solve(s, x) - x)
+        L = la.cholesky(s)
+        assert zero(L @ L.mT - s)
+        assert zero(exact.sum(la.eigvalsh(s), axis=-1) - la.trace(s))
+        assert zero(exact.prod(la.eigvalsh(s), axis=-1) - la.det(s))
+        assert zero(exact.sum(exact.square(la.svdvals(x)), axis=-1) - exact.sum(x * x, axis=(1, 2)))
+        sign, logarithm = la.slogdet(x)
+        assert zero(sign * exact.exp(logarithm) - la.det(x))
+        assert zero(la.matrix_power(s, -2) @ s @ s - identity)
+        near(la.eigvalsh(s), np.linalg.eigvalsh(S), 2**12)
+        near(la.svdvals(x), np.linalg.svdvals(A), 2**12)
 
 
 @given(seed=st.integers(0, 2**16))

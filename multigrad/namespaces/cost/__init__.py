@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ..shared.namespace import Linalg, attributes, functions_of, namespace_info
+from ..shared.namespace import Linalg, attributes, functions_of, guarded_table, namespace_info
 from . import creation, elementwise, matrices, products, reductions, shapes
 from .arrays import FLOATS, Array, DType
 from .counters import counting, current
@@ -43,7 +43,8 @@ def __array_namespace_info__() -> Any:  # noqa: N807 - the name is the standard'
 
 
 _this = Array.namespace = sys.modules[__name__]
-FUNCTIONS = functions_of(creation, elementwise, products, reductions, shapes)
-_shared = {name: FUNCTIONS[name] for name in ("matmul", "matrix_transpose", "tensordot", "vecdot")}
+_functions = functions_of(creation, elementwise, products, reductions, shapes)
+globals().update(guarded_table(_functions, "xp", Array.knower))
+_shared = {name: _functions[name] for name in ("matmul", "matrix_transpose", "tensordot", "vecdot")}
 linalg = Linalg(_this, functions_of(matrices) | _shared, Array.knower)
-__getattr__ = attributes(_this, FUNCTIONS, {}, Array.knower)
+__getattr__ = attributes(_this, {}, {}, Array.knower)

@@ -1,4 +1,4 @@
-"""Functions along axes: what moves entries moves their tangents; sums, products, order, truth."""
+"""Functions along axes: what moves entries moves their tangents; sums, extrema, order, truth."""
 
 from __future__ import annotations
 

@@ -81,8 +81,8 @@ def evaluate(
     while True:
         try:
             with precision(bits):
-                found = function(*(variable(a) for a in arrays))
-                outputs = tuple(found) if isinstance(found, tuple | list) else (found,)
+                returned = function(*(variable(a) for a in arrays))
+                outputs = tuple(returned) if isinstance(returned, tuple | list) else (returned,)
                 reached = max(
                     (w for o in outputs if isinstance(o, ExactArray) for w in relative_widths(o).flat), default=0.0
                 )

@@ -32,6 +32,11 @@ def bound(functions: Table, first: Any) -> dict[str, Callable[..., Any]]:
     return {name: functools.partial(function, first) for name, function in functions.items()}
 
 
+def guarded_table(functions: Table, prefix: str, knower: str) -> dict[str, Callable[..., Any]]:
+    """Guard every function of a table; ``prefix`` is how a person writes its place, ``xp`` or ``xp.linalg``."""
+    return {name: guarded(function, f"{prefix}.{name}", knower) for name, function in functions.items()}
+
+
 def attributes(namespace: Any, functions: Table, constants: Mapping[str, Any], knower: str) -> Callable[[str], Any]:
     """Make a namespace's ``__getattr__``: its functions, each guarded, its constants, and what NumPy has besides.
 
@@ -60,7 +65,7 @@ class Linalg:
 
     def __init__(self, namespace: Any, functions: Table, knower: str) -> None:
         self._namespace, self._knower = namespace, knower
-        self._functions = {name: guarded(f, f"xp.linalg.{name}", knower) for name, f in functions.items()}
+        self._functions = guarded_table(functions, "xp.linalg", knower)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

@@ -105,8 +105,8 @@ def remainder(xp: Any, x: Array, y: Array, /) -> Array:
 def searchsorted(xp: Any, x1: Array, x2: Array, /, *, side: str = "left", sorter: Any = None) -> Array:
     """For each entry of x2, the place in the sorted x1 before which (after which: ``side="right"``) it belongs."""
     x1 = x1 if sorter is None else xp.take(x1, sorter, axis=0)
-    before = xp.less if side == "left" else xp.less_equal
-    return xp.count_nonzero(before(x1, xp.expand_dims(x2, axis=-1)), axis=-1)
+    precedes = xp.less if side == "left" else xp.less_equal
+    return xp.count_nonzero(precedes(x1, xp.expand_dims(x2, axis=-1)), axis=-1)
 
 
 def signbit(xp: Any, x: Array, /) -> Array:
