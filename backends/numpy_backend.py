@@ -17,6 +17,7 @@ from multigrad.backend import (
     namespace,
 )
 from multigrad.data.errors import one_line
+from multigrad.data.standard import numpy_standard
 from multigrad.extra.blocks import run_in_blocks
 from multigrad.extra.elimination import Standard
 from multigrad.ops.operation import Operation
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 def array_namespace(numpy: Any) -> Any:
     """Return array-api-compat's namespace, with what eliminations, scatters and blocks ask for."""
-    import array_api_compat.numpy as xp
+    xp = numpy_standard()
 
     return namespace(
         xp,

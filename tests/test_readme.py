@@ -1,10 +1,12 @@
-"""The README tells the truth: its code runs, its commands exist, its files are there, its examples end as it says."""
+"""The README tells the truth: its files, commands, pictures and extras are there.
+
+That its code runs and its examples end as it says is in test_blocks.py.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import re
 import subprocess
 import sys
@@ -74,45 +76,12 @@ def test_every_command_is_in_the_readme_or_its_help() -> None:
         assert "Example: multigrad" in (command.epilog or ""), f"the help of {command.name} has no example"
 
 
-@pytest.mark.parametrize("name", ["factor_dropped", "transposed", "mask_lost"])
-def test_a_broken_example_fails_and_is_named(name: str, tmp_path: Path) -> None:
-    example = ROOT / "examples" / "broken" / f"{name}.py"
-    done = multigrad(["check", str(example), "--backend", "numpy", "--dtype", "float64"], tmp_path)
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert all(word in done.stdout for word in ("FAIL", name, "numpy"))
-
-
-def test_the_broken_example_is_told_the_mistake_that_is_printed_here(tmp_path: Path) -> None:
-    printed = set(re.findall(r"∂f/∂\w is 0\.5 × the true gradient: a factor 2 is missing", README))
-    assert len(printed) == 3
-    example = ROOT / "examples" / "broken" / "factor_dropped.py"
-    said = multigrad(["check", str(example), "--backend", "numpy", "--dtype", "float64"], tmp_path).stdout
-    assert all(sentence in said for sentence in printed)
-
-
-def test_the_example_of_ones_own_gradient_passes(tmp_path: Path) -> None:
-    done = multigrad(["check", str(ROOT / "examples" / "my_gradient.py"), "--backend", "numpy"], tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert " PASS" in done.stdout.splitlines()[-1]
-
-
 def test_the_digits_are_written_or_their_absence_is_said_in_one_line(tmp_path: Path) -> None:
-    done = run([sys.executable, str(ROOT / "examples" / "digits.py")], tmp_path)
+    command = [sys.executable, str(ROOT / "examples" / "digits.py")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8")
     if done.returncode == 3:
         assert done.stderr.strip() == "digits.py: scikit-learn is not installed; pip install scikit-learn"
         return
     assert done.returncode == 0, done.stderr
     assert "X (1797, 64)" in done.stdout
-    checked = multigrad(
-        ["check", "relu_regression", "--inputs", "digits.npz", "--backend", "numpy", "--dtype", "float64"], tmp_path
-    )
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-
-
-def multigrad(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return run([sys.executable, "-m", "multigrad.bench.cli", *arguments], folder)
-
-
-def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8")
+    assert (tmp_path / "digits.npz").exists()

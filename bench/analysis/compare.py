@@ -228,11 +228,8 @@ def geometric_means(frame: pd.DataFrame, by: Sequence[str] = ("backend", "mode")
 
     def row(names: Sequence[Any], rows: pd.DataFrame) -> dict[str, Any]:
         used = rows[rows["ratio"].notna() & (rows["flags"].map(text) == "")]
-        figures = {
-            "geometric_mean": intervals.geometric_mean(used["ratio"]),
-            "cells": len(used),
-            "excluded": len(rows) - len(used),
-        }
+        mean = intervals.geometric_mean(used["ratio"])
+        figures = {"geometric_mean": mean, "cells": len(used), "excluded": len(rows) - len(used)}
         return {**dict(zip(by, names, strict=True)), **figures}
 
     found = [row(names, rows) for names, rows in frame.groupby(list(by), sort=False)]

@@ -286,7 +286,10 @@ class Figures:
             if key in ulps and math.isfinite(ulps[key]):
                 steady = [r for r, flagged in ratios if not flagged]
                 identity = dict(zip(keys, key, strict=True))
-                facts = {"ulp": float(ulps[key]), "times_best": geometric_mean(steady or [r for r, _ in ratios])}
+                facts = {
+                    "ulp": float(ulps[key]),
+                    "times_best": geometric_mean(steady or [r for r, _ in ratios]),
+                }
                 rows.append({**identity, **facts, "where": place(identity), "flags": "" if steady else "flagged"})
         return rows
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.errors import one_line
+from ..data.standard import numpy_standard
 from ..verdict.judge import Judgement, worded
 from ..verdict.words import FAIL, PORTABILITY, UNAVAILABLE
 
@@ -130,7 +131,7 @@ def _nonportable(
 
 
 def _runs_on_numpy(op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.ndarray], dtype: str) -> bool:
-    import array_api_compat.numpy as xp
+    xp = numpy_standard()
 
     given = [np.array(a, dtype=dtype if a.dtype.kind == "f" else None) for a in arrays]
     with np.errstate(all="ignore"), warnings.catch_warnings():

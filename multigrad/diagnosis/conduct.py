@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import array_api_compat.numpy as xp
 import numpy as np
 
+from ..data.standard import numpy_standard
 from ..ops.operation import Operation
+
+xp = numpy_standard()
 
 OnHost = Callable[[Sequence[Any]], list[np.ndarray]]
 """Waits for arrays of a backend and copies them to NumPy."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.errors import BadInput, WrongResult
+from ..data.standard import numpy_standard
 from .draw import DOMAINS, LINE, Draw, Regime
 from .signature import Signature, Size, default_sizes
 
@@ -160,7 +161,7 @@ class Operation:
         It is looked for in NumPy, at the smallest size. Where the value is NaN in some entry on all of them, it is the
         whole line.
         """
-        import array_api_compat.numpy as xp
+        xp = numpy_standard()
         import numpy as np
 
         if self.draw is not None:

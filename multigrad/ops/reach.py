@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..data.standard import numpy_standard
 from .operation import Operation
 from .program import Program
 from .source import source_file
@@ -90,7 +91,7 @@ def lines_run(op: Operation, size: Mapping[str, Any], seed: int = 0) -> set[int]
             lines.add(frame.f_lineno)
         return trace
 
-    import array_api_compat.numpy as xp
+    xp = numpy_standard()
 
     _, parameters = op.split(size)
     try:

@@ -23,15 +23,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import array_api_compat.numpy as xp
 import numpy as np
 
+from ..data.standard import numpy_standard
 from ..namespaces import dual, exact
 from ..namespaces.exact import Undecided
 from ..ops.operation import Operation
 from ..ops.signature import Size
 from .hulls import GradientAt, KinkProof, held
 from .ties import replaced, tie_rules
+
+xp = numpy_standard()
 
 NEAR_BITS = 100
 """Inputs are moved by integers below 2²⁰ times 2 to the minus this."""

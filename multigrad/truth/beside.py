@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-import array_api_compat.numpy as xp
 import numpy as np
 
+from ..data.standard import numpy_standard
 from ..ops.operation import Operation
 from ..proof.prove import prove
 from ..verdict.judge import Judgement
@@ -16,6 +16,8 @@ from .case import Case, Unserved
 from .draws import beside
 from .formula import judge_formula, judged, without_value
 from .inputs import case_arrays
+
+xp = numpy_standard()
 
 
 def judge_case(op: Operation, case: Case) -> dict[str, Judgement]:

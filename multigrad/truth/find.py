@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import array_api_compat.numpy as xp
 import numpy as np
 
 from ..data.errors import BadInput, one_line
+from ..data.standard import numpy_standard
 from ..namespaces import bounds
 from ..namespaces.cost import cost
 from ..ops.operation import Operation
@@ -20,6 +20,8 @@ from .case import DEFAULT_REGIMES, Case, Truth, Unknown
 from .certified import BASIS_ENTRIES, certified, halves, true_gradients
 from .inputs import case_arrays, check_served
 from .references import bounded
+
+xp = numpy_standard()
 
 EXACT_FLOPS = 4e6
 """Above so many operations the truth is a float64 evaluation with its own error bound: balls would take minutes."""

@@ -7,9 +7,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import array_api_compat.numpy as xp
 import numpy as np
 
+from ..data.standard import numpy_standard
 from ..namespaces import exact
 from ..namespaces.exact import Undecided
 from ..ops.text import derivative_name
@@ -24,10 +24,12 @@ from .formula import diagnose_formula, judge_formula
 from .recorder import work
 from .sites import Guard
 
+xp = numpy_standard()
+
 FEW_PAIRS = 3
 """Directions around a place that was aimed at: few gradients meet there."""
 
-MOST_WORK = 3_000_000
+MOST_WORK = 3_600_000
 """Balls that a survey may handle: a second or so. It counts, so that the same inputs are tried on every machine."""
 
 LEAST = 12.0

@@ -8,10 +8,10 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import array_api_compat.numpy as xp
 import numpy as np
 
 from ..data.errors import WrongResult, one_line
+from ..data.standard import numpy_standard
 from ..diagnosis.conduct import diagnose_calls
 from ..diagnosis.diagnose import Evidence, diagnose
 from ..diagnosis.repair import repair
@@ -27,6 +27,8 @@ from ..verdict.words import FAIL, INCONCLUSIVE, PASS, UNAVAILABLE
 from .case import SMOOTH, Case, Unknown
 from .certified import BASIS_ENTRIES, certified, halves, true_gradients
 from .inputs import dtype_arrays
+
+xp = numpy_standard()
 
 
 def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:

@@ -6,14 +6,16 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import array_api_compat.numpy as xp
 import numpy as np
 
 from ..data.errors import BadInput, one_line
 from ..data.npz import read_npz
+from ..data.standard import numpy_standard
 from ..ops.operation import Operation
 from ..verdict.formats import FORMATS
 from .case import DEFAULT_REGIMES, RESIZED, Case, Unserved
+
+xp = numpy_standard()
 
 
 def dtype_arrays(op: Operation, size: Mapping[str, Any], seed: int, regime: str, dtype: str) -> list[np.ndarray]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import array_api_compat.numpy as xp
 import numpy as np
 
 from ..data.errors import one_line
+from ..data.standard import numpy_standard
 from ..namespaces import bounds
 from ..ops.operation import Operation
 from ..verdict.judge import Reference
 from .case import Unknown
+
+xp = numpy_standard()
 
 TIE_GROWTH = 32.0
 """How many times larger the second errors are by which ties are told from ill-conditioned steps."""

@@ -99,9 +99,8 @@ def test_a_drawn_cotangent_gives_what_the_pullback_gives(name, names):
     assert not [r for r in rows if r["problem"]]
 
 
-@EACH
+@pytest.mark.parametrize(("name", "order"), [("torch", 1), ("torch", 2), ("jax", 2)])  # JAX's checks the first as well
 @pytest.mark.parametrize("names", SETS)
-@pytest.mark.parametrize("order", [1, 2])
 def test_the_framework_s_own_checker_agrees_and_so_with_second_derivatives(name, names, order):
     rows = work("checked", name, operations=names, order=order)
     assert [r["operation"] for r in rows] == list(names)

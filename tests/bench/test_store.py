@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from made_up_run import made_up_events
-from multigrad.bench.analysis.columns import columns_markdown
+from multigrad.bench.report.columns import columns_markdown
 from multigrad.bench.store.events import EndEvent, read_event
 from multigrad.bench.store.folder import JOURNAL, new_run, write_text
 from multigrad.bench.store.frames import read_rows, to_frame, type_of, write_frame
@@ -225,5 +225,5 @@ def test_every_column_is_documented():
 def test_the_documentation_of_the_results_is_fresh():
     path = Path(__file__).parents[2] / "results" / "README.md"
     assert path.read_text(encoding="utf-8") == columns_markdown(), (
-        "run: python -m multigrad.bench.analysis.columns results/README.md"
+        "run: python -m multigrad.bench.report.columns results/README.md"
     )
