@@ -21,8 +21,8 @@ from ..store.machine import host_name
 from ..store.rows import text
 from ..store.run import Run, named, read_info
 from . import intervals
-from .assemble import NOT_OF_PAIRS
 from .fingerprint import differences, namesakes
+from .flags import NOT_OF_PAIRS
 from .load import load_run
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from multigrad.matrix import MatrixRow
 
-from ..analysis.assemble import FLAGS
+from ..analysis.flags import FLAGS
 from ..analysis.scaling import ScalingRow
 from ..store.folder import MATRIX, SAMPLES, SCALING, SUMMARY, write_text
 from ..store.frames import type_of

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..analysis.assemble import FLAGS
+from ..analysis.flags import FLAGS
 from ..analysis.intervals import geometric_mean
 from ..store.rows import place
 from ..store.run import Run
