@@ -1,6 +1,8 @@
 # Two commands matter: `make run` and `make test`. Both make .venv themselves and are quick the second time.
 
 PYTHON ?= python3
+# Files of tests that run side by side: as many as there are processors.
+JOBS ?= logical
 CONSTRAINTS ?= constraints.txt
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -16,7 +18,7 @@ run: $(VENV)/.installed ## set up, run the main job (multigrad run --quick), say
 	$(BIN)/multigrad run --quick
 
 test: $(VENV)/.installed-dev ## set up with the developers' tools and run the tests
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(PYTEST)
 
 lint: $(VENV)/.installed-dev ## ruff: rules and format; import-linter: who may import whom
 	$(BIN)/ruff check .

@@ -34,6 +34,8 @@ NOT_RUN = {
     "make run": "installs from the package index",
     "make test": "installs, and is what runs this",
     "multigrad bench --study eager_against_compiled": "an hour; docs/studies.md has one that is run",
+    "multigrad check layer_norm --devices 8 --backend jax --dtype float32": "the line before it, written otherwise",
+    "python examples/train.py digits.npz": "tests/test_training.py runs it, in as few steps",
     "dask scheduler": "runs until it is stopped; tests/bench/test_fleet.py has one",
     'dask worker tcp://host:8786 --nthreads 1 --resources "cpu=1"': "a machine of the fleet, as in the tests",
     'dask worker tcp://host:8786 --nthreads 1 --resources "gpu=1"': "a machine of the fleet, as in the tests",
@@ -107,13 +109,21 @@ def command(line: str, printed: str, folder: Path) -> None:
 
 
 def shorter(words: list[str], printed: str) -> list[str]:
-    """Return what is added so that a test is quick: one backend but for one's own gradient, no compiler, few rounds."""
+    """Return what is added so that a test is quick.
+
+    That is one backend but for one's own gradient, no compiler, one round of one variant; and where nothing is printed
+    to compare, ordinary inputs.
+    """
     if words[0] == "python":
-        return ["--steps", "12"] if words[1] == "examples/train.py" else []
+        return []
     more = []
     everywhere = bool(printed) and "examples/my_gradient.py" in words
     if words[1] in ("bench", "run") and "--quick" not in words:
         more += ["--quick"]
+    if words[1] == "bench":
+        more += ["--rounds", "1"] + ([] if "--study" in words else ["--variant", "analytic"])
+    if words[1] == "check" and not printed and "--inputs" not in words:
+        more += ["--regime", "gaussian"]
     if words[1] in ("check", "bench", "run") and "--backend" not in words and not everywhere:
         more += ["--backend", "numpy"]
     if words[1] in ("check", "bench") and "--study" not in words:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -74,14 +72,3 @@ def test_every_command_is_in_the_readme_or_its_help() -> None:
     for command in typer.main.get_command(app).commands.values():  # type: ignore[attr-defined]
         assert command.help, f"{command.name} has no help"
         assert "Example: multigrad" in (command.epilog or ""), f"the help of {command.name} has no example"
-
-
-def test_the_digits_are_written_or_their_absence_is_said_in_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "examples" / "digits.py")]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8")
-    if done.returncode == 3:
-        assert done.stderr.strip() == "digits.py: scikit-learn is not installed; pip install scikit-learn"
-        return
-    assert done.returncode == 0, done.stderr
-    assert "X (1797, 64)" in done.stdout
-    assert (tmp_path / "digits.npz").exists()

@@ -32,7 +32,7 @@ def paths(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp(request.param)
     given = []
     if request.param == "digits":
-        run(folder, ROOT / "examples" / "digits.py")
+        assert "X (1797, 64)" in run(folder, ROOT / "examples" / "digits.py")
         given = ["digits.npz"]
     run(folder, ROOT / "examples" / "train.py", *given, "--steps", STEPS, "--out", "paths.npz")
     with np.load(folder / "paths.npz") as arrays:

@@ -78,7 +78,7 @@ def _one_side(begin: Begin, plan: Plan, events: Sequence[Event], folder: Path | 
     workers = [e for e in events if isinstance(e, WorkerEvent)]
     spent = [e for e in events if isinstance(e, SpentEvent)]
     processes = _processes(cells, workers)
-    peaks = Peaks.of(e for e in events if isinstance(e, PeaksEvent))
+    peaks = Peaks.of([e for e in events if isinstance(e, PeaksEvent)])
     memory = {e.cell: e for e in events if isinstance(e, MemoryEvent)}
     models = {e.cell: e.model for e in events if isinstance(e, CostEvent)}
     untimed = _without_time(cells)

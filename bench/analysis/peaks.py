@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,32 +23,35 @@ class Peaks:
     """(device, threads) → bandwidth."""
 
     @classmethod
-    def of(cls, events: Iterable[PeaksEvent]) -> Peaks:
+    def of(cls, events: Sequence[PeaksEvent]) -> Peaks:
         """Collect what workers saw."""
-        rates: dict[tuple[str, int, str, str], float] = {}
-        bandwidth: dict[tuple[str, int], BandwidthBySize] = {}
-        for e in events:
-            for dtype, rate in e.flop_per_s.items():
-                key = (e.device, e.threads, e.precision, dtype)
-                rates[key] = max(rate, rates.get(key, 0.0))
-            if e.bandwidth is not None:
-                where = (e.device, e.threads)
-                bandwidth[where] = _better(e.bandwidth, bandwidth.get(where))
-        return cls(rates, bandwidth)
+        return cls._best(
+            (((e.device, e.threads, e.precision, name), rate) for e in events for name, rate in e.flop_per_s.items()),
+            (((e.device, e.threads), e.bandwidth) for e in events if e.bandwidth),
+        )
 
     @classmethod
     def best(cls, several: Iterable[Mapping[str, Any]]) -> Peaks:
         """Return the best of what several ``run.json`` of one machine hold, each as :meth:`to_json` wrote it."""
-        rates: dict[tuple[str, int, str, str], float] = {}
+        peaks = [msgspec.convert(values, PeaksValues) for values in several]
+        return cls._best(
+            (((r.device, r.threads, r.precision, r.dtype), r.value) for p in peaks for r in p.flop_per_s),
+            (((b.device, b.threads), b) for p in peaks for b in p.bandwidth),
+        )
+
+    @classmethod
+    def _best(
+        cls,
+        rates: Iterable[tuple[tuple[str, int, str, str], float]],
+        bandwidths: Iterable[tuple[tuple[str, int], BandwidthBySize]],
+    ) -> Peaks:
+        flop_per_s: dict[tuple[str, int, str, str], float] = {}
         bandwidth: dict[tuple[str, int], BandwidthBySize] = {}
-        for peaks in (msgspec.convert(values, PeaksValues) for values in several):
-            for rate in peaks.flop_per_s:
-                key = (rate.device, rate.threads, rate.precision, rate.dtype)
-                rates[key] = max(rate.value, rates.get(key, 0.0))
-            for band in peaks.bandwidth:
-                where = (band.device, band.threads)
-                bandwidth[where] = _better(band, bandwidth.get(where))
-        return cls(rates, bandwidth)
+        for key, rate in rates:
+            flop_per_s[key] = max(rate, flop_per_s.get(key, 0.0))
+        for where, band in bandwidths:
+            bandwidth[where] = _better(band, bandwidth.get(where))
+        return cls(flop_per_s, bandwidth)
 
     def roof(self, row: Mapping[str, Any], limit: float) -> tuple[dict[str, Any], bool] | None:
         """Return a cell's place under the roof, and whether it lies above; None where no roof is known.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from ..analysis.scaling import scaling
+from ..analysis.scaling import sweeps
 from ..report.names import listed
 from ..report.plain import visible
 from ..report.quantities import figure, interval, percent, quotient, seconds
@@ -92,7 +92,7 @@ def show_machines(run: Run) -> None:
 
 def show_scaling(run: Run) -> None:
     """Print how time and memory grow, where a run has a sweep of sizes."""
-    frame = scaling(run)
+    frame = sweeps(run)
     if frame.empty:
         return
     columns = [

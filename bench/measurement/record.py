@@ -10,11 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec.structs import asdict
+
 from multigrad.process.pool import Progress
 
 from ..plan.cells import OTHER, Plan, Work, headline
 from ..plan.protocol import Protocol
-from ..store.events import CellAnswer, CellEvent, Event, MemoryEvent, PeaksEvent, SpentEvent, WorkerEvent
+from ..store.events import CellEvent, Event, MemoryEvent, PeaksEvent, SpentEvent, WorkerEvent
 from ..store.journal import Journal
 from ..store.schema import Facts
 from ..timing.messages import CellEnded, PeakRates
@@ -64,19 +66,17 @@ class Record:
 
     def end(self, answer: CellEnded, item: Work) -> None:
         """Write down what a worker said about a cell, and tell that it has ended."""
-        self._answer(answer.cell, item.round, item.twin, answer, group=_group(item))
+        self._add_cell(round=item.round, twin=item.twin, group=_group(item), **asdict(answer))
         self.tick(f"{self.plan.cells[answer.cell].text}, round {item.round + 1}")
 
     def fail(self, index: int, round: int, twin: int, verdict: str, reason: str, *, died: bool = False) -> None:
         """Write down that a cell has no result."""
-        self._answer(index, round, twin, CellAnswer(verdict=verdict, reason=reason), died=died)
+        self._add_cell(cell=index, round=round, twin=twin, verdict=verdict, reason=reason, died=died)
 
-    def _answer(self, index: int, round: int, twin: int, answer: CellAnswer, **more: Any) -> None:
+    def _add_cell(self, **values: Any) -> None:
         # The turns of others lie between its beginning and its end.
         now = time.time()
-        more |= {name: getattr(answer, name) for name in CellAnswer.__struct_fields__}
-        began = self.begun.pop((index, twin), now)
-        self.add(CellEvent(cell=index, round=round, twin=twin, began=began, ended=now, **more))
+        self.add(CellEvent(**values, began=self.begun.pop((values["cell"], values["twin"]), now), ended=now))
 
     def add_facts(self, item: Work, facts: Facts) -> None:
         """Write down what a worker said about itself."""

@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from multigrad.backend import device_kind
 from multigrad.data.decode import Amount, Count, Instant, Int64, Positive, Rate, Seconds, decode
 from multigrad.data.errors import BadInput
-from multigrad.matrix import MatrixRow
+from multigrad.matrix.rows import MatrixRow
 
 from ..plan.cells import Plan, headline
 from ..plan.protocol import Protocol
@@ -139,13 +139,13 @@ class CellAnswer(Struct, kw_only=True, omit_defaults=True):
     digest: str | UnsetType = UNSET
     blocks: Annotated[list[Block], Meta(min_length=1)] | UnsetType = UNSET
     calls: dict[str, Positive] | UnsetType = UNSET
-    setup_s: Seconds | UnsetType = UNSET
-    wait_s: Seconds | UnsetType = UNSET
     warm: bool | UnsetType = UNSET
     load: Amount | UnsetType = UNSET
     collectives: str | UnsetType = UNSET
     to_device_s: Seconds | UnsetType = UNSET
     to_host_s: Seconds | UnsetType = UNSET
+    setup_s: Seconds | UnsetType = UNSET
+    wait_s: Seconds | UnsetType = UNSET
     first_call_s: Seconds | None = None
     trace_s: Seconds | None = None
     lower_s: Seconds | None = None

@@ -128,13 +128,7 @@ def _rows(path: Path) -> Iterator[tuple[Event, int]]:
 
 
 def _event(where: str, line: bytes, begin: Begin | None) -> Event:
-    """Return the event of a line.
-
-    Args:
-        where: file and row.
-        line: its JSON.
-        begin: the first event of the journal; None if this is the first.
-    """
+    """Return the event of a line; ``begin`` is the journal's first event, None if this is the first."""
     if not line.endswith(b"\n"):
         raise BadInput(f"{where}: cut short")
     values = from_json(where, line)

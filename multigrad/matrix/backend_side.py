@@ -25,9 +25,8 @@ from ..truth.case import (
 from ..truth.files import read_truth
 from ..verdict.judge import Judgement, worded
 from ..verdict.words import FAIL, GAP, INCONCLUSIVE, NOTE, PORTABILITY, THEIRS, UNAVAILABLE
-from .formula_side import operation_of
 from .outputs import Outputs
-from .plan import Cell, unavailable_row
+from .plan import Cell, operation_of, unavailable_row
 from .relations import relations
 from .rows import JudgedRow, message_of
 from .structure import Structure, structure

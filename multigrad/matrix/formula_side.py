@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from ..data.errors import BadInput, one_line
-from ..ops.find import load_operations
 from ..ops.operation import Operation
 from ..ops.reach import reaching_sizes
 from ..ops.sizes import small_sizes
@@ -20,12 +19,8 @@ from ..truth.formula import diagnose_formula, judge_formula
 from ..truth.inputs import check_served
 from ..verdict.judge import Judgement, worded
 from ..verdict.words import FAIL, INCONCLUSIVE, UNAVAILABLE
+from .plan import operation_of
 from .rows import AIMED, KINK, JudgedRow, judged_row, message_of, rows_of
-
-
-def operation_of(case: Case, ops: Mapping[str, Operation] | None) -> Operation:
-    """Return the operation of a case: one of this process, or loaded by its reference."""
-    return ops[case.reference] if ops is not None else load_operations([case.reference])[0]
 
 
 def truth_worker(arguments: Mapping[str, Any], ops: Mapping[str, Operation] | None = None) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ from ..backend.registry import backend, backends
 from ..backend.session import Backend
 from ..data.errors import BadInput
 from ..ops.draw import REGIMES
-from ..ops.find import given_operations
+from ..ops.find import given_operations, load_operations
 from ..ops.operation import DTYPES, Operation
 from ..ops.selection import Precision, Selection
 from ..ops.sizes import small_sizes
@@ -229,3 +229,8 @@ def _cells(
                 cells.append(Cell(i, mode, variant, here))
     # Modes and variants of one operation lie together, so that a worker compiles each function once.
     return sorted(cells, key=lambda cell: cell.function(cases[cell.case]))
+
+
+def operation_of(case: Case, ops: Mapping[str, Operation] | None) -> Operation:
+    """Return the operation of a case: one of this process, or loaded by its reference."""
+    return ops[case.reference] if ops is not None else load_operations([case.reference])[0]

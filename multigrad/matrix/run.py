@@ -18,10 +18,13 @@ from ..process.pool import Lost, Progress, lanes, work_through
 from ..truth.files import write_unknown
 from ..verdict.judge import worded
 from ..verdict.words import FAIL, INCONCLUSIVE
-from .backend_side import backend_worker
-from .formula_side import diagnosis_worker, truth_worker
 from .plan import Cell, Plan
 from .rows import PROOF_DIED, JudgedRow, judged_row, message_of, rows_of
+
+# By name: what a worker imports is no matter of whoever starts it, nor of the other workers.
+TRUTH_WORKER = "multigrad.matrix.formula_side:truth_worker"
+DIAGNOSIS_WORKER = "multigrad.matrix.formula_side:diagnosis_worker"
+BACKEND_WORKER = "multigrad.matrix.backend_side:backend_worker"
 
 SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """What a worker is told that computes with balls: there is nothing for a second thread to do."""
@@ -86,7 +89,7 @@ class _Work:
         def start(pending: list[int]) -> Iterator[Any]:
             cases = {str(i): asdict(plan.cases[i]) for i in pending}
             kinks = plan.kinks and len(pending) == len(numbers)
-            return self._start(truth_worker, {"folder": self.folder, "cases": cases, "kinks": kinks}, SINGLE_THREADED)
+            return self._start(TRUTH_WORKER, {"folder": self.folder, "cases": cases, "kinks": kinks}, SINGLE_THREADED)
 
         def lost(task: Lost) -> JudgedRow:
             write_unknown(self.folder, task.task, task.reason)
@@ -105,7 +108,7 @@ class _Work:
         def start(pending: list[int]) -> Iterator[Any]:
             rows = {str(i): message_of(wrong[i]) for i in pending}
             cases = {str(i): asdict(self.plan.cases[i]) for i in pending}
-            return self._start(diagnosis_worker, {"rows": rows, "cases": cases}, SINGLE_THREADED)
+            return self._start(DIAGNOSIS_WORKER, {"rows": rows, "cases": cases}, SINGLE_THREADED)
 
         for message in work_through([*wrong], start):
             if not isinstance(message, Lost) and "rows" in message:
@@ -127,7 +130,7 @@ class _Work:
                 "cells": {str(i): asdict(cells[i]) for i in pending},
                 "first": part == 0,
             }
-            return self._start(backend_worker, arguments, environment)
+            return self._start(BACKEND_WORKER, arguments, environment)
 
         def lost(task: Lost) -> JudgedRow:
             cell = cells[task.task]
@@ -146,13 +149,11 @@ class _Work:
         numbers = {function: i for i, function in enumerate(dict.fromkeys(functions))}
         return [i for i, function in enumerate(functions) if numbers[function] % parts == part]
 
-    def _start(
-        self, worker: Callable[..., Iterator[Any]], arguments: dict[str, Any], environment: Mapping[str, str]
-    ) -> Iterator[Any]:
+    def _start(self, target: str, arguments: dict[str, Any], environment: Mapping[str, str]) -> Iterator[Any]:
         if not self.plan.isolated:
-            return child.run_here(worker(arguments, self.plan.ops))
+            return child.run_here(child.function_of(target)(arguments, self.plan.ops))
         timeout_s = self.plan.timeout_s * busy()
-        return child.run(child.target_of(worker), arguments, environment=environment, timeout_s=timeout_s)
+        return child.run(target, arguments, environment=environment, timeout_s=timeout_s)
 
     def _rows(
         self,

@@ -107,6 +107,13 @@ def target_of(function: Callable[..., Iterator[Message]]) -> str:
     return f"{function.__module__}:{function.__name__}"
 
 
+def function_of(target: str) -> Callable[..., Iterator[Message]]:
+    """Return the function that :func:`run` calls by that name."""
+    module, _, name = target.partition(":")
+    function: Callable[..., Iterator[Message]] = getattr(import_module(module), name)
+    return function
+
+
 def run_here(messages: Iterator[Message]) -> Iterator[Message | Death]:
     """Yield what a worker's function yields in this very process, and a :class:`Death` where that would be its end."""
     task: int | None = None
@@ -256,14 +263,13 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     arguments = json.load(sys.stdin)
-    module, _, name = sys.argv[1].partition(":")
     arguments["worker_started"] = started
     arguments["turn"] = _turn(answers, socket.socket(fileno=int(sys.argv[3])))
     entry.tell = lambda text: _say(answers, {"warning": text})
     # A copy of this process is no worker: what it would say is lost.
     os.register_at_fork(after_in_child=lambda: os.dup2(2, answers.fileno()))
     try:
-        for message in getattr(import_module(module), name)(arguments):
+        for message in function_of(sys.argv[1])(arguments):
             _say(answers, message)
     except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
         # Ctrl-C reaches the parent alone: it is somebody's code that raises these.

@@ -22,7 +22,7 @@ REPRESENTATIVE = (
     "sort",
     "det",  # factors
     "qr",  # several values
-    "lstm",  # a recurrence
+    "ode",  # a recurrence
     "kmeans_direction",
 )
 IN_FLOAT64 = tuple(name for name, op in operations().items() if "float64" in op.dtypes)

@@ -34,10 +34,10 @@ from typing import Any
 import numpy as np
 import pytest
 from made_up_run import made_up, made_up_events, made_up_fleet
+from multigrad.bench import compare, load_run, merge
 from multigrad.bench.analysis.answer import answer, study_of
-from multigrad.bench.analysis.compare import compare, find_run, geometric_means, within
-from multigrad.bench.analysis.load import load_run, rebuild
-from multigrad.bench.analysis.merge import merge
+from multigrad.bench.analysis.compare import find_run, geometric_means, within
+from multigrad.bench.analysis.load import rebuild
 from multigrad.bench.cli import matrix_table, timing_tables
 from multigrad.bench.plan import study as studies
 from multigrad.bench.report import exports, html

@@ -10,8 +10,8 @@ import shutil
 
 import pytest
 from made_up_run import made_up, made_up_events, made_up_fleet
-from multigrad.bench.analysis.load import load_run, write_run
-from multigrad.bench.analysis.merge import merge
+from multigrad.bench import load_run, merge
+from multigrad.bench.analysis.load import write_run
 from multigrad.bench.store import frames
 from multigrad.bench.store.events import read_event
 from multigrad.bench.store.folder import BEFORE, JOURNAL, MATRIX, RUN, SAMPLES, SUMMARY

@@ -8,8 +8,8 @@ import time
 from dataclasses import fields
 
 import pytest
+from multigrad.bench import Protocol
 from multigrad.bench.plan.cells import LATENCY, PIPELINED, headline
-from multigrad.bench.plan.protocol import Protocol
 from multigrad.bench.store import machine
 from multigrad.bench.timing import clock
 from multigrad.bench.timing.clock import Workload, time_blocks

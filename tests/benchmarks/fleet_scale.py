@@ -120,10 +120,10 @@ def spent(work: Callable[[], Any]) -> tuple[Any, float]:
 
 def coordinate(count: int, machines: int = 10) -> None:
     """Take in as many cells as a coordinator would, and write tables and report."""
+    from multigrad.bench import write_reports
     from multigrad.bench.analysis.combine import of_portions
     from multigrad.bench.analysis.load import write_run
     from multigrad.bench.fleet.measuring import packed as pack
-    from multigrad.bench.report.writing import write_reports
     from multigrad.bench.store import machine
     from multigrad.bench.store.events import read_event
     from multigrad.bench.store.journal import Journal, journal_events
