@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from multigrad.bench.analysis.load import load_run
+from multigrad.bench import load_run
 from multigrad.bench.report.answers import EACH
 from multigrad.bench.report.conclusions import conclusions
 from multigrad.bench.report.figures import Figures

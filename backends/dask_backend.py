@@ -24,6 +24,7 @@ from multigrad.backend import (
 from multigrad.backend.placement import split_axes
 from multigrad.backend.scheduler import VARIABLE
 from multigrad.data.errors import BadInput, one_line
+from multigrad.namespaces.shared.linear_algebra import QR, SVD, Eigh, SLogDet
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Mode, Precision, Variant
 
@@ -73,6 +74,9 @@ BY_MATRIX = {
 """The functions of ``linalg`` that NumPy does chunk by chunk, each matrix of a batch whole in one chunk: Dask has them
 for a single matrix, or not at all."""
 
+NAMED = {"eigh": Eigh, "qr": QR, "slogdet": SLogDet, "svd": SVD}
+"""The results that the standard names."""
+
 
 def array_namespace(array: Any) -> Any:
     """Return array-api-compat's namespace of Dask arrays, with what NumPy does in each chunk."""
@@ -102,7 +106,7 @@ def by_matrix(array: Any, name: str, *matrices: Array, **options: Any) -> Any:
     signature = BY_MATRIX[name] if matrices[-1].ndim > 1 else "(i,j),(j)->(i)"
     outputs = signature.partition("->")[2].count("(")
     dtype = matrices[0].dtype
-    return array.apply_gufunc(
+    results = array.apply_gufunc(
         functools.partial(matrices_of_chunk, name, options),
         signature,
         *matrices,
@@ -110,6 +114,7 @@ def by_matrix(array: Any, name: str, *matrices: Array, **options: Any) -> Any:
         output_sizes={"k": least, "m": rows if full else least, "n": columns if full else least},
         allow_rechunk=True,
     )
+    return NAMED[name](*results) if name in NAMED else results
 
 
 def matrices_of_chunk(name: str, options: Mapping[str, Any], *matrices: np.ndarray) -> Any:

@@ -24,7 +24,7 @@ from ..store.run import Run
 from . import intervals
 from .compare import Side, geometric_means, within
 from .load import load_run, write_run
-from .scaling import scaling
+from .scaling import sweeps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,7 +170,7 @@ def _best(wanted: Mapping[str, Any], run: Run) -> Answer:
     for other in others:
         ratios = frame[f"{other}_ratio"].dropna()
         if len(ratios):
-            mean, least = math.exp(sum(map(math.log, ratios)) / len(ratios)), ratios.min()
+            mean, least = intervals.geometric_mean(ratios), ratios.min()
             parts.append(
                 f"{mean:.2f} times as long with the best {other} (geometric mean of {len(ratios)}, least {least:.2f})"
             )
@@ -213,7 +213,7 @@ def _calls_to_pay(price_s: float, saved_s: float) -> float:
 
 
 def _scaling(wanted: Mapping[str, Any], run: Run) -> Answer:
-    frame = scaling(run)
+    frame = sweeps(run)
     if frame.empty:
         raise BadInput("no operation has times at three sizes or more: there is nothing to fit")
     parts = []

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multigrad.matrix.rows import COLUMNS, MatrixRow
+from multigrad.matrix.rows import MatrixRow
 
 from ..plan.cells import KEY
 from ..plan.protocol import FULL
+from ..store.events import Begin, CellEvent, EndEvent, Event, PortionEvent, WallEvent
 from ..store.frames import to_frame
 from ..store.machine import host_name
 from ..store.rows import SampleRow, SummaryRow
 from ..store.run import Run, named
 from ..store.schema import SCHEMA
-from .assemble import Event, Peaks, assemble
+from .assemble import assemble
 from .fingerprint import HOST, fingerprint
+from .peaks import Peaks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +37,7 @@ JUDGED = ("operation", "output", "backend", "device", "mode", "variant", "dtype"
 """The columns that make a row of the matrix the same in another run."""
 
 
-def of_portions(begin: Event, events: Iterable[Event], folder: Path | None) -> Run:
+def of_portions(begin: Begin, events: Iterable[Event], folder: Path | None) -> Run:
     """Make the run of a fleet from its journal: its first event and the others, of which one is looked at at a time.
 
     Of a portion that was handed out again the last answer counts.
@@ -43,25 +45,25 @@ def of_portions(begin: Event, events: Iterable[Event], folder: Path | None) -> R
     parts: dict[int, Run] = {}
     state, wall_s = "interrupted", 0.0
     for event in events:
-        if event["event"] == "portion":
-            parts[event["number"]] = _of_portion(event)
-        elif event["event"] == "wall":
-            wall_s += event["wall_s"]
-        elif event["event"] == "end":
-            state = event["state"]
-    return together(
-        [run for _, run in sorted(parts.items())], folder, {**begin["info"], "state": state, "wall_s": wall_s}
-    )
+        if isinstance(event, PortionEvent):
+            parts[event.number] = _of_portion(event)
+        elif isinstance(event, WallEvent):
+            wall_s += event.wall_s
+        elif isinstance(event, EndEvent):
+            state = event.state
+    return together([run for _, run in sorted(parts.items())], folder, {**begin.info, "state": state, "wall_s": wall_s})
 
 
-def _of_portion(answer: Event) -> Run:
-    run = assemble(answer["events"], None)
-    cells = [e for e in answer["events"] if e["event"] == "cell" and "began" in e and "ended" in e]
-    span = {"began": min(e["began"] for e in cells), "ended": max(e["ended"] for e in cells)} if cells else {}
-    run.info["portion"] = {**{k: answer[k] for k in ("operation", "devices", "worker")}, **span}
-    known = ({name: value for name, value in row.items() if name in COLUMNS} for row in answer["matrix"])
-    matrix = to_frame([MatrixRow(**row) for row in known], MatrixRow)
-    return Run(None, run.info, run.summary, run.samples, matrix)
+def _of_portion(answer: PortionEvent) -> Run:
+    begin, *events = answer.events
+    if not (isinstance(begin, Begin) and begin.plan):  # its type has made sure of it
+        raise TypeError("the events of a portion are no journal")
+    run = assemble(begin, begin.plan.plan(), events, None)
+    spans = [(e.began, e.ended) for e in events if isinstance(e, CellEvent) and e.began and e.ended]
+    began, ended = zip(*spans, strict=True) if spans else ((), ())
+    span = {"began": min(began), "ended": max(ended)} if spans else {}
+    run.info["portion"] = {"operation": answer.operation, "devices": answer.devices, "worker": answer.worker, **span}
+    return replace(run, folder=None, matrix=to_frame(answer.matrix, MatrixRow))
 
 
 @dataclass
@@ -179,11 +181,11 @@ def _newest(frame: pd.DataFrame, key: Sequence[str], wanted: str = "") -> tuple[
     return kept, len(frame) - len(kept)
 
 
-def _entry(parts: Sequence[Part]) -> Event:
+def _entry(parts: Sequence[Part]) -> dict[str, Any]:
     """Return what ``run.json`` says of a machine: of its newest run, with the best and the worst of all."""
     infos = [part.info for part in parts]
     floors = [floor for info in infos if (floor := info.get("noise_floor")) is not None]
-    workers: dict[str, Event] = {}
+    workers: dict[str, dict[str, Any]] = {}
     for worker in (worker for info in infos for worker in info.get("workers") or ()):
         workers.setdefault(str(worker.get("group")), worker)
     runs = [one for part in parts for one in part.info.get("runs") or [part.label]]
@@ -206,7 +208,7 @@ def _words(infos: Iterable[Mapping[str, Any]]) -> str:
     return " ".join(sorted({word for info in infos for word in str(info.get("precision", "")).split()}))
 
 
-def _common(infos: Sequence[Mapping[str, Any]], machines: Mapping[str, Mapping[str, Any]]) -> Event:
+def _common(infos: Sequence[Mapping[str, Any]], machines: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return what ``run.json`` says of all together; of one machine what it says of that."""
     floors = [floor for entry in machines.values() if (floor := entry["noise_floor"]) is not None]
     alike = {name: _agreed([entry.get(name) or {} for entry in machines.values()]) for name in OF_A_MACHINE}
@@ -230,7 +232,7 @@ def _common(infos: Sequence[Mapping[str, Any]], machines: Mapping[str, Mapping[s
     }
 
 
-def _agreed(values: Sequence[Mapping[str, Any]]) -> Event:
+def _agreed(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what all of them hold."""
     first, *rest = values or [{}]
     return {name: value for name, value in first.items() if all(other.get(name) == value for other in rest)}

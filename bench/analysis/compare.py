@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +21,8 @@ from ..store.machine import host_name
 from ..store.rows import text
 from ..store.run import Run, named, read_info
 from . import intervals
-from .assemble import NOT_OF_PAIRS
 from .fingerprint import differences, namesakes
+from .flags import NOT_OF_PAIRS
 from .load import load_run
 
 if TYPE_CHECKING:
@@ -225,12 +224,11 @@ def geometric_means(frame: pd.DataFrame, by: Sequence[str] = ("backend", "mode")
     Returns:
         The columns of ``by``, ``geometric_mean`` (after over before; NaN without a cell), ``cells``, ``excluded``.
     """
-    import numpy as np
     import pandas as pd
 
     def row(names: Sequence[Any], rows: pd.DataFrame) -> dict[str, Any]:
         used = rows[rows["ratio"].notna() & (rows["flags"].map(text) == "")]
-        mean = float(np.exp(np.log(used["ratio"]).mean())) if len(used) else math.nan
+        mean = intervals.geometric_mean(used["ratio"])
         figures = {"geometric_mean": mean, "cells": len(used), "excluded": len(rows) - len(used)}
         return {**dict(zip(by, names, strict=True)), **figures}
 

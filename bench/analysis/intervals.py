@@ -24,6 +24,12 @@ class Interval:
     high: float
 
 
+def geometric_mean(values: Iterable[float]) -> float:
+    """Return the geometric mean of positive numbers; NaN of none."""
+    logs = [math.log(v) for v in values]
+    return math.exp(math.fsum(logs) / len(logs)) if logs else math.nan
+
+
 def median_of_medians(processes: Sequence[np.ndarray]) -> float:
     """Return the median of the processes' medians."""
     import numpy as np

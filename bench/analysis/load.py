@@ -58,10 +58,8 @@ def rebuild(folder: Path) -> Run:
         BadInput: there is no journal, or it is damaged.
     """
     folder = Path(folder)
-    events = journal_events(folder)
-    begin = next(events)
-    of_a_fleet = "portions" in begin
-    run = of_portions(begin, events, folder) if of_a_fleet else assemble([begin, *events], folder)
+    begin, events = journal_events(folder)
+    run = assemble(begin, begin.plan.plan(), [*events], folder) if begin.plan else of_portions(begin, events, folder)
     write_run(run)
     return run
 

@@ -15,7 +15,8 @@ from multigrad.data.columns import doc
 
 from ..plan.cells import KEY, parse_size
 from ..plan.protocol import FULL
-from ..store.frames import to_frame
+from ..store.folder import SCALING
+from ..store.frames import read_rows, to_frame
 from ..store.run import Run
 
 if TYPE_CHECKING:
@@ -127,6 +128,12 @@ def scaling(run: Run, *, resamples: int = 200, level: float = FULL.level) -> pd.
         known: dict[str, Any] = dict(zip(where, group, strict=True))
         rows.append(ScalingRow(**known, swept=" ".join(swept), **_row(cells, sizes, medians, resamples, level)))
     return to_frame(rows, ScalingRow)
+
+
+def sweeps(run: Run) -> pd.DataFrame:
+    """Return what :func:`scaling` does, from its file where the run was written."""
+    path = None if run.folder is None else run.folder / SCALING
+    return read_rows(path, ScalingRow) if path is not None and path.exists() else scaling(run)
 
 
 def sweep(sizes: Sequence[str]) -> tuple[list[str], list[float]]:

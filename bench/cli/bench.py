@@ -9,31 +9,9 @@ import typer
 
 from multigrad.data.errors import BadInput
 
+from . import options
 from .exits import GOOD, SLOWER, WRONG
-from .options import (
-    AsCsv,
-    AsJson,
-    Backends,
-    DeviceCount,
-    Devices,
-    Dtypes,
-    FailOn,
-    Machine,
-    Mesh,
-    Modes,
-    Ops,
-    Out,
-    PrecisionName,
-    Scheduler,
-    Seed,
-    Sizes,
-    Threads,
-    Variants,
-    regression_words,
-    selectors,
-    split,
-    use_scheduler,
-)
+from .options import regression_words, selectors, split, use_scheduler
 from .output import print_json, write_csv
 
 if TYPE_CHECKING:
@@ -60,32 +38,32 @@ Markdown = Annotated[Path | None, typer.Option("--markdown", help="Of a study: a
 
 
 def bench(
-    ops: Ops = None,
-    backend: Backends = None,
-    device: Devices = None,
-    devices: DeviceCount = None,
-    mesh: Mesh = None,
-    dtype: Dtypes = None,
-    mode: Modes = None,
-    variant: Variants = None,
-    size: Sizes = None,
-    threads: Threads = None,
-    precision: PrecisionName = "strict",
-    scheduler: Scheduler = None,
+    ops: options.Ops = None,
+    backend: options.Backends = None,
+    device: options.Devices = None,
+    devices: options.DeviceCount = None,
+    mesh: options.Mesh = None,
+    dtype: options.Dtypes = None,
+    mode: options.Modes = None,
+    variant: options.Variants = None,
+    size: options.Sizes = None,
+    threads: options.Threads = None,
+    precision: options.PrecisionName = "strict",
+    scheduler: options.Scheduler = None,
     rounds: Rounds = None,
     quick: Quick = False,
     resume: Resume = None,
     study: Study = None,
     against: Against = None,
     against_commit: AgainstCommit = None,
-    fail_on: FailOn = None,
+    fail_on: options.FailOn = None,
     export: Export = None,
     markdown: Markdown = None,
-    seed: Seed = 0,
-    out: Out = Path("results"),
-    machine: Machine = None,
-    as_json: AsJson = False,
-    csv: AsCsv = None,
+    seed: options.Seed = 0,
+    out: options.Out = Path("results"),
+    machine: options.Machine = None,
+    as_json: options.AsJson = False,
+    csv: options.AsCsv = None,
 ) -> None:
     """Print timing tables; a wrong result has no time."""
     from ..analysis.compare import find_run

@@ -10,25 +10,9 @@ import typer
 
 from multigrad.data.errors import BadInput
 
+from . import options
 from .exits import GOOD, WRONG
-from .options import (
-    AsCsv,
-    AsJson,
-    Backends,
-    DeviceCount,
-    Devices,
-    Dtypes,
-    Mesh,
-    Modes,
-    Ops,
-    PrecisionName,
-    Scheduler,
-    Seed,
-    Variants,
-    selectors,
-    split,
-    use_scheduler,
-)
+from .options import selectors, split, use_scheduler
 from .output import print_json, write_csv
 
 if TYPE_CHECKING:
@@ -67,23 +51,23 @@ MutantsFolder = Annotated[Path, typer.Option("--out", "-o", help="Where --mutant
 
 
 def check(
-    ops: Ops = None,
-    backend: Backends = None,
-    device: Devices = None,
-    devices: DeviceCount = None,
-    mesh: Mesh = None,
-    dtype: Dtypes = None,
-    mode: Modes = None,
-    variant: Variants = None,
+    ops: options.Ops = None,
+    backend: options.Backends = None,
+    device: options.Devices = None,
+    devices: options.DeviceCount = None,
+    mesh: options.Mesh = None,
+    dtype: options.Dtypes = None,
+    mode: options.Modes = None,
+    variant: options.Variants = None,
     size: Size = None,
     regime: Regimes = None,
     inputs: Inputs = None,
-    seed: Seed = 0,
-    precision: PrecisionName = "strict",
+    seed: options.Seed = 0,
+    precision: options.PrecisionName = "strict",
     timeout: Timeout = 60.0,
-    scheduler: Scheduler = None,
-    as_json: AsJson = False,
-    csv: AsCsv = None,
+    scheduler: options.Scheduler = None,
+    as_json: options.AsJson = False,
+    csv: options.AsCsv = None,
     junit: Junit = None,
     github: Github = False,
     fail_on: FailingVerdicts = None,
@@ -176,8 +160,9 @@ def check_kinks(as_json: bool) -> None:
 def check_mutants(ops: list[str] | None, backends: list[str] | None, out: Path, as_json: bool) -> None:
     """Make wrong gradients, print and write who notices them, and exit; with 1 if multigrad misses one."""
     from multigrad.mutation.kill import kill_matrix
-    from multigrad.mutation.shares import kill_markdown, kill_shares, survivors
+    from multigrad.mutation.shares import kill_shares, survivors
 
+    from ..report.kill_matrix import kill_markdown
     from ..store.folder import write_text
     from ..store.frames import write_frame
     from .terminal import progress, say, show_frame
@@ -217,7 +202,7 @@ def verify(
         list[str] | None,
         typer.Argument(metavar="[FILE]…", help="The files with its operations, where they are not the catalogue's."),
     ] = None,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Repeat the proofs of a certificate; exit 1 if one does not come out again."""
     from multigrad.proof.certificate import verify as repeat_proofs

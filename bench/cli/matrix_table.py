@@ -22,10 +22,10 @@ from multigrad.verdict.words import (
     UNAVAILABLE,
 )
 
+from ..report.names import listed, numpy_first
 from ..report.plain import visible
 from ..report.quantities import figure
-from ..report.rows import listed
-from ..report.verdicts import HALF, SYMBOLS, worst
+from ..report.verdicts import HALF, SYMBOLS, worst, worst_sentence
 from ..store.rows import place
 from .terminal import least_width, new_table, say, show, width
 
@@ -127,14 +127,10 @@ def _show_formulas(proofs: pd.DataFrame) -> None:
     show(table, "Is the formula right?  (certified ball arithmetic)")
 
 
-def _numpy_first(columns: Iterable[str]) -> list[str]:
-    return sorted(dict.fromkeys(columns), key=lambda c: (not c.startswith("numpy"), c))
-
-
 def _figures(numbers: pd.DataFrame) -> Table:
     """Return a table with a row for each operation and variant, and one for half precision; a column for each place."""
     numbers = numbers.assign(column=[visible(place(row)) for row in numbers.to_dict("records")])
-    columns = _numpy_first(numbers["column"])
+    columns = numpy_first(numbers["column"])
     heads = ["\n".join(column.rsplit(" ", 1)) for column in columns]
     table = new_table(["operation", *heads], heads)
     for name, of_operation in numbers.groupby("operation", sort=False):
@@ -170,7 +166,7 @@ def _signs(frame: pd.DataFrame) -> Table:
         column=[visible(place({**row, "mode": ""})) for row in numbers.to_dict("records")],
         position=_positions(numbers),
     )
-    columns, positions = _numpy_first(numbers["column"]), _in_order(numbers["position"])
+    columns, positions = numpy_first(numbers["column"]), _in_order(numbers["position"])
     heads = [column.replace("/", "\n/") for column in columns]
     table = new_table(["operation", "proof", *heads, "error ÷\nbound"], ["error ÷\nbound"])
     names = sorted(
@@ -221,9 +217,7 @@ def _show_reasons(frame: pd.DataFrame) -> None:
     for verdict in (FAIL, PORTABILITY, FINDING):
         for _, rows in frame[frame["verdict"] == verdict].groupby(keys, sort=False):
             # One line for each place, the worst of its dtypes and regimes; the rest stands in the rows.
-            row = rows.sort_values("ratio", ascending=False).iloc[0].to_dict()
-            more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-            say(visible(sentence(row)) + more, SYMBOLS[verdict][1])
+            say(visible(worst_sentence(rows)), SYMBOLS[verdict][1])
     for verdict in (INCONCLUSIVE, NOTE):
         worded = frame[frame["verdict"] == verdict]
         for row in worded.head(5).to_dict("records"):

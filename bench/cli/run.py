@@ -9,25 +9,9 @@ import typer
 
 from multigrad.data.errors import BadInput
 
+from . import options
 from .exits import GOOD, WRONG
-from .options import (
-    AsJson,
-    Backends,
-    DeviceCount,
-    Devices,
-    Dtypes,
-    Machine,
-    Mesh,
-    Ops,
-    Out,
-    PrecisionName,
-    Scheduler,
-    Seed,
-    Threads,
-    selectors,
-    split,
-    use_scheduler,
-)
+from .options import selectors, split, use_scheduler
 from .output import print_json
 
 Quick = Annotated[
@@ -42,22 +26,22 @@ Resume = Annotated[Path | None, typer.Option("--resume", help="Go on with an unf
 
 
 def run(
-    ops: Ops = None,
-    backend: Backends = None,
-    device: Devices = None,
-    devices: DeviceCount = None,
-    mesh: Mesh = None,
-    dtype: Dtypes = None,
-    threads: Threads = None,
-    precision: PrecisionName = "strict",
-    scheduler: Scheduler = None,
+    ops: options.Ops = None,
+    backend: options.Backends = None,
+    device: options.Devices = None,
+    devices: options.DeviceCount = None,
+    mesh: options.Mesh = None,
+    dtype: options.Dtypes = None,
+    threads: options.Threads = None,
+    precision: options.PrecisionName = "strict",
+    scheduler: options.Scheduler = None,
     quick: Quick = False,
     fleet: Fleet = None,
     resume: Resume = None,
-    seed: Seed = 0,
-    out: Out = Path("results"),
-    machine: Machine = None,
-    as_json: AsJson = False,
+    seed: options.Seed = 0,
+    out: options.Out = Path("results"),
+    machine: options.Machine = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Check, time and report: the main job."""
     from ..measurement.job import run_job

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from ..analysis.scaling import scaling
+from ..analysis.scaling import sweeps
+from ..report.names import listed
 from ..report.plain import visible
-from ..report.quantities import figure, interval, percent, seconds
-from ..report.rows import listed
+from ..report.quantities import figure, interval, percent, quotient, seconds
 from ..report.verdicts import SYMBOLS
 from ..store.rows import place, text
 from .terminal import new_table, say, show, show_frame
@@ -92,7 +92,7 @@ def show_machines(run: Run) -> None:
 
 def show_scaling(run: Run) -> None:
     """Print how time and memory grow, where a run has a sweep of sizes."""
-    frame = scaling(run)
+    frame = sweeps(run)
     if frame.empty:
         return
     columns = [
@@ -132,9 +132,7 @@ def show_comparison(frame: pd.DataFrame, means: pd.DataFrame) -> None:
     table = new_table(columns, columns[5:6])
     for row in frame[frame["word"] != "same"].to_dict("records"):
         word = Text(str(row["word"]), WORD_STYLES.get(str(row["word"]), ""))
-        ratio = (
-            "" if math.isnan(row["ratio"]) else f"{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]"
-        )
+        ratio = quotient(row["ratio"], row["ratio_low"], row["ratio_high"])
         where = (row["operation"], row["variant"], visible(place(row)), row["dtype"], row["sizes"])
         table.add_row(*where, ratio, word)
     show(table, "Cell by cell (what is the same is left out)")

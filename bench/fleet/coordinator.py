@@ -11,14 +11,25 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from multigrad.data.errors import BadInput, one_line
 from multigrad.process.pool import Progress
 
 from ..analysis.load import rebuild
-from ..measurement.record import Event
 from ..plan.cells import Cell, Plan, Refusal
+from ..store.events import (
+    Begin,
+    EndEvent,
+    OwnEvent,
+    PlanValues,
+    PortionEvent,
+    PortionValues,
+    WallEvent,
+    read_event,
+)
 from ..store.folder import JOURNAL
 from ..store.journal import Journal
 from ..store.machine import command
@@ -51,7 +62,7 @@ class Coordinator:
     folder: Path
     progress: Progress | None
     patience_s: float
-    begin: Event | None = None
+    begin: Begin | None = None
     """The journal's first event, if there is one already."""
     finished: set[int] = field(default_factory=set)
     """Numbers of the portions that it holds."""
@@ -70,14 +81,13 @@ class Coordinator:
         state = "interrupted"
         try:
             if self.begin is None:
-                portions = [portion.to_json() for portion in self.portions]
-                begin = {"event": "run", "info": self._info(), "portions": portions, "request": self.request.to_json()}
-                self.journal.append(begin)
+                portions = [msgspec.convert(portion.to_json(), PortionValues) for portion in self.portions]
+                self.journal.append(Begin(self._info(), portions=portions, request=self.request.to_json()))
             state = "complete" if self._hand_out() else state
         finally:
             try:
-                self.journal.append({"event": "wall", "wall_s": time.perf_counter() - started})
-                self.journal.append({"event": "end", "state": state})
+                self.journal.append(WallEvent(time.perf_counter() - started))
+                self.journal.append(EndEvent(state))
             finally:
                 self.journal.close()
             # From the disk: what is handed out may be more than memory holds at once.
@@ -86,7 +96,7 @@ class Coordinator:
             (self.folder / JOURNAL).unlink(missing_ok=True)
         return run
 
-    def _info(self) -> Event:
+    def _info(self) -> dict[str, Any]:
         started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         return {
             "schema": SCHEMA,
@@ -179,26 +189,27 @@ class Coordinator:
         self.ended += 1
         self._tick(f"{portion.operation} on {portion.tag}")
 
-    def _answer(self, future: Future) -> Event | None:
+    def _answer(self, future: Future) -> dict[str, Any] | None:
         """Return what a machine answered; None if it was lost before it could give it away, and another begins anew."""
         from distributed import CancelledError
         from distributed.comm import CommClosedError
 
         try:
-            answer: Event = json.loads(gzip.decompress(future.result(timeout=PATIENCE_S)))
+            answer: dict[str, Any] = json.loads(gzip.decompress(future.result(timeout=PATIENCE_S)))
         except (CancelledError, CommClosedError, OSError) as error:  # a TimeoutError is an OSError
             if isinstance(error, TimeoutError) and self.client.status == "running":
                 return None
             raise self._lost() from error
         return answer
 
-    def _keep(self, portion: Portion, answer: Event) -> None:
+    def _keep(self, portion: Portion, answer: Mapping[str, Any]) -> None:
         if "refused" in answer:
             raise BadInput(f"{answer['refused']}; what is finished is in {self.folder}, --resume goes on with it")
         if "nothing" in answer:
             self._come_to_nothing(portion, GONE, answer["nothing"])
         else:
-            self.journal.append({**_named(portion), **answer})
+            portion_values = {"number": portion.number, "operation": portion.operation, "devices": portion.devices}
+            self.journal.append(read_event("a machine's answer", {"event": "portion", **portion_values, **answer}))
 
     def _given_up(self, tag: str, offers: Offers, missing_since: dict[str, float]) -> bool:
         """Tell whether there has been no machine of a kind for too long."""
@@ -225,19 +236,13 @@ class Coordinator:
         if threads is None:
             cells = {replace(cell, threads=0): refusal for cell, refusal in cells.items()}
         events = _refused(cells, Refusal(verdict, reason), self.request)
-        self.journal.append({**_named(portion), "worker": "", "events": events, "matrix": [], "gone": verdict == GONE})
+        devices, gone = list(portion.devices), verdict == GONE
+        self.journal.append(PortionEvent(portion.number, portion.operation, devices, "", events, [], gone))
 
 
-def _named(portion: Portion) -> Event:
-    """Return the event of a portion as it begins."""
-    devices = list(portion.devices)
-    return {"event": "portion", "number": portion.number, "operation": portion.operation, "devices": devices}
-
-
-def _refused(cells: Mapping[Cell, Refusal | None], why: Refusal, request: Request) -> list[Event]:
+def _refused(cells: Mapping[Cell, Refusal | None], why: Refusal, request: Request) -> list[OwnEvent]:
     """Return the journal of cells none of which was measured; a gap stays what it is."""
     reasons = {i: old if old and old.verdict == "GAP" else why for i, old in enumerate(cells.values())}
     plan = Plan(tuple(cells), reasons, (), request.selection.seed)
     info = {"schema": SCHEMA, "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "seed": request.selection.seed}
-    begin = {"event": "run", "info": info, "plan": plan.to_json(), "protocol": dict(request.protocol)}
-    return [begin, {"event": "end", "state": "complete"}]
+    return [Begin(info, PlanValues.of(plan), dict(request.protocol)), EndEvent("complete")]

@@ -15,6 +15,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+import msgspec
+
 from multigrad.data.errors import BadInput
 from multigrad.ops.find import Operations, files_of
 from multigrad.ops.selection import Selectors
@@ -26,6 +28,7 @@ from ..measurement.measure import selected
 from ..measurement.resume import Given
 from ..plan.protocol import FULL, QUICK, Protocol
 from ..report.writing import write_reports
+from ..store.events import PortionEvent
 from ..store.folder import new_run
 from ..store.journal import Journal, journal_events
 from ..store.run import Run, no_run
@@ -102,16 +105,15 @@ def _resumed(client: Client, folder: Path, given: Given, progress: Progress | No
     if not folder.is_dir():
         raise BadInput(f"no folder {folder}; wanted the folder of an unfinished run")
     journal = Journal(folder, new=False)
-    events = journal_events(folder)
-    begin = next(events)
-    if "portions" not in begin:
+    begin, events = journal_events(folder)
+    if not (begin.portions and begin.request):
         journal.close()
         raise BadInput(f"{folder} is no fleet's run; multigrad bench --resume {folder} goes on with it")
-    portions = [Portion.from_json(values) for values in begin["portions"]]
+    portions = [Portion.from_json(msgspec.to_builtins(values)) for values in begin.portions]
     for portion in portions:
         given.reference(portion.reference, str(folder), f"multigrad run FILE --fleet ADDRESS --resume {folder}")
-    for source in begin["request"]["backend"] or ():
+    for source in begin.request["backend"] or ():
         given.source(source, str(folder))
-    finished = {e["number"] for e in events if e["event"] == "portion" and not e.get("gone")}
-    request = Request.from_json(begin["request"])
+    finished = {e.number for e in events if isinstance(e, PortionEvent) and not e.gone}
+    request = Request.from_json(begin.request)
     return Coordinator(client, request, portions, journal, folder, progress, patience_s, begin, finished)

@@ -19,9 +19,9 @@ from multigrad.process.pool import Progress
 
 from ..measurement.job import check_selected
 from ..measurement.measure import events_of, thread_counts
-from ..measurement.record import Event
 from ..plan.cells import Cell, Plan, Refusal, of_cells
 from ..plan.protocol import Protocol
+from ..store.events import Event, to_json
 from ..store.machine import slug
 from .cluster import check_versions, versions
 from .portions import Portion, Request
@@ -68,10 +68,10 @@ def measure_portion(
     with alone():
         heed(0, 0, portion.operation)  # it may have waited for long
         rows = _checked(portion, request, heed)
-        return packed({"worker": worker, "matrix": rows, "events": _timed(cells, request, heed)})
+        return packed({"worker": worker, "matrix": rows, "events": [*map(to_json, _timed(cells, request, heed))]})
 
 
-def packed(answer: Event) -> bytes:
+def packed(answer: Mapping[str, Any]) -> bytes:
     """Return an answer as compressed JSON."""
     return gzip.compress(json.dumps(answer, ensure_ascii=False).encode(), compresslevel=6, mtime=0)
 

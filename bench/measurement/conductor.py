@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,11 @@ from ..analysis.assemble import assemble
 from ..analysis.load import write_run
 from ..plan.cells import Plan, Work, places, without, work
 from ..store import machine
+from ..store.events import Begin, EndEvent, MemoryEvent, WallEvent
 from ..store.run import Run
 from ..timing.messages import Begun, CellEnded, MemoryEnded, Opened, Peaks, Turn, Unavailable
 from . import worktree
-from .record import Event, Record
+from .record import Record
 from .references import find_references
 from .turns import in_turns
 from .workers import Workers
@@ -33,8 +34,8 @@ class Conductor:
     """Runs the workers of a plan, round by round and in turns, and writes down what they say."""
 
     record: Record
-    info: Event
-    """What ``run.json`` says of the run as it begins."""
+    begin: Begin
+    """The first event of the journal."""
     folder: Path | None
     """Where the tables are written; None keeps nothing."""
 
@@ -50,18 +51,17 @@ class Conductor:
         try:
             with tempfile.TemporaryDirectory(prefix="multigrad-", ignore_cleanup_errors=True) as scratch:
                 if not record.events:
-                    plan, protocol = self.plan.to_json(), asdict(record.protocol)
-                    record.add({"event": "run", "info": self.info, "plan": plan, "protocol": protocol})
+                    record.add(self.begin)
                 with self._other_commit(Path(scratch)) as other:
                     self._measure(Workers(record, Path(scratch), other))
             state = "complete"
         finally:
             try:
-                record.add({"event": "wall", "wall_s": time.perf_counter() - started})
-                record.add({"event": "end", "state": state})
+                record.add(WallEvent(time.perf_counter() - started))
+                record.add(EndEvent(state))
             finally:
                 record.journal.close()
-            run = assemble(record.events, self.folder)
+            run = assemble(self.begin, self.plan, record.events[1:], self.folder)
             write_run(run)
         # Everything is in the tables now; an unfinished run keeps its journal to go on from.
         record.journal.path.unlink(missing_ok=True)
@@ -69,7 +69,7 @@ class Conductor:
 
     @contextlib.contextmanager
     def _other_commit(self, scratch: Path) -> Iterator[worktree.Tree | None]:
-        revision = self.info.get("against_commit")
+        revision = self.begin.info.get("against_commit")
         if revision is None:
             yield None
             return
@@ -92,7 +92,7 @@ class Conductor:
             with record.spending("workers"):
                 # How long a framework takes to begin is measured in the first round, where each begins alone.
                 in_turns(works, together=len(machine.physical_cpus()) if number else 1)
-        measured = {e["cell"] for e in record.events if e["event"] == "memory"}
+        measured = {e.cell for e in record.events if isinstance(e, MemoryEvent)}
         with record.spending("memory"):
             self._measure_memory([i for i in memorable if i not in measured and not record.failed(i)], workers)
 
@@ -149,19 +149,19 @@ class Conductor:
             try:
                 answers = [threads.submit(_memory, workers, i) for i in indices]
                 for i, answer in zip(indices, answers, strict=True):
-                    self.record.add({"event": "memory", "cell": i, **answer.result()})
+                    self.record.add(answer.result())
                     self.record.tick(f"memory of {self.plan.cells[i].text}")
             finally:
                 threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _memory(workers: Workers, index: int) -> Event:
-    answer: Event = {"peak_bytes": None, "reason": "the worker said nothing"}
+def _memory(workers: Workers, index: int) -> MemoryEvent:
+    answer = MemoryEvent(index, None, "the worker said nothing")
     for message in workers.measure_memory(index):
         if isinstance(message, Death):
-            answer = {"peak_bytes": None, "reason": message.reason}
+            answer = MemoryEvent(index, None, message.reason)
         elif isinstance(message, MemoryEnded):
-            answer = {"peak_bytes": message.peak_bytes, "reason": message.reason}
+            answer = MemoryEvent(index, message.peak_bytes, message.reason)
     return answer
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -21,13 +21,14 @@ from multigrad.process.pool import Progress
 from ..analysis.load import load_run
 from ..plan.cells import Cell, Plan, Refusal, again, cells, of_cells
 from ..plan.protocol import FULL, QUICK, Protocol
+from ..store.events import Begin, Event, PlanValues
 from ..store.journal import Journal
 from ..store.machine import allowed_cpus, physical_cpus
 from ..store.run import Run, no_run
 from . import worktree
 from .conductor import Conductor
 from .info import folder_of, run_info
-from .record import Event, Record
+from .record import Record
 from .resume import Given, resumed
 
 
@@ -83,7 +84,7 @@ def measure(
     chosen = protocol or (QUICK if selection.quick else Protocol.of(older.info["protocol"]) if older else FULL)
     chosen = with_rounds(chosen, rounds)
     plan = plan_of(selection, chosen) if older is None else _again(older, selection, chosen)
-    more: Event = {}
+    more: dict[str, Any] = {}
     if older is not None and older.folder is not None:
         more["against"] = older.folder.name
     if against_commit is not None:
@@ -193,12 +194,13 @@ def measure_plan(
     info = {**run_info(plan), **(more or {})}
     with folder_of(plan, info["host"], out, folder, machine) as own_folder:
         record = Record(plan, protocol, Journal(own_folder, new=True), progress)
-        return Conductor(record, info, None if out is None and folder is None else own_folder).run()
+        begin = Begin(info, PlanValues.of(plan), asdict(protocol))
+        return Conductor(record, begin, None if out is None and folder is None else own_folder).run()
 
 
 def events_of(plan: Plan, protocol: Protocol, progress: Progress | None = None) -> list[Event]:
     """Measure the cells of a plan and return what a journal would hold; nothing is kept here."""
     with tempfile.TemporaryDirectory(prefix="multigrad-") as scratch:
         record = Record(plan, protocol, Journal(Path(scratch), new=True), progress)
-        Conductor(record, run_info(plan), None).run()
+        Conductor(record, Begin(run_info(plan), PlanValues.of(plan), asdict(protocol)), None).run()
     return record.events

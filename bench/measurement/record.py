@@ -10,17 +10,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from msgspec import convert, to_builtins
+from msgspec.structs import asdict
 
 from multigrad.process.pool import Progress
 
 from ..plan.cells import OTHER, Plan, Work, headline
 from ..plan.protocol import Protocol
+from ..store.events import CellEvent, Event, MemoryEvent, PeaksEvent, SpentEvent, WorkerEvent
 from ..store.journal import Journal
-from ..store.schema import CellEvent
+from ..store.schema import Facts
 from ..timing.messages import CellEnded, PeakRates
-
-Event = dict[str, Any]
 
 
 @dataclass
@@ -56,9 +55,9 @@ class Record:
             self._count(event)
 
     def _count(self, event: Event) -> None:
-        self.ended += event["event"] in ("cell", "memory")
-        if event["event"] == "cell":
-            self.answers.setdefault(event["cell"], []).append(convert(event, CellEvent))
+        self.ended += isinstance(event, CellEvent | MemoryEvent)
+        if isinstance(event, CellEvent):
+            self.answers.setdefault(event.cell, []).append(event)
 
     def begin(self, index: int, item: Work) -> None:
         """Heed that a worker has begun a cell."""
@@ -67,29 +66,26 @@ class Record:
 
     def end(self, answer: CellEnded, item: Work) -> None:
         """Write down what a worker said about a cell, and tell that it has ended."""
-        self._answer(answer.cell, item.round, item.twin, {"group": _group(item), **to_builtins(answer)})
+        self._add_cell(round=item.round, twin=item.twin, group=_group(item), **asdict(answer))
         self.tick(f"{self.plan.cells[answer.cell].text}, round {item.round + 1}")
 
     def fail(self, index: int, round: int, twin: int, verdict: str, reason: str, *, died: bool = False) -> None:
         """Write down that a cell has no result."""
-        self._answer(index, round, twin, {"verdict": verdict, "reason": reason, "died": died})
+        self._add_cell(cell=index, round=round, twin=twin, verdict=verdict, reason=reason, died=died)
 
-    def _answer(self, index: int, round: int, twin: int, answer: Event) -> None:
+    def _add_cell(self, **values: Any) -> None:
         # The turns of others lie between its beginning and its end.
         now = time.time()
-        span = {"began": self.begun.pop((index, twin), now), "ended": now}
-        answer.pop("end", None)
-        self.add({"event": "cell", "cell": index, "round": round, "twin": twin, **answer, **span})
+        self.add(CellEvent(**values, began=self.begun.pop((values["cell"], values["twin"]), now), ended=now))
 
-    def add_facts(self, item: Work, facts: Event) -> None:
+    def add_facts(self, item: Work, facts: Facts) -> None:
         """Write down what a worker said about itself."""
-        self.add({"event": "worker", "round": item.round, "twin": item.twin, "group": _group(item), "facts": facts})
+        self.add(WorkerEvent(item.round, item.twin, _group(item), facts))
 
     def add_peaks(self, item: Work, peaks: PeakRates) -> None:
         """Write down the peaks that a worker saw."""
-        where = {"round": item.round, "twin": item.twin, "backend": item.backend, "device": item.device}
-        where |= {"threads": item.threads, "precision": item.precision}
-        self.add({"event": "peaks", **where, **to_builtins(peaks)})
+        where = (item.round, item.backend, item.device, item.threads, item.precision)
+        self.add(PeaksEvent(*where, peaks.flop_per_s, peaks.bandwidth, item.twin))
 
     def tick(self, text: str) -> None:
         """Tell of something that begins or has ended."""
@@ -101,7 +97,7 @@ class Record:
         """Write down how long something took."""
         started = time.perf_counter()
         yield
-        self.add({"event": "spent", "what": what, "seconds": time.perf_counter() - started})
+        self.add(SpentEvent(what, time.perf_counter() - started))
 
     def _answers(self, index: int) -> Iterable[CellEvent]:
         return self.answers.get(index, ())
@@ -119,7 +115,7 @@ class Record:
         """Tell whether the processes of a cell differ so much that it needs one more."""
         kind = headline(self.plan.cells[index].device)
         medians = [
-            statistics.median(block.block_s / block.calls for block in e.blocks if block.kind == kind)
+            statistics.median(block.per_call_s for block in e.blocks if block.kind == kind)
             for e in self._answers(index)
             if e.twin == 0 and e.blocks
         ]
@@ -138,16 +134,16 @@ class Record:
         answers = (e for answers in list(self.answers.values()) for e in answers)
         return {e.digest: [e.verdict, e.ratio, e.reason] for e in answers if e.digest and e.verdict != "GAP"}
 
-    def wanted_peaks(self, item: Work) -> Event | None:
+    def wanted_peaks(self, item: Work) -> dict[str, Any] | None:
         """Return which peaks a worker shall measure: those that no other has measured in its round."""
         if item.twin or item.round >= self.protocol.peak_rounds:
             return None
-        peaks = [e for e in self.events if e["event"] == "peaks" and e["round"] == item.round]
-        here = [e for e in peaks if (e["device"], e["threads"]) == (item.device, item.threads)]
-        if any(e["backend"] == item.backend and e["precision"] == item.precision for e in here):
+        peaks = [e for e in self.events if isinstance(e, PeaksEvent) and e.round == item.round]
+        here = [e for e in peaks if (e.device, e.threads) == (item.device, item.threads)]
+        if any(e.backend == item.backend and e.precision == item.precision for e in here):
             return None
         dtypes = sorted({self.plan.cells[i].dtype for i in item.cells})
-        return {"dtypes": dtypes, "bandwidth": not any(e["bandwidth"] for e in here)}
+        return {"dtypes": dtypes, "bandwidth": not any(e.bandwidth for e in here)}
 
 
 def _group(item: Work) -> str:

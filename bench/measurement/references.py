@@ -7,8 +7,9 @@ from typing import Any
 
 from multigrad.process.pool import Lost, work_through
 
+from ..store.events import CostEvent
 from ..timing.messages import Begun, ReferenceEnded, decoded
-from .record import Event, Record
+from .record import Record
 from .workers import Workers
 
 
@@ -20,7 +21,7 @@ def find_references(record: Record, workers: Workers, wanted: Collection[int]) -
     """
     cells, seed = record.plan.cells, record.plan.seed
     paths: dict[int, str] = {}
-    files: dict[tuple[Any, ...], tuple[int, Event]] = {}
+    files: dict[tuple[Any, ...], tuple[int, dict[str, Any]]] = {}
     users: dict[int, list[int]] = {}
     for i in wanted:
         cell = cells[i]
@@ -43,5 +44,5 @@ def find_references(record: Record, workers: Workers, wanted: Collection[int]) -
             record.tick(f"the truth of {cells[users[answer.task][0]].operation}")
         elif isinstance(answer, ReferenceEnded):
             for i in users[answer.number]:
-                record.add({"event": "cost", "cell": i, "model": answer.costs[cells[i].variant]})
+                record.add(CostEvent(i, answer.costs[cells[i].variant]))
     return paths

@@ -76,16 +76,15 @@ def resumed(folder: Path, given: Given, progress: Progress | None) -> Run:
         raise BadInput(f"no folder {folder}; wanted the folder of an unfinished run")
     journal = Journal(folder, new=False)
     try:
-        if "portions" in next(journal_events(folder)):
+        begin, events = journal_events(folder)
+        if not begin.plan:
             raise BadInput(
                 f"{folder} is a fleet's run; multigrad run --fleet ADDRESS --resume {folder} goes on with it"
             )
-        events = list(journal_events(folder))
-        begin = events[0]
-        plan = given.plan(Plan.from_json(begin["plan"]), folder)
-        _check_setting(folder, plan, begin["info"], given)
-        record = Record(plan, Protocol.of(begin["protocol"]), journal, progress, events)
-        return Conductor(record, begin["info"], folder).run()
+        plan = given.plan(begin.plan.plan(), folder)
+        _check_setting(folder, plan, begin.info, given)
+        record = Record(plan, Protocol.of(begin.protocol or {}), journal, progress, [begin, *events])
+        return Conductor(record, begin, folder).run()
     finally:
         journal.close()
 

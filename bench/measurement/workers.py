@@ -14,7 +14,7 @@ from ..plan.cells import OTHER, Work
 from ..store import machine
 from ..timing import memory
 from ..timing.messages import CellEnded, MemoryEnded, Said, decoded
-from .record import Event, Record
+from .record import Record
 from .worktree import Tree
 
 
@@ -30,7 +30,7 @@ class Workers:
     references: dict[int, str] = field(default_factory=dict)
     """By index of the cell, the file with its inputs and reference."""
 
-    def prepare(self, wanted: Mapping[int, Event]) -> Generator[Message | Death]:
+    def prepare(self, wanted: Mapping[int, Any]) -> Generator[Message | Death]:
         """Start a worker that finds references; see :func:`.gate.prepare`."""
         target, arguments = "multigrad.bench.timing.gate:prepare", {"wanted": wanted}
         yield from run(target, arguments, timeout_s=self.record.protocol.cell_timeout_s)
@@ -63,12 +63,17 @@ class Workers:
             yield message if isinstance(message, Death) else decoded(message, MemoryEnded)
 
     def _run(
-        self, target: str, arguments: Event, item: Work, environment: Mapping[str, str | None], root: Path | None
+        self,
+        target: str,
+        arguments: Mapping[str, Any],
+        item: Work,
+        environment: Mapping[str, str | None],
+        root: Path | None,
     ) -> Generator[Message | Death]:
         timeout_s, cpus = self.record.protocol.cell_timeout_s, _cpus(item.threads)
         yield from run(target, arguments, environment=environment, cpus=cpus, timeout_s=timeout_s, root=root)
 
-    def _arguments(self, item: Work, cells: Mapping[str, Any]) -> Event:
+    def _arguments(self, item: Work, cells: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "protocol": asdict(self.record.protocol),
             "source": item.source,

@@ -170,10 +170,3 @@ QUICK = Protocol(
     memory=False,
 )
 """A first look in minutes: two processes, so that an interval exists at all, and no memory."""
-
-
-def constants_markdown(protocol: Protocol = FULL) -> str:
-    """Return the table of the constants with their reasons."""
-    lines = ["| constant | value | why |", "|---|---|---|"]
-    lines += [f"| `{f.name}` | {getattr(protocol, f.name):g} | {f.metadata['doc']} |" for f in fields(protocol)]
-    return "\n".join(lines) + "\n"

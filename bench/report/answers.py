@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..analysis.answer import answer
 from ..analysis.compare import within
+from ..analysis.intervals import geometric_mean
 from ..plan.cells import KEY
 from ..plan.study import Study
 from ..store.folder import write_text
@@ -41,10 +42,10 @@ def write_answer(path: Path, study: Study, run: Run) -> None:
 def markdown(study: Study, run: Run) -> str:
     """Return the question, the answer in a sentence, and its table."""
     frame, sentence = answer(study, run)
-    said = {c: frame[c].iloc[0] for c in QUIET if c in frame and frame[c].nunique() == 1}
+    constant = {c: frame[c].iloc[0] for c in QUIET if c in frame and frame[c].nunique() == 1}
     asked = f"`multigrad bench --study {study.name}`"
-    parts = [f"**{escape(study.question)}** {escape(sentence)}", f"{asked}: {_setting(run, said)}"]
-    parts.append(_table(frame.drop(columns=list(said))))
+    parts = [f"**{escape(study.question)}** {escape(sentence)}", f"{asked}: {_setting(run, constant)}"]
+    parts.append(_table(frame.drop(columns=list(constant))))
     if study.answer.get("kind") == "best":
         parts += _each_beside_its_own(study.answer, run)
     if study.answer.get("kind") == "within" and study.answer.get("column") == "variant":
@@ -52,10 +53,10 @@ def markdown(study: Study, run: Run) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _setting(run: Run, said: Mapping[str, Any]) -> str:
+def _setting(run: Run, constant: Mapping[str, Any]) -> str:
     host = run.info.get("host", {})
-    threads = f"{said['threads']} threads" if "threads" in said else ""
-    facts = [host.get("cpu", ""), threads, *(str(v) for c, v in said.items() if c not in ("threads", "device"))]
+    threads = f"{constant['threads']} threads" if "threads" in constant else ""
+    facts = [host.get("cpu", ""), threads, *(str(v) for c, v in constant.items() if c not in ("threads", "device"))]
     floor = "" if run.noise_floor is None else f"noise floor {100 * run.noise_floor:.1f} %"
     protocol = run.info.get("protocol") or {}
     rounds = f"{protocol['rounds']} rounds" if "rounds" in protocol else ""
@@ -100,10 +101,10 @@ def _each_beside_its_own(wanted: Mapping[str, Any], run: Run) -> Iterator[str]:
             continue
         rows = []
         for (name, sizes), group in frame.groupby(["operation", "sizes"], sort=False):
-            found = {f"{r['backend']} {r['mode']}": r for r in group.to_dict("records")}
+            by_place = {f"{r['backend']} {r['mode']}": r for r in group.to_dict("records")}
             cells = [
-                ratio(found[p]["ratio"], found[p]["ratio_low"], found[p]["ratio_high"], found[p]["flags"])
-                if p in found
+                ratio(by_place[p]["ratio"], by_place[p]["ratio_low"], by_place[p]["ratio_high"], by_place[p]["flags"])
+                if p in by_place
                 else ""
                 for p in places
             ]
@@ -115,8 +116,10 @@ def _each_beside_its_own(wanted: Mapping[str, Any], run: Run) -> Iterator[str]:
 def _memory_and_roof(run: Run, ours: str, theirs: str) -> Iterator[str]:
     """Lay peak memory of two variants side by side, place by place, with how near the first comes to the roof."""
     cells = run.summary[run.summary["median_s"].notna()]
-    known = [column for column in KEY if column != "variant"]
-    both = cells[cells["variant"] == ours].merge(cells[cells["variant"] == theirs], on=known, suffixes=("", "_theirs"))
+    columns = [column for column in KEY if column != "variant"]
+    both = cells[cells["variant"] == ours].merge(
+        cells[cells["variant"] == theirs], on=columns, suffixes=("", "_theirs")
+    )
     if both.empty:
         return
     # A peak below what is noise in it says that nothing was needed.
@@ -124,28 +127,27 @@ def _memory_and_roof(run: Run, ours: str, theirs: str) -> Iterator[str]:
     peaks = [both[column].clip(lower=least) for column in ("peak_bytes_theirs", "peak_bytes")]
     both = both.assign(memory=peaks[0] / peaks[1], place=[place(row) for row in both.to_dict("records")])
     places = list(dict.fromkeys(both["place"]))
-    means = [f"{p} {_geometric_mean(both.loc[both['place'] == p, 'memory'])}" for p in places]
+    means = [f"{p} {_mean(both.loc[both['place'] == p, 'memory'])}" for p in places]
     what = f"Peak memory of {escape(theirs)} ÷ {escape(ours)}"
     yield f"{what}, geometric mean: {escape('; '.join(means))}."
     yield f"{what}, and how near {escape(ours)} comes to its roof."
     rows = []
-    for _, group in both.groupby([c for c in known if c not in ("backend", "device", "mode")], sort=False):
-        found = group.set_index("place")
+    for _, group in both.groupby([c for c in columns if c not in ("backend", "device", "mode")], sort=False):
+        by_place = group.set_index("place")
         bound = next((b for b in group["bound"] if isinstance(b, str) and b), "")
-        memory = [_written(found, p, "memory", "{:.2f}") for p in places]
-        roof = [_written(found, p, "roof_percent", "{:.0f} %") for p in places]
+        memory = [_written(by_place, p, "memory", "{:.2f}") for p in places]
+        roof = [_written(by_place, p, "roof_percent", "{:.0f} %") for p in places]
         rows.append([group["operation"].iloc[0], group["sizes"].iloc[0], *memory, bound, *roof])
     titles = [f"{p} {what}" for what in ("memory", "roof") for p in places]
     yield table(["operation", "sizes", *titles[: len(places)], "bound by", *titles[len(places) :]], rows)
 
 
-def _geometric_mean(values: pd.Series) -> str:
-    known = values[values.notna()]
-    return (
-        f"{math.exp(known.map(math.log).mean()):.2f} (of {len(known)}, least {known.min():.2f})" if len(known) else "–"
-    )
+def _mean(values: pd.Series) -> str:
+    measured = values.dropna()
+    mean = f"{geometric_mean(measured):.2f} (of {len(measured)}, least {measured.min():.2f})"
+    return mean if len(measured) else "–"
 
 
-def _written(found: pd.DataFrame, where: str, column: str, shape: str) -> str:
-    value: Any = found[column].get(where, math.nan)
+def _written(by_place: pd.DataFrame, where: str, column: str, shape: str) -> str:
+    value: Any = by_place[column].get(where, math.nan)
     return "–" if math.isnan(value) else shape.format(value)

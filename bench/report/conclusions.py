@@ -14,8 +14,9 @@ from multigrad.verdict.words import (
     UNAVAILABLE,
 )
 
+from ..analysis.intervals import geometric_mean
 from .figures import Figures, Row
-from .standings import geometric_mean, question, standings
+from .standings import question, standings
 
 
 def conclusions(figures: Figures) -> list[str]:

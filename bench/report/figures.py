@@ -13,6 +13,7 @@ from multigrad.verdict.words import NOTE, PASS
 
 from ..analysis import intervals
 from ..analysis.compare import within
+from ..analysis.intervals import geometric_mean
 from ..analysis.scaling import ScalingRow, sweep
 from ..plan.cells import KEY, parse_size
 from ..plan.protocol import FULL
@@ -22,7 +23,7 @@ from ..store.rows import place
 from ..store.run import Run
 from .drawing import VARIANTS
 from .plain import visible
-from .standings import geometric_mean, question
+from .standings import question
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -285,7 +286,10 @@ class Figures:
             if key in ulps and math.isfinite(ulps[key]):
                 steady = [r for r, flagged in ratios if not flagged]
                 identity = dict(zip(keys, key, strict=True))
-                facts = {"ulp": float(ulps[key]), "times_best": geometric_mean(steady or [r for r, _ in ratios])}
+                facts = {
+                    "ulp": float(ulps[key]),
+                    "times_best": geometric_mean(steady or [r for r, _ in ratios]),
+                }
                 rows.append({**identity, **facts, "where": place(identity), "flags": "" if steady else "flagged"})
         return rows
 

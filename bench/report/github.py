@@ -20,7 +20,7 @@ from multigrad.verdict.words import INCONCLUSIVE, VERDICTS
 
 from .markdown import matrix
 from .plain import shown, visible
-from .verdicts import telling
+from .verdicts import more, telling
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,8 +89,7 @@ def annotated(frame: pd.DataFrame, ops: Iterable[Operation], fail_on: str | None
 
 
 def _first(rows: pd.DataFrame) -> str:
-    more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-    return visible(sentence(telling(rows))) + more
+    return visible(sentence(telling(rows))) + more(rows)
 
 
 def source(op: Operation) -> dict[str, str | int]:

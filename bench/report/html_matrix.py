@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from multigrad.matrix.rows import sentence
 from multigrad.ops.text import derivative_name
 from multigrad.verdict.words import (
     FAIL,
@@ -21,8 +20,9 @@ from multigrad.verdict.words import (
 )
 
 from ..store.rows import place
+from .names import numpy_first
 from .quantities import figure
-from .verdicts import HALF, SYMBOLS, worst
+from .verdicts import HALF, SYMBOLS, worst, worst_sentence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,7 @@ def matrix(frame: pd.DataFrame | None) -> dict[str, Any] | None:
         return None
     here = frame[(frame["verdict"] != UNAVAILABLE) & (frame["backend"] != "exact")]
     here = here.assign(where=[place(row) for row in here[["backend", "device", "mode"]].to_dict("records")])
-    places = sorted(dict.fromkeys(here["where"]), key=lambda p: (not p.startswith("numpy"), p))
+    places = numpy_first(here["where"])
     proofs = {
         str(name): _detail(rows) for name, rows in frame[frame["backend"] == "exact"].groupby("operation", sort=False)
     }
@@ -67,11 +67,11 @@ def matrix(frame: pd.DataFrame | None) -> dict[str, Any] | None:
     # What failed comes first, then the matrix's order; the hand-derived gradient before the others.
     rows.sort(key=lambda r: (r["operation"] not in failed, names.index(r["operation"]), r["low"], r["first"]))
     return {
-        "failures": _told(frame, FAIL),
+        "failures": _sentences(frame, FAIL),
         "places": ["the formula", *places],
         "rows": rows,
         "legend": [(SYMBOLS[v][0], v, VERDICTS[v]) for v in SYMBOLS if v != UNAVAILABLE],
-        "worded": [(verdict, sentences) for verdict in AMISS if (sentences := _told(frame, verdict))],
+        "worded": [(verdict, sentences) for verdict in AMISS if (sentences := _sentences(frame, verdict))],
         "gaps": _alike(frame[frame["verdict"] == GAP]),
         "absent": _alike(frame[frame["verdict"] == UNAVAILABLE]),
         "compared": int(frame["ratio"].notna().sum()),
@@ -82,13 +82,12 @@ AMISS = (INCONCLUSIVE, FINDING, PORTABILITY, NOTE)
 """What does not fail and is said in words, in this order."""
 
 
-def _told(frame: pd.DataFrame, verdict: str, most: int = 50) -> list[str]:
+def _sentences(frame: pd.DataFrame, verdict: str, most: int = 50) -> list[str]:
     """Return a sentence for each place of a verdict, its worst; the rest is counted."""
     keys = ["operation", "output", "backend", "device", "mode", "variant"]
     lines = []
     for _, rows in frame[frame["verdict"] == verdict].groupby(keys, sort=False):
-        row = rows.sort_values("ratio", ascending=False, kind="stable").iloc[0].to_dict()
-        lines.append(sentence(row) + (f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""))
+        lines.append(worst_sentence(rows))
     return lines[:most] + ([f"… and {len(lines) - most} more in matrix.csv"] if len(lines) > most else [])
 
 

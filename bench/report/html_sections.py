@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..analysis.assemble import FLAGS
+from ..analysis.flags import FLAGS
+from ..analysis.intervals import geometric_mean
 from ..store.rows import place
 from ..store.run import Run
 from .charts import Chart
 from .figures import Figures, Row
 from .quantities import figure, grouped, interval, percent, seconds, size_of, times
-from .standings import geometric_mean
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from multigrad.verdict.words import (
 
 from ..store.folder import write_text
 from .plain import visible
-from .verdicts import telling, worst
+from .verdicts import more, telling, worst
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,8 +79,7 @@ def _add_case(suite: ET.Element, key: Mapping[str, Any], rows: pd.DataFrame, tag
 
 def _say(case: ET.Element, tag: str, rows: pd.DataFrame) -> None:
     first = telling(rows)
-    more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-    message = _text(f"{first['verdict']}: {first['reason']}{more}")
+    message = _text(f"{first['verdict']}: {first['reason']}{more(rows)}")
     ET.SubElement(case, tag, type=_text(first["verdict"]), message=message).text = _sentences(rows)
 
 

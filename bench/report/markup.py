@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from .plain import visible
@@ -39,13 +39,13 @@ def plain(text: str) -> str:
     return re.sub(r"^([-+])(?=\s)|^(\d+)([.)])(?=\s)", lambda m: f"{m[2] or ''}\\{m[1] or m[3]}", safe)
 
 
-def table(columns: Sequence[Any], rows: Iterable[Sequence[Any]], *, right: int | None = None) -> str:
-    """Return a table of any texts, each made harmless; columns from ``right`` on are figures."""
+def table(columns: Sequence[Any], rows: Iterable[Sequence[Any]], *, right: Collection[int] = ()) -> str:
+    """Return a table of any texts, each made harmless; ``right`` are the numbers of the columns of figures."""
     return grid([escape(name) for name in columns], ([escape(cell) for cell in row] for row in rows), right=right)
 
 
-def grid(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: int | None = None) -> str:
-    """Return a table of cells that are Markdown already; columns from ``right`` on are figures."""
-    rule = [" --- " if right is None or i < right else " ---: " for i in range(len(columns))]
+def grid(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Collection[int] = ()) -> str:
+    """Return a table of cells that are Markdown already; ``right`` are the numbers of the columns of figures."""
+    rule = [" ---: " if i in right else " --- " for i in range(len(columns))]
     lines = [f"| {' | '.join(columns)} |", f"|{'|'.join(rule)}|"]
     return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows])

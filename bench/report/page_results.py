@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from multigrad.matrix.rows import sentence
 from multigrad.ops.operation import Operation
 from multigrad.ops.text import derivative_name, sizes_text
 from multigrad.proof.certificate import Certified
@@ -20,12 +19,13 @@ from multigrad.verdict.words import (
     UNAVAILABLE,
 )
 
+from ..analysis.intervals import geometric_mean
 from .drawing import VARIANTS, Figure
 from .markup import code, grid, plain
+from .names import numpy_first
 from .quantities import figure, interval, size_of, times
 from .results import Results
-from .standings import geometric_mean
-from .verdicts import SYMBOLS, worst
+from .verdicts import SYMBOLS, worst, worst_sentence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,7 @@ def certificate(op: Operation, results: Results) -> str:
         [
             "In ball arithmetic the pullback and the derivative of the forward part alone, which knows nothing of it, "
             "are certified enclosures; they overlap.",
-            grid(columns, rows, right=4),
+            grid(columns, rows, right=range(4, len(columns))),
             *([f"Not certified: {', '.join(derivative_name(f'{o}_bar') for o in lost)}."] if lost else []),
             f"Source {code(certificates[0].source_sha256[:12])}; `multigrad verify` repeats the proof and says whether "
             "the source has changed since.",
@@ -117,7 +117,7 @@ def _proof_lines(proofs: pd.DataFrame) -> Iterator[str]:
 def _verdicts(frame: pd.DataFrame) -> str:
     dtypes = [d for d in ("float64", "float32", "bfloat16", "float16") if (frame["dtype"] == d).any()]
     rows = []
-    for where in _ordered(frame["where"]):
+    for where in numpy_first(frame["where"]):
         for variant in _known_first(frame["variant"], VARIANTS):
             here = frame[(frame["where"] == where) & frame["variant"].isin([variant, "*"])]
             if (here["variant"] == variant).any():
@@ -143,9 +143,7 @@ def _worded(frame: pd.DataFrame) -> list[str]:
     for verdict in (FAIL, INCONCLUSIVE, FINDING, PORTABILITY, NOTE):
         rows = frame[(frame["verdict"] == verdict) & (frame["backend"] != "exact")]
         for _, alike in rows.groupby(["where", "variant", "dtype"], sort=False):
-            row = alike.sort_values("ratio", ascending=False, kind="stable").iloc[0].to_dict()
-            more = f" (and {len(alike) - 1} more)" if len(alike) > 1 else ""
-            lines.append(f"- {plain(sentence(row) + more)}")
+            lines.append(f"- {plain(worst_sentence(alike))}")
     for (where, reason), rows in frame[frame["verdict"] == GAP].groupby(["where", "reason"], sort=False):
         dtypes = ", ".join(d for d in dict.fromkeys(rows["dtype"]) if d != "*")
         where = str(where).removesuffix(" *")
@@ -159,11 +157,6 @@ def _not_here(rows: pd.DataFrame) -> list[str]:
     # What a framework has not by its nature is no news.
     reasons = dict.fromkeys(f"{b}/{d}: {r}" for b, d, r in keys if not r.startswith(f"{b} has no"))
     return [f"Not here: {plain('; '.join(reasons))}."] if reasons else []
-
-
-def _ordered(places: Iterable[str]) -> list[str]:
-    """Return the places: NumPy first, the others by name."""
-    return sorted(dict.fromkeys(places), key=lambda p: (not p.startswith("numpy"), p))
 
 
 def _known_first(values: Iterable[str], order: Sequence[str]) -> list[str]:
@@ -200,7 +193,7 @@ def _by_size(op: Operation, timed: pd.DataFrame) -> pd.DataFrame:
     names = list(op.sizes)
     rank = [(names.index(s) if s in names else len(names)) for s in timed["size"]]
     dtype = [("float64", "float32", "bfloat16", "float16").index(d) for d in timed["dtype"]]
-    order = [_ordered(timed["where"]).index(w) for w in timed["where"]]
+    order = [numpy_first(timed["where"]).index(w) for w in timed["where"]]
     ranked = timed.assign(_size=rank, _dtype=dtype, _place=order)
     return ranked.sort_values(["_dtype", "_size", "sizes", "_place", "variant"], kind="stable")
 
@@ -219,7 +212,8 @@ def _times(rows: pd.DataFrame) -> str:
             cells.append(" / ".join(map(size_of, peaks)))
         body.append(cells)
     columns = ["where", *("value alone" if v == "forward" else v for v in variants), *(f"over {v}" for v in ratios)]
-    return grid([*columns, *(["memory"] if has_memory else [])], body, right=1)
+    columns += ["memory"] if has_memory else []
+    return grid(columns, body, right=range(1, len(columns)))
 
 
 def _time(row: Mapping[Any, Any] | None) -> str:

@@ -57,7 +57,7 @@ def sizes(op: Operation) -> str:
     small = set(small_sizes(op))
     rows = [[plain(name), code(sizes_text(size)), _entries(op, size), "yes" if name in small else ""]
             for name, size in op.sizes.items()]  # fmt: skip
-    table = grid(["size", "dimensions and parameters", "numbers in", "proven at"], rows, right=2)
+    table = grid(["size", "dimensions and parameters", "numbers in", "proven at"], rows, right=(2, 3))
     dtypes = ", ".join(op.dtypes)
     return f"{table}\n\nFor {dtypes}."
 

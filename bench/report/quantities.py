@@ -57,6 +57,11 @@ def times(ratio: float) -> str:
     return f"{ratio:.2f}×"
 
 
+def quotient(ratio: float, low: float, high: float) -> str:
+    """Write a ratio with its interval: ``0.981 [0.970, 0.993]``; nothing for NaN."""
+    return "" if math.isnan(ratio) else f"{ratio:.3f} [{low:.3f}, {high:.3f}]"
+
+
 def grouped(count: int) -> str:
     """Write a whole number with its digits in groups of three."""
     return f"{count:,}".replace(",", "\u202f")

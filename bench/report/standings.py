@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-
-def geometric_mean(values: Iterable[float]) -> float:
-    """Return the geometric mean of positive numbers; NaN of none."""
-    logs = [math.log(v) for v in values]
-    return math.exp(math.fsum(logs) / len(logs)) if logs else math.nan
-
+from ..analysis.intervals import geometric_mean
 
 QUESTION = ("operation", "dtype", "sizes", "threads", "precision", "machine")
 """What has to be the same for two times to be answers to one question."""

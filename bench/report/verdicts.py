@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from multigrad.matrix.rows import PROOF_DIED, failing
+from multigrad.matrix.rows import PROOF_DIED, failing, sentence
 from multigrad.ops.text import derivative_name
 from multigrad.truth.case import DEFAULT_REGIMES
 from multigrad.verdict.words import (
@@ -19,7 +19,7 @@ from multigrad.verdict.words import (
     UNAVAILABLE,
 )
 
-from .rows import listed
+from .names import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +52,17 @@ def telling(rows: pd.DataFrame) -> dict[Any, Any]:
     first: Any = asked.sort_values(["kink", "ratio"], ascending=[True, False], kind="stable").index[0]
     row: dict[Any, Any] = rows.loc[first].to_dict()
     return row
+
+
+def more(rows: pd.DataFrame) -> str:
+    """Return how many more rows there are than the one that is quoted."""
+    return f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
+
+
+def worst_sentence(rows: pd.DataFrame) -> str:
+    """Return a sentence on the row of the largest ratio, and how many more there are."""
+    row = rows.sort_values("ratio", ascending=False, kind="stable").iloc[0].to_dict()
+    return sentence(row) + more(rows)
 
 
 def is_wrong(frame: pd.DataFrame, fail_on: str | None = None) -> bool:

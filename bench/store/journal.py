@@ -9,15 +9,16 @@ import itertools
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from multigrad.data.decode import TEXT_BYTES, decode, from_json, reason, regular_file
+from multigrad.data.decode import TEXT_BYTES, from_json, reason, regular_file
 from multigrad.data.errors import BadInput
 
-from . import schema
+from .events import Begin, Event, check_event, read_event, to_json
 from .folder import JOURNAL, SUMMARY
+from .schema import SCHEMA
 
 LOG = logging.getLogger("multigrad")
 
@@ -64,14 +65,14 @@ class Journal:
             self.file.truncate(size)
         self.file.seek(0, os.SEEK_END)
 
-    def append(self, event: Mapping[str, Any]) -> None:
+    def append(self, event: Event) -> None:
         """Write an event and return when it is on disk.
 
         Raises:
             BadInput: the disk is full.
         """
         try:
-            self.file.write(json.dumps(event, ensure_ascii=False) + "\n")
+            self.file.write(json.dumps(to_json(event), ensure_ascii=False) + "\n")
             self.file.flush()
             os.fsync(self.file.fileno())
         except OSError as error:
@@ -85,8 +86,8 @@ class Journal:
             self.file.close()
 
 
-def journal_events(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield the events of a run; the journal of a fleet may be larger than memory.
+def journal_events(folder: Path) -> tuple[Begin, Iterator[Event]]:
+    """Return how a run begins, and its other events; the journal of a fleet may be larger than memory.
 
     A damaged last line is left out, with a warning in the log: whoever wrote it was interrupted.
 
@@ -96,18 +97,17 @@ def journal_events(folder: Path) -> Iterator[dict[str, Any]]:
     path = Path(folder) / JOURNAL
     if not os.path.lexists(path):
         raise BadInput(f"{folder} has no {JOURNAL}: it is complete, or no run")
-    empty = True
-    for event, _ in _rows(path):
-        empty = False
-        yield event
-    if empty:
+    rows = _rows(path)
+    begin, _ = next(rows, (None, 0))
+    if not isinstance(begin, Begin):
         raise BadInput(f"{path}: row 1: no run begins here")
+    return begin, (event for event, _ in rows)
 
 
-def _rows(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+def _rows(path: Path) -> Iterator[tuple[Event, int]]:
     """Yield each event of a journal, with how many bytes the journal has up to its end."""
     regular_file(path)
-    begin = None
+    begin: Begin | None = None
     try:
         with path.open("rb") as file:
             for number in itertools.count(1):
@@ -115,46 +115,31 @@ def _rows(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
                 if not line:
                     return
                 try:
-                    event, described = _event(f"{path}: row {number}", line, begin)
+                    event = _event(f"{path}: row {number}", line, begin)
                 except BadInput as error:
                     if file.read(1):
                         raise
                     LOG.warning("%s; it is the last row, and is left out", error)
                     return
-                begin = begin or described
+                begin = event if begin is None and isinstance(event, Begin) else begin
                 yield event, file.tell()
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {reason(error)}") from error
 
 
-def _event(where: str, line: bytes, begin: Any) -> tuple[dict[str, Any], Any]:
-    """Return an event as its JSON holds it and as its type describes it.
-
-    Args:
-        where: file and row.
-        line: its JSON.
-        begin: the first event of the journal, described; None if this is the first.
-    """
+def _event(where: str, line: bytes, begin: Begin | None) -> Event:
+    """Return the event of a line; ``begin`` is the journal's first event, None if this is the first."""
     if not line.endswith(b"\n"):
         raise BadInput(f"{where}: cut short")
-    event = from_json(where, line)
-    if begin is None and not (isinstance(event, dict) and event.get("event") == "run"):
+    values = from_json(where, line)
+    if begin is None and not (isinstance(values, dict) and values.get("event") == "run"):
         raise BadInput(f"{where}: no run begins here")
-    described: Any = decode(where, event, schema.Event)  # type: ignore[arg-type]  # a union
+    event = read_event(where, values)
     if begin is not None:
         try:
-            schema.check_event(begin, described)
+            check_event(begin, event)
         except ValueError as error:
             raise BadInput(f"{where}: {reason(error)}") from error
-    elif described.info.schema != schema.SCHEMA:
-        raise BadInput(f"{where}: info.schema is {described.info.schema}; this version reads {schema.SCHEMA}")
-    return event, described
-
-
-def read_journal(folder: Path) -> list[dict[str, Any]]:
-    """Return the events of a run.
-
-    Raises:
-        BadInput: as :func:`journal_events`.
-    """
-    return list(journal_events(folder))
+    elif isinstance(event, Begin) and event.info["schema"] != SCHEMA:
+        raise BadInput(f"{where}: info.schema is {event.info['schema']}; this version reads {SCHEMA}")
+    return event

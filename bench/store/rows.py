@@ -69,30 +69,19 @@ class SummaryRow:
 
 
 class Block(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """One timed block as its worker reports it; in JSON it is the array of these values."""
+    """One timed block as its worker reports it, with fields of :class:`SampleRow`; in JSON it is their array."""
 
     kind: str
-    """``latency``: every call waited for. ``pipelined``: n calls, then one wait."""
     calls: Positive
-    """Calls in the block, a power of two."""
     block_s: Elapsed
-    """Wall time of the whole block, in seconds."""
     dispatch_s: Seconds | None
-    """Wall time until the last call returned, before the wait, in seconds."""
     cpu_s: Seconds
-    """CPU time of all threads of the process during the block, in seconds."""
     involuntary_switches: Count
-    """Times the kernel took the processor away during the block."""
     clock_hz: Amount | None
-    """Clock of the first processor used, after the block, in Hz."""
     device_clock_hz: Amount | None
-    """Clock of the GPU's multiprocessors, after the block, in Hz."""
     waited_s: Seconds | None
-    """Time that threads were ready and others had the processor, summed, in seconds."""
     throttle_reasons: Count
-    """The GPU driver's reasons for slowing down, a bit mask; 0 is none."""
     turn: Count = 0
-    """Number of the turn in which it was timed, from 0 for each kind."""
 
     @property
     def per_call_s(self) -> float:

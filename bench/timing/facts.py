@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from msgspec import convert
+
 from multigrad.backend import Session, device_kind
 
 from ..plan.protocol import Protocol
 from ..store import machine
+from ..store.schema import BandwidthBySize
 from .clock import timer_step
 from .messages import PeakRates
 from .roofline import bandwidth, product_rate
@@ -90,4 +93,5 @@ def _usual_dtype(session: Session) -> str:
 def peaks(session: Session, threads: int, wanted: Mapping[str, Any], protocol: Protocol) -> PeakRates:
     """Measure the product's rate for each dtype in ``wanted["dtypes"]``, and bandwidth if ``wanted["bandwidth"]``."""
     rates = {name: product_rate(session, name, protocol) for name in wanted["dtypes"] if name in session.dtypes}
-    return PeakRates(rates, asdict(bandwidth(session, threads, protocol)) if wanted["bandwidth"] else None)
+    band = convert(asdict(bandwidth(session, threads, protocol)), BandwidthBySize) if wanted["bandwidth"] else None
+    return PeakRates(rates, band)

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from multigrad.data.decode import Amount, Count, Rate, decode
 
-from ..store.schema import CellAnswer
+from ..store.events import CellAnswer
+from ..store.schema import BandwidthBySize, Facts
 
 Answer = TypeVar("Answer")
 
@@ -23,7 +24,7 @@ class Unavailable(Struct):
 class Opened(Struct):
     """A session is open."""
 
-    facts: dict[str, Any] = msgspec.field(name="worker")
+    facts: Facts = msgspec.field(name="worker")
     """What the worker says about itself."""
 
 
@@ -32,8 +33,8 @@ class PeakRates(Struct):
 
     flop_per_s: dict[str, Rate]
     """By dtype, of a large product."""
-    bandwidth: dict[str, Any] | None
-    """What :class:`.roofline.Bandwidth` holds, if it was asked for."""
+    bandwidth: BandwidthBySize | None
+    """If it was asked for."""
 
 
 class Peaks(Struct):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from msgspec import to_builtins
+from msgspec import convert, to_builtins
 
 from multigrad.backend import Session, Unavailable, backend, device_kind
 from multigrad.data.errors import BadInput
@@ -21,6 +21,7 @@ from multigrad.data.errors import BadInput
 from ..plan.cells import Cell
 from ..plan.protocol import Protocol
 from ..store import machine
+from ..store.schema import Facts
 from . import messages
 from .cell import Measurement
 from .clock import Guards
@@ -56,7 +57,7 @@ def time_cells(arguments: Mapping[str, Any]) -> Iterator[Any]:
     guards = Guards(machine.clock_reader(cpus[0]), _device_reader(session.device), others=machine.others_reader(cpus))
     empty = {mode: empty_operation(session, mode) for mode in dict.fromkeys(c.mode for c in cells.values())}
     started = {"import_s": opened.import_s, "first_operation_s": opened.first_operation_s}
-    yield to_builtins(messages.Opened({**started, **session_facts(session, empty)}))
+    yield to_builtins(messages.Opened(convert({**started, **session_facts(session, empty)}, Facts)))
     if arguments["peaks"]:
         yield to_builtins(messages.Peaks(peaks(session, arguments["threads"], arguments["peaks"], protocol)))
     # Everything alive now stays: the collector need not walk through a framework in every collection to come.

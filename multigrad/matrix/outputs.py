@@ -13,7 +13,7 @@ from ..backend.device import mesh_shape
 from ..backend.placement import undivided
 from ..backend.roundoff import Roundoff
 from ..backend.session import Session
-from ..diagnosis.diagnose import Evidence, diagnose, observed_conditions
+from ..diagnosis.diagnose import Evidence, diagnose
 from ..ops.operation import Operation
 from ..ops.text import derivative_name
 from ..truth.case import RESIZED, Case, Truth
@@ -161,20 +161,10 @@ class Outputs:
         finite = np.isfinite(value).all() and np.isfinite(bound).all()
         if judgement.verdict == NOTE or not finite or host.size == 0 or value.size == 0:
             return judgement
-        dimensions, parameters = op.split(self.case.size)
-        names = [derivative_name(output) for output in op.outputs]
-        gradients = range(len(op.signature.outputs), len(names))
-        evidence = Evidence(
-            names[number],
-            host.astype(np.float64),
-            value,
-            bound,
-            FORMATS[self.case.dtype].unit_roundoff,
-            others={names[i]: references[i].value for i in gradients if i != number},
-            conditions=observed_conditions(op, parameters, arrays),
-            sizes={k: v for k, v in dimensions.items() if isinstance(v, int)},
-            cotangents=arrays[len(op.inputs) :],
-        )
+        here = (number, *range(len(op.signature.outputs), len(op.outputs)))
+        true = {op.outputs[i]: references[i].value for i in here}
+        computed, roundoff = host.astype(np.float64), FORMATS[self.case.dtype].unit_roundoff
+        evidence = Evidence.of(op, self.case.size, arrays, op.outputs[number], computed, true, bound, roundoff)
         try:
             return replace(judgement, reason=f"{diagnose(evidence)}; {judgement.reason}")
         except (ArithmeticError, ValueError, IndexError, np.linalg.LinAlgError):

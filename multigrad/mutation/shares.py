@@ -1,10 +1,8 @@
-"""How many mutants each check killed, which survive, and the table of it."""
+"""How many mutants each check killed, and which survive."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from .checks import CORRECT, OURS
 
@@ -52,31 +50,3 @@ def survivors(frame: pd.DataFrame) -> pd.DataFrame:
     ours = frame[frame["check"].isin(OURS) & (frame["mutant"] != CORRECT)]
     killed = ours.groupby(["operation", "mutant"])["killed"].transform("any")
     return ours[~killed & ~ours["equivalent"]].drop_duplicates(["operation", "mutant"])
-
-
-def kill_markdown(frame: pd.DataFrame) -> str:
-    """Write the kill shares as a Markdown table, with a sentence on the mutants."""
-    shares = kill_shares(frame)
-    mutants_in_all = frame[frame["mutant"] != CORRECT][["operation", "mutant", "equivalent"]].drop_duplicates()
-    lines = [
-        f"{len(mutants_in_all)} mutants of {frame['operation'].nunique()} operations; "
-        f"{int(mutants_in_all['equivalent'].sum())} are shown equivalent by ball arithmetic.",
-        "",
-        "| check | wrong gradients killed | share | of those, wrong at a size given to all | share "
-        "| correct operations rejected |",
-        "|---|---:|---:|---:|---:|---:|",
-    ]
-    for row in shares.to_dict("records"):
-        name = f"**{row['check']}**" if row["check"] == "multigrad" else row["check"]
-        name = f"of these: {name}" if row["check"] in OURS else name
-        lines.append(
-            f"| {name} | {row['killed']} of {row['mutants']} | {_percent(row['share'])} "
-            f"| {row['wrong_formula_killed']} of {row['wrong_formula_mutants']} "
-            f"| {_percent(row['wrong_formula_share'])} | {row['false_alarms']} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def _percent(share: float) -> str:
-    # Rounded down: what is not all must not look like all.
-    return f"{np.floor(1000 * share) / 10:.1f} %"

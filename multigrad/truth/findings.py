@@ -29,7 +29,7 @@ xp = numpy_standard()
 FEW_PAIRS = 3
 """Directions around a place that was aimed at: few gradients meet there."""
 
-MOST_WORK = 3_000_000
+MOST_WORK = 3_600_000
 """Balls that a survey may handle: a second or so. It counts, so that the same inputs are tried on every machine."""
 
 LEAST = 12.0

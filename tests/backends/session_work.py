@@ -197,6 +197,28 @@ def name_of(session, call, Z):
         return f"{type(error).__name__}: {error}"[:300]
 
 
+NAMES = {
+    "eigh": ("eigenvalues", "eigenvectors"),
+    "qr": ("Q", "R"),
+    "slogdet": ("sign", "logabsdet"),
+    "svd": ("U", "S", "Vh"),
+}
+
+
+def factors(arguments):
+    """The results that the standard names, each by its names."""
+    session = opened(arguments)
+    A = session.to_device(np.eye(3) + 1, "float64")
+    for name, names in NAMES.items():
+        result = getattr(session.xp.linalg, name)(A)
+        missing = [each for each in names if not hasattr(result, each)]
+        same = [
+            np.array_equal(session.to_numpy(a), session.to_numpy(getattr(result, n, a)))
+            for n, a in zip(names, result, strict=True)
+        ]
+        yield {"name": name, "missing": missing, "same": all(same)}
+
+
 def settings(arguments):
     """What the framework says of itself."""
     session = opened(arguments)

@@ -68,6 +68,15 @@ def test_python_numbers_go_wherever_the_standard_allows_them(backend, device):
 
 
 @EACH
+def test_factorisations_have_the_names_of_the_standard(backend, device):
+    rows = work("factors", backend, device)
+    assert len(rows) == 4
+    for row in rows:
+        assert not row["missing"], row
+        assert row["same"], row
+
+
+@EACH
 def test_one_thread_is_one_thread_as_the_framework_reports_it(backend, device):
     (row,) = work("settings", backend, device)
     assert row["settings"].get("threads", 1) == 1

@@ -1,6 +1,6 @@
 """A protocol so short that its figures mean little and its faults show all the same."""
 
-from multigrad.bench.plan.protocol import Protocol
+from multigrad.bench import Protocol
 
 FAST = Protocol(
     rounds=2,

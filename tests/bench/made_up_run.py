@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from multigrad.bench.analysis.assemble import FLAGS
+from multigrad.bench.analysis.flags import FLAGS
 from multigrad.bench.store.folder import MATRIX, RUN, SAMPLES, SUMMARY
 from multigrad.bench.store.frames import blank, to_frame, write_frame
 from multigrad.bench.store.rows import SampleRow, SummaryRow

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 from fast_protocol import FAST
-from multigrad.bench.analysis.compare import compare
-from multigrad.bench.analysis.load import load_run
+from multigrad.bench import compare, load_run, measure
 from multigrad.bench.measurement import worktree
-from multigrad.bench.measurement.measure import measure
 from multigrad.bench.plan.cells import parse_size
 
 from multigrad import BadInput

@@ -14,9 +14,7 @@ from typing import Any
 
 import pytest
 from fast_protocol import FAST
-from multigrad.bench import cli
-from multigrad.bench.analysis.load import load_run
-from multigrad.bench.measurement.measure import measure
+from multigrad.bench import cli, load_run, measure
 from multigrad.bench.store.folder import JOURNAL, SUMMARY
 from test_cli import GOOD, Said, mine
 from test_cli import multigrad as _multigrad

@@ -7,22 +7,20 @@ import re
 import numpy as np
 import pytest
 from fast_protocol import FAST
+from multigrad.bench import Run, compare, measure
 from multigrad.bench.analysis.compare import (
     REGRESSIONS,
-    compare,
     failing,
     find_run,
     geometric_means,
     parse_words,
     within,
 )
-from multigrad.bench.measurement.measure import measure
 from multigrad.bench.plan.cells import KEY
 from multigrad.bench.report.comparison import markdown
 from multigrad.bench.store.folder import RUN
 from multigrad.bench.store.frames import blank, to_frame
 from multigrad.bench.store.rows import SampleRow, SummaryRow
-from multigrad.bench.store.run import Run
 from multigrad.bench.store.schema import SCHEMA
 
 from multigrad import BadInput

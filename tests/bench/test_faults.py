@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 from fast_protocol import FAST
-from multigrad.bench.analysis.load import load_run
-from multigrad.bench.measurement.measure import measure
+from multigrad.bench import load_run, measure
 from multigrad.bench.store.folder import FREE_BYTES, JOURNAL
 
 from multigrad import BadInput

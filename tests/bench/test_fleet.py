@@ -12,9 +12,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from multigrad.bench.analysis.load import load_run
+from multigrad.bench import load_run, measure
 from multigrad.bench.fleet.cluster import kind_of
-from multigrad.bench.measurement.measure import measure
 from multigrad.bench.plan.cells import KEY
 
 from multigrad import BadInput, __version__

@@ -34,10 +34,10 @@ from typing import Any
 import numpy as np
 import pytest
 from made_up_run import made_up, made_up_events, made_up_fleet
+from multigrad.bench import compare, load_run, merge
 from multigrad.bench.analysis.answer import answer, study_of
-from multigrad.bench.analysis.compare import compare, find_run, geometric_means, within
-from multigrad.bench.analysis.load import load_run, rebuild
-from multigrad.bench.analysis.merge import merge
+from multigrad.bench.analysis.compare import find_run, geometric_means, within
+from multigrad.bench.analysis.load import rebuild
 from multigrad.bench.cli import matrix_table, timing_tables
 from multigrad.bench.plan import study as studies
 from multigrad.bench.report import exports, html
@@ -48,7 +48,7 @@ from multigrad.bench.report.junit import junit
 from multigrad.bench.report.results import Results
 from multigrad.bench.store.folder import JOURNAL, RUN, SAMPLES, SUMMARY
 from multigrad.bench.store.frames import read_rows, write_frame
-from multigrad.bench.store.journal import Journal, read_journal
+from multigrad.bench.store.journal import Journal, journal_events
 from multigrad.bench.store.rows import SampleRow, SummaryRow
 
 from multigrad import BadInput
@@ -376,7 +376,8 @@ def resumed(folder: Path) -> None:
     """Open a journal to go on with it."""
     journal = Journal(folder, new=False)
     journal.close()
-    read_journal(folder)
+    _, events = journal_events(folder)
+    collections.deque(events, maxlen=0)
 
 
 def verified(folder: Path) -> None:

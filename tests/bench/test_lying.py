@@ -5,9 +5,8 @@ from __future__ import annotations
 import fake_backends
 import pytest
 from fast_protocol import FAST
-from multigrad.bench.analysis import intervals as statistics
-from multigrad.bench.measurement.measure import measure
-from multigrad.bench.plan.protocol import Protocol
+from multigrad.bench import Protocol, measure
+from multigrad.bench.analysis import intervals
 
 ONE = {"dtype": "float64", "threads": 1, "mode": "eager", "variant": "forward"}
 CALL_S = fake_backends.CALL_S
@@ -57,7 +56,7 @@ def test_a_known_slowdown_has_its_word(percent, word):
         return [median * speed * (1 + 0.01 * rng.exponential(size=20)) for speed in 1 + 0.003 * rng.standard_normal(5)]
 
     words = [
-        statistics.word(statistics.ratio(processes(1 + percent / 100), processes(1.0), seed=i), floor=0.005)
+        intervals.word(intervals.ratio(processes(1 + percent / 100), processes(1.0), seed=i), floor=0.005)
         for i in range(20)
     ]
     assert words.count(word) >= 18

@@ -12,9 +12,7 @@ import fake_backends
 import numpy as np
 import pytest
 from fast_protocol import FAST
-from multigrad.bench.analysis.load import load_run
-from multigrad.bench.measurement.measure import measure
-from multigrad.bench.plan.protocol import Protocol
+from multigrad.bench import Protocol, load_run, measure
 from multigrad.bench.store.folder import JOURNAL, SUMMARY
 
 from multigrad import BadInput

@@ -8,14 +8,11 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from made_up_run import made_up
-from multigrad.bench.analysis.compare import compare, within
-from multigrad.bench.analysis.load import load_run
-from multigrad.bench.analysis.merge import merge
-from multigrad.bench.measurement.measure import measure
+from multigrad.bench import compare, export, load_run, measure, merge
+from multigrad.bench.analysis.compare import within
 from multigrad.bench.plan.cells import KEY
 from multigrad.bench.report.charts import charts
 from multigrad.bench.report.conclusions import conclusions
-from multigrad.bench.report.exports import export
 from multigrad.bench.report.figures import Figures
 from multigrad.bench.report.html import html
 from multigrad.bench.report.markdown import markdown

@@ -10,13 +10,20 @@ import shutil
 
 import pytest
 from made_up_run import made_up, made_up_events, made_up_fleet
-from multigrad.bench.analysis.load import load_run, write_run
-from multigrad.bench.analysis.merge import merge
+from multigrad.bench import load_run, merge
+from multigrad.bench.analysis.load import write_run
 from multigrad.bench.store import frames
+from multigrad.bench.store.events import read_event
 from multigrad.bench.store.folder import BEFORE, JOURNAL, MATRIX, RUN, SAMPLES, SUMMARY
-from multigrad.bench.store.journal import Journal, read_journal
+from multigrad.bench.store.journal import Journal, journal_events
 
 from multigrad import BadInput
+
+
+def read_journal(folder):
+    """Return all events of a journal."""
+    begin, events = journal_events(folder)
+    return [begin, *events]
 
 
 @pytest.fixture
@@ -263,7 +270,7 @@ def test_a_damaged_last_row_is_left_out_and_said(tmp_path, caplog, damage, endin
     sound = path.read_bytes()
     path.write_bytes(sound + damage.encode() + ending.encode())
     with caplog.at_level(logging.WARNING):
-        assert read_journal(tmp_path) == events
+        assert read_journal(tmp_path) == [read_event("", event) for event in events]
     assert f"journal.jsonl: row {len(events) + 1}: " in caplog.text
     assert "it is the last row, and is left out" in caplog.text
     Journal(tmp_path, new=False).close()
@@ -284,7 +291,7 @@ def test_half_a_surrogate_pair_survives_the_journal_and_the_reports(tmp_path):
     events = made_up_events()
     events[0]["info"]["command"] = "multigrad bench \udcff.py"
     for one in events:
-        journal.append(one)
+        journal.append(read_event("", one))
     journal.close()
     assert load_run(tmp_path).info["command"] == "multigrad bench \udcff.py"
     assert load_run(tmp_path).info["command"] == "multigrad bench \udcff.py"

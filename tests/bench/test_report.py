@@ -18,8 +18,7 @@ import altair
 import pytest
 from altair.utils.schemapi import SchemaValidationError
 from made_up_run import made_up
-from multigrad.bench import cli
-from multigrad.bench.analysis.load import load_run
+from multigrad.bench import cli, load_run, write_reports
 from multigrad.bench.report import charts, drawing, pictures
 from multigrad.bench.report.conclusions import conclusions
 from multigrad.bench.report.figures import Figures
@@ -27,7 +26,6 @@ from multigrad.bench.report.html import html
 from multigrad.bench.report.markdown import markdown
 from multigrad.bench.report.plain import visible
 from multigrad.bench.report.standings import standings
-from multigrad.bench.report.writing import write_reports
 from multigrad.bench.store import machine
 from multigrad.bench.store.folder import MATRIX, RUN, SAMPLES, SUMMARY
 from multigrad.bench.store.run import read_info

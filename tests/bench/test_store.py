@@ -10,14 +10,21 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from made_up_run import made_up_events
-from multigrad.bench.analysis.columns import columns_markdown
+from multigrad.bench.report.columns import columns_markdown
+from multigrad.bench.store.events import EndEvent, read_event
 from multigrad.bench.store.folder import JOURNAL, new_run, write_text
 from multigrad.bench.store.frames import read_rows, to_frame, type_of, write_frame
-from multigrad.bench.store.journal import Journal, read_journal
+from multigrad.bench.store.journal import Journal, journal_events
 from multigrad.bench.store.rows import SampleRow, SummaryRow
 from multigrad.bench.store.run import read_info
 
 from multigrad import BadInput
+
+
+def read_journal(folder):
+    """Return all events of a journal."""
+    begin, events = journal_events(folder)
+    return [begin, *events]
 
 
 def filled(row_class, **values):
@@ -185,11 +192,11 @@ def test_half_a_last_line_is_no_damage_but_half_a_line_within_is(tmp_path):
     path = tmp_path / JOURNAL
     begin = made_up_events()[0]
     path.write_text(json.dumps(begin) + '\n{"event": "ce')
-    assert read_journal(tmp_path) == [begin]
+    assert read_journal(tmp_path) == [read_event("", begin)]
     journal = Journal(tmp_path, new=False)
-    journal.append({"event": "end", "state": "complete"})
+    journal.append(EndEvent("complete"))
     journal.close()
-    assert [e["event"] for e in read_journal(tmp_path)] == ["run", "end"]
+    assert read_journal(tmp_path) == [read_event("", begin), EndEvent("complete")]
     path.write_text(json.dumps(begin) + '\n{"event"\n{}\n')
     with pytest.raises(BadInput, match=r"journal.jsonl: row 2: not JSON"):
         read_journal(tmp_path)
@@ -203,7 +210,7 @@ def test_a_full_disk_during_the_run_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(BadInput, match=r"No space left on device; what is in it is kept, --resume goes on"):
-        journal.append({})
+        journal.append(EndEvent("complete"))
     journal.close()
 
 
@@ -218,5 +225,5 @@ def test_every_column_is_documented():
 def test_the_documentation_of_the_results_is_fresh():
     path = Path(__file__).parents[2] / "results" / "README.md"
     assert path.read_text(encoding="utf-8") == columns_markdown(), (
-        "run: python -m multigrad.bench.analysis.columns results/README.md"
+        "run: python -m multigrad.bench.report.columns results/README.md"
     )

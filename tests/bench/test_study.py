@@ -4,10 +4,9 @@ import math
 
 import pytest
 from fast_protocol import FAST
+from multigrad.bench import load_run, measure_study
 from multigrad.bench.analysis.answer import answer, study_of
-from multigrad.bench.analysis.load import load_run
 from multigrad.bench.measurement.measure import cells_of
-from multigrad.bench.measurement.study import measure_study
 from multigrad.bench.plan import study
 from multigrad.bench.report.answers import write_answer
 from test_compare import run_of, summary_row

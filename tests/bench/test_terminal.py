@@ -19,8 +19,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from made_up_run import made_up
-from multigrad.bench import cli
-from multigrad.bench.analysis.load import load_run
+from multigrad.bench import cli, load_run
 from multigrad.bench.cli import matrix_table, terminal, timing_tables
 from multigrad.bench.measurement import job, measure
 from multigrad.bench.report.quantities import seconds

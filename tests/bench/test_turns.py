@@ -10,11 +10,10 @@ import time
 
 import pytest
 from fast_protocol import FAST
-from multigrad.bench.analysis import intervals as statistics
+from multigrad.bench import Protocol, measure
+from multigrad.bench.analysis import intervals
 from multigrad.bench.analysis.compare import within
-from multigrad.bench.measurement.measure import measure
 from multigrad.bench.measurement.turns import in_turns
-from multigrad.bench.plan.protocol import Protocol
 
 from multigrad.process import child as worker
 
@@ -137,8 +136,8 @@ def test_what_the_machine_does_to_both_is_not_in_the_ratio(square):
     for other, ratio, word in (("alike", 1.0, "same"), ("10", 1.1, "slower")):
         (row,) = within(run, "backend", "drifting_first", f"drifting_{other}").to_dict("records")
         assert row["ratio"] == pytest.approx(ratio, rel=0.02)
-        paired = statistics.Interval(row["ratio"], row["ratio_low"], row["ratio_high"])
-        assert statistics.word(paired) == word, paired
+        paired = intervals.Interval(row["ratio"], row["ratio_low"], row["ratio_high"])
+        assert intervals.word(paired) == word, paired
         # Without pairs the phases of the machine would be the answer.
         mine = run.samples[(run.samples["kind"] == "latency") & (run.samples["twin"] == 0)]
         per_call = (
@@ -150,7 +149,7 @@ def test_what_the_machine_does_to_both_is_not_in_the_ratio(square):
             [per_call[name, number].to_numpy() for number in range(4)]
             for name in (f"drifting_{other}", "drifting_first")
         ]
-        assert statistics.word(statistics.ratio(*sides)) == "unclear"
+        assert intervals.word(intervals.ratio(*sides)) == "unclear"
 
 
 def test_so_many_begin_together_and_what_is_open_is_closed_when_one_cannot():

@@ -18,10 +18,11 @@ CELLS = (("relu_regression", ("digits",)), ("linear_map", ("small", "large")), (
 
 def main() -> None:
     chosen = figures.options(__doc__, keep="the runs, to look at what another rule would have said")
+    from multigrad.bench import Protocol
     from multigrad.bench.analysis import compare
     from multigrad.bench.measurement import measure
     from multigrad.bench.plan import cells as plan
-    from multigrad.bench.plan.protocol import GATE, Protocol
+    from multigrad.bench.plan.protocol import GATE
 
     from multigrad.ops.selection import Selection
 

@@ -27,8 +27,8 @@ HEAD = ["operation", "size", "devices", "median", "95 % interval", "one device's
 
 def rows(name: str, size: str, repetitions: int) -> list[list[str]]:
     """Measure one operation on every count of devices and return its lines of the table."""
-    from multigrad.bench.measurement.measure import measure
-    from multigrad.bench.plan.protocol import FULL, Protocol
+    from multigrad.bench import Protocol, measure
+    from multigrad.bench.plan.protocol import FULL
     from multigrad.bench.report.quantities import seconds
 
     protocol = Protocol(

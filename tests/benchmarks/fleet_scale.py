@@ -120,11 +120,12 @@ def spent(work: Callable[[], Any]) -> tuple[Any, float]:
 
 def coordinate(count: int, machines: int = 10) -> None:
     """Take in as many cells as a coordinator would, and write tables and report."""
+    from multigrad.bench import write_reports
     from multigrad.bench.analysis.combine import of_portions
     from multigrad.bench.analysis.load import write_run
     from multigrad.bench.fleet.measuring import packed as pack
-    from multigrad.bench.report.writing import write_reports
     from multigrad.bench.store import machine
+    from multigrad.bench.store.events import read_event
     from multigrad.bench.store.journal import Journal, journal_events
 
     rng, host = random.Random(0), machine.describe()
@@ -133,7 +134,7 @@ def coordinate(count: int, machines: int = 10) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         journal = Journal(folder, new=True)
-        journal.append(begin)
+        journal.append(read_event("", begin))
         took_s, sizes, packed_sizes = 0.0, 0, 0
         for number in range(answers):
             made = portion(number, {**host, "hostname": f"machine-{number % machines}"}, rng)
@@ -141,7 +142,7 @@ def coordinate(count: int, machines: int = 10) -> None:
             sizes, packed_sizes = sizes + len(json.dumps(made)), packed_sizes + len(packed)
 
             def take(packed: bytes = packed) -> None:
-                journal.append(json.loads(gzip.decompress(packed)))
+                journal.append(read_event("", json.loads(gzip.decompress(packed))))
 
             took_s += spent(take)[1]
         journal.close()
@@ -149,8 +150,8 @@ def coordinate(count: int, machines: int = 10) -> None:
         said = f"{packed_sizes / answers / 1e3:.0f} kB, {packed_sizes / count / 1e3:.2f} kB a cell"
         tell("the same, compressed: what goes over the wire", count, said)
         tell("unpack a portion and write it down", count, f"{1e3 * took_s / answers:.1f} ms")
-        events = journal_events(folder)
-        run, seconds = spent(lambda: of_portions(next(events), events, folder))
+        begin, events = journal_events(folder)
+        run, seconds = spent(lambda: of_portions(begin, events, folder))
         tell("assemble", count, f"{seconds:.1f} s, {1e3 * seconds / count:.2f} ms a cell")
         _, seconds = spent(lambda: write_run(run))
         tell("write the tables", count, f"{seconds:.1f} s, {1e3 * seconds / count:.2f} ms a cell")

@@ -41,8 +41,7 @@ def processes(run: Any) -> set[tuple[Any, ...]]:
 
 def main() -> None:
     chosen = figures.options(__doc__, quick=3)
-    from multigrad.bench.analysis.load import load_run
-    from multigrad.bench.measurement.measure import measure
+    from multigrad.bench import load_run, measure
     from multigrad.bench.store.folder import JOURNAL, SUMMARY
 
     rng = random.Random(0)

@@ -18,9 +18,9 @@ def main() -> None:
     chosen = figures.options(__doc__)
     import fake_backends
     from fast_protocol import FAST
+    from multigrad.bench import Protocol, measure
     from multigrad.bench.analysis.compare import within
-    from multigrad.bench.measurement.measure import measure
-    from multigrad.bench.plan.protocol import FULL, Protocol
+    from multigrad.bench.plan.protocol import FULL
 
     square = f"{figures.FAKES / 'fake_operations.py'}::square"
     one = {"dtype": "float64", "threads": 1, "mode": "eager", "variant": "forward"}

@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from multigrad.bench.report.kill_matrix import kill_markdown
 
 from multigrad import BadInput, operation
 from multigrad.mutation.checks import CORRECT, OURS
 from multigrad.mutation.kill import COLUMNS, kill_matrix
-from multigrad.mutation.shares import kill_markdown, kill_shares, survivors
+from multigrad.mutation.shares import kill_shares, survivors
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,3 @@
-import time
 from pathlib import Path
 
 import pytest
@@ -34,11 +33,9 @@ def mended(op, wrong=None):
 def test_the_line_of_a_mistake_is_found(name, change):
     op = PRACTICE[name]
     mutant = next(m for m in mutants(op) if m.change == change)
-    began = time.perf_counter()
     found = mended(op, mutant.operation)
     assert found is not None
     assert found.line == mutant.line
-    assert time.perf_counter() - began < 10  # a busy machine; alone it is a second and a half at most
 
 
 def test_what_is_right_is_not_mended():
@@ -55,7 +52,7 @@ def test_a_condition_may_stand_in_the_place_that_is_tried():
 
     found = mended(f)
     assert found is not None
-    assert "where" in found.new or "0" in found.new
+    assert (found.old, found.new) == ("1", "0")
 
 
 def test_a_mistake_that_no_one_change_mends_is_left():

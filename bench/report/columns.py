@@ -8,11 +8,12 @@ from pathlib import Path
 
 from multigrad.matrix import MatrixRow
 
+from ..analysis.flags import FLAGS
+from ..analysis.scaling import ScalingRow
 from ..store.folder import MATRIX, SAMPLES, SCALING, SUMMARY, write_text
 from ..store.frames import type_of
 from ..store.rows import SampleRow, SummaryRow
-from .assemble import FLAGS
-from .scaling import ScalingRow
+from .markup import grid
 
 _PREFACE = """
 Written by the tool, one folder for each machine and run: `results/<machine>/<run>/`. This page is generated from the
@@ -36,19 +37,18 @@ def columns_markdown() -> str:
     parts = ["# Results", _PREFACE.strip()]
     files = ((MATRIX, MatrixRow), (SUMMARY, SummaryRow), (SAMPLES, SampleRow), (SCALING, ScalingRow))
     for name, row_class in files:
-        lines = ["| column | type | meaning |", "| --- | --- | --- |"]
+        rows = []
         for f in fields(row_class):
             kind, optional = type_of(row_class, f.name)
-            lines.append(
-                f"| `{f.name}` | {kind.__name__}{', may be empty' if optional else ''} | {f.metadata['doc']} |"
-            )
-        parts += [f"## {name}", (row_class.__doc__ or "").split("\n")[0], "\n".join(lines)]
+            rows.append([f"`{f.name}`", f"{kind.__name__}{', may be empty' if optional else ''}", f.metadata["doc"]])
+        table = grid(["column", "type", "meaning"], rows)
+        parts += [f"## {name}", (row_class.__doc__ or "").split("\n")[0], table]
     parts += ["## Flags", "\n".join(f"- `{name}`: {meaning}" for name, meaning in FLAGS.items())]
     return "\n\n".join(parts) + "\n"
 
 
 def main() -> None:
-    """Write the documentation of the columns: ``python -m multigrad.bench.analysis.columns results/README.md``."""
+    """Write the documentation of the columns: ``python -m multigrad.bench.report.columns results/README.md``."""
     write_text(Path(sys.argv[1]), columns_markdown())
 
 

@@ -1,4 +1,4 @@
-"""Several names in one line."""
+"""Several names: in order, and in one line."""
 
 from __future__ import annotations
 
@@ -10,3 +10,8 @@ def listed(names: Iterable[str], most: int = 8) -> str:
     different = list(dict.fromkeys(names))
     more = f" and {len(different) - most} more" if len(different) > most else ""
     return ", ".join(different[:most]) + more
+
+
+def numpy_first(names: Iterable[str]) -> list[str]:
+    """Return different names in order, NumPy's before the others."""
+    return sorted(dict.fromkeys(names), key=lambda name: (not name.startswith("numpy"), name))

@@ -1,0 +1,133 @@
+"""What is doubtful about the time of a cell, from the blocks of its processes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from multigrad.backend import device_kind
+
+from ..plan.cells import Cell, headline
+from ..plan.protocol import Protocol
+from ..store.events import CellEvent
+from ..store.rows import Block
+from ..store.schema import Facts
+from . import intervals
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+FLAGS = {
+    "spread-within": "the blocks of a turn differ by more than 10 % (interquartile range over median)",
+    "spread-turns": "the medians of the turns of a process differ by more than 10 % (interquartile range over median)",
+    "spread-between": "the medians of the processes differ by more than 5 % (interquartile range over median)",
+    "one-process": "one process only: nothing is known about the noise between processes",
+    "few-blocks": "a process had fewer blocks than the protocol asks for, because a call is so long",
+    "short-block": "a block lasts less than 1 ms",
+    "slow-first-block": "the first block is more than 10 % slower than the others of its turn: it was not warm",
+    "not-warm": "the time per call was not steady when the warm-up ended",
+    "overhead-bound": "less than three times an empty operation: what is measured is the call",
+    "oversubscribed": "more threads ran than were allowed",
+    "threads-unverified": "the framework reports another number of threads than it was given",
+    "preempted": "in one block of five or more, threads were ready and had no processor for a tenth of the time",
+    "throttled": "the clock fell by more than 10 %, or the GPU's driver gave a reason for slowing down",
+    "above-roof": "faster than the roof allows: the cost model or a peak is wrong",
+    "no-cost": "there is no cost model for it",
+    "died": "a worker died at it in one round; the time is from the others",
+}
+"""What a flag means."""
+
+NOT_OF_PAIRS = frozenset({"spread-turns", "spread-between", "preempted"})
+"""The flags that bar no word between sides that took turns: the machine changed from turn to turn or from process to
+process, but for both; others took the processor away, but such blocks are left out of pairs."""
+
+UNSTEADY = {"spread-within", "spread-turns", "spread-between", "preempted", "throttled", "not-warm"}
+"""The flags that speak of the machine's noise."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """What one process said about one cell."""
+
+    event: CellEvent
+    facts: Facts
+    """What its worker said about itself."""
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """All blocks, in order of time."""
+        return self.event.blocks or ()
+
+    def per_call(self, kind: str) -> np.ndarray:
+        """Return seconds per call of the blocks of a kind."""
+        import numpy as np
+
+        return np.array([b.per_call_s for b in self.blocks if b.kind == kind])
+
+    def turns(self, kind: str) -> np.ndarray:
+        """Return the number of the turn of each of these."""
+        import numpy as np
+
+        return np.array([b.turn for b in self.blocks if b.kind == kind])
+
+    def lost(self, cell: Cell, protocol: Protocol) -> np.ndarray:
+        """Tell of each block of the cell's headline whether others kept it waiting for a processor."""
+        import numpy as np
+
+        found = [
+            (b.block_s, math.nan if b.waited_s is None else b.waited_s, b.cpu_s, b.involuntary_switches)
+            for b in self.blocks
+            if b.kind == headline(cell.device)
+        ]
+        lost = intervals.kept_waiting(*np.array(found, dtype=float).T, idle_share=protocol.idle_share)
+        return lost & (device_kind(cell.device) == "cpu")
+
+    def per_turn(self, cell: Cell, protocol: Protocol) -> np.ndarray:
+        """Return the median seconds per call of each turn at the cell's headline, without the blocks that were lost."""
+        kind = headline(cell.device)
+        return intervals.turn_medians(self.per_call(kind), self.turns(kind), self.lost(cell, protocol))
+
+
+def flags_of(cell: Cell, mine: Sequence[Process], protocol: Protocol) -> list[str]:
+    """Return what is doubtful about a cell's blocks."""
+    import numpy as np
+
+    kind = headline(cell.device)
+    series = [p.per_call(kind) for p in mine]
+    blocks = [b for p in mine for b in p.blocks if b.kind == kind]
+    medians = [float(np.median(s)) for s in series]
+    empty = [e for p in mine if (e := (p.facts.empty_s or {}).get(cell.mode)) is not None]
+    on_cpu = device_kind(cell.device) == "cpu"
+    lost = [p.lost(cell, protocol) for p in mine]
+    first, spreads, of_turns = [], [], []
+    for process, values, out in zip(mine, series, lost, strict=True):
+        turns = process.turns(kind)
+        beside = values[(turns == 0) & ~out][1:]
+        if not out[0] and len(beside):
+            first.append(values[0] / np.median(beside))
+        medians_of_turns = intervals.turn_medians(values, turns, np.zeros(len(values), dtype=bool))
+        spreads.append(intervals.relative_spread((values / medians_of_turns[turns])[~out]))
+        of_turns.append(intervals.relative_spread(medians_of_turns))
+    clocks = [c for b in blocks if (c := b.device_clock_hz or b.clock_hz) is not None]
+    busy = np.median([b.cpu_s / b.block_s for b in blocks])
+    threads = [t for p in mine if (t := (p.facts.settings or {}).get("threads")) is not None]
+    found = {
+        "spread-within": np.median(spreads) > protocol.spread_within,
+        "spread-turns": np.median(of_turns) > protocol.spread_within,
+        "spread-between": intervals.relative_spread(medians) > protocol.spread_between,
+        "one-process": len(mine) == 1,
+        "few-blocks": min(map(len, series)) < protocol.process_blocks,
+        "short-block": np.median([b.block_s for b in blocks]) < protocol.short_block_s,
+        "slow-first-block": bool(first) and np.median(first) > protocol.slow_first_block,
+        "not-warm": not all(p.event.warm for p in mine),
+        "overhead-bound": bool(empty) and np.median(medians) < protocol.overhead_factor * np.median(empty),
+        "oversubscribed": on_cpu and busy > protocol.busy_share * cell.threads,
+        "threads-unverified": on_cpu and any(t != cell.threads for t in threads),
+        "preempted": np.concatenate(lost).mean() >= protocol.lost_blocks,
+        "throttled": (bool(clocks) and min(clocks) < protocol.clock_drop * max(clocks))
+        or any(b.throttle_reasons for b in blocks),
+    }
+    return [name for name, yes in found.items() if yes]
