@@ -28,6 +28,13 @@ def opened(arguments):
     return backend(arguments["backend"]).open(arguments["device"], threads=arguments.get("threads", 1))
 
 
+def several(arguments):
+    """What several of the functions below yield, in one process: a framework's import takes longer than they do."""
+    for what in arguments["several"]:
+        for row in globals()[what](arguments):
+            yield {"what": what, "row": row}
+
+
 def cells(arguments):
     """Every dtype, mode and variant of the two founding operations: the error in units of what the dtype allows."""
     session = opened(arguments)

@@ -11,15 +11,25 @@ HERE = [(b, d) for b in backends().values() for d in b.devices if b.missing(d) i
 EACH = pytest.mark.parametrize(("backend", "device"), [(b.name, d) for b, d in HERE])
 
 
-@functools.cache
-def work(what, backend, device, threads=1):
+QUICK = ("settings", "round_trips", "numbers", "natives", "stages")
+"""What one process does after the other; the settings are asked for before anything has been computed."""
+
+
+def work(what, backend, device):
     """Return what a worker yields; caches allowed, since nothing is timed here."""
-    environment = backends()[backend].environment(device, threads, "strict")
-    arguments = {"backend": backend, "device": device, "threads": threads}
-    rows = list(run(f"tests.backends.session_work:{what}", arguments, environment=environment))
+    together = QUICK if what in QUICK else (what,)
+    rows = [row["row"] for row in worked(together, backend, device) if row["what"] == what]
+    assert rows, f"{what} on {backend} yielded nothing"
+    return rows
+
+
+@functools.cache
+def worked(several, backend, device):
+    environment = backends()[backend].environment(device, 1, "strict")
+    arguments = {"several": several, "backend": backend, "device": device, "threads": 1}
+    rows = list(run("tests.backends.session_work:several", arguments, environment=environment))
     deaths = [row.reason for row in rows if isinstance(row, Death)]
     assert not deaths, deaths
-    assert rows, f"{what} on {backend} yielded nothing"
     return rows
 
 
@@ -68,7 +78,7 @@ def test_factorisations_have_the_names_of_the_standard(backend, device):
 
 @EACH
 def test_one_thread_is_one_thread_as_the_framework_reports_it(backend, device):
-    (row,) = work("settings", backend, device, threads=1)
+    (row,) = work("settings", backend, device)
     assert row["settings"].get("threads", 1) == 1
     assert row["device_name"]
     assert device == "cuda" or (row["peak"] is None and row["events"] is None)

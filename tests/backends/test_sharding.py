@@ -76,7 +76,7 @@ def test_a_process_that_began_with_fewer_devices_is_worded(backend):
     ("device", "names"), [("cpu:8", ["relu_regression", "inverse"]), ("cpu:4x2", ["softmax_cross_entropy"])]
 )
 def test_a_few_operations_are_right_on_a_mesh(backend, device, names):
-    frame = check(names, backend=backend, device=device, dtype="float32")
+    frame = check(names, backend=backend, device=device, dtype="float32", regime=["integers", "gaussian"])
     assert_right(frame)
     ours = frame[(frame["backend"] == backend) & (frame["mode"] == "compiled")]
     assert set(ours["device"]) == {device}
