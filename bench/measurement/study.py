@@ -33,7 +33,7 @@ def measure_study(
     progress: Progress | None = None,
     **selectors: Unpack[Selectors],
 ) -> Run:
-    """Measure the cells of a study; :func:`answer` then has its answer.
+    """Measure the cells of a study; :func:`multigrad.bench.analysis.answer.answer` then has its answer.
 
     Args:
         name: of a study, its file, or the study.

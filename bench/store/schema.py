@@ -81,7 +81,7 @@ class PlacedBandwidth(BandwidthBySize, kw_only=True):
 
 
 class PeaksValues(Struct):
-    """What :class:`.assemble.Peaks` holds."""
+    """What :class:`multigrad.bench.analysis.peaks.Peaks` holds."""
 
     flop_per_s: list[ProductRate]
     bandwidth: list[PlacedBandwidth]

@@ -41,7 +41,7 @@ def bandwidth_at(by_size: Sequence[Sequence[float]], used_bytes: float) -> float
     that errs must err upwards.
 
     Args:
-        by_size: (bytes in use, bytes per second), as in :class:`.schema.BandwidthBySize`.
+        by_size: (bytes in use, bytes per second), as in :class:`multigrad.bench.store.schema.BandwidthBySize`.
         used_bytes: what one call reads and writes.
     """
     smaller = max((size for size, _ in by_size if size <= used_bytes), default=0)

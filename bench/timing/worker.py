@@ -1,6 +1,6 @@
 """The worker's side: one fresh process that measures the cells of one backend, device and thread count, in order.
 
-It is started by :mod:`multigrad.process.child` and answers with the messages of :mod:`.timing.messages`.
+It is started by :mod:`multigrad.process.child` and answers with the messages of :mod:`multigrad.bench.timing.messages`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Opened:
 
 
 def time_cells(arguments: Mapping[str, Any]) -> Iterator[Any]:
-    """Time cells one after the other; ``arguments`` is what :meth:`.workers.Workers.time` sends."""
+    """Time cells in order, as :meth:`multigrad.bench.measurement.workers.Workers.time` asks for."""
     protocol = Protocol.of(arguments["protocol"])
     cells = {int(i): Cell.from_json(c) for i, c in arguments["cells"].items()}
     try:
