@@ -69,7 +69,8 @@ def run_fleet(
         progress: told of every portion that comes back.
         patience_s: how long a kind of machine may be missing before its portions are given up, in seconds.
         **selectors: what is measured, as for :func:`multigrad.bench.measurement.measure.measure`. No ``device`` is
-            every kind that a machine of the fleet offers, no ``dtype`` for the matrix every one that operation and backend have, and no ``threads``
+            every kind that a machine of the fleet offers, no ``dtype`` for the matrix every one that
+            operation and backend have, and no ``threads``
             one for each physical core of the machine that measures.
 
     Returns:

@@ -7,7 +7,8 @@ values.
 Three things are known of derivatives here: the rules of the elementary functions (:data:`UNARY`, :data:`BINARY`),
 that a matrix product is bilinear, and that what moves entries moves their tangents. The rest follows, from the same
 lines that `exact` runs (:mod:`multigrad.namespaces.shared.textbook`). One exception: eigenvalues and eigenvectors
-of a symmetric matrix use first-order perturbation, dλᵢ = vᵢᵀ dA vᵢ and dvᵢ = Σⱼ vⱼ (vⱼᵀ dA vᵢ)/(λᵢ − λⱼ), which is the forward-mode
+of a symmetric matrix use first-order perturbation, dλᵢ = vᵢᵀ dA vᵢ and dvᵢ = Σⱼ vⱼ (vⱼᵀ dA vᵢ)/(λᵢ − λⱼ), which is
+the forward-mode
 statement and not any pullback of the catalogue.
 
 On a kink there is no derivative. A comparison of equal values that move raises :class:`Kink` at once; |x| at 0, √0 and
