@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from multigrad import Operation, load_operations, operations
-from multigrad.backend import Backend, backends
+from multigrad.backend import backends
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {"multigrad": "multigrad", "backends": "multigrad.backends", "bench": "multigrad.bench"}
@@ -102,15 +102,6 @@ def test_importing_multigrad_brings_no_framework_not_even_numpy() -> None:
     assert not loaded & (FRAMEWORKS | {"numpy", "pandas", "scipy", "flint"})
 
 
-def test_asking_which_backends_exist_imports_no_framework() -> None:
-    loaded = loaded_after(
-        "from multigrad.backend import backends\n"
-        "for backend in backends().values():\n"
-        "    [backend.missing(device) for device in backend.devices]"
-    )
-    assert not loaded & FRAMEWORKS
-
-
 def test_printing_help_imports_nothing_heavy() -> None:
     loaded = loaded_after(
         "import contextlib, sys\n"
@@ -121,13 +112,6 @@ def test_printing_help_imports_nothing_heavy() -> None:
     )
     assert "typer" in loaded
     assert not loaded & (FRAMEWORKS | {"numpy", "pandas", "scipy", "flint", "jinja2"})
-
-
-def test_no_backend_file_shadows_its_framework() -> None:
-    names = {path.stem for path in (ROOT / "backends").iterdir() if path.suffix == ".py" or path.is_dir()}
-    own = [backend for backend in backends().values() if backend.module != "multigrad"]
-    assert len([name for name in names if name.endswith("_backend")]) >= len(own) > 0
-    assert not names & {backend.module for backend in own}
 
 
 def test_every_folder_with_sources_is_a_listed_package() -> None:
@@ -142,15 +126,8 @@ def test_every_folder_with_sources_is_a_listed_package() -> None:
 def test_no_file_has_a_name_that_says_nothing() -> None:
     said_nothing = {"utils", "util", "helpers", "helper", "misc", "common", "manager"}
     paths = [path for folder in PACKAGES for path, _ in sources(folder)]
+    assert len(paths) > 100
     assert not [path for path in paths if path.stem in said_nothing]
-
-
-@pytest.mark.parametrize("backend", backends().values(), ids=backends())
-def test_a_backend_describes_itself(backend: Backend) -> None:
-    assert backend.install.startswith("pip install")
-    assert backend.devices
-    assert "forward" in backend.variants
-    assert all(gap.reason.strip() and gap.raises for gap in backend.gaps)
 
 
 def catalogue_and_examples() -> list[Operation]:

@@ -41,7 +41,7 @@ def test_a_backend_says_everything_about_itself(one):
     assert one.name
     assert one.distributions
     assert "pip install" in one.install
-    assert set(one.devices) <= {"cpu", "cuda"}
+    assert set() < set(one.devices) <= {"cpu", "cuda"}
     assert set(one.modes) <= {"eager", "compiled"}
     assert {"forward", "analytic"} <= set(one.variants)
     assert type(one).__doc__
@@ -93,12 +93,13 @@ def test_a_known_inaccuracy_is_still_there(one):
 
 
 def test_no_file_is_named_like_a_framework():
-    names = {path.stem for path in FOLDER.glob("*.py")}
+    names = {path.stem for path in FOLDER.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert "numpy_backend" in names
     assert not names & {b.module for b in backends().values()}
 
 
 def test_every_file_of_the_folder_is_found():
-    assert len(list(FOLDER.glob("*_backend.py"))) == len(backends())
+    assert len([path for path in FOLDER.iterdir() if path.stem.endswith("_backend")]) == len(backends())
 
 
 def test_numpy_comes_first():

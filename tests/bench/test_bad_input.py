@@ -16,10 +16,10 @@ import pytest
 from fast_protocol import FAST
 from multigrad.bench import cli, load_run, measure
 from multigrad.bench.store.folder import JOURNAL, SUMMARY
-from test_cli import GOOD, Said, mine
+from test_cli import GOOD, Said, mine, once
 from test_cli import multigrad as _multigrad
 
-from multigrad import BadInput
+from multigrad import BadInput, matrix
 from multigrad.ops import elsewhere
 from multigrad.process import child as worker
 from multigrad.process.entry import WORKER
@@ -303,7 +303,13 @@ def python(folder: Path, *words: str) -> Said:
     return Said(ended.returncode, ended.stdout, ended.stderr)
 
 
-@pytest.mark.parametrize("situation", SCRIPTS)
+SHORTER = ("that exits", "an exported notebook")
+"""Scripts that begin like one of the others: run by hand."""
+
+
+@pytest.mark.parametrize(
+    "situation", [pytest.param(name, marks=[pytest.mark.long] * (name in SHORTER)) for name in SCRIPTS]
+)
 def test_a_script_that_checks_itself_runs_once(tmp_path: Path, situation: str) -> None:
     (tmp_path / "script.py").write_text(SCRIPTS[situation])
     said = python(tmp_path, "script.py")
@@ -356,7 +362,6 @@ def test_every_function_that_starts_workers_is_an_entry_point() -> None:
     from multigrad.bench.measurement import doctor, job, study
     from multigrad.bench.report import pages, writing
 
-    from multigrad import matrix
     from multigrad.backend import scheduler
     from multigrad.mutation import kill
     from multigrad.proof import certificate, conventions
@@ -532,25 +537,28 @@ def wrong(tmp_path: Path) -> Path:
     return mine(tmp_path, GOOD.replace("2 * f_bar", "3 * f_bar"))
 
 
-@pytest.mark.parametrize(("name", "value"), [("COLUMNS", "0"), ("COLUMNS", "1"), ("COLUMNS", "²"), ("LINES", "²")])
-def test_a_verdict_is_printed_whatever_the_width(wrong: Path, name: str, value: str) -> None:
-    command = [sys.executable, "-m", "multigrad.bench.cli", "check", str(wrong), *ONE[:-1]]
-    ended = subprocess.run(command, env={**os.environ, name: value}, capture_output=True, text=True)
-    assert ended.returncode == 1
-    assert ended.stderr == ""
-    assert "∂f/∂x is 1.5 × the true gradient" in ended.stdout
-    assert "✗" in ended.stdout
+def test_a_verdict_is_printed_whatever_the_width(multigrad: Any, wrong: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("multigrad.matrix.check", once(matrix.check))
+    for name, value in (("COLUMNS", "0"), ("COLUMNS", "1"), ("COLUMNS", "²"), ("LINES", "²")):
+        with monkeypatch.context() as changed:
+            changed.setenv(name, value)
+            said = multigrad("check", wrong, *ONE[:-1])
+        assert said.code == 1
+        assert said.err == ""
+        assert "∂f/∂x is 1.5 × the true gradient" in said.out
+        assert "✗" in said.out
+
+
+FEWER_STREAMS = (("2>&-", 1, True), ("<&-", 1, True), (">&- 2>&-", 1, False))
 
 
 @pytest.mark.parametrize(
     ("streams", "code", "seen"),
     [
         (">&-", 1, True),
-        ("2>&-", 1, True),
-        ("<&-", 1, True),
-        (">&- 2>&-", 1, False),
         ("<&- >&- 2>&-", 1, False),
         (">/dev/full", 3, False),
+        *(pytest.param(*row, marks=pytest.mark.long) for row in FEWER_STREAMS),
     ],
 )
 def test_a_verdict_survives_a_stream_that_is_not_there(wrong: Path, streams: str, code: int, seen: bool) -> None:

@@ -87,12 +87,12 @@ class Cluster:
         code = (
             "import sys, distributed\n"
             "with distributed.Client(sys.argv[1]) as client:\n"
-            "    client.wait_for_workers(int(sys.argv[2]), timeout=60)"
+            "    client.wait_for_workers(int(sys.argv[2]), timeout=600)"
         )
         subprocess.run([sys.executable, "-c", code, self.address, str(count)], check=True, stderr=subprocess.DEVNULL)
 
-    def wait(self, condition, seconds=30):
-        deadline = time.monotonic() + seconds
+    def wait(self, condition, seconds=600):
+        deadline = time.monotonic() + seconds  # ends a test that hangs: nothing is said of how long it takes
         while not condition():
             assert time.monotonic() < deadline, "the cluster did not come up"
             time.sleep(0.05)
@@ -167,17 +167,17 @@ def kill_one_in_the_middle(cluster, workers, out, ops, after, rng):
     """Measure, kill -9 the worker that is measuring when so many portions are back, and check what there is then."""
     log = Path(cluster.environment["FAKE_LOG"])
     process = cluster.measuring(out, *ops)
-    cluster.wait(lambda: list(out.glob("fleet/*/journal.jsonl")), 60)
+    cluster.wait(lambda: list(out.glob("fleet/*/journal.jsonl")))
     (journal,) = out.glob("fleet/*/journal.jsonl")
-    cluster.wait(lambda: len(finished(journal)) >= after and any(map(measuring_children, workers)), 120)
+    cluster.wait(lambda: len(finished(journal)) >= after and any(map(measuring_children, workers)))
     time.sleep(rng.uniform(0, 1.5))
-    cluster.wait(lambda: any(map(measuring_children, workers)), 60)
+    cluster.wait(lambda: any(map(measuring_children, workers)))
     victim = next(w for w in workers if measuring_children(w))
     orphans = measuring_children(victim)
     kept = finished(journal)
     victim.kill()
     victim.wait()
-    psutil.wait_procs(orphans, timeout=5)
+    psutil.wait_procs(orphans, timeout=600)
     assert not any(orphan.is_running() for orphan in orphans), "the killed worker's measuring children live on"
     _, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors
@@ -243,13 +243,13 @@ def test_when_the_last_machine_is_lost_what_is_missing_is_recorded_and_a_resumed
 ):
     (worker,) = cluster.workers(1, *CPU)
     process = cluster.measuring(tmp_path, square, cube)
-    cluster.wait(lambda: list(tmp_path.glob("fleet/*/journal.jsonl")), 60)
+    cluster.wait(lambda: list(tmp_path.glob("fleet/*/journal.jsonl")))
     (journal,) = tmp_path.glob("fleet/*/journal.jsonl")
-    cluster.wait(lambda: len(finished(journal)) == 1, 120)
+    cluster.wait(lambda: len(finished(journal)) == 1)
     kept = finished(journal)
     worker.kill()
     worker.wait()
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors
     run = load_run(journal.parent)
     assert run.info["state"] == "interrupted"
@@ -261,7 +261,7 @@ def test_when_the_last_machine_is_lost_what_is_missing_is_recorded_and_a_resumed
         measure(resume=journal.parent)
     cluster.workers(1, *CPU)
     resumed = cluster.measuring(tmp_path, square, cube, resume=journal.parent)
-    _, errors = resumed.communicate(timeout=120)
+    _, errors = resumed.communicate(timeout=600)
     assert resumed.returncode == 0, errors
     run = load_run(journal.parent)
     assert (run.summary["verdict"] == "PASS").all()
@@ -287,11 +287,11 @@ def test_a_portion_that_kills_its_machines_comes_to_an_end(tmp_path, environment
 def test_when_the_scheduler_dies_what_is_finished_is_readable(cluster, square, cube, tmp_path):
     cluster.workers(1, *CPU)
     process = cluster.measuring(tmp_path, square, cube)
-    cluster.wait(lambda: list(tmp_path.glob("fleet/*/journal.jsonl")), 60)
+    cluster.wait(lambda: list(tmp_path.glob("fleet/*/journal.jsonl")))
     (journal,) = tmp_path.glob("fleet/*/journal.jsonl")
-    cluster.wait(lambda: len(finished(journal)) == 1, 120)
+    cluster.wait(lambda: len(finished(journal)) == 1)
     cluster.scheduler.kill()
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=600)
     assert errors.strip().splitlines()[-1].endswith(f"run --fleet ADDRESS --resume {journal.parent} goes on")
     assert "BadInput: the scheduler is gone" in errors
     run = load_run(journal.parent)
@@ -303,11 +303,10 @@ def test_when_the_scheduler_dies_what_is_finished_is_readable(cluster, square, c
 def test_when_the_coordinator_is_gone_the_machines_stop(cluster, square, cube, tmp_path):
     (worker,) = cluster.workers(1, *CPU)
     process = cluster.measuring(tmp_path, square, cube, "linear_map", "relu_regression")
-    cluster.wait(lambda: measuring_children(worker), 60)
+    cluster.wait(lambda: measuring_children(worker))
     process.kill()
     process.communicate()
-    time.sleep(8)
-    assert not measuring_children(worker)
+    cluster.wait(lambda: not measuring_children(worker))
     (journal,) = tmp_path.glob("fleet/*/journal.jsonl")
     assert len(finished(journal)) <= 1
     assert load_run(journal.parent).info["state"] == "interrupted"
@@ -323,7 +322,7 @@ def refused(done):
 def test_a_wrong_address_and_one_where_nobody_is_are_one_line_each(tmp_path, environment):
     def run(address):
         words = [sys.executable, "-m", "multigrad.bench.cli", "run", "--fleet", address, "--out", str(tmp_path)]
-        return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60)
+        return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=600)
 
     assert "'here' is no address of a scheduler; wanted tcp://host:port" in refused(run("here"))
     assert "no scheduler answers at tcp://127.0.0.1:9" in refused(run("tcp://127.0.0.1:9"))

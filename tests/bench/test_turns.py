@@ -154,10 +154,11 @@ def test_what_the_machine_does_to_both_is_not_in_the_ratio(square):
 
 def test_so_many_begin_together_and_what_is_open_is_closed_when_one_cannot():
     running, most, seen = [], [], []
+    pair = threading.Barrier(2, timeout=60)  # two that begin wait for one another
 
     def begin(name, fault=None):
         running.append(name)
-        time.sleep(0.2)
+        pair.wait()
         most.append(len(running))
         running.remove(name)
         yield from walk(name, [0, 1], seen, fault)

@@ -63,8 +63,6 @@ def test_every_operation_of_the_catalogue_has_a_cost_at_every_size(variant):
             assert found.flops >= 0
             assert found.bytes > 0
             assert 0 <= found.product_flops <= found.flops
-            assert found.bytes > 0
-            assert found.intensity == found.flops / found.bytes
             counted += 1
     assert counted >= 10
 
