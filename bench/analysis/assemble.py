@@ -199,7 +199,7 @@ def _figures(
         "latency_s": both[LATENCY],
         "pipelined_s": both[PIPELINED],
         "calls": (mine[0].event.calls or {})[kind],
-        "collectives": mine[0].event.collectives,
+        "collectives": mine[0].event.collectives or "",
         "to_device_s": _median(p.event.to_device_s for p in mine),
         "to_host_s": _median(p.event.to_host_s for p in mine),
     }

@@ -65,11 +65,12 @@ def run_fleet(
         protocol: other constants than those of a full or quick run.
         resume: folder of an unfinished run of a fleet, whose missing portions are measured; of the other arguments only
             ``address``, ``progress`` and ``patience_s`` count, and ``ops`` and ``backend``, which let code run that the
-            run names, as :func:`.measure.measure` says.
+            run names, as :func:`multigrad.bench.measurement.measure.measure` says.
         progress: told of every portion that comes back.
         patience_s: how long a kind of machine may be missing before its portions are given up, in seconds.
-        **selectors: what is measured, as for :func:`.measure.measure`. No ``device`` is every kind that a machine of
-            the fleet offers, no ``dtype`` for the matrix every one that operation and backend have, and no ``threads``
+        **selectors: what is measured, as for :func:`multigrad.bench.measurement.measure.measure`. No ``device`` is
+            every kind that a machine of the fleet offers, no ``dtype`` for the matrix every one that
+            operation and backend have, and no ``threads``
             one for each physical core of the machine that measures.
 
     Returns:

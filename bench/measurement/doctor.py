@@ -45,7 +45,8 @@ FRESH_TIMES = 3.0
 """Above, the pages of a large result take longer than what computes it at the memory's bandwidth."""
 
 QUIET_FLOOR = 0.025
-"""Above, twice the floor exceeds the 5 % that a comparison asks for: see :attr:`.protocol.Protocol.floor_factor`."""
+"""Above, twice the floor exceeds the 5 % that a comparison asks for: see
+:attr:`multigrad.bench.plan.protocol.Protocol.floor_factor`."""
 
 
 @dataclass(frozen=True)

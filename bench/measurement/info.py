@@ -48,7 +48,7 @@ def folder_of(
 
     Args:
         plan: the cells.
-        host: this machine, as :func:`.machine.describe` has it.
+        host: this machine, as :func:`multigrad.bench.store.machine.describe` has it.
         out: folder that holds ``<machine>/<run>/``.
         folder: the run's own folder.
         name: of this machine in the results; None makes one from its GPU or processor.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from multigrad.ops.find import Operations, files_of
 from multigrad.ops.operation import Operation
-from multigrad.ops.selection import Selection
+from multigrad.ops.selection import Selection, Selectors
 from multigrad.process.entry import entry_point
 from multigrad.process.pool import Progress
 
@@ -26,49 +25,51 @@ def measure_study(
     name: str | Path | Study,
     *,
     ops: Operations = None,
-    quick: bool = False,
     protocol: Protocol | None = None,
     rounds: int | None = None,
-    backend: str | Sequence[str] | None = None,
-    seed: int = 0,
     out: Path | None = None,
     folder: Path | None = None,
     machine: str | None = None,
     progress: Progress | None = None,
+    **selectors: Unpack[Selectors],
 ) -> Run:
-    """Measure the cells of a study; :func:`answer` then has its answer.
+    """Measure the cells of a study; :func:`multigrad.bench.analysis.answer.answer` then has its answer.
 
     Args:
         name: of a study, its file, or the study.
         ops: the files of operations that a TOML file names: it is data, and they are code.
-        quick: two rounds instead of five, and no memory.
         protocol: other constants than those of a full or quick run.
         rounds: processes per cell; None is what the protocol says.
-        backend: only these, instead of those of the study; ``module:ATTRIBUTE`` of a TOML file has to be given here.
-        seed: seed of inputs and orders.
         out: folder that holds ``<machine>/<run>/``; a new run is made in it.
         folder: the run's own folder, instead of ``out``; with neither nothing is kept.
         machine: name of this machine in the results.
         progress: told about every finished measurement.
+        **selectors: ``quick``: two rounds instead of five, and no memory; ``seed`` of inputs and orders; ``backend``:
+            only these, instead of those of the study. What a TOML file names as ``module:ATTRIBUTE`` has to be given
+            here.
 
     Raises:
+        TypeError: another argument, which the study says itself.
         BadInput: there is no such study, or nothing to measure.
     """
+    if strays := {*selectors} - {"backend", "quick", "seed"}:
+        raise TypeError(f"measure_study() has no argument {min(strays)!r}: a study says what is measured")
+    asked = Selection.of(ops, **selectors)
     chosen = name if isinstance(name, Study) else study(name)
-    constants = with_rounds(protocol or (QUICK if quick else FULL), rounds)
+    constants = with_rounds(protocol or (QUICK if asked.quick else FULL), rounds)
     cells: dict[Cell, Refusal | None] = {}
-    given = Given(files_of(ops), Selection.of(backend=backend).backend or ())
+    given = Given(files_of(ops), asked.backend or ())
     for table in chosen.cells:
         wanted = {("ops" if k == "operation" else k): v for k, v in table.items()}
         if "threads" in wanted:
             wanted["threads"] = _threads(wanted["threads"])
-        if backend is not None:
-            wanted["backend"] = backend
+        if asked.backend is not None:
+            wanted["backend"] = asked.backend
         selection = Selection.of(**wanted)
         if chosen.data is not None:
             _permit(selection, chosen.data, given)
         cells |= cells_of(selection)
-    plan = of_cells(cells, twins=constants.twins, seed=seed, quick=quick)
+    plan = of_cells(cells, twins=constants.twins, seed=asked.seed, quick=asked.quick)
     more = {"study": chosen.to_json()}
     places: dict[str, Any] = {"out": out, "folder": folder, "machine": machine}
     return measure_plan(plan, constants, more=more, progress=progress, **places)

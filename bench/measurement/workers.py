@@ -31,12 +31,12 @@ class Workers:
     """By index of the cell, the file with its inputs and reference."""
 
     def prepare(self, wanted: Mapping[int, Any]) -> Generator[Message | Death]:
-        """Start a worker that finds references; see :func:`.gate.prepare`."""
+        """Start a worker that finds references; see :func:`multigrad.bench.timing.gate.prepare`."""
         target, arguments = "multigrad.bench.timing.gate:prepare", {"wanted": wanted}
         yield from run(target, arguments, timeout_s=self.record.protocol.cell_timeout_s)
 
     def time(self, item: Work) -> Generator[Said | CellEnded | Death]:
-        """Start a worker that times cells; see :func:`.timing.worker.time_cells`."""
+        """Start a worker that times cells; see :func:`multigrad.bench.timing.worker.time_cells`."""
         cells = {str(i): self.record.plan.cells[i].to_json() for i in item.cells}
         other = self.other if item.twin == OTHER else None
         if other is not None:
@@ -53,7 +53,7 @@ class Workers:
             yield message if isinstance(message, Death) else decoded(message, CellEnded)
 
     def measure_memory(self, index: int) -> Generator[Said | MemoryEnded | Death]:
-        """Start a worker that measures the memory of a cell; see :func:`.timing.worker.measure_memory`."""
+        """Start a worker that measures the memory of a cell: :func:`multigrad.bench.timing.worker.measure_memory`."""
         cell = self.record.plan.cells[index]
         item = Work(cell.source, cell.backend, cell.device, cell.threads, cell.precision, 0, 0, (index,))
         arguments = self._arguments(item, {str(index): cell.to_json()})

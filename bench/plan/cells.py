@@ -223,7 +223,7 @@ def again(
     """Plan the cells that have a time in another run's summary once more.
 
     Args:
-        summary: the columns of :class:`.store.SummaryRow`.
+        summary: the columns of :class:`multigrad.bench.store.rows.SummaryRow`.
         operations: where the operations are found by their names; those the summary does not name are left out.
         backends: names or ``module:ATTRIBUTE``, to find the backends by; None is every one there is.
         seed: of inputs and orders.

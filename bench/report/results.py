@@ -2,7 +2,7 @@
 
 Read from each folder, where it is there: ``certificates.json`` (`multigrad check --certificate`), ``matrix.csv`` or
 ``matrix.csv.gz`` (`multigrad check --csv`, the columns of :class:`multigrad.matrix.MatrixRow`), ``summary.csv``
-(`multigrad bench`, the columns of :class:`multigrad.bench.store.files.SummaryRow`) and the ``run.json`` beside it.
+(`multigrad bench`, the columns of :class:`multigrad.bench.store.rows.SummaryRow`) and the ``run.json`` beside it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Results:
     """The columns of :class:`multigrad.matrix.MatrixRow`, ``where``, and ``own``: whether the operation is not
     the catalogue's, None where the run does not tell."""
     summary: pd.DataFrame
-    """The columns of :class:`multigrad.bench.store.files.SummaryRow`, and the same two."""
+    """The columns of :class:`multigrad.bench.store.rows.SummaryRow`, and the same two."""
     settings: tuple[str, ...]
     """What was measured on, a sentence for each run."""
 

@@ -37,7 +37,7 @@ def _below(field: str, indices: Iterable[int], count: int, what: str) -> None:
 
 
 class PlannedCell(Struct, forbid_unknown_fields=True):
-    """What :class:`.plan.Cell` holds."""
+    """What :class:`multigrad.bench.plan.cells.Cell` holds."""
 
     reference: str
     operation: str
@@ -58,7 +58,7 @@ class PlannedCell(Struct, forbid_unknown_fields=True):
 
 
 class PlanValues(Struct):
-    """What :class:`.plan.Plan` holds."""
+    """What :class:`multigrad.bench.plan.cells.Plan` holds."""
 
     cells: list[PlannedCell]
     refused: dict[str, tuple[str, str]]
@@ -84,7 +84,7 @@ class PlanValues(Struct):
 
 
 class PortionValues(Struct, forbid_unknown_fields=True):
-    """What :class:`.fleet.Portion` holds."""
+    """What :class:`multigrad.bench.fleet.portions.Portion` holds."""
 
     number: Count
     reference: str
@@ -94,7 +94,7 @@ class PortionValues(Struct, forbid_unknown_fields=True):
 
 
 class RequestValues(Struct, forbid_unknown_fields=True):
-    """What :class:`.fleet.Request` holds."""
+    """What :class:`multigrad.bench.fleet.portions.Request` holds."""
 
     backend: list[str] | None
     asked: bool
@@ -117,7 +117,7 @@ class Begin(Struct, tag_field="event", tag="run"):
     """What ``run.json`` says as the run begins, :class:`.schema.RunInfo`; kept whole, for it is written again."""
     plan: PlanValues | UnsetType = UNSET
     protocol: dict[str, Any] | UnsetType = UNSET
-    """A :class:`.plan.protocol.Protocol`."""
+    """A :class:`multigrad.bench.plan.protocol.Protocol`."""
     portions: list[PortionValues] | UnsetType = UNSET
     request: dict[str, Any] | UnsetType = UNSET
     """:class:`RequestValues`."""
@@ -141,7 +141,7 @@ class CellAnswer(Struct, kw_only=True, omit_defaults=True):
     calls: dict[str, Positive] | UnsetType = UNSET
     warm: bool | UnsetType = UNSET
     load: Amount | UnsetType = UNSET
-    collectives: str = ""
+    collectives: str | UnsetType = UNSET
     to_device_s: Seconds | UnsetType = UNSET
     to_host_s: Seconds | UnsetType = UNSET
     setup_s: Seconds | UnsetType = UNSET

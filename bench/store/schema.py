@@ -61,12 +61,16 @@ class ProductRate(Struct):
 
 
 class BandwidthBySize(Struct, kw_only=True):
-    """What :class:`.roofline.Bandwidth` holds."""
+    """How fast memory is, as a function of how much of it is used."""
 
     bytes_per_s: Rate
-    array_bytes: Any = UNSET
-    in_cache: Any = UNSET
+    """On the largest arrays."""
+    array_bytes: Count | UnsetType = UNSET
+    """Of one of the largest arrays."""
+    in_cache: bool | UnsetType = UNSET
+    """Whether the largest arrays were smaller than the protocol demands, so that a cache may have helped."""
     by_size: Annotated[list[tuple[Count, Rate]], Meta(min_length=1)]
+    """(bytes in use, bytes per second), smallest first: what fits a cache has the cache's bandwidth."""
 
 
 class PlacedBandwidth(BandwidthBySize, kw_only=True):
@@ -77,7 +81,7 @@ class PlacedBandwidth(BandwidthBySize, kw_only=True):
 
 
 class PeaksValues(Struct):
-    """What :class:`.assemble.Peaks` holds."""
+    """What :class:`multigrad.bench.analysis.peaks.Peaks` holds."""
 
     flop_per_s: list[ProductRate]
     bandwidth: list[PlacedBandwidth]

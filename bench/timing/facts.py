@@ -6,40 +6,37 @@ import os
 import statistics
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
-
-from msgspec import convert
 
 from multigrad.backend import Session, device_kind
 
 from ..plan.protocol import Protocol
 from ..store import machine
-from ..store.schema import BandwidthBySize
+from ..store.schema import Facts
 from .clock import timer_step
 from .messages import PeakRates
 from .roofline import bandwidth, product_rate
 
 
-def session_facts(session: Session, empty_s: Mapping[str, float | None]) -> dict[str, Any]:
+def session_facts(session: Session, empty_s: Mapping[str, float | None]) -> Facts:
     """Return what a session says about itself.
 
     Args:
         session: the session.
         empty_s: by mode, what :func:`empty_operation` returned.
     """
-    return {
-        "device_name": session.device_name,
-        "settings": dict(session.settings()),
-        "thread_pools": thread_pools(),
-        "cpus": machine.allowed_cpus(),
-        "busy_threads": busy_threads(session) if device_kind(session.device) == "cpu" else None,
-        "empty_s": dict(empty_s),
-        "timer_step_s": timer_step(),
-        "environment": machine.environment_that_matters(os.environ),
-        "load": os.getloadavg()[0],
-        "turns": True,
-    }
+    return Facts(
+        device_name=session.device_name,
+        settings=dict(session.settings()),
+        thread_pools=thread_pools(),
+        cpus=machine.allowed_cpus(),
+        busy_threads=busy_threads(session) if device_kind(session.device) == "cpu" else None,
+        empty_s=dict(empty_s),
+        timer_step_s=timer_step(),
+        environment=machine.environment_that_matters(os.environ),
+        load=os.getloadavg()[0],
+        turns=True,
+    )
 
 
 def thread_pools() -> list[dict[str, Any]]:
@@ -93,5 +90,4 @@ def _usual_dtype(session: Session) -> str:
 def peaks(session: Session, threads: int, wanted: Mapping[str, Any], protocol: Protocol) -> PeakRates:
     """Measure the product's rate for each dtype in ``wanted["dtypes"]``, and bandwidth if ``wanted["bandwidth"]``."""
     rates = {name: product_rate(session, name, protocol) for name in wanted["dtypes"] if name in session.dtypes}
-    band = convert(asdict(bandwidth(session, threads, protocol)), BandwidthBySize) if wanted["bandwidth"] else None
-    return PeakRates(rates, band)
+    return PeakRates(rates, bandwidth(session, threads, protocol) if wanted["bandwidth"] else None)

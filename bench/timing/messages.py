@@ -25,7 +25,6 @@ class Opened(Struct):
     """A session is open."""
 
     facts: Facts = msgspec.field(name="worker")
-    """What the worker says about itself."""
 
 
 class PeakRates(Struct):

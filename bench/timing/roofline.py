@@ -14,6 +14,7 @@ from multigrad.ops.operation import operation
 
 from ..plan.protocol import Protocol
 from ..store import machine
+from ..store.schema import BandwidthBySize
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,20 +34,6 @@ def total(xp: Any, a: Any, b: Any) -> Any:
     return a + b, lambda f_bar: (f_bar, f_bar)
 
 
-@dataclass(frozen=True)
-class Bandwidth:
-    """How fast memory is, as a function of how much of it is used."""
-
-    bytes_per_s: float
-    """On the largest arrays."""
-    array_bytes: int
-    """Of one of the largest arrays."""
-    in_cache: bool
-    """Whether the largest arrays were smaller than the protocol demands, so that a cache may have helped."""
-    by_size: Sequence[tuple[int, float]] = ()
-    """(bytes in use, bytes per second), smallest first: what fits a cache has the cache's bandwidth."""
-
-
 def bandwidth_at(by_size: Sequence[Sequence[float]], used_bytes: float) -> float:
     """Return the bandwidth in bytes per second that is the roof of work that uses so many bytes.
 
@@ -54,7 +41,7 @@ def bandwidth_at(by_size: Sequence[Sequence[float]], used_bytes: float) -> float
     that errs must err upwards.
 
     Args:
-        by_size: (bytes in use, bytes per second), as in :class:`Bandwidth`.
+        by_size: (bytes in use, bytes per second), as in :class:`multigrad.bench.store.schema.BandwidthBySize`.
         used_bytes: what one call reads and writes.
     """
     smaller = max((size for size, _ in by_size if size <= used_bytes), default=0)
@@ -100,13 +87,13 @@ def product_rate(session: Session, dtype: str, protocol: Protocol) -> float:
     return max(best, rate(side, protocol.peak_s, 3))
 
 
-def bandwidth(session: Session, threads: int, protocol: Protocol) -> Bandwidth:
+def bandwidth(session: Session, threads: int, protocol: Protocol) -> BandwidthBySize:
     """Return the best of reading, copying and a triad, in bytes that have to move per second, for a row of sizes."""
     on_cpu = device_kind(session.device) == "cpu"
     return _host_bandwidth(threads, protocol) if on_cpu else _device_bandwidth(session, protocol)
 
 
-def _host_bandwidth(threads: int, protocol: Protocol) -> Bandwidth:
+def _host_bandwidth(threads: int, protocol: Protocol) -> BandwidthBySize:
     # With NumPy and Python threads, which work without the lock: the roof is the machine's, whatever the framework.
     import psutil
     from threadpoolctl import threadpool_limits
@@ -125,7 +112,7 @@ def _host_bandwidth(threads: int, protocol: Protocol) -> Bandwidth:
             count = max(2, array_bytes // 8 // threads)
             rate = _host_rate(pool, [[a[:count] for a in own] for own in arrays[:used]], limit_s) * threads / used
             by_size.append((3 * array_bytes, rate))
-    return Bandwidth(by_size[-1][1], largest, largest < wanted, tuple(by_size))
+    return BandwidthBySize(bytes_per_s=by_size[-1][1], array_bytes=largest, in_cache=largest < wanted, by_size=by_size)
 
 
 def _sizes(smallest: int, largest: int, cache: int) -> list[int]:
@@ -178,7 +165,7 @@ def _host_rate(pool: ThreadPoolExecutor, arrays: Sequence[Sequence[np.ndarray]],
     return max(rate(read, 2), rate(copy, 2), rate(triad, 3))
 
 
-def _device_bandwidth(session: Session, protocol: Protocol) -> Bandwidth:
+def _device_bandwidth(session: Session, protocol: Protocol) -> BandwidthBySize:
     # 256 MiB: several times the last cache of any accelerator there is (H200: 50 MB).
     devices = math.prod(mesh_shape(session.device))
     largest = 2**28
@@ -187,7 +174,7 @@ def _device_bandwidth(session: Session, protocol: Protocol) -> Bandwidth:
         limit_s = protocol.peak_s if array_bytes == largest else protocol.peak_s / 5
         # Of one device: those of a mesh have as many arrays of that size.
         by_size.append((3 * array_bytes * devices, _device_rate(session, array_bytes // 4 * devices, limit_s)))
-    return Bandwidth(by_size[-1][1], largest, False, tuple(by_size))
+    return BandwidthBySize(bytes_per_s=by_size[-1][1], array_bytes=largest, in_cache=False, by_size=by_size)
 
 
 def _device_rate(session: Session, count: int, limit_s: float) -> float:

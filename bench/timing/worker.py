@@ -1,6 +1,6 @@
 """The worker's side: one fresh process that measures the cells of one backend, device and thread count, in order.
 
-It is started by :mod:`multigrad.process.child` and answers with the messages of :mod:`.timing.messages`.
+It is started by :mod:`multigrad.process.child` and answers with the messages of :mod:`multigrad.bench.timing.messages`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from msgspec import convert, to_builtins
+from msgspec import to_builtins
 
 from multigrad.backend import Session, Unavailable, backend, device_kind
 from multigrad.data.errors import BadInput
@@ -21,7 +21,6 @@ from multigrad.data.errors import BadInput
 from ..plan.cells import Cell
 from ..plan.protocol import Protocol
 from ..store import machine
-from ..store.schema import Facts
 from . import messages
 from .cell import Measurement
 from .clock import Guards
@@ -40,7 +39,7 @@ class Opened:
 
 
 def time_cells(arguments: Mapping[str, Any]) -> Iterator[Any]:
-    """Time cells one after the other; ``arguments`` is what :meth:`.workers.Workers.time` sends."""
+    """Time cells in order, as :meth:`multigrad.bench.measurement.workers.Workers.time` asks for."""
     protocol = Protocol.of(arguments["protocol"])
     cells = {int(i): Cell.from_json(c) for i, c in arguments["cells"].items()}
     try:
@@ -56,8 +55,9 @@ def time_cells(arguments: Mapping[str, Any]) -> Iterator[Any]:
     cpus = machine.allowed_cpus()
     guards = Guards(machine.clock_reader(cpus[0]), _device_reader(session.device), others=machine.others_reader(cpus))
     empty = {mode: empty_operation(session, mode) for mode in dict.fromkeys(c.mode for c in cells.values())}
-    started = {"import_s": opened.import_s, "first_operation_s": opened.first_operation_s}
-    yield to_builtins(messages.Opened(convert({**started, **session_facts(session, empty)}, Facts)))
+    facts = session_facts(session, empty)
+    facts.import_s, facts.first_operation_s = opened.import_s, opened.first_operation_s
+    yield to_builtins(messages.Opened(facts))
     if arguments["peaks"]:
         yield to_builtins(messages.Peaks(peaks(session, arguments["threads"], arguments["peaks"], protocol)))
     # Everything alive now stays: the collector need not walk through a framework in every collection to come.

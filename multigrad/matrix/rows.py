@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..data.columns import doc
 from ..data.errors import BadInput
 from ..ops.text import derivative_name
-from ..truth.case import Case
-from ..verdict.judge import Judgement
 from ..verdict.words import ALL, FAIL, FAIL_ON, UNAVAILABLE, VERDICTS, blamed
+
+if TYPE_CHECKING:
+    from ..truth.case import Case
+    from ..verdict.judge import Judgement
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ values.
 
 Three things are known of derivatives here: the rules of the elementary functions (:data:`UNARY`, :data:`BINARY`),
 that a matrix product is bilinear, and that what moves entries moves their tangents. The rest follows, from the same
-lines that `exact` runs (:mod:`..shared.textbook`). One exception: eigenvalues and eigenvectors of a symmetric matrix
-use first-order perturbation, dλᵢ = vᵢᵀ dA vᵢ and dvᵢ = Σⱼ vⱼ (vⱼᵀ dA vᵢ)/(λᵢ − λⱼ), which is the forward-mode
-statement and not any pullback of the catalogue.
+lines that `exact` runs (:mod:`multigrad.namespaces.shared.textbook`). One exception: eigenvalues and eigenvectors
+of a symmetric matrix use first-order perturbation, dλᵢ = vᵢᵀ dA vᵢ and dvᵢ = Σⱼ vⱼ (vⱼᵀ dA vᵢ)/(λᵢ − λⱼ), which is
+the forward-mode statement and not any pullback of the catalogue.
 
 On a kink there is no derivative. A comparison of equal values that move raises :class:`Kink` at once; |x| at 0, √0 and
 a tied maximum give a tangent of NaN, which a later `where` may still leave behind, and :class:`Kink` follows if it does

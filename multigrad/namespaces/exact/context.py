@@ -67,8 +67,8 @@ def moved_constants(sample: int | None) -> AbstractContextManager[None]:
     is compared with stays where it is.
 
     Args:
-        sample: chooses the moves, each between half of :data:`CONSTANT_ULPS` and the whole, to either side; None
-            leaves every float where it is.
+        sample: chooses the moves, each between half of :data:`multigrad.namespaces.exact.arrays.CONSTANT_ULPS`
+            and the whole, to either side; None leaves every float where it is.
     """
     return _set(state, "sample", sample)
 
