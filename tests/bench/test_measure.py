@@ -54,6 +54,7 @@ def busy(square, tmp_path_factory):
     return measure(square, backend="fake_backends:BUSY", out=tmp_path_factory.mktemp("out"), machine="Here", **options)
 
 
+@pytest.mark.long
 def test_a_device_that_works_off_a_queue_is_timed_right(together):
     cell = {"backend": "queue", "operation": "square", "variant": "analytic"}
     (row,) = cells(together, **cell)
@@ -65,6 +66,7 @@ def test_a_device_that_works_off_a_queue_is_timed_right(together):
     assert row["dispatch_s"] < 0.2 * CALL_S
 
 
+@pytest.mark.long
 def test_without_the_wait_the_same_device_is_under_measured(together):
     (row,) = cells(together, backend="forgetful", operation="square", variant="analytic")
     assert row["median_s"] < 0.2 * CALL_S
