@@ -202,7 +202,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("text", [text for text, found in ALL.items() if found])
+DEAR = ("docs/sharding.md",)
+"""Texts whose commands start JAX on eight devices several times; tests/backends/test_sharding.py asks the same."""
+
+
+@pytest.mark.parametrize(
+    "text", [pytest.param(t, marks=pytest.mark.long) if t in DEAR else t for t, found in ALL.items() if found]
+)
 def test_every_block_runs(text: str, folder: Path) -> None:
     for block in ALL[text]:
         assert block.language in RUN, f"{block.where}: nothing runs a block of {block.language or 'indented text'!r}"

@@ -25,7 +25,7 @@ def script(name: str) -> ModuleType:
 
 
 run = script("run")
-EVERY = 6
+EVERY = 12
 """CI walks one file in so many; `long` walks them all."""
 FILES = [pytest.param(path, id=f"{path.parent.name}-{path.stem}") for path in run.paths()]
 

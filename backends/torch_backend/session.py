@@ -6,14 +6,10 @@ import contextlib
 import functools
 import importlib
 import importlib.util
-import os
 import re
-import shutil
-import sysconfig
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +21,7 @@ from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Precision
 
 from . import native
+from .compiler import missing_compiler, probe_processor
 from .namespace import array_namespace, scan
 
 
@@ -196,33 +193,6 @@ def _blas(configuration: str) -> list[str]:
     vendor = re.search(r"- (.*Math Kernel Library Version \S+|OpenBLAS.*)", configuration)
     setting = re.search(r"BLAS_INFO=(\w+)", configuration)
     return [found[1] for found in (setting, vendor) if found]
-
-
-def missing_compiler(device: str) -> str | None:
-    """Return why torch.compile cannot work on this machine, or None."""
-    if device == "cuda":
-        if importlib.util.find_spec("triton") is None:
-            return "torch.compile needs triton on CUDA (pip install triton)"
-        compilers = [os.environ.get("CC"), "gcc", "clang", "cc"]
-    else:
-        compilers = [os.environ.get("CXX", "g++")]
-    if not any(shutil.which(c) for c in compilers if c):
-        return f"torch.compile needs a compiler and found no {compilers[-1]} (apt install g++, or set CXX and CC)"
-    if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
-        return "torch.compile needs Python.h (apt install python3-dev, or a Python that brings it)"
-    return None
-
-
-def probe_processor(device: str) -> None:
-    """Let Inductor find out which vector instructions there are, which takes it some 8 s, before anything is timed.
-
-    It does so once in a process, by compiling ten small programs; without caches the first cell would pay for it.
-    """
-    if device == "cpu":
-        with contextlib.suppress(
-            ImportError, AttributeError
-        ):  # Inductor's own business: another version, another place
-            importlib.import_module("torch._inductor.cpu_vec_isa").pick_vec_isa()
 
 
 def set_precision(precision: Precision) -> None:

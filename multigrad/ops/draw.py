@@ -94,6 +94,9 @@ class Draw:
 
 LINE = "the whole line"
 
+DOMAIN_DRAWS = 8
+"""How many drawings of inputs show where a value is a number; one of three numbers may lie in (−1, 1) by chance."""
+
 DOMAINS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     LINE: lambda x: x,
     "positive numbers": lambda x: abs(x) + 0.125,

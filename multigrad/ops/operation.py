@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.errors import BadInput, WrongResult
 from ..data.standard import numpy_standard
-from .draw import DOMAINS, LINE, Draw, Regime
+from .draw import DOMAIN_DRAWS, DOMAINS, LINE, Draw, Regime
 from .signature import Signature, Size, default_sizes
 
 if TYPE_CHECKING:
@@ -158,8 +158,8 @@ class Operation:
     def domain(self) -> str:
         """The first of :data:`DOMAINS` on which it has a value: what inputs are drawn from where it has no generator.
 
-        It is looked for in NumPy, at the smallest size. Where the value is NaN in some entry on all of them, it is the
-        whole line.
+        It is looked for in NumPy, at the smallest size, on :data:`DOMAIN_DRAWS` drawings of inputs, the same for every
+        name. Where each has a drawing whose value is NaN in some entry, it is the whole line.
         """
         xp = numpy_standard()
         import numpy as np
@@ -168,14 +168,15 @@ class Operation:
             return LINE
         size = next(iter(self.sizes.values()))
         dimensions, parameters = self.split(size)
-        draw = Draw(zlib.crc32(self.name.encode()))
-        drawn = [draw(*(int(dimensions.get(s, s)) for s in shape)) for shape in self.signature.inputs]
+        draws = [Draw(seed) for seed in range(DOMAIN_DRAWS)]
+        shapes = [tuple(int(dimensions.get(s, s)) for s in shape) for shape in self.signature.inputs]
+        drawings = [[draw(*shape) for shape in shapes] for draw in draws]
         forward = self.forward(xp, parameters)
         for name, move in DOMAINS.items():
             try:
                 with np.errstate(all="ignore"), warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    values = forward(*map(move, drawn))
+                    values = [value for drawn in drawings for value in forward(*map(move, drawn))]
                 if not any(np.isnan(value).any() for value in values):
                     return name
             except Exception:  # noqa: BLE001 - what it raises is said where it is judged

@@ -311,10 +311,10 @@ def test_a_namespace_of_ones_own_leaves_the_original_alone():
 
 
 def test_torch_compile_without_a_compiler_is_worded(monkeypatch):
-    from multigrad.backends import torch_backend
+    from multigrad.backends.torch_backend.compiler import missing_compiler
 
     monkeypatch.setenv("CXX", "no-such-compiler")
-    assert "found no no-such-compiler" in torch_backend.missing_compiler("cpu")
+    assert "found no no-such-compiler" in missing_compiler("cpu")
 
 
 def test_cupy_does_what_its_documentation_asks_on_a_stand_in():

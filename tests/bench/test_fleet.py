@@ -238,6 +238,7 @@ def test_two_workers_of_one_machine_never_measure_at_the_same_time(tmp_path, env
     assert all(first[1] <= second[0] for first, second in itertools.pairwise(found))
 
 
+@pytest.mark.long
 def test_when_the_last_machine_is_lost_what_is_missing_is_recorded_and_a_resumed_run_has_it(
     cluster, square, cube, tmp_path
 ):
@@ -270,6 +271,7 @@ def test_when_the_last_machine_is_lost_what_is_missing_is_recorded_and_a_resumed
     assert set(blocks_of(next(iter(kept.values())))) <= set(run.samples["block_s"])
 
 
+@pytest.mark.long
 def test_a_portion_that_kills_its_machines_comes_to_an_end(tmp_path, environment):
     environment["DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES"] = "1"
     with contextlib.closing(Cluster(tmp_path, environment)) as cluster:
@@ -284,6 +286,7 @@ def test_a_portion_that_kills_its_machines_comes_to_an_end(tmp_path, environment
     assert run.summary["reason"].str.startswith("died: 2 workers were lost at it, the last at tcp://127.0.0.1").all()
 
 
+@pytest.mark.long
 def test_when_the_scheduler_dies_what_is_finished_is_readable(cluster, square, cube, tmp_path):
     cluster.workers(1, *CPU)
     process = cluster.measuring(tmp_path, square, cube)

@@ -19,6 +19,8 @@ from multigrad import BadInput
 from multigrad.process import child as worker
 
 ONE = {"protocol": FAST, "dtype": "float64", "threads": 1, "mode": "eager"}
+UNTWINNED = Protocol(**{**vars(FAST), "twins": 0})
+"""Without the second process of the same cell that the noise floor is made of."""
 CALL_S = fake_backends.CALL_S
 
 
@@ -40,7 +42,9 @@ FAULTS = {
 def together(square, cube):
     """A run of devices of every kind, side by side."""
     names = ["QUEUE", "FORGETFUL", "WRONG", "BUSY", "STILLBORN", *(name.upper() for name in FAULTS)]
-    return measure([square, cube], backend=[f"fake_backends:{name}" for name in names], **ONE)
+    return measure(
+        [square, cube], backend=[f"fake_backends:{name}" for name in names], **{**ONE, "protocol": UNTWINNED}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +54,7 @@ def busy(square, tmp_path_factory):
     return measure(square, backend="fake_backends:BUSY", out=tmp_path_factory.mktemp("out"), machine="Here", **options)
 
 
+@pytest.mark.long
 def test_a_device_that_works_off_a_queue_is_timed_right(together):
     cell = {"backend": "queue", "operation": "square", "variant": "analytic"}
     (row,) = cells(together, **cell)
@@ -61,6 +66,7 @@ def test_a_device_that_works_off_a_queue_is_timed_right(together):
     assert row["dispatch_s"] < 0.2 * CALL_S
 
 
+@pytest.mark.long
 def test_without_the_wait_the_same_device_is_under_measured(together):
     (row,) = cells(together, backend="forgetful", operation="square", variant="analytic")
     assert row["median_s"] < 0.2 * CALL_S
@@ -97,7 +103,7 @@ def test_every_block_of_every_process_is_kept(busy):
 
 def test_a_known_inaccuracy_is_a_worded_gap_and_has_no_time():
     backends = ["fake_backends:EXCUSED", "fake_backends:TOO_WRONG"]
-    run = measure("tanh", backend=backends, variant="native", **{**ONE, "size": "tiny"})
+    run = measure("tanh", backend=backends, variant="native", **{**ONE, "size": "tiny", "protocol": UNTWINNED})
     (excused,), (wrong,) = (cells(run, backend=name) for name in ("excused", "too_wrong"))
     assert (excused["verdict"], wrong["verdict"]) == ("GAP", "FINDING")
     assert excused["reason"].endswith("× the bound: One percent is added.")
@@ -115,7 +121,7 @@ def test_a_wrong_result_has_no_time(together):
 def test_what_cannot_be_done_is_a_worded_row(square):
     everything = {"variant": ["forward", "analytic", "autodiff", "native"], "mode": ["eager", "compiled"]}
     dtypes = ["float64", "bfloat16"]
-    run = measure(square, backend="fake_backends:BUSY", protocol=FAST, dtype=dtypes, threads=1, **everything)
+    run = measure(square, backend="fake_backends:BUSY", protocol=UNTWINNED, dtype=dtypes, threads=1, **everything)
     assert len(run.summary) == 4 * 2 * 2
     assert cells(run, mode="compiled")[0]["reason"] == "busy has no compiler"
     assert cells(run, mode="eager", variant="native")[0]["verdict"] == "UNAVAILABLE"
@@ -144,7 +150,7 @@ def test_a_fault_costs_its_own_cell(together, fault):
 
 def test_a_worker_that_hangs_costs_its_own_cell(square, cube):
     # So long that a worker on a busy machine is not taken for one that hangs.
-    protocol = Protocol(**{**vars(FAST), "cell_timeout_s": 10.0})
+    protocol = Protocol(**{**vars(UNTWINNED), "cell_timeout_s": 10.0})
     run = measure([square, cube], backend="fake_backends:HUNG", **{**ONE, "protocol": protocol})
     costs_its_own_cell(run, "hung", "worker gave no sign for 10 s and was killed")
 
@@ -156,7 +162,7 @@ def test_a_worker_that_never_starts_costs_its_cells_and_no_other(together):
 
 
 def test_memory_is_what_a_call_takes_for_a_moment(square):
-    protocol = Protocol(**{**vars(FAST), "rounds": 1, "memory": True})
+    protocol = Protocol(**{**vars(UNTWINNED), "rounds": 1, "memory": True})
     (row,) = cells(measure(square, backend="fake_backends:GREEDY", variant="forward", **{**ONE, "protocol": protocol}))
     assert row["peak_bytes"] == pytest.approx(2**26, rel=0.05)
 

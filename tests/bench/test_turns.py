@@ -126,6 +126,7 @@ def knows_no_turns(arguments):
     yield {"end": 0}
 
 
+@pytest.mark.long
 def test_what_the_machine_does_to_both_is_not_in_the_ratio(square):
     # Blocks of one or two calls: whoever else runs here disturbs few of them.
     changes = {"rounds": 4, "twins": 1, "peak_rounds": 0, "block_s": 1e-4, "process_s": 0.05}

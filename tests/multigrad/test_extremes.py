@@ -518,7 +518,7 @@ TABLE = {dtype: list(cases(dtype)) for dtype in DTYPES}
 NAMES = [case.name for case in TABLE["float64"]]
 
 
-SLOW = {("torch", "compiled"), ("jax", "eager"), ("dask", "eager")}
+SLOW = {("torch", "compiled"), ("jax", "compiled"), ("jax", "eager"), ("dask", "eager")}
 """To compile takes PyTorch seconds for each function; eager JAX compiles every step of each by itself, and Dask makes
 tasks of them."""
 

@@ -656,12 +656,24 @@ ROOT_OF_POSITIVE = """
 """
 
 
+WRONG_ROOT = (
+    ROOT_OF_POSITIVE.replace("def root", "def wrong_root")
+    .replace("(2 * xp.where(S, r, 1 + 0 * r))", "(4 * xp.where(S, r, 1 + 0 * r))")
+    .replace("S = x > 0", "S = x > -9")
+    .replace("xp.sqrt(xp.where(S, x, 0 * x))", "xp.exp(x)")
+)
+
+
 @pytest.fixture(scope="module")
-def masked_root(tmp_path_factory):
-    """The rows of a root whose derivative by autodiff is NaN where it is masked."""
-    return checked(
-        tmp_path_factory.mktemp("root"), {"root": ROOT_OF_POSITIVE}, backend=["torch", "jax"], regime="gaussian"
-    )
+def roots(tmp_path_factory):
+    """The rows of a right formula whose derivative by autodiff is NaN, and of a wrong one whose autodiff is right."""
+    texts = {"root": ROOT_OF_POSITIVE, "wrong_root": WRONG_ROOT}
+    return checked(tmp_path_factory.mktemp("roots"), texts, backend=["torch", "jax"], regime="gaussian")
+
+
+@pytest.fixture(scope="module")
+def masked_root(roots):
+    return rows(roots, operation="root")
 
 
 @pytest.mark.parametrize("backend", ["torch", "jax"])
@@ -702,10 +714,8 @@ def test_what_a_form_that_is_not_ours_raises_is_a_finding(monkeypatch):
     assert theirs["reason"].startswith("with_native's native raised RuntimeError: no derivative of that")
 
 
-def test_a_wrong_formula_does_not_make_right_autodiff_wrong(tmp_path):
-    wrong = ROOT_OF_POSITIVE.replace("(2 * xp.where(S, r, 1 + 0 * r))", "(4 * xp.where(S, r, 1 + 0 * r))")
-    wrong = wrong.replace("S = x > 0", "S = x > -9").replace("xp.sqrt(xp.where(S, x, 0 * x))", "xp.exp(x)")
-    frame = of_file(tmp_path, wrong, backend="torch")
+def test_a_wrong_formula_does_not_make_right_autodiff_wrong(roots):
+    frame = rows(roots, operation="wrong_root", backend="torch")
     assert FAIL in set(rows(frame, variant="analytic")["verdict"])
     assert set(rows(frame, variant="autodiff")["verdict"]) <= {PASS, NOTE, UNAVAILABLE}
 

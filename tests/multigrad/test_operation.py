@@ -188,3 +188,12 @@ def test_the_paths_from_before_the_rooms_lead_to_the_same_names() -> None:
     assert (BadInput, Operation) == (multigrad.BadInput, multigrad.Operation)
     assert (load_operations, operations) == (multigrad.load_operations, multigrad.operations)
     assert (REGIMES, Draw) == (draw.REGIMES, draw.Draw)
+
+
+@pytest.mark.parametrize("name", ["atanh", "artanh", "tangent", "f"])
+def test_where_inputs_are_drawn_does_not_depend_on_the_name(name):
+    def forward(xp, x):
+        return xp.atanh(x), lambda y_bar: y_bar / (1 - x * x)
+
+    forward.__name__ = forward.__qualname__ = name
+    assert operation("(n)->(n)")(forward).domain == "numbers between −1 and 1"
