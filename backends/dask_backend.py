@@ -24,7 +24,7 @@ from multigrad.backend import (
 from multigrad.backend.placement import split_axes
 from multigrad.backend.scheduler import VARIABLE
 from multigrad.data.errors import BadInput, one_line
-from multigrad.namespaces.shared.linear_algebra import QR, SVD, Eigh, SLogDet
+from multigrad.namespaces.shared.factorisations import QR, SVD, Eigh, SLogDet
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Mode, Precision, Variant
 

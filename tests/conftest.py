@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
 import pytest
+
+# Tests that run side by side get a width of 80 from pytest-xdist; a terminal that is not there has none.
+os.environ.pop("COLUMNS", None)
 
 # How long a draw takes says how busy the machine is.
 hypothesis.settings.register_profile(

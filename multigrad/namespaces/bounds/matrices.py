@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..shared.linear_algebra import QR, SVD, Eigh, SLogDet
+from ..shared.factorisations import QR, SVD, Eigh, SLogDet
 from . import arithmetic, creation, elementary, reductions, shapes
 from .arrays import Array, Error, as_array, up
 from .model import Floats, current

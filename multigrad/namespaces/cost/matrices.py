@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..shared.linear_algebra import QR, SVD, Eigh, SLogDet
+from ..shared.factorisations import QR, SVD, Eigh, SLogDet
 from . import creation, products, reductions
 from .arrays import computed, dtype_of, kept, view
 from .counters import current

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import exact
-from ..shared import linear_algebra
+from ..shared import factorisations, linear_algebra
 from .arrays import DualArray, aligned, lift
 from .table import VALUED, valued
 
@@ -26,7 +26,7 @@ def matmul(x1: Any, x2: Any, /) -> Any:
     return result[..., 0] if second else result
 
 
-def eigh(x: Any, /) -> linear_algebra.Eigh:
+def eigh(x: Any, /) -> factorisations.Eigh:
     """Eigenvalues and eigenvectors of a symmetric matrix, from its lower triangle, by first-order perturbation.
 
     Raises:
@@ -35,7 +35,7 @@ def eigh(x: Any, /) -> linear_algebra.Eigh:
     A = lift(x)
     values, V = exact.LINALG["eigh"](A.value)
     if A.tangent is None:
-        return linear_algebra.Eigh(DualArray(values), DualArray(V))
+        return factorisations.Eigh(DualArray(values), DualArray(V))
     n = A.shape[-1]
     lower = np.tri(n, dtype=bool)
     dA = VALUED["where"](lower, A.tangent, VALUED["matrix_transpose"](A.tangent))
@@ -44,4 +44,4 @@ def eigh(x: Any, /) -> linear_algebra.Eigh:
     gaps = VALUED["where"](diagonal, 1, values[..., None, :] - values[..., :, None])
     rotation = VALUED["where"](diagonal, 0, inner / gaps)
     slopes = linear_algebra.diagonal(exact, inner)
-    return linear_algebra.Eigh(DualArray(values, slopes), DualArray(V, VALUED["matmul"](V, rotation)))
+    return factorisations.Eigh(DualArray(values, slopes), DualArray(V, VALUED["matmul"](V, rotation)))

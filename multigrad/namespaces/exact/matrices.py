@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from flint import acb_mat, arb, arb_mat, fmpq_mat
 
-from ..shared import linear_algebra
+from ..shared import factorisations, linear_algebra
 from . import degrees
 from .arrays import ExactArray, array, lift, midpoints, objects
 from .context import Undecided, refuse_fractions, state
@@ -83,7 +83,7 @@ def _flint(name: str, degree: Callable[[int, Degree], Degree]) -> Callable[[Any]
     return apply
 
 
-def eigh(x: Any, /) -> linear_algebra.Eigh:
+def eigh(x: Any, /) -> factorisations.Eigh:
     """Eigenvalues, ascending, and eigenvectors of a symmetric matrix, from its lower triangle.
 
     Arb's certified routine. Each eigenvector has length 1, and its largest entry is positive.
@@ -106,7 +106,7 @@ def eigh(x: Any, /) -> linear_algebra.Eigh:
         ordered = [values[i].real for i in order]
         return array(objects(ordered), None), array((vectors / objects(lengths))[:, order], None)
 
-    return linear_algebra.Eigh(*_eigen(x, of_one))
+    return factorisations.Eigh(*_eigen(x, of_one))
 
 
 def eigvalsh(x: Any, /) -> ExactArray:

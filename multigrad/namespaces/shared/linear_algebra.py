@@ -9,42 +9,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from .factorisations import QR, SVD, SLogDet
 from .textbook import Axis, tensordot, vecdot
 
 Array = Any
-
-
-class SLogDet(NamedTuple):
-    """Sign and logarithm of the magnitude of a determinant."""
-
-    sign: Any
-    logabsdet: Any
-
-
-class Eigh(NamedTuple):
-    """Eigenvalues, ascending, and eigenvectors as columns."""
-
-    eigenvalues: Any
-    eigenvectors: Any
-
-
-class QR(NamedTuple):
-    """Orthonormal columns and an upper triangle."""
-
-    Q: Any
-    R: Any
-
-
-class SVD(NamedTuple):
-    """Left singular vectors as columns, singular values, right singular vectors as rows."""
-
-    U: Any
-    S: Any
-    Vh: Any
 
 
 def outer(xp: Any, x1: Array, x2: Array, /) -> Array:
