@@ -54,18 +54,16 @@ def attention(xp: Any, Q: Any, K: Any, V: Any, *, causal: bool = False, keys: in
     Source: Vaswani et al., Attention is all you need (2017), eq. 1; Milakov & Gimelshein, Online normalizer
     calculation for softmax (2018), algorithm 3; Dao et al., FlashAttention (2022), algorithms 1 and 4.
     """
-    n, m = Q.shape[1], K.shape[1]
-    if not causal:
-        return _attended(xp, Q, K, V, [_View(0, n, (_Run(0, m),))], keys)
-    places = xp.arange(max(n, m), device=Q.device)
-    length = max(keys, -(-n // CHUNKS), 1)
-    views = []
-    for start in range(0, n, length):
-        stop = min(start + length, n)
-        before = (_Run(0, min(start, m)),) if start else ()
-        beside = (_Run(start, min(stop, m), places[None, None, start : min(stop, m)]),) if start < m else ()
-        views.append(_View(start, stop, before + beside, places[None, start:stop, None]))
-    return _attended(xp, Q, K, V, views, keys)
+    views = _triangle(xp, Q, K, keys) if causal else [_View(0, Q.shape[1], (_Run(0, K.shape[1]),))]
+    scale = 1 / math.sqrt(Q.shape[2])
+    scaled = Q * scale  # the queries are smaller than the scores
+    Y, kept = _forwards(xp, scaled, K, V, views, keys)
+
+    def pullback(Y_bar: Any) -> Any:
+        Q_bar, K_bar, V_bar = _backwards(xp, (scaled, K, V), Y_bar, kept, views, keys)
+        return Q_bar * scale, K_bar, V_bar
+
+    return Y, pullback
 
 
 def _with_a_mask(draw: Draw, b: int, n: int, m: int, d: int, keys: int = 0) -> Sequence[np.ndarray]:
@@ -102,8 +100,16 @@ def masked_attention(xp: Any, Q: Any, K: Any, V: Any, mask: Any, *, keys: int = 
 
     Source: Vaswani et al., Attention is all you need (2017), section 3.2.3; else as for :func:`attention`.
     """
-    view = _View(0, Q.shape[1], (_Run(0, K.shape[1]),), mask[None, :, :], masked=True)
-    return _attended(xp, Q, K, V, [view], keys)
+    views = [_View(0, Q.shape[1], (_Run(0, K.shape[1]),), mask[None, :, :], masked=True)]
+    scale = 1 / math.sqrt(Q.shape[2])
+    scaled = Q * scale
+    Y, kept = _forwards(xp, scaled, K, V, views, keys)
+
+    def pullback(Y_bar: Any) -> Any:
+        Q_bar, K_bar, V_bar = _backwards(xp, (scaled, K, V), Y_bar, kept, views, keys)
+        return Q_bar * scale, K_bar, V_bar
+
+    return Y, pullback
 
 
 class _Run(NamedTuple):
@@ -130,23 +136,37 @@ class _View(NamedTuple):
 Tile = tuple[Any, ...]
 
 
-def _attended(xp: Any, Q: Any, K: Any, V: Any, views: Sequence[_View], keys: int) -> Any:
-    scale = 1 / math.sqrt(Q.shape[2])
-    # The scale goes to the queries, which are smaller than the scores.
-    Q = Q * scale
+def _triangle(xp: Any, Q: Any, K: Any, keys: int) -> list[_View]:
+    """Return views of which query i sees the keys 0 … i."""
+    n, m = Q.shape[1], K.shape[1]
+    places = xp.arange(max(n, m), device=Q.device)
+    length = max(keys, -(-n // CHUNKS), 1)
+    views = []
+    for start in range(0, n, length):
+        stop = min(start + length, n)
+        before = (_Run(0, min(start, m)),) if start else ()
+        beside = (_Run(start, min(stop, m), places[None, None, start : min(stop, m)]),) if start < m else ()
+        views.append(_View(start, stop, before + beside, places[None, start:stop, None]))
+    return views
+
+
+def _forwards(xp: Any, Q: Any, K: Any, V: Any, views: Sequence[_View], keys: int) -> tuple[Any, list[Tile]]:
+    """Return Y of scaled queries, and what the backward pass of each view needs."""
     kept = [_forward(xp, Q[:, view.start : view.stop, :], K, V, view, keys) for view in views]
+    return _joined(xp, [Y for Y, _, _ in kept]), kept
 
-    def pullback(Y_bar: Any) -> Any:
-        found = [
-            _backward(
-                xp, Q[:, view.start : view.stop, :], K, V, Y_bar[:, view.start : view.stop, :], of_view, view, keys
-            )
-            for view, of_view in zip(views, kept, strict=True)
-        ]
-        Q_bars, K_bars, V_bars = zip(*found, strict=True)
-        return _joined(xp, Q_bars) * scale, _overlaid(xp, K_bars, K), _overlaid(xp, V_bars, V)
 
-    return _joined(xp, [Y for Y, _, _ in kept]), pullback
+def _backwards(
+    xp: Any, arrays: tuple[Any, Any, Any], Y_bar: Any, kept: Sequence[Tile], views: Sequence[_View], keys: int
+) -> tuple[Any, Any, Any]:
+    """Return the gradients by the scaled queries, K and V."""
+    Q, K, V = arrays
+    bars = [
+        _backward(xp, Q[:, view.start : view.stop, :], K, V, Y_bar[:, view.start : view.stop, :], of_view, view, keys)
+        for view, of_view in zip(views, kept, strict=True)
+    ]
+    Q_bars, K_bars, V_bars = zip(*bars, strict=True)
+    return _joined(xp, Q_bars), _overlaid(xp, K_bars, K), _overlaid(xp, V_bars, V)
 
 
 def _forward(xp: Any, Q: Any, K: Any, V: Any, view: _View, keys: int) -> tuple[Any, ...]:

@@ -109,3 +109,8 @@ def test_every_line_of_every_pullback_in_the_catalogue_can_be_reached():
     for op in mutable():
         _, unreached = reaching_sizes(op, [op.size(name) for name in small_sizes(op)])
         assert unreached == [], op.name
+
+
+@pytest.mark.parametrize("op", operations().values(), ids=operations())
+def test_every_operation_of_the_catalogue_has_mutants(op):
+    assert len(mutants(op)) > 5
