@@ -7,8 +7,10 @@ that largest score and that sum. So there is one tile of scores at a time: `keys
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -249,19 +251,15 @@ def _own(view: _View) -> Tile:
 
 def _hidden(xp: Any, S: Any, view: _View, own: Tile, marks: Sequence[Any]) -> Any:
     """Scores with −∞ where a query does not see a key."""
-    if not marks:
-        return S
-    (mark,) = marks
-    return xp.where(mark if view.masked else own[0] >= mark, S, -math.inf)
+    seen = [mark if view.masked else own[0] >= mark for mark in marks]
+    return xp.where(seen[0], S, -math.inf) if seen else S
 
 
 def _tiles(view: _View, run: _Run, arrays: Sequence[Any], own: Tile) -> tuple[Tile, tuple[int, ...]]:
     """Return the arrays of a run of keys, and the axis of the keys in each."""
     cut = tuple(x[:, run.start : run.stop, :] for x in arrays)
-    if view.masked:
-        cut += (own[0][:, :, run.start : run.stop],)
-    elif run.places is not None:
-        cut += (run.places,)
+    places = () if run.places is None else (run.places,)
+    cut += (own[0][:, :, run.start : run.stop],) if view.masked else places
     return cut, (1, 1, 2)[: len(cut)]
 
 
@@ -281,23 +279,23 @@ def _over_tiles(
 
     def alone(length: int) -> None:
         nonlocal carry, start
-        carry, output = step(carry, tile(start + length))
-        start += length
-        outputs.append(output)
+        if length:
+            carry, output = step(carry, tile(start + length))
+            start += length
+            outputs.append(output)
 
-    if carry is None:
-        alone(min(length, total))
-    count = (total - start) // length
+    first = min(length, total) if carry is None else 0
+    count, rest = divmod(total - first, length)
+    alone(first)
     if count > 1:
         stop = start + count * length
         stacked = tuple(_stacked(xp, x, axis, count) for x, axis in zip(tile(stop), axes, strict=True))
         carry, found = scan(xp, step, carry, stacked)
         outputs.append(None if found is None else tuple(_unstacked(xp, x) for x in found))
         start = stop
-    elif count:
-        alone(length)
-    if start < total:
-        alone(total - start)
+    else:
+        alone(count * length)
+    alone(rest)
     return carry, outputs
 
 
@@ -321,12 +319,9 @@ def _joined(xp: Any, pieces: Sequence[Any]) -> Any:
 def _overlaid(xp: Any, parts: Sequence[Any], whole: Any) -> Any:
     """Add up parts that all begin with the first key and end at different ones; nothing is added after the last."""
     ends = sorted({part.shape[1] for part in parts})
-    pieces = []
-    for start, stop in itertools.pairwise([0, *ends]):
-        total, *others = (part[:, start:stop, :] for part in parts if part.shape[1] >= stop)
-        for other in others:
-            total = total + other
-        pieces.append(total)
-    if ends[-1] < whole.shape[1]:
-        pieces.append(xp.zeros_like(whole[:, ends[-1] :, :]))
-    return _joined(xp, pieces)
+    pieces = [
+        functools.reduce(operator.add, (part[:, start:stop, :] for part in parts if part.shape[1] >= stop))
+        for start, stop in itertools.pairwise([0, *ends])
+    ]
+    after = [xp.zeros_like(whole[:, ends[-1] :, :])] if ends[-1] < whole.shape[1] else []
+    return _joined(xp, [*pieces, *after])

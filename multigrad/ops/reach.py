@@ -68,13 +68,17 @@ def scaled_sizes(op: Operation, sizes: Sequence[Mapping[str, Any]]) -> Iterator[
                     yield larger
 
 
+UNTRACED = ast.FunctionDef | ast.Raise | ast.Nonlocal | ast.Global
+"""Statements that no trace shows, or that only raise."""
+
+
 def pullback_lines(op: Operation) -> set[int]:
     """Return the lines on which the statements of a pullback and of its helpers begin; those that only raise aside."""
     lines = set()
     for part in Program.of(op).parts:
         for node in ast.walk(part.region):
             text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-            if isinstance(node, ast.stmt) and not isinstance(node, ast.FunctionDef | ast.Raise) and not text:
+            if isinstance(node, ast.stmt) and not isinstance(node, UNTRACED) and not text:
                 lines.add(part.start + node.lineno - 1)
     return lines
 
