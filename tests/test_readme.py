@@ -72,3 +72,12 @@ def test_every_command_is_in_the_readme_or_its_help() -> None:
     for command in typer.main.get_command(app).commands.values():  # type: ignore[attr-defined]
         assert command.help, f"{command.name} has no help"
         assert "Example: multigrad" in (command.epilog or ""), f"the help of {command.name} has no example"
+
+
+def test_what_is_said_to_be_in_a_file_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(\w+)` in `([\w/.]+\.py)`", text)
+    assert named
+    for symbol, path in named:
+        source = (ROOT / path).read_text(encoding="utf-8")
+        assert re.search(rf"^(def|class) {symbol}\b", source, flags=re.MULTILINE), f"no {symbol} in {path}"
