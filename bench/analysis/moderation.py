@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .intervals import Interval
+from .intervals import Interval, hodges_lehmann
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,7 +96,12 @@ class Noise:
         return (self.degrees * self.variance + own) / (self.degrees + degrees), total
 
 
-def moderated_interval(rounds: np.ndarray, noise: Noise, level: float) -> Interval:
+def moderated(rounds: np.ndarray, noise: Noise) -> tuple[float, float]:
+    """Return the moderated variance between rounds, of which there may be one, and its degrees of freedom."""
+    return noise.moderated(float(rounds.var(ddof=1)) if len(rounds) > 1 else 0.0, len(rounds) - 1)
+
+
+def moderated_interval(rounds: np.ndarray, noise: Noise | None, level: float) -> Interval:
     """Return the middle of a comparison's rounds with its moderated interval, on the scale of what was given.
 
     The middle is that of the means of all pairs of rounds (Hodges and Lehmann 1963), which one wild round cannot move
@@ -104,24 +109,17 @@ def moderated_interval(rounds: np.ndarray, noise: Noise, level: float) -> Interv
 
     Args:
         rounds: logarithms, one for each round, none of them NaN.
-        noise: of such comparisons.
+        noise: of such comparisons; None where nothing is known of it, and then the ends are NaN.
         level: confidence, such as 0.95.
     """
     from scipy.special import stdtrit
 
-    count = len(rounds)
-    variance, degrees = noise.moderated(float(rounds.var(ddof=1)) if count > 1 else 0.0, count - 1)
     middle = hodges_lehmann(rounds)
-    reach = float(stdtrit(degrees, (1 + level) / 2)) * math.sqrt(variance / count)
+    if noise is None:
+        return Interval(middle, math.nan, math.nan)
+    variance, degrees = moderated(rounds, noise)
+    reach = float(stdtrit(degrees, (1 + level) / 2)) * math.sqrt(variance / len(rounds))
     return Interval(middle, middle - reach, middle + reach)
-
-
-def hodges_lehmann(values: np.ndarray) -> float:
-    """Return the median of the means of all pairs of values, each with itself among them."""
-    import numpy as np
-
-    i, j = np.triu_indices(len(values))
-    return float(np.median((values[i] + values[j]) / 2))
 
 
 def _inverse_trigamma(value: float) -> float:

@@ -1,0 +1,190 @@
+"""The times of a run's cells as their processes took them, and the quotients of any two with their intervals."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from multigrad.backend import device_kind
+
+from ..plan.cells import KEY
+from ..plan.protocol import FULL, Protocol
+from . import intervals
+from .intervals import Interval
+from .moderation import Noise, moderated, moderated_interval
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+Key = Any
+"""What names a cell, and can be hashed."""
+
+Turns = Mapping[int, "np.ndarray"]
+"""By round, the logarithm of the seconds per call in each turn, in order; NaN for a turn that is worth nothing."""
+
+PROBLEM = ("operation", "dtype", "sizes", "threads", "precision", "machine")
+"""The columns that have to be the same for two times to be answers to one question."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """The times of cells that were measured in the same rounds."""
+
+    turns: Mapping[Key, Turns]
+    problem: Mapping[Key, tuple[Any, ...]]
+    """What each cell is an answer to: cells of one problem are compared. The last entry is the machine."""
+    level: float = FULL.level
+
+    @classmethod
+    def of(cls, summary: pd.DataFrame, samples: pd.DataFrame, protocol: Protocol = FULL) -> Times:
+        """Take the headline's blocks of a run's tables; a cell is named by its values of :data:`.KEY`."""
+        import numpy as np
+
+        headline = dict(zip(summary[list(KEY)].itertuples(index=False, name=None), summary["headline"], strict=True))
+        own = samples[samples["twin"] == 0]
+        per_call = (own["block_s"] / own["calls"]).to_numpy()
+        turn, kind, lost = own["turn"].to_numpy(), own["kind"].to_numpy(), _kept_waiting(own, protocol)
+        turns: dict[Key, dict[int, np.ndarray]] = {}
+        # Numbers of rows: a frame for each of thousands of processes would take seconds.
+        for group, numbers in own.reset_index(drop=True).groupby([*KEY, "round"], sort=True).indices.items():
+            names: tuple[Any, ...] = tuple(group)  # type: ignore[arg-type]  # the key of several columns
+            mine = numbers[kind[numbers] == headline.get(names[:-1])]
+            if len(mine):
+                found = intervals.turn_medians(per_call[mine], turn[mine], lost[mine], protocol.slow_first_block)
+                turns.setdefault(names[:-1], {})[int(names[-1])] = np.log(found)
+        places = [KEY.index(name) for name in PROBLEM]
+        return cls(turns, {key: tuple(key[i] for i in places) for key in turns}, protocol.level)
+
+    def __contains__(self, cell: Key) -> bool:
+        return cell in self.turns
+
+    def rounds(self, cell: Key) -> np.ndarray:
+        """Return the logarithm of the seconds per call of each of a cell's processes; empty for an unknown cell."""
+        import numpy as np
+
+        return np.array([np.nanmedian(t) for t in self.turns.get(cell, {}).values()])
+
+    def quotients(self, after: Key, before: Key) -> np.ndarray:
+        """Return the logarithm of after / before in each round that both have.
+
+        It is the median over the turns: two turns of one number followed each other, so they saw the same machine, and
+        what that does to both is not in their quotient.
+        """
+        import numpy as np
+
+        one, other = self.turns.get(after, {}), self.turns.get(before, {})
+        rows = [_differences(one[r], other[r]) for r in one if r in other]
+        return np.array([np.median(row) for row in rows if len(row)])
+
+    def time(self, cell: Key) -> Interval:
+        """Return a cell's seconds per call; with NaN for ends where nothing is known of the noise."""
+        return _exponential(moderated_interval(self.rounds(cell), self._of_cells.get(self._machine(cell)), self.level))
+
+    def ratio(self, after: Key, before: Key) -> Interval:
+        """Return after / before; with NaN for ends where nothing is known of the noise."""
+        rounds = self.quotients(after, before)
+        if not len(rounds):  # they have no round in common
+            return quotient(self, after, self, before)
+        return _exponential(moderated_interval(rounds, self._of_pairs.get(self._machine(after)), self.level))
+
+    def _machine(self, cell: Key) -> Any:
+        return self.problem[cell][-1]
+
+    @cached_property
+    def _of_cells(self) -> Mapping[Any, Noise]:
+        """By machine, how the processes of a cell differ."""
+        pools: dict[Any, list[list[np.ndarray]]] = {}
+        for cell in self.turns:
+            pools.setdefault(self._machine(cell), []).append([self.rounds(cell)])
+        return _pooled(pools)
+
+    @cached_property
+    def _of_pairs(self) -> Mapping[Any, Noise]:
+        """By machine, how the quotients of two cells of one problem differ between rounds."""
+        problems: dict[tuple[Any, ...], list[Key]] = {}
+        for cell in self.turns:
+            problems.setdefault(self.problem[cell], []).append(cell)
+        pools: dict[Any, list[list[np.ndarray]]] = {}
+        for problem, cells in problems.items():
+            pairs = [self.quotients(*pair) for pair in itertools.combinations(cells, 2)]
+            pools.setdefault(problem[-1], []).append(pairs)
+        return _pooled(pools)
+
+    def noise(self, cell: Key) -> Noise | None:
+        """Return how the processes of such cells differ; None where no cell has two."""
+        return self._of_cells.get(self._machine(cell))
+
+
+def quotient(after: Times, key: Key, before: Times, other: Key) -> Interval:
+    """Return after / before of cells that were not measured in the same rounds, by Welch's approximation.
+
+    Args:
+        after: the times of one run.
+        key: the cell in it.
+        before: of another.
+        other: the cell in that.
+    """
+    from scipy.special import stdtrit
+
+    sides = []
+    for times, cell in ((after, key), (before, other)):
+        rounds, noise = times.rounds(cell), times.noise(cell)
+        if noise is None:
+            variance, degrees = math.nan, math.nan
+        else:
+            variance, degrees = moderated(rounds, noise)
+        sides.append((intervals.hodges_lehmann(rounds), variance / len(rounds), degrees))
+    middle = sides[0][0] - sides[1][0]
+    total = math.fsum(variance for _, variance, _ in sides)
+    if not total > 0:
+        return _exponential(Interval(middle, math.nan, math.nan))
+    degrees = total**2 / math.fsum(variance**2 / degrees for _, variance, degrees in sides)
+    reach = float(stdtrit(degrees, (1 + after.level) / 2)) * math.sqrt(total)
+    return _exponential(Interval(middle, middle - reach, middle + reach))
+
+
+def beside(before: Times, after: Times) -> Times:
+    """Put two sides that took turns together: a cell is named by 0 (before) or 1 (after) and its name there."""
+    both = list(enumerate((before, after)))
+    return Times(
+        {(side, key): turns for side, times in both for key, turns in times.turns.items()},
+        # Each cell is compared with itself on the other side, and with nothing else.
+        {(side, key): (key, times.problem[key][-1]) for side, times in both for key in times.turns},
+        after.level,
+    )
+
+
+def _pooled(pools: Mapping[Any, Iterable[Sequence[np.ndarray]]]) -> dict[Any, Noise]:
+    found = {machine: Noise.of(groups) for machine, groups in pools.items()}
+    return {machine: noise for machine, noise in found.items() if noise is not None}
+
+
+def _differences(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the differences of the turns that both have; of processes that share none, that of their medians."""
+    import numpy as np
+
+    common = min(len(one), len(other))
+    found = one[:common] - other[:common]
+    found = found[~np.isnan(found)]
+    return found if len(found) else np.array([np.nanmedian(one) - np.nanmedian(other)])
+
+
+def _exponential(logarithms: Interval) -> Interval:
+    return Interval(*(math.exp(x) for x in (logarithms.estimate, logarithms.low, logarithms.high)))
+
+
+def _kept_waiting(blocks: pd.DataFrame, protocol: Protocol) -> np.ndarray:
+    """Tell of each block whether others kept it waiting."""
+    block_s, waited_s, cpu_s, switches = (
+        blocks[name].to_numpy(dtype=float) for name in ("block_s", "waited_s", "cpu_s", "involuntary_switches")
+    )
+    on_cpu: np.ndarray = (blocks["device"].map(device_kind) == "cpu").to_numpy()
+    kept: np.ndarray = (
+        intervals.kept_waiting(block_s, waited_s, cpu_s, switches, idle_share=protocol.idle_share) & on_cpu
+    )
+    return kept
