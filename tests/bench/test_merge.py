@@ -30,6 +30,7 @@ def changed(folder, pace=1.0, floor=0.02, **host):
     info = json.loads((folder / RUN).read_text())
     name = host["hostname"]
     info |= {"host": {**info["host"], "python": "CPython 3.11", **host}, "threads": [2], "noise_floor": floor}
+    info |= {"pairs": [{"cell": "f", "ratio": 1 + floor, "low": 1 + floor, "high": 1 + floor}]}
     info |= {"started": STARTED.get(name, STARTED["atlas"]), "turns": True, "state": "complete"}
     (folder / RUN).write_text(json.dumps(info))
     for file, row_class, columns in (
