@@ -8,9 +8,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from multigrad.bench.analysis import intervals, moderation
-from multigrad.bench.analysis.moderation import Noise, moderated_interval
+from multigrad.bench.analysis.moderation import Estimate, Noise
 from multigrad.bench.analysis.times import Times, beside
-from multigrad.bench.analysis.times import quotient as quotient_of
 
 
 def times_of(turns):
@@ -28,6 +27,11 @@ def in_turns(rng, medians, rounds, *, between=0.01, within=0.01, turns=6, phases
             own = np.exp(between * rng.standard_normal())
             found[cell][r] = median * own * machine * np.exp(within * rng.standard_normal(turns))
     return found
+
+
+def apart_of(times, after, before):
+    """The ratio of two cells as if they had been measured in different runs."""
+    return times.estimate(after).less(times.estimate(before)).ratio(0.95)
 
 
 def test_the_prior_of_the_variances_is_what_they_were_drawn_from():
@@ -51,9 +55,10 @@ def test_the_moderated_variance_lies_between_ones_own_and_that_of_all():
 
 def test_of_one_comparison_there_is_no_more_to_know_than_student_knew():
     rounds = np.array([0.1, 0.13, 0.08])
-    found = moderated_interval(rounds, Noise.of([[rounds]]), 0.95)
+    found = Estimate.of(rounds, Noise.of([[rounds]])).ratio(0.95)
     wide = scipy.stats.t.ppf(0.975, 2) * rounds.std(ddof=1) / math.sqrt(3)
-    assert (found.high - found.low) / 2 == pytest.approx(wide, rel=0.02)
+    assert math.log(found.high / found.low) / 2 == pytest.approx(wide, rel=0.02)
+    assert found.chance == pytest.approx(scipy.stats.ttest_1samp(rounds, 0.0).pvalue, rel=0.05)
 
 
 def test_the_inverse_of_the_trigamma_function():
@@ -101,7 +106,7 @@ def test_pairs_find_what_the_drift_of_the_machine_would_hide(quotient, word):
         turns = in_turns(rng, {"before": 1.0, "after": quotient, "more": 2.0}, 5)
         times = times_of(turns)
         paired.append(intervals.word(times.ratio("after", "before")))
-        apart.append(intervals.word(quotient_of(times, "after", times, "before")))
+        apart.append(intervals.word(apart_of(times, "after", "before")))
     assert paired.count(word) >= 90
     assert apart.count(word) <= 50
 
@@ -129,7 +134,7 @@ def test_swapping_the_sides_inverts_the_interval():
     times = times_of(in_turns(np.random.default_rng(2), {"a": 1.0, "b": 1.2}, 4))
     for there, back in (
         (times.ratio("a", "b"), times.ratio("b", "a")),
-        (quotient_of(times, "a", times, "b"), quotient_of(times, "b", times, "a")),
+        (apart_of(times, "a", "b"), apart_of(times, "b", "a")),
     ):
         assert (back.estimate, back.low, back.high) == pytest.approx(
             (1 / there.estimate, 1 / there.high, 1 / there.low)
@@ -190,20 +195,26 @@ def test_a_wild_round_does_not_move_the_ratio_far():
     assert wild == pytest.approx(tame, abs=0.01)
 
 
-def test_words_need_the_whole_interval():
-    interval = intervals.Interval
-    assert intervals.word(interval(1.2, 1.06, 1.3)) == "slower"
-    assert intervals.word(interval(1.2, 1.04, 1.3)) == "unclear"
-    assert intervals.word(interval(1.0, 0.97, 1.03)) == "same"
-    assert intervals.word(interval(0.8, 0.7, 0.9)) == "faster"
-    assert intervals.word(interval(1.0, 0.9, 1.1)) == "unclear"
+def ratio(estimate, low, high, chance):
+    return intervals.Ratio(estimate, low, high, chance)
+
+
+def test_a_word_needs_an_effect_that_noise_would_not_make():
+    assert intervals.word(ratio(1.2, 1.06, 1.3, 1e-3)) == "slower"
+    assert intervals.word(ratio(1.06, 1.01, 1.11, 1e-3)) == "slower"
+    assert intervals.word(ratio(1.2, 1.01, 1.4, 0.02)) == "unclear"
+    assert intervals.word(ratio(1.04, 1.03, 1.06, 1e-9)) == "unclear"
+    assert intervals.word(ratio(1.0, 0.97, 1.03, 1.0)) == "same"
+    assert intervals.word(ratio(1.04, 1.03, 1.05, 1e-9)) == "same"
+    assert intervals.word(ratio(0.8, 0.7, 0.9, 1e-3)) == "faster"
+    assert intervals.word(ratio(1.0, 0.9, 1.1, 1.0)) == "unclear"
 
 
 def test_equals_that_differ_beyond_their_intervals_demand_more():
-    ratio = intervals.Interval(1.12, 1.10, 1.14)
-    assert intervals.word(ratio, unexplained=0.02) == "slower"
-    assert intervals.word(ratio, unexplained=0.06) == "unclear"
-    assert intervals.word(ratio, unexplained=0.08) == "same"
+    found = ratio(1.12, 1.10, 1.14, 1e-6)
+    assert intervals.word(found, unexplained=0.02) == "slower"
+    assert intervals.word(found, unexplained=0.065) == "unclear"
+    assert intervals.word(found, unexplained=0.08) == "same"
 
 
 def test_what_equals_differ_by_beyond_their_intervals_is_unexplained():
@@ -214,14 +225,14 @@ def test_what_equals_differ_by_beyond_their_intervals_is_unexplained():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.floats(0.5, 2), min_size=3, max_size=3), st.floats(0, 0.1))
-def test_swapping_the_runs_swaps_the_words(values, floor):
+@given(st.lists(st.floats(0.5, 2), min_size=3, max_size=3), st.floats(0, 0.1), st.floats(0, 0.02))
+def test_swapping_the_runs_swaps_the_words(values, floor, chance):
     low, middle, high = sorted(values)
     swapped = {"faster": "slower", "slower": "faster", "same": "same", "unclear": "unclear"}
-    there = intervals.word(intervals.Interval(middle, low, high), floor)
-    back = intervals.word(intervals.Interval(1 / middle, 1 / high, 1 / low), floor)
+    there = intervals.word(ratio(middle, low, high, chance), floor)
+    back = intervals.word(ratio(1 / middle, 1 / high, 1 / low, chance), floor)
     factor = 1 + intervals.margin(floor)
-    if min(abs(v - f) for v in (low, high) for f in (factor, 1 / factor)) > 1e-9:
+    if min(abs(v - f) for v in values for f in (factor, 1 / factor)) > 1e-9:
         assert back == swapped[there]
 
 
