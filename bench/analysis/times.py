@@ -14,7 +14,7 @@ from ..plan.cells import KEY
 from ..plan.protocol import FULL, Protocol
 from . import intervals
 from .intervals import Interval, Ratio
-from .moderation import Estimate, Noise
+from .moderation import Comparison, Estimate, Noise
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +28,9 @@ Turns = Mapping[int, "np.ndarray"]
 
 PROBLEM = ("operation", "dtype", "sizes", "threads", "precision", "machine")
 """The columns that have to be the same for two times to be answers to one question."""
+
+PLACE = ("backend", "device", "mode")
+"""The columns that say where a cell was measured."""
 
 
 Blocks = tuple["np.ndarray", "np.ndarray", "np.ndarray"]
@@ -58,6 +61,8 @@ class Times:
     turns: Mapping[Key, Turns]
     problem: Mapping[Key, tuple[Any, ...]]
     """What each cell is an answer to: cells of one problem are compared. The last entry is the machine."""
+    place: Mapping[Key, tuple[Any, ...]]
+    """Where each cell was measured: cells of one place have the same noise."""
     level: float = FULL.level
 
     @classmethod
@@ -75,8 +80,10 @@ class Times:
             if len(mine):
                 blocks.setdefault(names[:-1], {})[int(names[-1])] = per_call[mine], turn[mine], lost[mine]
         turns = {key: turns_of(rounds, protocol) for key, rounds in blocks.items()}
-        places = [KEY.index(name) for name in PROBLEM]
-        return cls(turns, {key: tuple(key[i] for i in places) for key in turns}, protocol.level)
+        problem, place = (
+            {key: tuple(key[KEY.index(name)] for name in names) for key in turns} for names in (PROBLEM, PLACE)
+        )
+        return cls(turns, problem, place, protocol.level)
 
     def __contains__(self, cell: Key) -> bool:
         return cell in self.turns
@@ -105,14 +112,20 @@ class Times:
 
     def ratio(self, after: Key, before: Key) -> Ratio:
         """Return after / before."""
-        rounds = self.quotients(after, before)
-        if not len(rounds):  # they have no round in common
+        pair = self._pair(after, before)
+        if not len(pair.rounds):  # they have no round in common
             return self.estimate(after).less(self.estimate(before)).ratio(self.level)
-        return Estimate.of(rounds, self._of_pairs.get(self._machine(after))).ratio(self.level)
+        return Estimate.of(pair, self._of_pairs.get(self._machine(after))).ratio(self.level)
 
     def estimate(self, cell: Key) -> Estimate:
         """Return the logarithm of a cell's seconds per call."""
-        return Estimate.of(self.rounds(cell), self._of_cells.get(self._machine(cell)))
+        return Estimate.of(self._alone(cell), self._of_cells.get(self._machine(cell)))
+
+    def _alone(self, cell: Key) -> Comparison:
+        return Comparison(self.rounds(cell), (self.place[cell],))
+
+    def _pair(self, after: Key, before: Key) -> Comparison:
+        return Comparison(self.quotients(after, before), (self.place[after], self.place[before]))
 
     def _machine(self, cell: Key) -> Any:
         return self.problem[cell][-1]
@@ -120,9 +133,9 @@ class Times:
     @cached_property
     def _of_cells(self) -> Mapping[Any, Noise]:
         """By machine, how the processes of a cell differ."""
-        pools: dict[Any, list[list[np.ndarray]]] = {}
+        pools: dict[Any, list[list[Comparison]]] = {}
         for cell in self.turns:
-            pools.setdefault(self._machine(cell), []).append([self.rounds(cell)])
+            pools.setdefault(self._machine(cell), []).append([self._alone(cell)])
         return _pooled(pools)
 
     @cached_property
@@ -131,9 +144,9 @@ class Times:
         problems: dict[tuple[Any, ...], list[Key]] = {}
         for cell in self.turns:
             problems.setdefault(self.problem[cell], []).append(cell)
-        pools: dict[Any, list[list[np.ndarray]]] = {}
+        pools: dict[Any, list[list[Comparison]]] = {}
         for problem, cells in problems.items():
-            pairs = [self.quotients(*pair) for pair in itertools.combinations(cells, 2)]
+            pairs = [self._pair(*pair) for pair in itertools.combinations(cells, 2)]
             pools.setdefault(problem[-1], []).append(pairs)
         return _pooled(pools)
 
@@ -145,11 +158,12 @@ def beside(before: Times, after: Times) -> Times:
         {(side, key): turns for side, times in both for key, turns in times.turns.items()},
         # Each cell is compared with itself on the other side, and with nothing else.
         {(side, key): (key, times.problem[key][-1]) for side, times in both for key in times.turns},
+        {(side, key): times.place[key] for side, times in both for key in times.turns},
         after.level,
     )
 
 
-def _pooled(pools: Mapping[Any, Iterable[Sequence[np.ndarray]]]) -> dict[Any, Noise]:
+def _pooled(pools: Mapping[Any, Iterable[Sequence[Comparison]]]) -> dict[Any, Noise]:
     found = {machine: Noise.of(groups) for machine, groups in pools.items()}
     return {machine: noise for machine, noise in found.items() if noise is not None}
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from multigrad.bench.analysis import intervals, moderation
-from multigrad.bench.analysis.moderation import Estimate, Noise
+from multigrad.bench.analysis.moderation import Comparison, Estimate, Noise
 from multigrad.bench.analysis.times import Times, beside, turns_of
 from multigrad.bench.plan.protocol import FULL
 
@@ -16,7 +18,7 @@ from multigrad.bench.plan.protocol import FULL
 def times_of(turns):
     """The times of cells of one problem, given their seconds per call by cell, round and turn."""
     logs = {cell: {r: np.log(t) for r, t in rounds.items()} for cell, rounds in turns.items()}
-    return Times(logs, dict.fromkeys(logs, ("problem", "")))
+    return Times(logs, dict.fromkeys(logs, ("problem", "")), dict.fromkeys(logs, ("somewhere",)))
 
 
 def in_turns(rng, medians, rounds, *, between=0.01, within=0.01, turns=6, phases=True):
@@ -39,24 +41,43 @@ def test_the_prior_of_the_variances_is_what_they_were_drawn_from():
     rng = np.random.default_rng(1)
     degrees, variance = 4.0, 0.03**2
     own = variance * degrees / rng.chisquare(degrees, 4000)
-    noise = Noise.of([[np.sqrt(v) * rng.standard_normal(4)] for v in own])
+    noise = Noise.of([[Comparison(np.sqrt(v) * rng.standard_normal(4), "p")] for v in own])
     assert noise.degrees == pytest.approx(degrees, rel=0.15)
-    assert noise.variance == pytest.approx(variance, rel=0.1)
+    assert noise.variance * noise.places["p"] == pytest.approx(variance, rel=0.1)
     assert noise.most == 4000 * 3
 
 
 def test_the_moderated_variance_lies_between_ones_own_and_that_of_all():
-    noise = Noise(variance=4.0, degrees=6.0, most=100.0)
-    assert noise.moderated(1.0, 2) == ((6 * 4 + 2 * 1) / 8, 8)
-    assert noise.moderated(0.0, 0) == (4.0, 6)
-    assert Noise(4.0, math.inf, 100.0).moderated(1.0, 2) == (4.0, 100)
+    noise = Noise(variance=4.0, degrees=6.0, most=100.0, places={"p": 1.0})
+    own = Comparison(np.array([-1.0, 0.0, 1.0]), "p")
+    assert noise.moderated(own) == ((6 * 4 + 2 * 1) / 8, 8)
+    assert noise.moderated(Comparison(np.zeros(1), "p")) == (4.0, 6)
+    assert noise.moderated(Comparison(np.zeros(1), "pp")) == (8.0, 6)
+    assert replace(noise, degrees=math.inf).moderated(own) == (4.0, 100)
     # Nobody has more degrees of freedom than all comparisons together.
-    assert Noise(4.0, 6.0, 1.0).moderated(1.0, 1)[1] == 1
+    assert replace(noise, most=1.0).moderated(own)[1] == 2
+    assert replace(noise, most=3.0).moderated(own)[1] == 3
+
+
+def test_each_place_has_the_noise_that_it_brings():
+    rng = np.random.default_rng(3)
+    true = {"quiet": 0.01, "loud": 0.1}
+    groups = []
+    for _ in range(40):
+        cells = [(place, true[place] * rng.standard_normal(4)) for place in ("quiet", "quiet", "loud", "loud")]
+        groups.append([Comparison(a - b, (p, q)) for (p, a), (q, b) in itertools.combinations(cells, 2)])
+    noise = Noise.of(groups)
+    for place, deviation in true.items():
+        assert math.sqrt(noise.places[place]) == pytest.approx(deviation, rel=0.25)
+    # Then all comparisons seem to have one variance, and lend each other much.
+    assert noise.degrees > 6
+    assert Noise.of([[replace(c, places="xx") for c in group] for group in groups]).degrees < 3
 
 
 def test_of_one_comparison_there_is_no_more_to_know_than_student_knew():
     rounds = np.array([0.1, 0.13, 0.08])
-    found = Estimate.of(rounds, Noise.of([[rounds]])).ratio(0.95)
+    one = Comparison(rounds, ("p",))
+    found = Estimate.of(one, Noise.of([[one]])).ratio(0.95)
     wide = scipy.stats.t.ppf(0.975, 2) * rounds.std(ddof=1) / math.sqrt(3)
     assert math.log(found.high / found.low) / 2 == pytest.approx(wide, rel=0.02)
     assert found.chance == pytest.approx(scipy.stats.ttest_1samp(rounds, 0.0).pvalue, rel=0.05)

@@ -102,16 +102,16 @@ def recorded(folder):
             row = np.full(len(rounds), np.nan)
             row[[rounds.index(r) for r in common]] = times.quotients(*pair)
             # Of all rounds the middle is the truth.
-            pairs.append(row - np.nanmedian(row))
-        found.append(np.array(pairs))
+            pairs.append((tuple(times.place[cell] for cell in pair), row - np.nanmedian(row)))
+        found.append(pairs)
     return found
 
 
 def resampled(rng, noise, rounds):
     """Yield the pairs of runs that had some of the recorded rounds, all pairs the same ones: what they share stays."""
     while True:
-        chosen = rng.permutation(noise[0].shape[1])[:rounds]
-        yield [pairs[:, chosen] for pairs in noise]
+        chosen = rng.permutation(len(noise[0][0][1]))[:rounds]
+        yield [[(places, row[chosen]) for places, row in pairs] for pairs in noise]
 
 
 def report(name, protocol, runs) -> None:
@@ -140,23 +140,24 @@ def report(name, protocol, runs) -> None:
 def _known(run):
     import numpy as np
 
-    found = [rounds[~np.isnan(rounds)] for rounds in itertools.chain.from_iterable(run)]
-    return [rounds for rounds in found if len(rounds)]
+    found = [(places, rounds[~np.isnan(rounds)]) for places, rounds in itertools.chain.from_iterable(run)]
+    return [(places, rounds) for places, rounds in found if len(rounds)]
 
 
 def _pairs(cells):
-    return [cells[j] - cells[i] for i, j in itertools.combinations(range(len(cells)), 2)]
+    return [(("p", "p"), cells[j] - cells[i]) for i, j in itertools.combinations(range(len(cells)), 2)]
 
 
 def new_rule(run, shift):
     """Return the intervals of all pairs, as logarithms, and their words, by the rule in force."""
+    import numpy as np
     from multigrad.bench.analysis.intervals import word
-    from multigrad.bench.analysis.moderation import Estimate, Noise
+    from multigrad.bench.analysis.moderation import Comparison, Estimate, Noise
 
-    noise = Noise.of(run)
+    noise = Noise.of([[Comparison(rounds[~np.isnan(rounds)], places) for places, rounds in group] for group in run])
     found = []
-    for rounds in _known(run):
-        ratio = Estimate.of(rounds + shift, noise).ratio(0.95)
+    for places, rounds in _known(run):
+        ratio = Estimate.of(Comparison(rounds + shift, places), noise).ratio(0.95)
         found.append((math.log(ratio.low), math.log(ratio.high), word(ratio)))
     return found
 
@@ -168,7 +169,7 @@ def old_rule(run, shift):
 
     found = []
     edge = math.log(1.05)
-    for rounds in _known(run):
+    for _, rounds in _known(run):
         count = len(rounds)
         if count < 2:
             continue
