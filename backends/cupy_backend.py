@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multigrad.backend import Array, Backend, Session, Unavailable
@@ -124,12 +125,12 @@ class CuPyBackend(Backend):
         return CuPySession(self, cupy)
 
     def environment(
-        self, device: str, threads: int | None, precision: Precision, *, caches: bool = True
+        self, device: str, threads: int | None, precision: Precision, *, caches: Path | None = None
     ) -> dict[str, str]:
         variables = super().environment(device, threads, precision, caches=caches)
         variables["CUPY_TF32"] = _tf32(precision)
-        if not caches:
-            variables["CUPY_CACHE_IN_MEMORY"] = "1"
+        if caches is not None:
+            variables["CUPY_CACHE_DIR"] = str(caches / "cupy")
         return variables
 
 

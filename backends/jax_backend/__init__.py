@@ -10,6 +10,7 @@ import importlib.util
 import os
 from collections.abc import Callable, Mapping
 from math import prod
+from pathlib import Path
 from typing import Any
 
 from multigrad.backend import Backend, Inaccuracy, Refusal, Session, Unavailable, device_kind, mesh_shape
@@ -91,7 +92,7 @@ class JaxBackend(Backend):
         return reason
 
     def environment(
-        self, device: str, threads: int | None, precision: Precision, *, caches: bool = True
+        self, device: str, threads: int | None, precision: Precision, *, caches: Path | None = None
     ) -> dict[str, str]:
         variables = super().environment(device, threads, precision, caches=caches)
         variables["JAX_ENABLE_X64"] = "1"
@@ -102,8 +103,10 @@ class JaxBackend(Backend):
             # busy machine, is waited for in vain, and after 40 seconds XLA ends the process.
             variables["PJRT_NPROC"] = str(4 * count)
         variables["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
-        if not caches:
-            variables["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+        if caches is not None:
+            variables["JAX_COMPILATION_CACHE_DIR"] = str(caches / "jax")
+            variables["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+            variables["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
         return variables
 
 

@@ -6,6 +6,7 @@ What imports torch is imported when the backend is opened.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from multigrad.backend import Backend, Gap, Inaccuracy, Refusal, Session, Unavailable, device_kind, mesh_shape
@@ -81,12 +82,13 @@ class TorchBackend(Backend):
         return reason
 
     def environment(
-        self, device: str, threads: int | None, precision: Precision, *, caches: bool = True
+        self, device: str, threads: int | None, precision: Precision, *, caches: Path | None = None
     ) -> dict[str, str]:
         variables = super().environment(device, threads, precision, caches=caches)
         variables["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # else a pool of processes lives on beside what is measured
-        if not caches:
-            variables["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
+        if caches is not None:
+            variables["TORCHINDUCTOR_CACHE_DIR"] = str(caches / "inductor")
+            variables["TRITON_CACHE_DIR"] = str(caches / "triton")
         return variables
 
 

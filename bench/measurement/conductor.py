@@ -6,7 +6,7 @@ import contextlib
 import math
 import tempfile
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +21,11 @@ from ..plan.cells import Place, Plan, Work, places_of, without, work
 from ..store import machine
 from ..store.events import Begin, EndEvent, MemoryEvent, WallEvent
 from ..store.run import Run
-from ..timing.messages import Begun, CellEnded, MemoryEnded, Opened, Peaks, Turn, Unavailable
+from ..timing.messages import SET_UP, Begun, CellEnded, MemoryEnded, Opened, Peaks, Turn, Unavailable
 from . import worktree
 from .record import Record
 from .references import find_references
-from .turns import in_turns
+from .turns import START, in_turns
 from .workers import Workers
 
 
@@ -91,11 +91,25 @@ class Conductor:
             items = self._items(number, wanted, places, workers)
             works = [self._work(without(item, record.finished(item)), places, workers) for item in items]
             with record.spending("workers"):
-                # How long a framework takes to begin is measured in the first round, where each begins alone.
-                in_turns(works, together=len(machine.physical_cpus()) if number else 1)
+                in_turns(works, lanes=len(machine.physical_cpus()), side_by_side=self._side_by_side(number))
         measured = {e.cell for e in record.events if isinstance(e, MemoryEvent)}
         with record.spending("memory"):
             self._measure_memory([i for i in memorable if i not in measured and not record.failed(i)], workers)
+
+    def _side_by_side(self, number: int) -> Callable[[tuple[int, ...]], bool]:
+        """Return what tells of a place whether the workers of a round may go on from there at the same time.
+
+        How long it takes to open a framework and to call a function first is measured in the first round, where each
+        is alone. On a device none is set up beside another: compilers time what they choose from.
+        """
+        if number == 0:
+            return lambda place: False
+        if (
+            any(device_kind(cell.device) != "cpu" for cell in self.plan.cells)
+            or not self.record.protocol.share_compiled
+        ):
+            return lambda place: place == START
+        return lambda place: place == START or place[1] == SET_UP
 
     def _held(self, sides: int, workers: Workers) -> list[int]:
         """Return how much each cell holds while it waits for its turn, in bytes."""
@@ -142,13 +156,19 @@ class Conductor:
         """Write down what one worker says; return the cells that it has begun, and how it died, if it did."""
         record = self.record
         begun: set[int] = set()
-        at, death = None, None
+        at, death, together = None, None, self._side_by_side(item.round)
+        reached: tuple[int, ...] = START
         with contextlib.closing(workers.time(item)) as messages:
             for message in messages:
                 if isinstance(message, Turn):
                     at = message.cell if message.cell in begun else None
-                    place = places[message.cell]
-                    yield place.group, message.step, place.position
+                    place = (places[message.cell].group, message.step, places[message.cell].position)
+                    if together(place):
+                        place = (*place[:2], 0)
+                    # Whoever may go on beside others has no need to let them.
+                    if place != reached or not together(place):
+                        yield place
+                    reached = place
                 elif isinstance(message, Begun):
                     at = message.task
                     begun.add(at)

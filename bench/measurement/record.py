@@ -40,6 +40,8 @@ class Record:
     """By index of the cell, what was said about it, so that nobody looks through all events."""
     begun: dict[tuple[int, int], float] = field(default_factory=dict)
     """By index and twin of a cell, when its last worker began it, in seconds since 1970."""
+    bandwidths: dict[tuple[int, str, int], tuple[str, str]] = field(default_factory=dict)
+    """By round, device and threads, the backend and precision whose worker measures the bandwidth."""
     writing: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -143,7 +145,9 @@ class Record:
         if any(e.backend == item.backend and e.precision == item.precision for e in here):
             return None
         dtypes = sorted({self.plan.cells[i].dtype for i in item.cells})
-        return {"dtypes": dtypes, "bandwidth": not any(e.bandwidth for e in here)}
+        # The same of all backends: the first that asks shall measure it, and no other waits for whether it does.
+        first = self.bandwidths.setdefault((item.round, item.device, item.threads), (item.backend, item.precision))
+        return {"dtypes": dtypes, "bandwidth": first == (item.backend, item.precision)}
 
 
 def _group(item: Work) -> str:

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 Place = tuple[int, ...]
 """How far somebody is: the lesser goes on first."""
 
 
-def in_turns(members: Sequence[Generator[Place]], *, together: int = 1) -> None:
+START: Place = ()
+"""Where all are before their first step."""
+
+
+def in_turns(
+    members: Sequence[Generator[Place]], *, lanes: int = 1, side_by_side: Callable[[Place], bool] = lambda place: False
+) -> None:
     """Advance generators to their ends, one step at a time: always the one that is least far.
 
     A generator runs while it holds the baton, and gives it away by yielding how far it is. Nobody passes a place that
@@ -24,24 +30,27 @@ def in_turns(members: Sequence[Generator[Place]], *, together: int = 1) -> None:
 
     Args:
         members: each yields how far it is; never less than before.
-        together: how many may take their first step, which has no place yet, at the same time.
+        lanes: how many may go on at the same time where that is allowed.
+        side_by_side: tells of a place, which may be :data:`START`, whether those who are there may do so.
     """
     arrivals = itertools.count()
+    waiting = [(START, next(arrivals), member) for member in members]
     try:
         # The threads stay to the end: a worker dies with the thread that began it.
-        with ThreadPoolExecutor(together) as threads:
-            first = (threads.map if together > 1 else map)(lambda member: next(member, None), members)
-            waiting = [
-                (place, next(arrivals), member)
-                for place, member in zip(first, members, strict=True)
-                if place is not None
-            ]
-            heapq.heapify(waiting)
+        with ThreadPoolExecutor(lanes) as threads:
             while waiting:
-                *_, member = heapq.heappop(waiting)
-                place = next(member, None)
-                if place is not None:
-                    heapq.heappush(waiting, (place, next(arrivals), member))
+                place, _, member = heapq.heappop(waiting)
+                chosen = [member]
+                while side_by_side(place) and waiting and waiting[0][0] == place:
+                    chosen.append(heapq.heappop(waiting)[2])
+                reached = threads.map(_next, chosen) if len(chosen) > 1 else map(_next, chosen)
+                for member, new_place in zip(chosen, reached, strict=True):
+                    if new_place is not None:
+                        heapq.heappush(waiting, (new_place, next(arrivals), member))
     finally:
         for member in members:
             member.close()
+
+
+def _next(member: Generator[Place]) -> Place | None:
+    return next(member, None)

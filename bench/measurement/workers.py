@@ -58,7 +58,7 @@ class Workers:
             "calls": {str(i): self.record.calls(i) for i in item.cells},
             "peaks": self.record.wanted_peaks(item),
         }
-        environment = self._environment(item, shares_compiled=self.record.protocol.share_compiled)
+        environment = self._environment(item)
         root = None if other is None else other.root
         for message in self._run("multigrad.bench.worker:measure", arguments, item, environment, root):
             yield message if isinstance(message, Death) else decoded(message, CellEnded)
@@ -69,7 +69,7 @@ class Workers:
         item = Work(cell.source, cell.backend, cell.device, cell.threads, cell.precision, 0, 0, ((index,),))
         arguments = self._arguments(item, {str(index): cell.to_json()})
         # Compile time is not measured here, so what the timing workers compiled may be found again.
-        environment = {**self._environment(item, shares_compiled=True), **memory.ENVIRONMENT}
+        environment = {**self._environment(item), **memory.ENVIRONMENT}
         for message in self._run("multigrad.bench.worker:measure_memory", arguments, item, environment, None):
             yield message if isinstance(message, Death) else decoded(message, MemoryEnded)
 
@@ -96,19 +96,19 @@ class Workers:
             "judged": self.record.judged(),
         }
 
-    def _environment(self, item: Work, *, shares_compiled: bool) -> dict[str, str | None]:
-        # Compilers write below the folder for temporary files: an own one is empty, and goes with the run.
-        temporary = self.scratch / machine.slug(f"{self._cache(item)} {item.device} {item.threads}")
-        temporary.mkdir(exist_ok=True)
-        chosen = backend(item.source).environment(item.device, item.threads, item.precision, caches=shares_compiled)  # type: ignore[arg-type]
-        return {**dict.fromkeys(machine.UNSET_VARIABLES), **chosen, "TMPDIR": str(temporary)}
+    def _environment(self, item: Work) -> dict[str, str | None]:
+        # What compilers keep, and what they write below the folder for temporary files: an own one is empty, and goes
+        # with the run.
+        own = self.scratch / machine.slug(f"{self._cache(item)} {item.device} {item.threads}")
+        own.mkdir(exist_ok=True)
+        chosen = backend(item.source).environment(item.device, item.threads, item.precision, caches=own)  # type: ignore[arg-type]
+        return {**dict.fromkeys(machine.UNSET_VARIABLES), **chosen, "TMPDIR": str(own)}
 
     def _cache(self, item: Work) -> str:
         """Return the name of the folder in which compilers find what earlier workers compiled."""
-        if not self.record.protocol.share_compiled:
-            return f"{item.backend}-{item.round}-{item.twin}"
-        # Another commit never finds what this one compiled.
-        return f"{item.backend}-{item.twin == OTHER}"
+        # The second half of an A/A pair finds nothing of the first and leaves it nothing, nor does another commit.
+        name = f"{item.backend}-{item.twin}"
+        return name if self.record.protocol.share_compiled else f"{name}-{item.round}"
 
 
 def _cpus(threads: int) -> list[int]:

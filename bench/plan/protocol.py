@@ -101,6 +101,8 @@ class Protocol:
     short_block_s: Amount = _because(1e-3, "A block below is at the mercy of one interrupt: `short-block`.")
     slow_first_block: Amount = _because(1.1, "First block over the median of the others; above is `slow-first-block`.")
     overhead_factor: Amount = _because(3.0, "Below so many empty operations, what is measured is the call itself.")
+    empty_calls: Count = _because(200, "Of an empty operation; the first half are to warm up.")
+    empty_limit_s: Amount = _because(0.1, "Or for so long: where an empty operation takes 10 ms, ten tell its size.")
     busy_share: Amount = _because(
         1.1, "CPU time over wall time and threads; above, more threads ran than were allowed."
     )

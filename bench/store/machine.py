@@ -18,9 +18,16 @@ from typing import Any
 from multigrad.backend import THREAD_VARIABLES, cpu_name
 
 UNSET_VARIABLES = (
+    "CUDA_CACHE_DISABLE",
+    "CUDA_CACHE_PATH",
+    "CUPY_CACHE_DIR",
+    "CUPY_CACHE_IN_MEMORY",
     "GOMP_CPU_AFFINITY",
     "GOMP_SPINCOUNT",
     "JAX_COMPILATION_CACHE_DIR",
+    "JAX_ENABLE_COMPILATION_CACHE",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES",
     "KMP_AFFINITY",
     "KMP_BLOCKTIME",
     "MKL_DYNAMIC",
@@ -29,8 +36,10 @@ UNSET_VARIABLES = (
     "OMP_PROC_BIND",
     "OMP_WAIT_POLICY",
     "TORCHINDUCTOR_CACHE_DIR",
+    "TORCHINDUCTOR_FORCE_DISABLE_CACHES",
+    "TRITON_CACHE_DIR",
 )
-"""Taken away from workers: they would move threads, or bring compiled code from an earlier run."""
+"""Taken away from workers: they would move threads, or say what is kept of compiled code, and where."""
 
 _MATTERS = re.compile(
     r"(OMP|OPENBLAS|MKL|KMP|GOMP|BLIS|XLA|JAX|TORCH|PYTORCH|NVIDIA|CUDA|CUPY|MALLOC|GLIBC|NUMPY|THP|DASK)_\w+|LD_PRELOAD"

@@ -80,20 +80,21 @@ class Measurement:
 
     def _time(self, calls: Mapping[str, int] | None) -> Generator[None, None, CellEnded]:
         started = time.perf_counter()
-        arrays, to_device_s = self._to_device()
+        arrays = self._place(self._inputs())
         function, stages, outputs, first_call_s = self._first_call(arrays)
-        passed, digest, to_host_s = self._gate(outputs)
+        passed, digest = self._gate(outputs)
         judged = CellEnded(cell=self.number, **vars(passed), digest=digest)
         if passed.verdict not in ("PASS", "NOTE"):
             return judged
         collectives = self.session.collectives(function, *arrays) if self.cell.mode == "compiled" else UNSET
         on_cpu = device_kind(self.session.device) == "cpu"
         output_bytes = sum(getattr(a, "nbytes", 0) for a in outputs)
-        del outputs
         keep = max(1, self.protocol.kept_outputs_bytes // max(1, output_bytes)) if on_cpu else None
         elsewhere = self._elsewhere(arrays) if on_cpu else None
         setup_s = time.perf_counter() - started
+        del outputs
         yield
+        to_device_s, to_host_s = self._transfers(function)
         result = yield from time_blocks(
             Workload(function, arrays, self.session.wait, keep, elsewhere),
             self.protocol,
@@ -119,9 +120,9 @@ class Measurement:
         )
 
     def _memory(self) -> MemoryEnded:
-        arrays, _ = self._to_device()
+        arrays = self._place(self._inputs())
         function, _, outputs, _ = self._first_call(arrays)
-        passed, _, _ = self._gate(outputs)
+        passed, _ = self._gate(outputs)
         if passed.verdict not in ("PASS", "NOTE"):
             return MemoryEnded(self.number, passed.verdict, passed.reason)
         del outputs
@@ -143,20 +144,32 @@ class Measurement:
         held = before if before is not None else sum(a.nbytes for a in arrays)
         return MemoryEnded(self.number, "PASS", "the framework's own peak", max(0, after - held))
 
-    def _to_device(self) -> tuple[list[Any], float]:
-        session, cell, operation = self.session, self.cell, self.operation
+    def _inputs(self) -> list[np.ndarray]:
+        inputs = read_arrays(Path(self.reference))
+        return inputs[: len(self.operation.inputs)] if self.cell.variant == "forward" else inputs
+
+    def _place(self, inputs: Sequence[np.ndarray]) -> list[Any]:
+        session, cell = self.session, self.cell
         if cell.dtype not in session.dtypes:
             raise Unavailable(f"{session.backend.name} has no {cell.dtype} on {session.device}")
-        inputs = read_arrays(Path(self.reference))
-        if cell.variant == "forward":
-            inputs = inputs[: len(operation.inputs)]
-        durations = []
+        arrays = session.place(self.operation, inputs, cell.dtype)
+        session.wait(arrays)
+        return arrays
+
+    def _transfers(self, function: Callable[..., Any]) -> tuple[float, float]:
+        """Return the seconds that it takes to copy the arguments to the device, and the outputs from it."""
+        to_device, to_host, inputs = [], [], self._inputs()
         for _ in range(self.protocol.transfers):
             start = time.perf_counter()
-            arrays = session.place(operation, inputs, cell.dtype)
-            session.wait(arrays)
-            durations.append(time.perf_counter() - start)
-        return arrays, statistics.median(durations)
+            arrays = self._place(inputs)
+            to_device.append(time.perf_counter() - start)
+            outputs = function(*arrays)
+            self.session.wait(outputs)
+            start = time.perf_counter()
+            for array in outputs:
+                self.session.to_numpy(array)
+            to_host.append(time.perf_counter() - start)
+        return statistics.median(to_device), statistics.median(to_host)
 
     def _elsewhere(self, arrays: Sequence[Any]) -> Callable[[], Sequence[Any]]:
         """Return a function that makes the arrays anew, each at an address of its own luck."""
@@ -197,17 +210,12 @@ class Measurement:
         session.wait(outputs)
         return function, stages, outputs, time.perf_counter() - start
 
-    def _gate(self, outputs: Sequence[Any]) -> tuple[Passed, str, float]:
-        """Return what the gate says, the digest of the outputs, and the seconds that it took to fetch them."""
-        durations = []
-        for _ in range(self.protocol.transfers):
-            start = time.perf_counter()
-            host = [self.session.to_numpy(array) for array in outputs]
-            durations.append(time.perf_counter() - start)
+    def _gate(self, outputs: Sequence[Any]) -> tuple[Passed, str]:
+        """Return what the gate says of the outputs, and their digest."""
+        host = [self.session.to_numpy(array) for array in outputs]
         kinds = [self.session.dtype_name(array) for array in outputs]
         operation, variant = self.operation, self.cell.variant
         _, parameters = operation.split(dict(self.cell.size))
         passed, digest = self.gate.passes(operation, parameters, variant, host, kinds, self.reference, self.cell.dtype)
         passed = self.session.backend.worded(passed, operation, variant)
-        passed = replace(passed, verdict=blamed(passed.verdict, variant))
-        return passed, digest, statistics.median(durations)
+        return replace(passed, verdict=blamed(passed.verdict, variant)), digest

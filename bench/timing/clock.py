@@ -133,11 +133,12 @@ def time_blocks(
     started = time.perf_counter()
     counts = dict(calls or {})
     shortest = max(protocol.block_s, protocol.block_timer_steps * timer_step())
-    for kind in (headline, other):
-        target = max(shortest, protocol.block_waits * wait_s) if kind == PIPELINED else shortest
-        # A machine that was disturbed in round 0 may have fixed far too few calls.
-        if kind not in counts or counts[kind] * estimate < target / 2:
-            counts[kind] = calibrate(runners[kind], estimate, target, work.keep if kind == PIPELINED else None)
+    target = max(shortest, protocol.block_waits * wait_s) if headline == PIPELINED else shortest
+    # A machine that was disturbed in round 0 may have fixed far too few calls.
+    if headline not in counts or counts[headline] * estimate < target / 2:
+        counts[headline] = calibrate(runners[headline], estimate, target, work.keep if headline == PIPELINED else None)
+    # As many of the kind that is no headline: a few blocks of about that length are all there will be.
+    counts[other] = min(counts[headline], _power_of_two(work.keep)) if other == PIPELINED else counts[headline]
     spent = time.perf_counter() - started
     sampler, few = (_Sampler(kind, runners[kind], counts[kind], guards or Guards()) for kind in (headline, other))
     lead_in = work.call if estimate < protocol.lead_in_s else lambda: None
@@ -241,13 +242,18 @@ def calibrate(block: Runner, estimate_s: float, target_s: float, most: int | Non
     """
     if estimate_s >= target_s:
         return 1
-    limit = 1 << int(math.log2(max(1, most))) if most is not None else 1 << 24
+    limit = _power_of_two(most)
     calls = min(limit, 1 << max(0, math.ceil(math.log2(target_s / max(estimate_s, 1e-9)))))
-    # The fastest of three: one that was interrupted looks long enough and is not.
+    # Long enough three times: one that was interrupted looks long enough and is not.
     calls = max(1, calls // 4)
-    while calls < limit and min(block(calls)[0] for _ in range(3)) < target_s:
+    while calls < limit and any(block(calls)[0] < target_s for _ in range(3)):
         calls *= 2
     return calls
+
+
+def _power_of_two(most: int | None) -> int:
+    """Return the largest power of two that is no more; 2²⁴ if there is no limit."""
+    return 1 << int(math.log2(max(1, most))) if most is not None else 1 << 24
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import statistics
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from multigrad.backend import Session, device_kind
@@ -23,8 +24,9 @@ def session_facts(session: Session, empty_s: Mapping[str, float | None]) -> Fact
 
     Args:
         session: the session.
-        empty_s: by mode, what :func:`empty_operation` returned.
+        empty_s: by mode, what :func:`empty_time` returned.
     """
+    own = tempfile.gettempdir()  # goes with the run, and is named anew in each
     return Facts(
         device_name=session.device_name,
         settings=dict(session.settings()),
@@ -33,7 +35,7 @@ def session_facts(session: Session, empty_s: Mapping[str, float | None]) -> Fact
         busy_threads=busy_threads(session) if device_kind(session.device) == "cpu" else None,
         empty_s=dict(empty_s),
         timer_step_s=timer_step(),
-        environment=machine.environment_that_matters(os.environ),
+        environment={k: v for k, v in machine.environment_that_matters(os.environ).items() if not v.startswith(own)},
         load=os.getloadavg()[0],
         turns=True,
     )
@@ -59,8 +61,8 @@ def busy_threads(session: Session) -> float:
     return (time.process_time() - cpu) / (time.perf_counter() - wall)
 
 
-def empty_operation(session: Session, mode: str) -> float | None:
-    """Return the time in seconds of the least there is to call: one addition of two single numbers."""
+def empty_function(session: Session, mode: str) -> Callable[[], None] | None:
+    """Return the least there is to call, one addition of two single numbers; None where it cannot be compiled."""
     import numpy as np
 
     array = session.to_device(np.ones(1), _usual_dtype(session))
@@ -68,19 +70,30 @@ def empty_operation(session: Session, mode: str) -> float | None:
     def least(x: Any) -> tuple[Any, ...]:
         return (x + x,)
 
-    function = least
-    if mode == "compiled":
-        try:
-            function = session.compile(least)
-            session.wait(function(array))
-        except Exception:  # noqa: BLE001 - whatever a compiler raises, the cells will say it too
-            return None
-    durations = []
-    for _ in range(200):
-        start = time.perf_counter()
+    function: Callable[..., Any] = least
+
+    def call() -> None:
         session.wait(function(array))
+
+    try:
+        if mode == "compiled":
+            function = session.compile(least)
+        call()
+    except Exception:  # noqa: BLE001 - whatever a compiler raises, the cells will say it too
+        return None
+    return call
+
+
+def empty_time(call: Callable[[], None] | None, protocol: Protocol) -> float | None:
+    """Return the time in seconds of an empty operation, the median of the later half of its calls."""
+    if call is None:
+        return None
+    durations: list[float] = []
+    while len(durations) < protocol.empty_calls and sum(durations) < protocol.empty_limit_s:
+        start = time.perf_counter()
+        call()
         durations.append(time.perf_counter() - start)
-    return statistics.median(durations[100:])
+    return statistics.median(durations[len(durations) // 2 :])
 
 
 def _usual_dtype(session: Session) -> str:

@@ -14,6 +14,9 @@ from ..store.schema import BandwidthBySize, Facts
 
 Answer = TypeVar("Answer")
 
+FACTS, SET_UP = 0, 1
+"""Steps: what a worker says about itself, before its first cell; to set a cell up, which is the first step of each."""
+
 
 class Unavailable(Struct):
     """Nothing can be measured here."""
@@ -57,7 +60,7 @@ class Turn(Struct):
 
     @property
     def step(self) -> int:
-        """The step of that cell which comes next: 0 is to set it up, 1 to warm it up, and the others are its turns."""
+        """Which step of that cell comes next: :data:`FACTS`, :data:`SET_UP`, then to warm it up, then its turns."""
         return 0 if isinstance(self.at, int) else self.at[1]
 
 

@@ -26,7 +26,7 @@ from ..store import machine
 from . import messages
 from .cell import Measurement
 from .clock import Guards
-from .facts import empty_operation, peaks, session_facts
+from .facts import empty_function, empty_time, peaks, session_facts
 from .gate import Gate
 
 
@@ -49,20 +49,20 @@ def time_cells(arguments: Mapping[str, Any]) -> Iterator[Any]:
         yield to_builtins(messages.Unavailable(str(error)))
         return
     session = opened.session
+    empty = {mode: empty_function(session, mode) for mode in dict.fromkeys(c.mode for c in cells.values())}
     # Others may begin at the same time: what is measured waits for its turn.
-    arguments["turn"]((next(iter(cells)), 0))
+    arguments["turn"]((next(iter(cells)), messages.FACTS))
+    facts = session_facts(session, {mode: empty_time(call, protocol) for mode, call in empty.items()})
+    facts.import_s, facts.first_operation_s = opened.import_s, opened.first_operation_s
+    yield to_builtins(messages.Opened(facts))
+    if arguments["peaks"]:
+        yield to_builtins(messages.Peaks(peaks(session, arguments["threads"], arguments["peaks"], protocol)))
     judge = Gate(arguments["judged"])
     cpus = machine.allowed_cpus()
     queue = machine.RunQueue()
     guards = Guards(
         machine.clock_reader(cpus[0]), _device_reader(session.device), queue.seconds, machine.others_reader(cpus)
     )
-    empty = {mode: empty_operation(session, mode) for mode in dict.fromkeys(c.mode for c in cells.values())}
-    facts = session_facts(session, empty)
-    facts.import_s, facts.first_operation_s = opened.import_s, opened.first_operation_s
-    yield to_builtins(messages.Opened(facts))
-    if arguments["peaks"]:
-        yield to_builtins(messages.Peaks(peaks(session, arguments["threads"], arguments["peaks"], protocol)))
     # Everything alive now stays: the collector need not walk through a framework in every collection to come.
     gc.collect()
     gc.freeze()
@@ -88,14 +88,14 @@ def _rotated(
         turn: lets the other workers have their turns, and returns when it is one's own again.
         queue: is opened anew when all cells are set up, and with them all threads.
     """
-    for number in itertools.count():
+    for number in itertools.count(messages.SET_UP):
         if not steps:
             return
-        if number == 1:
+        if number == messages.SET_UP + 1:
             queue.open()
         for i, measurement in list(steps.items()):
             turn((i, number))
-            if number == 0:
+            if number == messages.SET_UP:
                 yield to_builtins(messages.Begun(i))
             try:
                 next(measurement)

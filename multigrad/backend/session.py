@@ -9,6 +9,7 @@ import types
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..data.errors import one_line
@@ -227,7 +228,7 @@ class Backend(ABC):
         raise Unavailable(f"{self.name} has no autodiff that takes a pullback")
 
     def environment(
-        self, device: str, threads: int | None, precision: Precision, *, caches: bool = True
+        self, device: str, threads: int | None, precision: Precision, *, caches: Path | None = None
     ) -> dict[str, str]:
         """Return the environment variables that have to be set before the process starts.
 
@@ -235,8 +236,8 @@ class Backend(ABC):
             device: one of :attr:`devices`, or a mesh of them.
             threads: how many threads every library may use; None leaves their defaults.
             precision: what float32 products may be computed in.
-            caches: whether compiled code may come from a cache that outlives the process. Where the time to compile
-                is measured it may not.
+            caches: the folder in which compilers find what was compiled before and keep all they compile, however
+                small; None leaves the user's. Where the time to compile is measured, the folder is empty.
         """
         variables = {} if threads is None else dict.fromkeys(THREAD_VARIABLES, str(threads))
         if device_kind(device) == "cuda":
@@ -244,6 +245,8 @@ class Backend(ABC):
             variables["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
             if precision == "strict":
                 variables["NVIDIA_TF32_OVERRIDE"] = "0"
+            if caches is not None:
+                variables["CUDA_CACHE_PATH"] = str(caches / "cuda")
         else:
             variables["CUDA_VISIBLE_DEVICES"] = "-1"  # no framework may take a context or memory that nobody uses
         return variables

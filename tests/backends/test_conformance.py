@@ -119,9 +119,16 @@ def test_environment_tells_every_library_the_threads(one):
 
 
 @ALL
-def test_environment_without_caches_only_adds(one):
-    with_caches = one.environment(one.devices[0], 1, "strict")
-    assert with_caches.items() <= one.environment(one.devices[0], 1, "strict", caches=False).items()
+def test_a_folder_for_caches_only_adds_variables_of_which_none_is_inherited(one, tmp_path):
+    from multigrad.bench.store.machine import UNSET_VARIABLES
+
+    for device in one.devices:
+        without = one.environment(device, 1, "strict")
+        added = dict(one.environment(device, 1, "strict", caches=tmp_path).items() - without.items())
+        assert {*added} <= {*UNSET_VARIABLES} - {*without}
+        folders = [value for value in added.values() if value != "0"]
+        assert all(tmp_path in Path(value).parents for value in folders)
+        assert len({*folders}) == len(folders)
 
 
 @ALL

@@ -316,6 +316,23 @@ def test_a_worker_has_its_environment_and_processors_before_it_starts(monkeypatc
     assert os.sched_getaffinity(0) == before
 
 
+@pytest.mark.parametrize(("share", "same"), [(True, True), (False, False)])
+def test_only_later_rounds_of_the_same_half_find_what_was_compiled(tmp_path, share, same):
+    from multigrad.bench.measurement.record import Record
+    from multigrad.bench.measurement.workers import Workers
+    from multigrad.bench.plan.cells import OTHER, Work
+
+    record = Record(None, Protocol(share_compiled=share), None)
+    workers = Workers(record, tmp_path, None)
+
+    def folder(number, twin, threads=2):
+        item = Work("jax", "jax", "cpu", threads, "strict", number, twin, ())
+        return workers._environment(item)["JAX_COMPILATION_CACHE_DIR"]
+
+    assert (folder(0, 0) == folder(1, 0)) is same
+    assert len({folder(0, 0), folder(0, 1), folder(0, OTHER), folder(0, 0, threads=1)}) == 4
+
+
 def eat(arguments):
     yield {"begin": 5}
     bytearray(2**33)

@@ -91,9 +91,15 @@ def test_every_block_is_kept_and_both_kinds_are_there():
 
 
 def test_calls_that_round_0_fixed_are_used():
-    fixed = {LATENCY: 2**16, PIPELINED: 2**17}
+    fixed = {LATENCY: 2**16, PIPELINED: 2**16}
     result = time_blocks(NOTHING, SHORT, calls=fixed)
     assert {(b.kind, b.calls) for b in result.blocks} == set(fixed.items())
+
+
+def test_blocks_of_the_kind_that_is_no_headline_have_as_many_calls_if_they_may_hold_the_outputs():
+    for keep, calls in ((None, 2**16), (100, 64)):
+        work = Workload(lambda: (), (), nothing_to_wait_for, keep=keep)
+        assert time_blocks(work, SHORT, calls={LATENCY: 2**16}).calls == {LATENCY: 2**16, PIPELINED: calls}
 
 
 def test_calls_that_a_disturbed_round_0_fixed_far_too_low_are_not():
@@ -252,9 +258,7 @@ def test_a_call_is_made_before_each_turn_for_the_caches_unless_it_is_long():
         calls = []
         steps = clock.time_blocks(
             Workload(lambda calls=calls: calls.append(1) or (), (), nothing_to_wait_for),
-            Protocol(
-                **{**vars(SHORT), "lead_in_s": lead_in_s, "process_s": 0.0, "process_blocks": 1, "other_blocks": 0}
-            ),
+            Protocol(**{**few, "lead_in_s": lead_in_s}),
             calls={LATENCY: 2**16, PIPELINED: 1},
         )
         next(steps)

@@ -13,7 +13,7 @@ from fast_protocol import FAST
 from multigrad.bench import Protocol, measure
 from multigrad.bench.analysis import intervals
 from multigrad.bench.analysis.compare import within
-from multigrad.bench.measurement.turns import in_turns
+from multigrad.bench.measurement.turns import START, in_turns
 
 from multigrad.process import child as worker
 
@@ -23,7 +23,7 @@ ONE = {"dtype": "float64", "threads": 1, "mode": "eager", "variant": "forward"}
 def walk(name, places, seen, fault=None):
     try:
         for place in places:
-            yield place
+            yield (place,)
             seen.append((name, place))
         if fault is not None:
             raise fault
@@ -128,7 +128,7 @@ def test_the_workers_of_another_commit_that_know_no_turns_hold_the_baton_to_thei
         for message in worker.run(f"test_turns:{target}", {}):
             seen.append(name)
             if "turn" in message:
-                yield message["turn"]
+                yield (message["turn"],)
 
     in_turns([member("old", "knows_no_turns"), member("new", "two_turns")])
     assert seen == ["old"] * 2 + ["new"] * 5
@@ -166,31 +166,38 @@ def test_what_the_machine_does_to_both_is_not_in_the_ratio(square):
         assert intervals.word(intervals.ratio(*sides)) == "unclear"
 
 
-def test_so_many_begin_together_and_what_is_open_is_closed_when_one_cannot():
+def test_so_many_go_on_side_by_side_where_they_may_and_one_at_a_time_elsewhere():
     running, most, seen = [], [], []
-    pair = threading.Barrier(2, timeout=60)  # two that begin wait for one another
+    pair = threading.Barrier(2, timeout=60)  # two that are side by side wait for one another
 
-    def begin(name, fault=None):
-        running.append(name)
-        pair.wait()
-        most.append(len(running))
-        running.remove(name)
-        yield from walk(name, [0, 1], seen, fault)
+    def member(name, fault=None):
+        for place in ((1,), (2,)):
+            running.append(name)
+            if place == (1,):
+                pair.wait()
+            most.append((place, len(running)))
+            running.remove(name)
+            yield place
+        yield from walk(name, [3, 4], seen, fault)
 
-    in_turns([begin(name) for name in "abcd"], together=2)
-    assert max(most) == 2
+    in_turns([member(name) for name in "abcd"], lanes=2, side_by_side=lambda place: place == START)
+    assert max(count for place, count in most if place == (1,)) == 2
+    assert [count for place, count in most if place == (2,)] == [1] * 4
     assert sorted(step for step in seen if step[1] == "closed") == [(name, "closed") for name in "abcd"]
 
+
+def test_what_is_open_is_closed_when_one_of_those_side_by_side_cannot_go_on():
+    seen = []
+
     def cannot():
+        yield (0,)
         time.sleep(0.1)
         raise RuntimeError("no")
-        yield 0
 
-    seen.clear()
+    members = [walk("a", [0, 1], seen), cannot(), walk("b", [0, 1], seen), walk("c", [0, 1], seen)]
     with pytest.raises(RuntimeError, match="no"):
-        in_turns([begin("a"), cannot(), begin("b"), begin("c")], together=2)
-    assert ("a", "closed") in seen
-    assert {place for _, place in seen} == {"closed"}
+        in_turns(members, lanes=2, side_by_side=lambda place: place == (0,))
+    assert {name for name, place in seen if place == "closed"} == set("abc")
 
 
 def spin_on(arguments):
