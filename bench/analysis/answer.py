@@ -157,7 +157,7 @@ def _best(wanted: Mapping[str, Any], run: Run) -> Answer:
         }
         for other in others:
             theirs = fastest.get(str(other))
-            ratio, barred = None, ()
+            ratio, barred = None, barring()
             if theirs is not None:
                 ratio = times.ratio(key_of(theirs), key_of(ours))
                 barred = barring(text(ours["flags"]), text(theirs["flags"]))

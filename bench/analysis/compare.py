@@ -24,7 +24,7 @@ from . import intervals
 from .fingerprint import differences, namesakes
 from .flags import barring
 from .load import load_run
-from .times import Times, beside, quotient
+from .times import Times, beside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,8 +58,7 @@ class ComparisonRow:
     before_s: float | None = doc("Median before, in seconds per call.")
     after_s: float | None = doc("Median after, in seconds per call.")
     margin: float = doc(
-        "How far from 1 the whole interval must lie: the larger of 5 % and twice what A/A pairs differ by beyond their "
-        "intervals."
+        "How far from 1 the ratio must be: the larger of 5 % and twice what A/A pairs differ by beyond their intervals."
     )
     flags: str = doc(
         "Flags of either side. With one that makes a time meaningless, such as `above-roof` or `died`, or with "
@@ -294,19 +293,21 @@ def _compared(
     return to_frame(rows, ComparisonRow)
 
 
-def _ratio(sides: tuple[Side, Side], keys: Sequence[Key], both: Times | None) -> intervals.Interval:
+def _ratio(sides: tuple[Side, Side], keys: Sequence[Key], both: Times | None) -> intervals.Ratio:
     """Return the ratio of two cells, each with a time on its side."""
     old, new = (side.times for side in sides)
     if both is not None:
         return both.ratio((1, keys[1]), (0, keys[0]))
-    return new.ratio(keys[1], keys[0]) if old is new else quotient(new, keys[1], old, keys[0])
+    if old is new:
+        return new.ratio(keys[1], keys[0])
+    return new.estimate(keys[1]).less(old.estimate(keys[0])).ratio(new.level)
 
 
 def _row(
     known: Mapping[str, Any],
     pair: Sequence[Mapping[Any, Any] | None],
     times: Sequence[float | None],
-    ratio: intervals.Interval | None,
+    ratio: intervals.Ratio | None,
     unexplained: float,
     mark: str,
 ) -> ComparisonRow:

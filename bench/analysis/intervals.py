@@ -24,6 +24,14 @@ class Interval:
     high: float
 
 
+@dataclass(frozen=True)
+class Ratio(Interval):
+    """A ratio of two times with its confidence interval; the ends are NaN where nothing is known of the noise."""
+
+    chance: float
+    """How probable it is that two times that are equal differ so much by noise alone; NaN where nothing is known."""
+
+
 def geometric_mean(values: Iterable[float]) -> float:
     """Return the geometric mean of positive numbers; NaN of none."""
     logs = [math.log(v) for v in values]
@@ -97,21 +105,21 @@ def margin(unexplained: float, *, effect: float = FULL.effect, factor: float = F
     return max(effect, factor * unexplained)
 
 
-def word(ratio: Interval, unexplained: float = 0.0) -> Word:
+def word(ratio: Ratio, unexplained: float = 0.0, *, alarms: float = FULL.alarms) -> Word:
     """Say what a ratio of times (after / before) means.
 
-    ``slower`` or ``faster`` only if the whole interval clears the margin; ``same`` if it lies inside; else ``unclear``.
-    The margin is taken as a factor, so that swapping the two runs swaps the words.
+    ``slower`` or ``faster`` if it is beyond the margin and noise alone would hardly make it differ from 1 so much;
+    ``same`` if its whole interval lies within the margin; else ``unclear``. The margin is taken as a factor, so that
+    swapping the two runs swaps the words.
 
     Args:
-        ratio: with NaN for ends where nothing is known of the noise: then it is ``unclear``.
+        ratio: what was measured.
         unexplained: see :func:`unexplained`.
+        alarms: the share of equals that may be called faster or slower.
     """
     factor = 1 + margin(unexplained)
-    if ratio.low > factor:
-        return "slower"
-    if ratio.high < 1 / factor:
-        return "faster"
+    if ratio.chance <= alarms and not 1 / factor <= ratio.estimate <= factor:
+        return "slower" if ratio.estimate > 1 else "faster"
     if ratio.low >= 1 / factor and ratio.high <= factor:
         return "same"
     return "unclear"

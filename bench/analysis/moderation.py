@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .intervals import Interval, hodges_lehmann
+from .intervals import Interval, Ratio, hodges_lehmann
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,30 +96,52 @@ class Noise:
         return (self.degrees * self.variance + own) / (self.degrees + degrees), total
 
 
-def moderated(rounds: np.ndarray, noise: Noise) -> tuple[float, float]:
-    """Return the moderated variance between rounds, of which there may be one, and its degrees of freedom."""
-    return noise.moderated(float(rounds.var(ddof=1)) if len(rounds) > 1 else 0.0, len(rounds) - 1)
+@dataclass(frozen=True)
+class Estimate:
+    """The middle of some logarithms, how much it would vary, and on how many degrees of freedom that rests."""
 
+    middle: float
+    variance: float
+    """NaN where nothing is known of the noise."""
+    degrees: float
 
-def moderated_interval(rounds: np.ndarray, noise: Noise | None, level: float) -> Interval:
-    """Return the middle of a comparison's rounds with its moderated interval, on the scale of what was given.
+    @classmethod
+    def of(cls, rounds: np.ndarray, noise: Noise | None) -> Estimate:
+        """Take the middle of rounds, of which there may be one.
 
-    The middle is that of the means of all pairs of rounds (Hodges and Lehmann 1963), which one wild round cannot move
-    far; of two rounds it is their mean.
+        It is that of the means of all pairs of rounds (Hodges and Lehmann 1963), which one wild round cannot move far;
+        of two rounds it is their mean.
 
-    Args:
-        rounds: logarithms, one for each round, none of them NaN.
-        noise: of such comparisons; None where nothing is known of it, and then the ends are NaN.
-        level: confidence, such as 0.95.
-    """
-    from scipy.special import stdtrit
+        Args:
+            rounds: logarithms, none of them NaN.
+            noise: of such rounds; None where nothing is known of it.
+        """
+        middle, count = hodges_lehmann(rounds), len(rounds)
+        if noise is None:
+            return cls(middle, math.nan, math.nan)
+        variance, degrees = noise.moderated(float(rounds.var(ddof=1)) if count > 1 else 0.0, count - 1)
+        return cls(middle, variance / count, degrees)
 
-    middle = hodges_lehmann(rounds)
-    if noise is None:
-        return Interval(middle, math.nan, math.nan)
-    variance, degrees = moderated(rounds, noise)
-    reach = float(stdtrit(degrees, (1 + level) / 2)) * math.sqrt(variance / len(rounds))
-    return Interval(middle, middle - reach, middle + reach)
+    def less(self, other: Estimate) -> Estimate:
+        """Return the difference to another of which it is independent, by Welch's approximation."""
+        total = self.variance + other.variance
+        parts = [one.variance**2 / one.degrees for one in (self, other)]
+        return Estimate(self.middle - other.middle, total, total**2 / math.fsum(parts))
+
+    def time(self, level: float) -> Interval:
+        """Return e to that power, with the interval of a level of confidence such as 0.95."""
+        from scipy.special import stdtrit
+
+        reach = float(stdtrit(self.degrees, (1 + level) / 2)) * math.sqrt(self.variance)
+        return Interval(*(math.exp(x) for x in (self.middle, self.middle - reach, self.middle + reach)))
+
+    def ratio(self, level: float) -> Ratio:
+        """Return e to that power as a ratio."""
+        from scipy.special import stdtr
+
+        found = self.time(level)
+        chance = 2 * float(stdtr(self.degrees, -abs(self.middle) / math.sqrt(self.variance)))
+        return Ratio(found.estimate, found.low, found.high, chance)
 
 
 def _inverse_trigamma(value: float) -> float:

@@ -98,7 +98,8 @@ def problems(run: Run) -> list[Problem]:
     """Return the problems of a run that have a time, in the order of its summary."""
     times, margins = times_of(run), margins_of(run)
     grouped: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for row in run.summary[run.summary["median_s"].notna()].to_dict("records"):
+    rows: list[dict[str, Any]] = run.summary[run.summary["median_s"].notna()].to_dict("records")  # type: ignore[assignment]
+    for row in rows:
         if key_of(row) in times:
             grouped.setdefault(tuple(row[name] for name in PROBLEM), []).append(row)
     return [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,8 +13,8 @@ from multigrad.backend import device_kind
 from ..plan.cells import KEY
 from ..plan.protocol import FULL, Protocol
 from . import intervals
-from .intervals import Interval
-from .moderation import Noise, moderated, moderated_interval
+from .intervals import Interval, Ratio
+from .moderation import Estimate, Noise
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,14 +82,18 @@ class Times:
 
     def time(self, cell: Key) -> Interval:
         """Return a cell's seconds per call; with NaN for ends where nothing is known of the noise."""
-        return _exponential(moderated_interval(self.rounds(cell), self._of_cells.get(self._machine(cell)), self.level))
+        return self.estimate(cell).time(self.level)
 
-    def ratio(self, after: Key, before: Key) -> Interval:
-        """Return after / before; with NaN for ends where nothing is known of the noise."""
+    def ratio(self, after: Key, before: Key) -> Ratio:
+        """Return after / before."""
         rounds = self.quotients(after, before)
         if not len(rounds):  # they have no round in common
-            return quotient(self, after, self, before)
-        return _exponential(moderated_interval(rounds, self._of_pairs.get(self._machine(after)), self.level))
+            return self.estimate(after).less(self.estimate(before)).ratio(self.level)
+        return Estimate.of(rounds, self._of_pairs.get(self._machine(after))).ratio(self.level)
+
+    def estimate(self, cell: Key) -> Estimate:
+        """Return the logarithm of a cell's seconds per call."""
+        return Estimate.of(self.rounds(cell), self._of_cells.get(self._machine(cell)))
 
     def _machine(self, cell: Key) -> Any:
         return self.problem[cell][-1]
@@ -114,38 +117,6 @@ class Times:
             pairs = [self.quotients(*pair) for pair in itertools.combinations(cells, 2)]
             pools.setdefault(problem[-1], []).append(pairs)
         return _pooled(pools)
-
-    def noise(self, cell: Key) -> Noise | None:
-        """Return how the processes of such cells differ; None where no cell has two."""
-        return self._of_cells.get(self._machine(cell))
-
-
-def quotient(after: Times, key: Key, before: Times, other: Key) -> Interval:
-    """Return after / before of cells that were not measured in the same rounds, by Welch's approximation.
-
-    Args:
-        after: the times of one run.
-        key: the cell in it.
-        before: of another.
-        other: the cell in that.
-    """
-    from scipy.special import stdtrit
-
-    sides = []
-    for times, cell in ((after, key), (before, other)):
-        rounds, noise = times.rounds(cell), times.noise(cell)
-        if noise is None:
-            variance, degrees = math.nan, math.nan
-        else:
-            variance, degrees = moderated(rounds, noise)
-        sides.append((intervals.hodges_lehmann(rounds), variance / len(rounds), degrees))
-    middle = sides[0][0] - sides[1][0]
-    total = math.fsum(variance for _, variance, _ in sides)
-    if not total > 0:
-        return _exponential(Interval(middle, math.nan, math.nan))
-    degrees = total**2 / math.fsum(variance**2 / degrees for _, variance, degrees in sides)
-    reach = float(stdtrit(degrees, (1 + after.level) / 2)) * math.sqrt(total)
-    return _exponential(Interval(middle, middle - reach, middle + reach))
 
 
 def beside(before: Times, after: Times) -> Times:
@@ -172,10 +143,6 @@ def _differences(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     found = one[:common] - other[:common]
     found = found[~np.isnan(found)]
     return found if len(found) else np.array([np.nanmedian(one) - np.nanmedian(other)])
-
-
-def _exponential(logarithms: Interval) -> Interval:
-    return Interval(*(math.exp(x) for x in (logarithms.estimate, logarithms.low, logarithms.high)))
 
 
 def _kept_waiting(blocks: pd.DataFrame, protocol: Protocol) -> np.ndarray:

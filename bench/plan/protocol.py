@@ -108,7 +108,12 @@ class Protocol:
     )
     clock_drop: Amount = _because(0.9, "Clock over the fastest clock seen in the cell; below is `throttled`.")
     effect: Amount = _because(0.05, "A change of less is not worth a word.")
-    floor_factor: Amount = _because(2.0, "A change must clear the noise floor of the A/A pairs this many times.")
+    alarms: Amount = _because(
+        0.01, "Share of equals that may be called faster or slower: a matrix of 100 cells then has one false word."
+    )
+    floor_factor: Amount = _because(
+        2.0, "A change must be this many times what A/A pairs differ by beyond their intervals."
+    )
     twins: Count = _because(1, "A/A pairs for each backend: cells measured twice, in processes of their own.")
     roof_percent_limit: Amount = _because(105.0, "Above its roof a cell is a mistake of the model, not a triumph.")
     peak_s: Amount = _because(0.3, "Time for each peak (a large product, a copy, a triad); the best pass counts.")

@@ -177,6 +177,21 @@ def _hung():
     time.sleep(3600)
 
 
+class SlowCompilerSession(NumPySession):
+    """A framework whose compiler takes an hour."""
+
+    def __init__(self, backend):
+        super().__init__(backend, np)
+
+    def function(self, operation, parameters, variant, mode):
+        inner = super().function(operation, parameters, variant, "eager")
+
+        def call(*arrays):
+            _hung()
+
+        return call if mode == "compiled" else inner
+
+
 def _left():
     os._exit(7)
 
@@ -242,6 +257,12 @@ class Excused(Fake):
         self.inaccuracies = (Inaccuracy("tanh", "native", "tiny", most, "One percent is added."),)
 
 
+class SlowCompiler(Fake):
+    """It has a compiler, and nobody has seen it finish."""
+
+    modes = ("eager", "compiled")
+
+
 class BrokenImport(Fake):
     def open(self, device="cpu", *, threads=None, precision="strict"):
         raise ImportError("libnothing.so: cannot open shared object file")
@@ -286,6 +307,7 @@ WRONG = Fake("wrong", WrongSession)
 EXCUSED, TOO_WRONG = Excused("excused", 1e16), Excused("too_wrong", 2.0)
 KILLED = Fake("killed", FaultySession, _killed)
 HUNG = Fake("hung", FaultySession, _hung)
+SLOW_COMPILER = SlowCompiler("slow_compiler", SlowCompilerSession)
 LEFT = Fake("left", FaultySession, _left)
 RAISED = Fake("raised", FaultySession, _raised)
 CONFINED = Confined("confined", FaultySession, _eaten)
