@@ -83,6 +83,8 @@ class Chart:
     first: Sequence[Panel]
     """Those that are shown at once."""
     rest: Sequence[Panel]
+    silent: str
+    """Why there is no panel, where there is none."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def chart(figures: Figures) -> Chart:
     colours = {where: colour for where, (colour, _) in looks(figures.cells).items()}
     panels = [_panel(p, text, figures, colours) for p, text in zip(found, said.problems, strict=True)]
     whole = _whole(said.whole, figures, colours) if said.whole else None
-    return Chart(said.right, whole, panels[:MOST], panels[MOST:])
+    return Chart(said.right, whole, panels[:MOST], panels[MOST:], said.silent)
 
 
 def _compared(problem: Problem) -> list[Timed]:

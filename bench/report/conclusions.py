@@ -65,11 +65,13 @@ class Conclusions:
     """All problems together; None for fewer than two."""
     problems: Sequence[Paragraph]
     """Each problem, in the order of :attr:`.figures.Figures.problems`."""
+    silent: str
+    """Why nothing is said of speed, where there is no problem."""
 
     def paragraphs(self) -> list[str]:
         """Return the answer as paragraphs, of at most :data:`MOST` problems."""
         if not self.problems:
-            return [self.right, NOTHING_TIMED]
+            return [self.right, self.silent]
         whole = [self.whole.text] if self.whole else []
         each = [one.text for one in self.problems[:MOST]]
         left = len(self.problems) - MOST
@@ -80,13 +82,15 @@ class Conclusions:
 
 
 NOTHING_TIMED = "Nothing was timed, so nothing is known about speed."
+NO_SAMPLES = "This run keeps no samples, so its times, which the tables have, are not compared."
 
 
 def conclusions(figures: Figures) -> Conclusions:
     """Say what a run shows."""
     found = figures.problems
     each = [paragraph(one, figures) for one in found]
-    return Conclusions(_right(figures), _whole(figures) if len(found) > 1 else None, each)
+    silent = NO_SAMPLES if figures.cells else NOTHING_TIMED
+    return Conclusions(_right(figures), _whole(figures) if len(found) > 1 else None, each, silent)
 
 
 def paragraph(problem: Problem, figures: Figures) -> Paragraph:
@@ -183,13 +187,25 @@ def _gain(problem: Problem, names: Names) -> str:
 
 def _clauses(gains: Sequence[Gain], names: Names) -> list[str]:
     """Say where the hand-derived gradient is faster than autodiff, where it is slower, and where it is neither."""
-    faster = [_on(gain.ratio, names[gain.where]) for gain in gains if gain.word == "faster"]
-    slower = [_on(_turned(gain.ratio), names[gain.where]) for gain in gains if gain.word == "slower"]
-    clauses = [f"gains {_listed(faster, 'over autodiff')}"] if faster else []
-    clauses += [f"takes {_listed(slower, 'as long as autodiff')}"] if slower else []
-    for word, how in (("same", "ties with autodiff"), ("unclear", "ties with autodiff within the noise")):
-        tied = [f"{names[gain.where]} ({_span(gain.ratio)})" for gain in gains if gain.word == word]
-        clauses += [f"{how} on {joined(tied)}"] if tied else []
+    clauses = []
+    for verb, what, mine in (
+        ("gains", "over autodiff", [g for g in gains if g.word == "faster"]),
+        ("takes", "as long as autodiff", [g for g in gains if g.word == "slower"]),
+        ("probably gains", "over autodiff", [g for g in gains if g.word == "unclear" and g.ratio.low > 1]),
+        ("probably takes", "as long as autodiff", [g for g in gains if g.word == "unclear" and g.ratio.high < 1]),
+    ):
+        ratios = [gain.ratio if verb.endswith("gains") else _turned(gain.ratio) for gain in mine]
+        factors = [_on(ratio, names[gain.where]) for ratio, gain in zip(ratios, mine, strict=True)]
+        clauses += [f"{verb} {_listed(factors, what)}"] if factors else []
+    for how, mine in (
+        ("ties with autodiff", [g for g in gains if g.word == "same"]),
+        (
+            "ties with autodiff within the noise",
+            [g for g in gains if g.word == "unclear" and g.ratio.low <= 1 <= g.ratio.high],
+        ),
+    ):
+        where = [f"{names[gain.where]} ({_span(gain.ratio)})" for gain in mine]
+        clauses += [f"{how} on {joined(where)}"] if where else []
     return clauses
 
 
@@ -243,7 +259,7 @@ def _gains(figures: Figures) -> str:
     places = [f"{multiple(geometric_mean(ratios))} on {figures.names[where]}" for where, ratios in by_place.items()]
     return (
         f"Deriving by hand is faster than autodiff in {counts[0]} of {len(sound)} comparisons, slower in {counts[1]}, "
-        f"and ties in {len(sound) - sum(counts)}; on average autodiff takes "
+        f"and within the noise of it in {len(sound) - sum(counts)}; on average autodiff takes "
         f"{_listed(places, 'as long')}."
     )
 
@@ -254,6 +270,8 @@ def _right(figures: Figures) -> str:
     wrong = sorted(set(summary[summary["verdict"] == FAIL]["operation"]))
     timed = f" At the sizes that were timed, {', '.join(wrong)} failed." if wrong else ""
     if matrix is None or matrix.empty:
+        if summary.empty:
+            return "Nothing was judged in this run."
         judged = "Only the results that were timed were judged"
         return f"{judged}, and {'some failed.' + timed if wrong else 'none of them failed.'}"
     failed = matrix[matrix["verdict"] == FAIL]

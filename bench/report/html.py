@@ -11,7 +11,6 @@ from typing import Any
 from ..store.run import Run
 from .bars import chart
 from .charts import Chart, charts
-from .conclusions import NOTHING_TIMED
 from .figures import Figures
 from .html_matrix import matrix
 from .html_sections import sections
@@ -45,7 +44,6 @@ def html(run: Run | Figures) -> str:
         run=figures.run,
         title=_title(figures.run),
         bars=chart(figures),
-        nothing=NOTHING_TIMED,
         matrix=matrix(figures.run.matrix),
         compared=bool(figures.compared),
         sections=sections(figures, by_name),

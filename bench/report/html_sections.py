@@ -49,13 +49,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """What stands under one heading, in this order; what there is none of is said in :attr:`text`."""
+    """What stands under one heading; what there is none of is said in :attr:`text`."""
 
     name: str
     title: str
     text: Sequence[str] = ()
     charts: Sequence[Chart] = ()
     tables: Sequence[Table] = ()
+    first: Sequence[Table] = ()
+    """Tables before the charts."""
 
 
 def _where(row: Mapping[Any, Any]) -> str:
@@ -71,7 +73,8 @@ def sections(figures: Figures, charts: Mapping[str, Chart]) -> list[Section]:
             "What is fastest here?",
             (),
             [charts["time"]],
-            [*_beside_the_best(figures), *_growth(figures), *_every_cell(figures)],
+            [*_growth(figures), *_every_cell(figures)],
+            _beside_the_best(figures),
         ),
         Section(
             "speed-up",
