@@ -21,6 +21,7 @@ from multigrad.verdict.words import (
 
 from ..analysis.flags import barring
 from ..analysis.intervals import geometric_mean
+from .doubts import words
 from .drawing import VARIANTS, Figure
 from .markup import code, grid, plain
 from .names import numpy_first
@@ -220,9 +221,9 @@ def _times(rows: pd.DataFrame) -> str:
 def _time(row: Mapping[Any, Any] | None) -> str:
     if row is None:
         return ""
-    return (
-        f"{'! ' if barring(row['flags']) else ''}{plain(interval(row['median_s'], row['ci_low_s'], row['ci_high_s']))}"
-    )
+    time = plain(interval(row["median_s"], row["ci_low_s"], row["ci_high_s"]))
+    why = ", ".join(words(barring(row["flags"])))
+    return f"! {time} ({why})" if why else time
 
 
 def _ratio(ours: Mapping[Any, Any] | None, theirs: Mapping[Any, Any] | None) -> str:
@@ -295,7 +296,7 @@ def gain(op: Operation, results: Results) -> str:
     """Return the geometric mean of autodiff's time over ours, for the index."""
     frame = results.rows(results.summary, op)
     frame = frame[frame["median_s"].notna()]
-    sound = frame[[not barring(flags) for flags in frame["flags"]]]
+    sound = frame.loc[[not barring(flags) for flags in frame["flags"]]]
     keys = ["where", "dtype", "sizes", "threads", "precision"]
     ours = sound[sound["variant"] == "analytic"].set_index(keys)["median_s"]
     theirs = sound[sound["variant"] == "autodiff"].set_index(keys)["median_s"]
