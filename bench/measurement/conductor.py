@@ -17,7 +17,7 @@ from multigrad.process.child import Death
 
 from ..analysis.assemble import assemble
 from ..analysis.load import write_run
-from ..plan.cells import Plan, Work, places, without, work
+from ..plan.cells import Place, Plan, Work, places_of, without, work
 from ..store import machine
 from ..store.events import Begin, EndEvent, MemoryEvent, WallEvent
 from ..store.run import Run
@@ -85,10 +85,11 @@ class Conductor:
         record.total = protocol.rounds * (sides * len(wanted) + len(self.plan.twins)) + len(memorable)
         with record.spending("references"):
             workers.references = find_references(record, workers, wanted)
+        held, limit = self._held(sides, workers), protocol.held_share * self._memory_bytes()
         for number in range(protocol.rounds + protocol.extra_rounds):
-            items = self._items(number, wanted, workers)
-            order = places(self.plan, number)
-            works = [self._work(without(item, record.finished(item)), order, workers) for item in items]
+            places = places_of(self.plan, number, held, limit)
+            items = self._items(number, wanted, places, workers)
+            works = [self._work(without(item, record.finished(item)), places, workers) for item in items]
             with record.spending("workers"):
                 # How long a framework takes to begin is measured in the first round, where each begins alone.
                 in_turns(works, together=len(machine.physical_cpus()) if number else 1)
@@ -96,51 +97,77 @@ class Conductor:
         with record.spending("memory"):
             self._measure_memory([i for i in memorable if i not in measured and not record.failed(i)], workers)
 
-    def _items(self, number: int, wanted: Sequence[int], workers: Workers) -> list[Work]:
+    def _held(self, sides: int, workers: Workers) -> list[int]:
+        """Return how much each cell holds while it waits for its turn, in bytes."""
+        # On the device, and on the host for copies of it at other addresses.
+        return [
+            2 * sides * workers.references[i].array_bytes if i in workers.references else 0
+            for i in range(len(self.plan.cells))
+        ]
+
+    def _memory_bytes(self) -> int:
+        """Return the least memory of what is measured: the host's, or that of a device."""
+        host = self.begin.info["host"]
+        on_device = any(device_kind(cell.device) == "cuda" for cell in self.plan.cells)
+        return min([int(host["memory_bytes"]), *(int(gpu["bytes"]) for gpu in host["devices"] if on_device)])
+
+    def _items(self, number: int, wanted: Sequence[int], places: Sequence[Place], workers: Workers) -> list[Work]:
         """Return the workers of a round; the extra ones are for the cells that need them."""
         record, extra = self.record, number >= self.record.protocol.rounds
         alive = [i for i in wanted if not record.failed(i) and (not extra or record.unstable(i))]
         twins = [i for i in self.plan.twins if not record.failed(i) and not extra]
         other = [i for i in alive if not record.failed(i, other=True)] if workers.other else []
-        return work(self.plan, number, alive, twins, other)
+        return work(self.plan, places, number, alive, twins, other)
 
-    def _work(self, item: Work, order: Sequence[int], workers: Workers) -> Generator[int]:
+    def _work(self, item: Work, places: Sequence[Place], workers: Workers) -> Generator[tuple[int, int, int]]:
         """Let workers measure until no cell is left: one that dies costs the cell it was at.
 
-        Yields the place of the cell they are at, whenever others may have their turn.
+        Yields how far they are, whenever others may have their turn.
         """
-        record = self.record
         stillborn = 0
         while item.cells:
-            begun = False
-            with contextlib.closing(workers.time(item)) as messages:
-                for message in messages:
-                    if isinstance(message, Turn):
-                        yield order[message.cell]
-                    elif isinstance(message, Begun):
-                        begun = True
-                        record.begin(message.task, item)
-                    elif isinstance(message, CellEnded):
-                        record.end(message, item)
-                    elif isinstance(message, Death):
-                        reason = f"worker {message.reason}"
-                        if message.task is not None:
-                            begun = True
-                            record.fail(message.task, item.round, item.twin, "FAIL", reason, died=True)
-                        stillborn = 0 if begun else stillborn + 1
-                    elif isinstance(message, Unavailable):
-                        for i in item.cells:
-                            record.fail(i, item.round, item.twin, "UNAVAILABLE", message.reason)
-                    elif isinstance(message, Opened):
-                        record.add_facts(item, message.facts)
-                    elif isinstance(message, Peaks):
-                        record.add_peaks(item, message.peaks)
-            item = without(item, record.finished(item))
+            begun, death = yield from self._listen(item, places, workers)
+            item = without(item, self.record.finished(item))
+            if death is not None:
+                stillborn = 0 if begun else stillborn + 1
             # Twice dead before its first cell: it is not the cells.
             if stillborn == 2:
                 for i in item.cells:
-                    record.fail(i, item.round, item.twin, "FAIL", reason, died=True)
+                    self.record.fail(i, item.round, item.twin, "FAIL", f"worker {death}", died=True)
                 return
+
+    def _listen(
+        self, item: Work, places: Sequence[Place], workers: Workers
+    ) -> Generator[tuple[int, int, int], None, tuple[set[int], str | None]]:
+        """Write down what one worker says; return the cells that it has begun, and how it died, if it did."""
+        record = self.record
+        begun: set[int] = set()
+        at, death = None, None
+        with contextlib.closing(workers.time(item)) as messages:
+            for message in messages:
+                if isinstance(message, Turn):
+                    at = message.cell if message.cell in begun else None
+                    place = places[message.cell]
+                    yield place.group, message.step, place.position
+                elif isinstance(message, Begun):
+                    at = message.task
+                    begun.add(at)
+                    record.begin(at, item)
+                elif isinstance(message, CellEnded):
+                    at = None
+                    record.end(message, item)
+                elif isinstance(message, Death):
+                    death = message.reason
+                    if at is not None:
+                        record.fail(at, item.round, item.twin, "FAIL", f"worker {death}", died=True)
+                elif isinstance(message, Unavailable):
+                    for i in item.cells:
+                        record.fail(i, item.round, item.twin, "UNAVAILABLE", message.reason)
+                elif isinstance(message, Opened):
+                    record.add_facts(item, message.facts)
+                elif isinstance(message, Peaks):
+                    record.add_peaks(item, message.peaks)
+        return begun, death
 
     def _measure_memory(self, indices: Sequence[int], workers: Workers) -> None:
         """Measure the memory of cells, as many side by side as there are cores: nothing is timed. A device is one."""

@@ -22,7 +22,7 @@ from ..analysis.intervals import median_of_medians, noise_floor, relative_spread
 from ..plan.cells import LATENCY
 from ..plan.protocol import FULL
 from ..store import machine
-from ..timing.clock import Workload, time_blocks, timer_step
+from ..timing.clock import Workload, alone, time_blocks, timer_step
 from ..timing.facts import busy_threads, thread_pools
 
 if TYPE_CHECKING:
@@ -360,6 +360,7 @@ def time_products(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     import numpy as np
 
     ones = np.ones((NOISE_SIDE, NOISE_SIDE))
-    protocol = replace(FULL, process_s=NOISE_PROCESS_S, other_blocks=1)
-    result = time_blocks(Workload(lambda: (ones @ ones,), (), lambda arrays: None, keep=1), protocol)
+    protocol = replace(FULL, process_s=NOISE_PROCESS_S, turns=1, other_blocks=1)
+    work = Workload(lambda: (ones @ ones,), (), lambda arrays: None, keep=1)
+    result = alone(time_blocks(work, protocol))
     yield {"blocks": [b.block_s / b.calls for b in result.blocks if b.kind == LATENCY]}

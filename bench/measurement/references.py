@@ -10,17 +10,17 @@ from multigrad.process.pool import Lost, work_through
 from ..store.events import CostEvent
 from ..timing.messages import Begun, ReferenceEnded, decoded
 from .record import Record
-from .workers import Workers
+from .workers import Reference, Workers
 
 
-def find_references(record: Record, workers: Workers, wanted: Collection[int]) -> dict[int, str]:
+def find_references(record: Record, workers: Workers, wanted: Collection[int]) -> dict[int, Reference]:
     """Let workers find the references of cells, and write down what a call of each costs by the model.
 
     Returns:
-        By index of the cell, the file with its inputs and reference.
+        By index of the cell, where its inputs and their truth are.
     """
     cells, seed = record.plan.cells, record.plan.seed
-    paths: dict[int, str] = {}
+    found: dict[int, Reference] = {}
     files: dict[tuple[Any, ...], tuple[int, dict[str, Any]]] = {}
     users: dict[int, list[int]] = {}
     for i in wanted:
@@ -32,7 +32,7 @@ def find_references(record: Record, workers: Workers, wanted: Collection[int]) -
         number, entry = files.setdefault(same, (len(files), question))
         entry["variants"] = sorted({*entry["variants"], cell.variant})
         users.setdefault(number, []).append(i)
-        paths[i] = entry["path"]
+        found[i] = Reference(entry["path"])
     entries = dict(files.values())
     for message in work_through(list(entries), lambda pending: workers.prepare({i: entries[i] for i in pending})):
         if isinstance(message, Lost):
@@ -44,5 +44,6 @@ def find_references(record: Record, workers: Workers, wanted: Collection[int]) -
             record.tick(f"the truth of {cells[users[answer.task][0]].operation}")
         elif isinstance(answer, ReferenceEnded):
             for i in users[answer.number]:
+                found[i].array_bytes = answer.array_bytes
                 record.add(CostEvent(i, answer.costs[cells[i].variant]))
-    return paths
+    return found

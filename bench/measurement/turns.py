@@ -11,8 +11,11 @@ import itertools
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+Place = tuple[int, ...]
+"""How far somebody is: the lesser goes on first."""
 
-def in_turns(members: Sequence[Generator[int]], *, together: int = 1) -> None:
+
+def in_turns(members: Sequence[Generator[Place]], *, together: int = 1) -> None:
     """Advance generators to their ends, one step at a time: always the one that is least far.
 
     A generator runs while it holds the baton, and gives it away by yielding how far it is. Nobody passes a place that

@@ -19,6 +19,16 @@ from .worktree import Tree
 
 
 @dataclass
+class Reference:
+    """The inputs of a cell and their truth."""
+
+    path: str
+    """The file."""
+    array_bytes: int = 0
+    """Of the inputs and cotangents together."""
+
+
+@dataclass
 class Workers:
     """Starts the workers of one run."""
 
@@ -27,8 +37,8 @@ class Workers:
     """A folder that goes with the run."""
     other: Tree | None
     """The commit that measures the same cells, if one was asked for."""
-    references: dict[int, str] = field(default_factory=dict)
-    """By index of the cell, the file with its inputs and reference."""
+    references: dict[int, Reference] = field(default_factory=dict)
+    """By index of the cell."""
 
     def prepare(self, wanted: Mapping[int, Any]) -> Generator[Message | Death]:
         """Start a worker that finds references; see :func:`multigrad.bench.timing.gate.prepare`."""
@@ -44,6 +54,7 @@ class Workers:
                 cell["reference"] = other.reference(cell["reference"])
         arguments = {
             **self._arguments(item, cells),
+            "groups": item.groups,
             "calls": {str(i): self.record.calls(i) for i in item.cells},
             "peaks": self.record.wanted_peaks(item),
         }
@@ -55,7 +66,7 @@ class Workers:
     def measure_memory(self, index: int) -> Generator[Said | MemoryEnded | Death]:
         """Start a worker that measures the memory of a cell: :func:`multigrad.bench.timing.worker.measure_memory`."""
         cell = self.record.plan.cells[index]
-        item = Work(cell.source, cell.backend, cell.device, cell.threads, cell.precision, 0, 0, (index,))
+        item = Work(cell.source, cell.backend, cell.device, cell.threads, cell.precision, 0, 0, ((index,),))
         arguments = self._arguments(item, {str(index): cell.to_json()})
         # Compile time is not measured here, so what the timing workers compiled may be found again.
         environment = {**self._environment(item, shares_compiled=True), **memory.ENVIRONMENT}
@@ -81,7 +92,7 @@ class Workers:
             "threads": item.threads,
             "precision": item.precision,
             "cells": cells,
-            "references": {key: self.references[int(key)] for key in cells},
+            "references": {key: self.references[int(key)].path for key in cells},
             "judged": self.record.judged(),
         }
 

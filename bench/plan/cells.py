@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import math
 import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -88,10 +89,7 @@ class Cell:
 
     @property
     def match(self) -> tuple[Any, ...]:
-        """What it has in common with the cells that are timed within the same second: all but who computes it, where.
-
-        The variants and modes of one thing begin alike: they follow each other.
-        """
+        """What it has in common with the cells that do the same elsewhere; its first three name the problem."""
         return (self.operation, self.sizes, self.dtype, self.variant, self.mode)
 
     @property
@@ -163,8 +161,13 @@ class Work:
     round: int
     twin: int
     """0; 1 for the second half of the A/A pairs; :data:`OTHER` for the same cells of another commit."""
-    cells: tuple[int, ...]
-    """Indices of cells, in the order in which they are measured."""
+    groups: tuple[tuple[int, ...], ...]
+    """Indices of cells: those of a group take turns with each other, one group after the other."""
+
+    @property
+    def cells(self) -> tuple[int, ...]:
+        """Indices of all its cells."""
+        return tuple(itertools.chain.from_iterable(self.groups))
 
 
 def cells(selection: Selection) -> dict[Cell, Refusal | None]:
@@ -369,47 +372,75 @@ def _group(cell: Cell) -> tuple[Any, ...]:
     return cell.source, cell.backend, cell.device, cell.threads, cell.precision
 
 
+@dataclass(frozen=True, order=True)
+class Place:
+    """The place of a cell in the order of a round, which all its workers share."""
+
+    group: int
+    """The cells of one group take turns."""
+    position: int
+    """In the group; cells that match have the same."""
+
+
 def work(
-    plan: Plan, round: int, indices: Collection[int], twins: Collection[int], other: Collection[int] = ()
-) -> list[Work]:
-    """Return the workers of a round in shuffled order, each with its cells in the order of :func:`places`.
+    plan: Plan, places: Sequence[Place], round: int, indices: Collection[int], twins: Collection[int],
+    other: Collection[int] = (),
+) -> list[Work]:  # fmt: skip
+    """Return the workers of a round in shuffled order.
 
     Args:
         plan: the plan.
+        places: of its cells in this round; see :func:`places_of`.
         round: which round, from 0.
         indices: the cells that are wanted in it.
         twins: the second halves of A/A pairs that are wanted in it.
         other: the cells that another commit shall measure in it.
     """
     rng = random.Random(f"multigrad {plan.seed} {round}")
-    place = places(plan, round)
     workers = []
     for twin, wanted in enumerate((indices, twins, other)):
-        groups: dict[tuple[Any, ...], list[int]] = {}
-        for i in sorted(wanted, key=place.__getitem__):
-            groups.setdefault(_group(plan.cells[i]), []).append(i)
-        for group, members in groups.items():
-            source, name, device, threads, precision = group
-            workers.append(Work(source, name, device, threads, precision, round, twin, tuple(members)))
+        processes: dict[tuple[Any, ...], dict[int, list[int]]] = {}
+        for i in sorted(wanted, key=places.__getitem__):
+            processes.setdefault(_group(plan.cells[i]), {}).setdefault(places[i].group, []).append(i)
+        for process, groups in processes.items():
+            source, name, device, threads, precision = process
+            members = tuple(map(tuple, groups.values()))
+            workers.append(Work(source, name, device, threads, precision, round, twin, members))
     rng.shuffle(workers)
     return workers
 
 
-def places(plan: Plan, round: int) -> list[int]:
-    """Return the place of each cell in the order of a round, which all its workers share.
+def places_of(plan: Plan, round: int, held: Sequence[float] = (), limit: float = math.inf) -> list[Place]:
+    """Return the place of each cell in a round, shuffled from the plan's seed.
 
-    It is shuffled from the plan's seed. Cells that match have the same place; those of one operation, size and dtype
-    are neighbours.
+    A group has all cells of one problem (an operation at one size in one dtype), or as many as fit.
+
+    Args:
+        plan: the plan.
+        round: which round, from 0.
+        held: what each cell holds while it waits for its turn, in bytes; empty is nothing.
+        limit: the most that a group may hold, in bytes; cells that match stay together, whatever they hold.
     """
-    matches = list(dict.fromkeys(cell.match for cell in plan.cells))
-    random.Random(f"multigrad order {plan.seed} {round}").shuffle(matches)
-    things: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
-    for match in matches:
-        things.setdefault(match[:3], []).append(match)
-    place = {match: n for n, match in enumerate(itertools.chain.from_iterable(things.values()))}
+    matches: dict[tuple[Any, ...], float] = dict.fromkeys((cell.match for cell in plan.cells), 0.0)
+    for cell, own in zip(plan.cells, held, strict=False):
+        matches[cell.match] += own
+    shuffled = list(matches)
+    random.Random(f"multigrad order {plan.seed} {round}").shuffle(shuffled)
+    problems: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
+    for match in shuffled:
+        problems.setdefault(match[:3], []).append(match)
+    place, group = {}, -1
+    for members in problems.values():
+        together = 0.0
+        for position, match in enumerate(members):
+            together += matches[match]
+            if together > limit or position == 0:
+                group, together = group + 1, matches[match]
+            place[match] = Place(group, position)
     return [place[cell.match] for cell in plan.cells]
 
 
 def without(item: Work, finished: Collection[int]) -> Work:
     """Return the same work without the cells that are finished."""
-    return replace(item, cells=tuple(i for i in item.cells if i not in finished))
+    groups = (tuple(i for i in group if i not in finished) for group in item.groups)
+    return replace(item, groups=tuple(filter(None, groups)))

@@ -39,20 +39,30 @@ class Protocol:
     )
     block_timer_steps: Count = _because(1000, "A block is read to 0.1 % of the timer's resolution.")
     block_waits: Count = _because(100, "The one wait at the end of a pipelined block is at most 1 % of it.")
-    process_blocks: Count = _because(10, "Fewer have no quartiles worth the name.")
-    process_s: Amount = _because(0.25, "The least time in blocks per process and cell.")
-    process_limit_s: Amount = _because(2.0, "The most; then unstable cells need more processes, not more blocks.")
+    turns: Count = _because(
+        8,
+        "Turns per process and cell, at the least. Two cells are compared by the quotients of their turns: eight have "
+        "a median that two disturbed ones do not move, and quartiles.",
+    )
     turn_s: Amount = _because(
         0.06,
-        "The workers of a round take turns, so that what is compared is timed within the same second: others slow a "
-        "virtual machine in phases of seconds. A turn has blocks for a median, and is long against filling a cache. "
-        "Two processes that took such turns agreed to 0.9 %, one after the other to 8 %.",
+        "All cells of one problem, in all workers of a round, take turns, so that what is compared is timed within the "
+        "same second or two: others slow a virtual machine in phases of seconds. A turn has blocks for a median, and "
+        "is long against filling a cache. Two processes that took such turns agreed to 0.9 %, one after the other to "
+        "8 %. Of a call that is longer, a turn is one call.",
     )
-    turn_calls: Count = _because(
-        5,
-        "The least calls in a turn: each begins with one that is not timed, for the caches that others filled, and "
-        "two turns are then the least blocks of a long call.",
+    lead_in_s: Amount = _because(
+        0.25,
+        "A turn begins with a call that is not timed, for the caches that others filled, unless a call is longer than "
+        "this: to fill a last cache of 32 MiB takes some 3 ms, 1 % of it.",
     )
+    process_blocks: Count = _because(5, "Fewer have no quartiles worth the name: `few-blocks`.")
+    process_s: Amount = _because(
+        0.25,
+        "The least time in blocks per process and cell that others did not keep waiting: half of its turns. Below, it "
+        "takes further turns.",
+    )
+    process_limit_s: Amount = _because(2.0, "The most; then unstable cells need more processes, not more blocks.")
     tries: Count = _because(
         3,
         "Blocks that others kept waiting for a processor do not count towards the least time, until this many times as "
@@ -64,23 +74,21 @@ class Protocol:
         "arrays lie decides how they share a cache: the same call elsewhere differs by 10 %, and a process with one "
         "place would report its luck (Curtsinger and Berger, Stabilizer, ASPLOS 2013).",
     )
-    setup_share: Amount = _because(
-        0.3,
-        "A cell that was dear to set up (compiling, importing) is measured for this share of that time, within the "
-        "limit: what is paid for already shall serve for more than the least.",
-    )
     other_blocks: Count = _because(5, "Blocks of the kind that is not the headline: a median in one turn.")
     kept_outputs_bytes: Count = _because(
         2**28, "A pipelined block on the CPU keeps every output until its wait; this many bytes of them at most."
+    )
+    held_share: Amount = _because(
+        0.25,
+        "Share of the memory that the arrays of the cells that take turns may fill, in all workers together: as much "
+        "again is needed while they compute, and half is left to the frameworks and to others. Beyond it the cells of "
+        "a problem take turns in groups.",
     )
     transfers: Count = _because(3, "Copies to and from the device; the median is kept.")
     cell_timeout_s: Amount = _because(
         600.0, "A worker that gives no sign for so long hangs: no compiler of a catalogue operation has needed it."
     )
     level: Annotated[float, Meta(gt=0, lt=1)] = _because(0.95, "Confidence of every interval.")
-    resamples: Annotated[int, Meta(ge=1, le=10**6)] = _because(
-        2000, "Bootstrap resamples: the 2.5 % quantile then rests on 50 of them."
-    )
     spread_within: Amount = _because(
         0.10,
         "Interquartile range over median of the blocks of a turn, and of the turns of a process; above is "
@@ -88,9 +96,7 @@ class Protocol:
     )
     spread_between: Amount = _because(
         0.05,
-        "Interquartile range over median of the process medians; above is `spread-between`. Neither it nor "
-        "`spread-turns` bars a word between sides that took turns: the machine changed for both, and their interval "
-        "rests on the quotients.",
+        "Interquartile range over median of the process medians; above is `spread-between`.",
     )
     short_block_s: Amount = _because(1e-3, "A block below is at the mercy of one interrupt: `short-block`.")
     slow_first_block: Amount = _because(1.1, "First block over the median of the others; above is `slow-first-block`.")
@@ -103,12 +109,12 @@ class Protocol:
     )
     lost_blocks: Amount = _because(
         0.2,
-        "Share of such blocks above which the cell is `preempted`: up to then the median does not feel them. Between "
-        "sides that took turns they are left out, and the flag bars no word.",
+        "Share of such blocks above which the cell is `preempted`: up to then the median would not feel them. They are "
+        "left out, and are all there is where nothing else is.",
     )
     clock_drop: Amount = _because(0.9, "Clock over the fastest clock seen in the cell; below is `throttled`.")
     effect: Amount = _because(0.05, "A change of less is not worth a word.")
-    alarms: Amount = _because(
+    alarms: Annotated[float, Meta(gt=0, lt=1)] = _because(
         0.01, "Share of equals that may be called faster or slower: a matrix of 100 cells then has one false word."
     )
     floor_factor: Amount = _because(
@@ -164,9 +170,10 @@ QUICK = Protocol(
     extra_rounds=0,
     warmup_s=0.02,
     warmup_limit_s=0.2,
-    process_s=0.05,
-    process_limit_s=0.3,
-    setup_share=0.0,
+    turns=6,
+    turn_s=0.04,
+    process_s=0.12,
+    process_limit_s=0.6,
     transfers=1,
     other_blocks=3,
     twins=2,

@@ -108,8 +108,13 @@ class RunQueue:
     """
 
     def __init__(self) -> None:
-        """Open the accounts of all threads that there are; a thread that starts later is not seen."""
+        """Open the accounts."""
         self.files: list[int] = []
+        self.open()
+
+    def open(self) -> None:
+        """Open the accounts of all threads that there are; a thread that starts later is not seen."""
+        self.close()
         for path in Path("/proc/self/task").glob("*/schedstat"):
             with contextlib.suppress(OSError):  # it ended while we looked, or the kernel keeps no account
                 self.files.append(os.open(path, os.O_RDONLY))

@@ -7,7 +7,7 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +26,6 @@ from multigrad.verdict.words import blamed
 
 from ..plan.cells import Cell, headline
 from ..plan.protocol import Protocol
-from ..store.machine import RunQueue
 from .clock import Guards, Workload, time_blocks
 from .gate import Gate, Passed
 from .memory import growth
@@ -52,24 +51,34 @@ class Measurement:
     gate: Gate
     guards: Guards = field(default_factory=Guards)
 
-    def guarded(self, work: Callable[[Measurement], Ended], kind: type[Ended]) -> Ended:
-        """Do the work; whatever a framework raises belongs to this cell alone."""
-        try:
-            return work(self)
-        except (Unavailable, BadInput) as error:  # a commit that has no such operation is no failure of it
-            return kind(cell=self.number, verdict="UNAVAILABLE", reason=reason(error))
-        except Exception as error:  # noqa: BLE001 - frameworks raise what they like, and the next cell must go on
-            verdict = blamed("FAIL", self.cell.variant)
-            return kind(cell=self.number, verdict=verdict, reason=f"raised {one_line(error)}")
-
-    def time(self, share_s: float, calls: Mapping[str, int] | None, turn: Callable[[], None]) -> CellEnded:
-        """Set up, gate and time the cell.
+    def time(self, calls: Mapping[str, int] | None) -> Generator[None, None, CellEnded]:
+        """Set up, gate and time the cell; yield before the warm-up and before each turn, for others to go on.
 
         Args:
-            share_s: this cell's share of the worker's start, in seconds.
             calls: calls per block as round 0 found them.
-            turn: lets the other workers have their turns.
+
+        Returns:
+            What was found; whatever a framework raises belongs to this cell alone.
         """
+        try:
+            return (yield from self._time(calls))
+        except Exception as error:  # noqa: BLE001 - frameworks raise what they like, and the next cell must go on
+            return self._failed(error, CellEnded)
+
+    def memory(self) -> MemoryEnded:
+        """Measure the peak of one call beyond its inputs, after a first call."""
+        try:
+            return self._memory()
+        except Exception as error:  # noqa: BLE001 - frameworks raise what they like
+            return self._failed(error, MemoryEnded)
+
+    def _failed(self, error: Exception, kind: type[Ended]) -> Ended:
+        if isinstance(error, Unavailable | BadInput):  # a commit that has no such operation is no failure of it
+            return kind(cell=self.number, verdict="UNAVAILABLE", reason=reason(error))
+        verdict = blamed("FAIL", self.cell.variant)
+        return kind(cell=self.number, verdict=verdict, reason=f"raised {one_line(error)}")
+
+    def _time(self, calls: Mapping[str, int] | None) -> Generator[None, None, CellEnded]:
         started = time.perf_counter()
         arrays, to_device_s = self._to_device()
         function, stages, outputs, first_call_s = self._first_call(arrays)
@@ -81,20 +90,17 @@ class Measurement:
         on_cpu = device_kind(self.session.device) == "cpu"
         output_bytes = sum(getattr(a, "nbytes", 0) for a in outputs)
         del outputs
-        setup_s = time.perf_counter() - started + share_s
-        queue = RunQueue()
         keep = max(1, self.protocol.kept_outputs_bytes // max(1, output_bytes)) if on_cpu else None
         elsewhere = self._elsewhere(arrays) if on_cpu else None
-        result = time_blocks(
+        setup_s = time.perf_counter() - started
+        yield
+        result = yield from time_blocks(
             Workload(function, arrays, self.session.wait, keep, elsewhere),
             self.protocol,
             headline=headline(self.session.device),
-            budget_s=min(self.protocol.process_limit_s, self.protocol.setup_share * setup_s),
             calls=calls,
-            guards=replace(self.guards, waited=queue.seconds),
-            turn=turn,
+            guards=self.guards,
         )
-        queue.close()
         return msgspec.structs.replace(
             judged,
             **stages,
@@ -112,8 +118,7 @@ class Measurement:
             blocks=result.blocks,
         )
 
-    def memory(self) -> MemoryEnded:
-        """Measure the peak of one call beyond its inputs, after a first call."""
+    def _memory(self) -> MemoryEnded:
         arrays, _ = self._to_device()
         function, _, outputs, _ = self._first_call(arrays)
         passed, _, _ = self._gate(outputs)

@@ -12,8 +12,8 @@ import math
 import resource
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -59,11 +59,13 @@ class Workload:
         """Do it once."""
         self.wait(self.function(*self.arguments))
 
-    def move(self) -> None:
-        """Move the arguments, and do it once for the caches."""
-        if self.elsewhere is not None:
-            self.arguments = self.elsewhere()
-            self.call()
+    def move(self) -> bool:
+        """Move the arguments, and do it once for the caches; tell whether they could be moved."""
+        if self.elsewhere is None:
+            return False
+        self.arguments = self.elsewhere()
+        self.call()
+        return True
 
 
 @dataclass(frozen=True)
@@ -109,21 +111,20 @@ def time_blocks(
     protocol: Protocol,
     *,
     headline: str = LATENCY,
-    budget_s: float = 0.0,
     calls: Mapping[str, int] | None = None,
     guards: Guards | None = None,
-    turn: Callable[[], None] = lambda: None,
-) -> Timing:
-    """Warm up, calibrate and time blocks of both kinds, in turns with others.
+) -> Generator[None, None, Timing]:
+    """Warm up, calibrate and time blocks of both kinds; yield before each turn, for others to have theirs.
 
     Args:
         work: what is timed.
         protocol: the constants.
         headline: the kind that gets the full number of blocks.
-        budget_s: seconds in blocks of the headline's kind, where that is more than the protocol's least.
         calls: calls per block as round 0 found them; None calibrates.
         guards: what to read beside every block.
-        turn: lets others have their turns, and returns when it is one's own again.
+
+    Returns:
+        What was found.
     """
     warmup_s, warm, estimate = warm_up(work, protocol)
     wait_s = wait_cost(work.wait, work.function(*work.arguments))
@@ -137,13 +138,28 @@ def time_blocks(
         # A machine that was disturbed in round 0 may have fixed far too few calls.
         if kind not in counts or counts[kind] * estimate < target / 2:
             counts[kind] = calibrate(runners[kind], estimate, target, work.keep if kind == PIPELINED else None)
+    spent = time.perf_counter() - started
     sampler, few = (_Sampler(kind, runners[kind], counts[kind], guards or Guards()) for kind in (headline, other))
-    mover = _Mover(work.move, protocol.moving_share)
-    turns = _Turns(turn, work.call)
-    blocks = _blocks(sampler, max(protocol.process_s, budget_s), protocol, turns, mover)
-    turns.take()
-    blocks += _few_blocks(few, protocol)
-    return Timing(blocks, counts, warmup_s, warm, wait_s, time.perf_counter() - started - turns.waited_s)
+    lead_in = work.call if estimate < protocol.lead_in_s else lambda: None
+    turns = _Turns(sampler, protocol, _Mover(work.move, protocol.moving_share), lead_in)
+    while not turns.enough():
+        yield
+        started = time.perf_counter()
+        turns.take()
+        spent += time.perf_counter() - started
+    started = time.perf_counter()
+    blocks = turns.blocks() + _few_blocks(few, protocol)
+    return Timing(blocks, counts, warmup_s, warm, wait_s, spent + time.perf_counter() - started)
+
+
+def alone(steps: Generator[None, None, Timing]) -> Timing:
+    """Return what is found where there are no others to take turns with."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            timing: Timing = end.value
+            return timing
 
 
 def warm_up(work: Workload, protocol: Protocol) -> tuple[float, bool, float]:
@@ -270,38 +286,23 @@ class _Sampler:
 class _Mover:
     """Moves the arguments to other addresses before a block, as often as that stays below a share of the time."""
 
-    move: Callable[[], None]
+    move: Callable[[], bool]
     share: float
     cost_s: float = 0.0
     moved_at_s: float = 0.0
 
-    def before_block(self, spent_s: float) -> None:
-        """Move, if enough was timed since it was done last.
+    def before_block(self, spent_s: float) -> bool:
+        """Move, if enough was timed since it was done last, and tell whether that was so.
 
         Args:
             spent_s: time in blocks so far, in seconds.
         """
-        if self.share * (spent_s - self.moved_at_s) >= self.cost_s:
-            started = time.perf_counter()
-            self.move()
-            self.cost_s, self.moved_at_s = time.perf_counter() - started, spent_s
-
-
-@dataclass
-class _Turns:
-    """Takes turns, and knows how long the others had theirs."""
-
-    turn: Callable[[], None]
-    call: Callable[[], None]
-    """The work, once, for the caches: the others have filled them with theirs."""
-    waited_s: float = 0.0
-
-    def take(self) -> None:
-        """Wait for the next turn."""
+        if self.share * (spent_s - self.moved_at_s) < self.cost_s:
+            return False
         started = time.perf_counter()
-        self.turn()
-        self.waited_s += time.perf_counter() - started
-        self.call()
+        moved = self.move()
+        self.cost_s, self.moved_at_s = time.perf_counter() - started, spent_s
+        return moved
 
 
 @dataclass
@@ -335,28 +336,57 @@ class _Neighbours:
         ]
 
 
-def _blocks(sampler: _Sampler, budget_s: float, protocol: Protocol, turns: _Turns, mover: _Mover) -> list[Block]:
-    blocks: list[Block] = []
-    spent, least = 0.0, protocol.process_blocks
-    neighbours = _Neighbours(sampler.guards.others)
-    for turn in itertools.count():
-        # Only the limit ends a turn early: a shorter one would be a worse half of a pair.
-        own = [one.block_s for one in neighbours.blamed(blocks) if not _kept_waiting(one, protocol)]
-        enough = len(own) >= least and sum(own) >= budget_s
-        tired = len(blocks) >= least and spent >= protocol.tries * budget_s
-        if enough or tired or (spent >= protocol.process_limit_s and blocks):
-            break
-        turns.take()
-        began, done = spent, 0
-        with neighbours.watched():
-            while spent - began < protocol.turn_s or done < protocol.turn_calls:
-                if spent >= protocol.process_limit_s and blocks:
+@dataclass
+class _Turns:
+    """The turns of one cell in one process."""
+
+    sampler: _Sampler
+    protocol: Protocol
+    mover: _Mover
+    lead_in: Callable[[], None]
+    """The work, once, for the caches: the others have filled them with theirs."""
+    taken: int = 0
+    spent: float = 0.0
+    """Time in blocks so far, in seconds."""
+    timed: list[Block] = field(default_factory=list)
+    """The blocks as they were timed."""
+    neighbours: _Neighbours = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Know the neighbours."""
+        self.neighbours = _Neighbours(self.sampler.guards.others)
+
+    def blocks(self) -> list[Block]:
+        """Return the blocks, each with the waiting that others can have caused."""
+        return self.neighbours.blamed(self.timed)
+
+    def enough(self) -> bool:
+        """Tell whether nothing more is to be timed."""
+        protocol = self.protocol
+        if not self.taken:
+            return False
+        if self.spent >= protocol.process_limit_s:
+            return True
+        if self.taken < protocol.turns or len(self.timed) < protocol.process_blocks:
+            return False
+        own = [one.block_s for one in self.blocks() if not _kept_waiting(one, protocol)]
+        undisturbed = len(own) >= protocol.process_blocks and sum(own) >= protocol.process_s
+        return undisturbed or self.spent >= protocol.tries * protocol.process_s
+
+    def take(self) -> None:
+        """Time the blocks of one turn. Only the limit ends it early: a shorter one would be a worse half of a pair."""
+        protocol, began, warm = self.protocol, self.spent, False
+        with self.neighbours.watched():
+            while self.spent - began < protocol.turn_s:
+                if self.spent >= protocol.process_limit_s and self.timed:
                     break
-                mover.before_block(spent)
-                blocks.append(sampler.block(turn))
-                spent += blocks[-1].block_s
-                done += sampler.calls
-    return neighbours.blamed(blocks)
+                moved = self.mover.before_block(self.spent)
+                if not moved and not warm:
+                    self.lead_in()
+                warm = True
+                self.timed.append(self.sampler.block(self.taken))
+                self.spent += self.timed[-1].block_s
+        self.taken += 1
 
 
 def _few_blocks(sampler: _Sampler, protocol: Protocol) -> list[Block]:

@@ -64,7 +64,7 @@ def prepare(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         path = Path(wanted["path"])
         write_truth(path.parent, path.stem, Truth(arrays, references))
         costs = {variant: _cost(op, size, wanted["dtype"], variant) for variant in wanted["variants"]}
-        yield to_builtins(ReferenceEnded(int(number), costs))
+        yield to_builtins(ReferenceEnded(int(number), costs, sum(a.nbytes for a in arrays)))
 
 
 def _cost(op: Operation, size: Mapping[str, Any], dtype: str, variant: str) -> tuple[float, float] | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from multigrad.data.decode import Amount, Count, Rate, decode
 
@@ -43,9 +43,22 @@ class Peaks(Struct):
 
 
 class Turn(Struct):
-    """The worker stands still, for others to have their turns."""
+    """The worker stands still, for others to have their turns.
 
-    cell: Count = msgspec.field(name="turn")
+    Of a worker of another version ``at`` may be the cell alone: it goes on with no other before that one has ended.
+    """
+
+    at: Annotated[list[Count], Meta(min_length=2, max_length=2)] | Count = msgspec.field(name="turn")
+
+    @property
+    def cell(self) -> int:
+        """The cell with which it goes on."""
+        return self.at if isinstance(self.at, int) else self.at[0]
+
+    @property
+    def step(self) -> int:
+        """The step of that cell which comes next: 0 is to set it up, 1 to warm it up, and the others are its turns."""
+        return 0 if isinstance(self.at, int) else self.at[1]
 
 
 class Begun(Struct):
@@ -75,6 +88,8 @@ class ReferenceEnded(Struct):
     number: Count = msgspec.field(name="end")
     costs: dict[str, tuple[Amount, Amount] | None]
     """By variant, floating-point operations and compulsory bytes of a call; None where there is no model."""
+    array_bytes: Count = 0
+    """Of inputs and cotangents together."""
 
 
 Said = Unavailable | Opened | Peaks | Turn | Begun

@@ -1,14 +1,16 @@
-"""The worker's side: one fresh process that measures the cells of one backend, device and thread count, in order.
+"""The worker's side: one fresh process that measures the cells of one backend, device and thread count.
+
+The cells of a group take turns: all are set up, then all warmed up, then each has its first turn, its second and so on.
 
 It is started by :mod:`multigrad.process.child` and answers with the messages of :mod:`multigrad.bench.timing.messages`.
 """
 
 from __future__ import annotations
 
-import functools
 import gc
+import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,11 +37,10 @@ class Opened:
     session: Session
     import_s: float
     first_operation_s: float
-    started: float
 
 
 def time_cells(arguments: Mapping[str, Any]) -> Iterator[Any]:
-    """Time cells in order, as :meth:`multigrad.bench.measurement.workers.Workers.time` asks for."""
+    """Time cells, group by group, as :meth:`multigrad.bench.measurement.workers.Workers.time` asks for."""
     protocol = Protocol.of(arguments["protocol"])
     cells = {int(i): Cell.from_json(c) for i, c in arguments["cells"].items()}
     try:
@@ -48,12 +49,14 @@ def time_cells(arguments: Mapping[str, Any]) -> Iterator[Any]:
         yield to_builtins(messages.Unavailable(str(error)))
         return
     session = opened.session
-    share_s = (time.perf_counter() - opened.started) / max(1, len(cells))
     # Others may begin at the same time: what is measured waits for its turn.
-    arguments["turn"](next(iter(cells)))
+    arguments["turn"]((next(iter(cells)), 0))
     judge = Gate(arguments["judged"])
     cpus = machine.allowed_cpus()
-    guards = Guards(machine.clock_reader(cpus[0]), _device_reader(session.device), others=machine.others_reader(cpus))
+    queue = machine.RunQueue()
+    guards = Guards(
+        machine.clock_reader(cpus[0]), _device_reader(session.device), queue.seconds, machine.others_reader(cpus)
+    )
     empty = {mode: empty_operation(session, mode) for mode in dict.fromkeys(c.mode for c in cells.values())}
     facts = session_facts(session, empty)
     facts.import_s, facts.first_operation_s = opened.import_s, opened.first_operation_s
@@ -63,15 +66,42 @@ def time_cells(arguments: Mapping[str, Any]) -> Iterator[Any]:
     # Everything alive now stays: the collector need not walk through a framework in every collection to come.
     gc.collect()
     gc.freeze()
-    for i, cell in cells.items():
-        turn = functools.partial(arguments["turn"], i)
-        turn()
-        yield to_builtins(messages.Begun(i))
-        measurement = Measurement(session, i, cell, arguments["references"][str(i)], protocol, judge, guards)
-        timed = functools.partial(Measurement.time, share_s=share_s, calls=arguments["calls"][str(i)], turn=turn)
-        yield to_builtins(measurement.guarded(timed, messages.CellEnded))
+    for group in arguments["groups"]:
+        steps = {
+            i: Measurement(session, i, cells[i], arguments["references"][str(i)], protocol, judge, guards).time(
+                arguments["calls"][str(i)]
+            )
+            for i in group
+        }
+        yield from _rotated(steps, arguments["turn"], queue)
         session.release()
         gc.collect()
+
+
+def _rotated(
+    steps: dict[int, Generator[None, None, messages.CellEnded]], turn: Callable[[Any], None], queue: machine.RunQueue
+) -> Iterator[Any]:
+    """Advance the measurements of some cells in rotation: the first step of each, then the next step of each.
+
+    Args:
+        steps: by number of the cell, its measurement.
+        turn: lets the other workers have their turns, and returns when it is one's own again.
+        queue: is opened anew when all cells are set up, and with them all threads.
+    """
+    for number in itertools.count():
+        if not steps:
+            return
+        if number == 1:
+            queue.open()
+        for i, measurement in list(steps.items()):
+            turn((i, number))
+            if number == 0:
+                yield to_builtins(messages.Begun(i))
+            try:
+                next(measurement)
+            except StopIteration as end:
+                del steps[i]
+                yield to_builtins(end.value)
 
 
 def measure_memory(arguments: Mapping[str, Any]) -> Iterator[Any]:
@@ -89,7 +119,7 @@ def measure_memory(arguments: Mapping[str, Any]) -> Iterator[Any]:
     measurement = Measurement(
         opened.session, number, Cell.from_json(values), arguments["references"][key], protocol, judge
     )
-    yield to_builtins(measurement.guarded(Measurement.memory, messages.MemoryEnded))
+    yield to_builtins(measurement.memory())
 
 
 def _open(arguments: Mapping[str, Any]) -> Opened:
@@ -100,7 +130,7 @@ def _open(arguments: Mapping[str, Any]) -> Opened:
     imported = time.perf_counter()
     array = session.to_device(np.ones(1), session.dtypes[-1] if "float32" not in session.dtypes else "float32")
     session.wait((array + array,))
-    return Opened(session, imported - start, time.perf_counter() - imported, arguments["worker_started"])
+    return Opened(session, imported - start, time.perf_counter() - imported)
 
 
 def _device_reader(device: str) -> Callable[[], tuple[float | None, int]]:

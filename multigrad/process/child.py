@@ -20,7 +20,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -255,7 +254,6 @@ def _die_with(parent: int) -> None:
 
 def main() -> None:
     """Run the worker's side."""
-    started = time.perf_counter()
     _die_with(int(sys.argv[2]))
     limit = os.environ.pop(_LIMIT, None)
     if limit is not None:
@@ -266,7 +264,6 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     arguments = json.load(sys.stdin)
-    arguments["worker_started"] = started
     arguments["turn"] = _turn(answers, socket.socket(fileno=int(sys.argv[3])))
     entry.tell = lambda text: _say(answers, {"warning": text})
     # A copy of this process is no worker: what it would say is lost.

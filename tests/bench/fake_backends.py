@@ -98,6 +98,8 @@ class TimedSession(NumPySession):
         return call
 
 
+LATE_CALL = 30
+"""The number of a call that is in one of the turns, by the shortest of protocols."""
 DRIFT_S = 8.0
 """Period in which the machine of a drifting session becomes twice as slow, and quick again, in seconds."""
 
@@ -121,14 +123,14 @@ class DriftingSession(NumPySession):
 
 
 class LoggedSession(BusySession):
-    """Every call is written down, with its backend and its time."""
+    """Every call is written down, with its backend, operation, variant and time."""
 
     def function(self, operation, parameters, variant, mode):
         inner = super().function(operation, parameters, variant, mode)
 
         def call(*arrays):
             with open(os.environ["FAKE_LOG"], "a") as file:
-                file.write(f"{self.backend.name} {operation.name} {time.monotonic()}\n")
+                file.write(f"{self.backend.name} {operation.name} {variant} {time.monotonic()}\n")
             return inner(*arrays)
 
         return call
@@ -214,6 +216,21 @@ class FaultySession(NumPySession):
         if (operation.name, variant) == ("square", "analytic"):
             self.backend.fault()
         return super().function(operation, parameters, variant, mode)
+
+
+class LateSession(BusySession):
+    """Something happens to whoever has computed `square` by its pullback so often that it is being timed."""
+
+    def function(self, operation, parameters, variant, mode):
+        inner = super().function(operation, parameters, variant, mode)
+        numbers = itertools.count()
+
+        def call(*arrays):
+            if (operation.name, variant) == ("square", "analytic") and next(numbers) == LATE_CALL:
+                self.backend.fault()
+            return inner(*arrays)
+
+        return call
 
 
 class WrongSession(NumPySession):
@@ -310,6 +327,7 @@ HUNG = Fake("hung", FaultySession, _hung)
 SLOW_COMPILER = SlowCompiler("slow_compiler", SlowCompilerSession)
 LEFT = Fake("left", FaultySession, _left)
 RAISED = Fake("raised", FaultySession, _raised)
+KILLED_LATE, RAISED_LATE = Fake("killed_late", LateSession, _killed), Fake("raised_late", LateSession, _raised)
 CONFINED = Confined("confined", FaultySession, _eaten)
 BROKEN_IMPORT = BrokenImport("broken_import", None)
 STILLBORN = Stillborn("stillborn", None)

@@ -36,7 +36,8 @@ def test_a_cell_that_has_no_memory_costs_itself_alone(square, cube):
 
 def test_a_compiler_that_takes_too_long_is_asked_once_and_is_no_fault_of_the_gradient(square):
     frame = check(square, backend="fake_backends:SLOW_COMPILER", timeout_s=2)
-    compiled = frame[(frame["mode"] == "compiled") & frame["dtype"].isin(["float64", "float32"])]
+    frame = frame[frame["dtype"].isin(["float64", "float32"])]  # NumPy has these
+    compiled = frame[frame["mode"] == "compiled"]
     assert set(compiled["verdict"]) == {"UNAVAILABLE"}
     assert compiled["reason"].str.startswith("its compiler gave no sign for ").all()
     assert compiled["dtype"].nunique() == 2

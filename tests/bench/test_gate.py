@@ -21,7 +21,7 @@ def prepared(tmp_path: Path):
     wanted["variants"] = ["analytic"]
     assert [*gate.prepare({"wanted": {"0": {**wanted, "path": path}}})] == [
         {"begin": 0},
-        {"end": 0, "costs": {"analytic": (320.0, 1344.0)}},
+        {"end": 0, "costs": {"analytic": (320.0, 1344.0)}, "array_bytes": 8 * (4 * 16 + 16 + 4)},
     ]
     C, x, y_bar = read_arrays(Path(path))
     return path, [C @ x, np.outer(y_bar, x), C.T @ y_bar]

@@ -12,7 +12,7 @@ CALL_S = fake_backends.CALL_S
 
 
 def timed(square, name, **changes):
-    protocol = Protocol(**{**vars(FAST), "rounds": 1, "twins": 0, **changes})
+    protocol = Protocol(**{**vars(FAST), "rounds": 1, "twins": 0, "turns": 6, **changes})
     run = measure(square, backend=f"fake_backends:{name}", protocol=protocol, **ONE)
     (row,) = run.summary.to_dict("records")
     return row

@@ -35,6 +35,8 @@ FAULTS = {
     "killed": "worker killed by SIGKILL (out of memory?)",
     "left": "worker ended with exit code 7",
     "raised": "raised RuntimeError: no such kernel",
+    "killed_late": "worker killed by SIGKILL (out of memory?)",
+    "raised_late": "raised RuntimeError: no such kernel",
 }
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import time
 
 import pytest
@@ -42,10 +41,14 @@ def test_a_plan_comes_back_from_json(plan):
     assert planning.Plan.from_json(plan.to_json()) == plan
 
 
+def works(plan, number, indices, twins):
+    return planning.work(plan, planning.places_of(plan, number), number, indices, twins)
+
+
 def test_orders_are_shuffled_by_round_and_repeat_with_the_seed(plan):
     wanted = [i for i in range(len(plan.cells)) if i not in plan.refused]
-    first = [planning.work(plan, r, wanted, plan.twins) for r in range(8)]
-    again = [planning.work(plan, r, wanted, plan.twins) for r in range(8)]
+    first = [works(plan, r, wanted, plan.twins) for r in range(8)]
+    again = [works(plan, r, wanted, plan.twins) for r in range(8)]
     assert first == again
     assert len({tuple(w.backend for w in r) for r in first}) > 1
     assert len({w.cells for r in first for w in r if w.backend == "numpy" and not w.twin}) > 1
@@ -54,23 +57,45 @@ def test_orders_are_shuffled_by_round_and_repeat_with_the_seed(plan):
 
 
 def test_a_twin_never_shares_its_process_with_the_first_half(plan):
-    for item in planning.work(plan, 0, plan.twins, plan.twins):
+    for item in works(plan, 0, plan.twins, plan.twins):
         assert len(set(item.cells)) == len(item.cells)
-    assert {w.twin for w in planning.work(plan, 0, plan.twins, plan.twins)} == {0, 1}
+    assert {w.twin for w in works(plan, 0, plan.twins, plan.twins)} == {0, 1}
 
 
 def test_all_workers_of_a_round_go_through_the_same_order():
     plan = planned(["linear_map", "relu_regression"])
     orders = []
     for r in range(3):
-        place = planning.places(plan, r)
-        for item in planning.work(plan, r, range(len(plan.cells)), plan.twins):
-            assert [place[i] for i in item.cells] == sorted({place[i] for i in item.cells})
-        assert all(plan.cells[i].match == plan.cells[place.index(p)].match for i, p in enumerate(place))
-        orders.append(place)
+        places = planning.places_of(plan, r)
+        for item in works(plan, r, range(len(plan.cells)), plan.twins):
+            assert [places[i] for i in item.cells] == sorted(places[i] for i in item.cells)
+            assert all(len({places[i].group for i in group}) == 1 for group in item.groups)
+        assert all(plan.cells[i].match == plan.cells[places.index(p)].match for i, p in enumerate(places))
+        orders.append(places)
     assert orders[0] != orders[1]
-    things = dict(sorted((p, plan.cells[i].match[:3]) for i, p in enumerate(orders[0])))
-    assert len(list(itertools.groupby(things.values()))) == len(set(things.values()))
+
+
+def test_the_cells_of_one_problem_take_turns_whoever_computes_them():
+    plan = planned(["linear_map", "relu_regression"])
+    places = planning.places_of(plan, 0)
+    groups = {(place.group, plan.cells[i].match[:3]) for i, place in enumerate(places)}
+    assert len(groups) == len({group for group, _ in groups}) == len({problem for _, problem in groups})
+    assert sorted({group for group, _ in groups}) == list(range(len(groups)))
+
+
+def test_cells_that_hold_more_than_there_is_room_for_take_turns_in_smaller_groups(square):
+    plan = planned([square], backend=["numpy", "strict"], dtype=["float64"])
+    held = [10] * len(plan.cells)
+    for limit, sizes in ((160, [8]), (159, [7, 1]), (40, [2, 2, 2, 2]), (1, [1] * 8)):
+        places = planning.places_of(plan, 0, held, limit)
+        matches = {(place.group, place.position): plan.cells[i].match for i, place in enumerate(places)}
+        assert len(matches) == len(set(matches.values())) == 8
+        assert [sum(group == n for group, _ in matches) for n in range(len(sizes))] == sizes
+
+
+def test_without_its_finished_cells_a_worker_has_no_empty_groups():
+    item = planning.Work("numpy", "numpy", "cpu", 1, "strict", 0, 0, ((1, 2), (3,), (4,)))
+    assert planning.without(item, {2, 3}).groups == ((1,), (4,))
 
 
 def test_an_operation_that_no_worker_could_find_is_refused():

@@ -12,17 +12,22 @@ from multigrad.bench import Protocol
 from multigrad.bench.plan.cells import LATENCY, PIPELINED, headline
 from multigrad.bench.store import machine
 from multigrad.bench.timing import clock
-from multigrad.bench.timing.clock import Workload, time_blocks
+from multigrad.bench.timing.clock import Workload
 
 SHORT = Protocol(
     warmup_s=0.0,
     warmup_limit_s=0.05,
-    process_s=0.005,
+    process_s=0.012,
     process_blocks=4,
     block_s=1e-3,
+    turns=3,
     turn_s=2e-3,
     process_limit_s=0.1,
 )
+
+
+def time_blocks(*arguments, **options):
+    return clock.alone(clock.time_blocks(*arguments, **options))
 
 
 def nothing_to_wait_for(arrays):
@@ -206,19 +211,54 @@ def test_blocks_that_others_kept_waiting_do_not_count_until_it_was_tried_often_e
     result = time_blocks(NOTHING, protocol, guards=guards)
     spent = sum(b.block_s for b in result.blocks if b.kind == LATENCY)
     longest = max(b.block_s for b in result.blocks)
-    wanted = times * protocol.process_s
-    assert wanted <= spent <= wanted + protocol.turn_s + 2 * longest
+    wanted = max(times * protocol.process_s, protocol.turns * protocol.turn_s)
+    assert wanted <= spent <= wanted + protocol.turn_s + (2 + protocol.turns) * longest
 
 
-def test_a_turn_is_long_enough_and_has_calls_enough():
-    taken = []
-    protocol = Protocol(**{**vars(SHORT), "block_s": 1e-4, "process_s": 0.02, "process_limit_s": 2.0})
-    result = time_blocks(
-        Workload(lambda: (time.sleep(1e-3),), (), nothing_to_wait_for), protocol, turn=lambda: taken.append(1)
-    )
+def turns_of(steps):
+    """Return how often a measurement let others go on, and what it found."""
+    given = 0
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return given, end.value
+        given += 1
+
+
+@pytest.mark.parametrize("call_s", [1e-3, 5e-3])
+def test_there_are_turns_enough_and_each_is_long_enough(call_s):
+    protocol = Protocol(**{**vars(SHORT), "block_s": 1e-4, "turns": 5, "process_s": 0.0, "process_limit_s": 2.0})
+    work = Workload(lambda: (time.sleep(call_s),), (), nothing_to_wait_for)
+    given, result = turns_of(clock.time_blocks(work, protocol))
     blocks = [b for b in result.blocks if b.kind == LATENCY]
-    assert len(taken) == sum(len({b.turn for b in result.blocks if b.kind == kind}) for kind in result.calls)
-    for turn in range(blocks[-1].turn + 1):
-        mine = [b for b in blocks if b.turn == turn]
-        assert sum(b.calls for b in mine) >= protocol.turn_calls
-        assert sum(b.block_s for b in mine) >= protocol.turn_s
+    assert given == protocol.turns
+    assert {b.turn for b in blocks} == set(range(given))
+    for turn in range(given):
+        mine = [b.block_s for b in blocks if b.turn == turn]
+        assert sum(mine) >= protocol.turn_s > sum(mine[:-1])
+
+
+def test_the_few_blocks_of_the_other_kind_have_no_turn_of_their_own():
+    given, result = turns_of(clock.time_blocks(NOTHING, SHORT))
+    kinds = [b.kind for b in result.blocks]
+    assert kinds == [LATENCY] * kinds.count(LATENCY) + [PIPELINED] * SHORT.other_blocks
+    assert len({b.turn for b in result.blocks if b.kind == LATENCY}) == given
+
+
+def test_a_call_is_made_before_each_turn_for_the_caches_unless_it_is_long():
+    few = {**vars(SHORT), "process_s": 0.0, "process_blocks": 1, "other_blocks": 0}
+    for lead_in_s, more in ((1.0, SHORT.turns), (0.0, 0)):
+        calls = []
+        steps = clock.time_blocks(
+            Workload(lambda calls=calls: calls.append(1) or (), (), nothing_to_wait_for),
+            Protocol(
+                **{**vars(SHORT), "lead_in_s": lead_in_s, "process_s": 0.0, "process_blocks": 1, "other_blocks": 0}
+            ),
+            calls={LATENCY: 2**16, PIPELINED: 1},
+        )
+        next(steps)
+        before = len(calls)
+        given, result = turns_of(steps)
+        assert given == SHORT.turns - 1
+        assert len(calls) - before == more + sum(b.calls for b in result.blocks)

@@ -86,26 +86,39 @@ def test_a_worker_that_dies_while_it_waits_is_a_death():
     assert death == worker.Death("killed by SIGKILL (out of memory?)", None)
 
 
-def test_the_workers_of_a_round_time_the_same_cell_in_turns(square, cube, tmp_path, monkeypatch):
+def test_all_cells_of_a_problem_take_turns_in_all_workers(square, cube, tmp_path, monkeypatch):
     log = tmp_path / "log"
     monkeypatch.setenv("FAKE_LOG", str(log))
-    # Far from the limit, which ends a turn early where others hold the processor.
-    changes = {"rounds": 1, "twins": 0, "peak_rounds": 0, "process_s": 0.2, "process_limit_s": 10.0}
-    protocol = Protocol(**{**vars(FAST), **changes})
+    # Every turn is taken, whoever else holds the processor: no disturbed block asks for one more.
+    changes = {"rounds": 1, "twins": 0, "peak_rounds": 0, "turns": 4, "process_s": 0.0, "process_limit_s": 10.0}
+    protocol = Protocol(**{**vars(FAST), **changes, "process_blocks": 1})
     backends = ["fake_backends:LOGGED", "fake_backends:LOGGED_TOO"]
-    run = measure([square, cube], backend=backends, protocol=protocol, **ONE)
+    run = measure([square, cube], backend=backends, protocol=protocol, **{**ONE, "variant": None})
     assert run.info["turns"]
-    assert run.samples["turn"].max() >= 5
+    headline = run.samples[run.samples["kind"] == "latency"]
+    assert {*headline.groupby(["operation", "variant", "backend"])["turn"].max()} == {3}
     calls = [line.split() for line in log.read_text().splitlines()]
     assert [time for *_, time in calls] == sorted((time for *_, time in calls), key=float)
-    # Cell after cell, and within each the two take turns: once to set up, then as often as they time.
-    cells = [(name, list(rows)) for name, rows in itertools.groupby(calls, key=lambda call: call[1])]
-    assert sorted(name for name, _ in cells) == ["cube", "square"]
-    for _, rows in cells:
-        turns = [(name, len(list(rows))) for name, rows in itertools.groupby(rows, key=lambda call: call[0])]
-        assert len(turns) >= 12
-        # The last turn of each is that of the few blocks that are no headline.
-        assert min(count for _, count in turns[:-2]) > protocol.turn_calls
+    # Problem after problem, and within each the four cells go round: set up, warmed up, and timed in four turns.
+    problems = [(name, list(rows)) for name, rows in itertools.groupby(calls, key=lambda call: call[1])]
+    assert sorted(name for name, _ in problems) == ["cube", "square"]
+    for name, rows in problems:
+        steps = [step for step, _ in itertools.groupby(rows, key=lambda call: (call[0], call[2]))]
+        assert len(steps) == 4 * (1 + 1 + 4), name
+        rotations = [steps[4 * n : 4 * (n + 1)] for n in range(6)]
+        assert all({*rotation} == {*steps} for rotation in rotations)
+        # Cells that match are neighbours, in the same order of variants throughout.
+        variants = [[variant for _, variant in rotation] for rotation in rotations]
+        assert all(one == variants[0] for one in variants)
+        assert variants[0][0] == variants[0][1]
+
+
+def test_a_worker_of_another_version_names_the_cell_alone():
+    from multigrad.bench.timing.messages import CellEnded, decoded
+
+    old, new = (decoded({"turn": at}, CellEnded) for at in (7, [7, 3]))
+    assert (old.cell, old.step) == (7, 0)
+    assert (new.cell, new.step) == (7, 3)
 
 
 def test_the_workers_of_another_commit_that_know_no_turns_hold_the_baton_to_their_end():
