@@ -184,8 +184,8 @@ def timings(op: Operation, results: Results, drawn: bool) -> str:
         parts += [f"### {plain(title)}, {plain(str(dtype))}, {plain(how)}", _times(rows)]
     parts.append(
         "Median time of a call with its 95 % interval. Over autodiff and over native: how many times as long those "
-        "take; in brackets where a time cannot be trusted (marked !). Memory: the peak beyond the arguments, analytic and "
-        "autodiff."
+        "take; in brackets where a time cannot be trusted (marked !). Memory: the peak beyond the arguments, analytic "
+        "and autodiff."
     )
     return "\n\n".join(parts + _untimed(frame))
 
