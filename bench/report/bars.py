@@ -79,6 +79,8 @@ class Chart:
 
     right: str
     """Is it right?"""
+    wrong: bool
+    """Whether anything failed."""
     whole: Panel | None
     first: Sequence[Panel]
     """Those that are shown at once."""
@@ -127,7 +129,7 @@ def chart(figures: Figures) -> Chart:
     colours = {where: colour for where, (colour, _) in looks(figures.cells).items()}
     panels = [_panel(p, text, figures, colours) for p, text in zip(found, said.problems, strict=True)]
     whole = _whole(said.whole, figures, colours) if said.whole else None
-    return Chart(said.right, whole, panels[:MOST], panels[MOST:], said.silent)
+    return Chart(said.right, said.wrong, whole, panels[:MOST], panels[MOST:], said.silent)
 
 
 def _compared(problem: Problem) -> list[Timed]:

@@ -21,6 +21,7 @@ from .doubts import reach_of, words
 from .figures import Figures
 from .names import joined, listed
 from .quantities import give_or_take, multiple, seconds, span
+from .verdicts import is_wrong
 
 MOST = 4
 """How many problems have a paragraph at the top: as many as a screen holds."""
@@ -61,6 +62,8 @@ class Conclusions:
 
     right: str
     """Is it right?"""
+    wrong: bool
+    """Whether anything failed."""
     whole: Paragraph | None
     """All problems together; None for fewer than two."""
     problems: Sequence[Paragraph]
@@ -90,7 +93,8 @@ def conclusions(figures: Figures) -> Conclusions:
     found = figures.problems
     each = [paragraph(one, figures) for one in found]
     silent = NO_SAMPLES if figures.cells else NOTHING_TIMED
-    return Conclusions(_right(figures), _whole(figures) if len(found) > 1 else None, each, silent)
+    wrong = is_wrong(figures.run.summary) or (figures.run.matrix is not None and is_wrong(figures.run.matrix))
+    return Conclusions(_right(figures), wrong, _whole(figures) if len(found) > 1 else None, each, silent)
 
 
 def paragraph(problem: Problem, figures: Figures) -> Paragraph:
@@ -169,8 +173,12 @@ def _faster_still(problem: Problem, names: Names) -> str:
 
 def _left_out(problem: Problem, names: Names) -> str:
     """Name the places whose times are meaningless, with the reason."""
-    barred = [f"{names[p.where]} ({', '.join(words(p.barred))})" for p in problem.places if p.over_best is None]
-    return f"Not compared: {', '.join(barred)}." if barred else ""
+    barred: dict[str, list[str]] = {}
+    for one in problem.places:
+        if one.over_best is None:
+            barred.setdefault(", ".join(words(one.barred)), []).append(names[one.where])
+    reasons = [f"{joined(mine)} ({why})" for why, mine in barred.items()]
+    return f"Not compared: {', '.join(reasons)}." if reasons else ""
 
 
 def _gain(problem: Problem, names: Names) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from ..analysis.flags import BARRING, FLAGS
 from ..analysis.intervals import geometric_mean
 from ..analysis.problems import Timed
+from ..plan.protocol import FULL
 from ..store.rows import place
 from ..store.run import Run
 from .charts import Chart
@@ -293,12 +294,18 @@ def _memory(figures: Figures) -> list[Table]:
     return [Table("peaks", "Peak memory beyond the arguments", columns, rows)] if rows else []
 
 
+WORD_RULE = (
+    f"A ratio is called faster or slower only where noise would hardly make it differ from 1 so much, and where it is "
+    f"beyond {100 * FULL.effect:.0f} % and what two halves differ by beyond their intervals."
+)
+
+
 def _noise_text(figures: Figures) -> list[str]:
     if figures.machine:
         floors = [f"{name} {percent(entry.get('noise_floor'))}" for name, entry in figures.run.machines.items()]
         return [
             f"The noise floor of each machine: {', '.join(floors)}: so far apart lay the two halves of cells that were "
-            "measured twice. A difference has a word only where it clears 5 % and twice that of its machine."
+            f"measured twice. {WORD_RULE}"
         ]
     floor = figures.run.noise_floor
     if floor is None:
@@ -308,7 +315,7 @@ def _noise_text(figures: Figures) -> list[str]:
     more = f"; {unsteady} of the {len(pairs)} pairs were flagged as unsteady" if unsteady else ""
     return [
         f"The noise floor of this run is {percent(floor)}: so far apart lay the two halves of cells that were "
-        f"measured twice{more}. A difference has a word only where it clears 5 % and twice that."
+        f"measured twice{more}. {WORD_RULE}"
     ]
 
 

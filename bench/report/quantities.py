@@ -72,8 +72,12 @@ def multiple(ratio: float) -> str:
 
 
 def span(low: float, high: float) -> str:
-    """Write the interval of such a factor: ``1.6–2.2``."""
-    return f"{factor(low)}–{factor(high)}"
+    """Write the interval of such a factor: ``1.6–2.2``; a narrow one has the decimals that tell its ends apart."""
+    ends = (factor(low), factor(high))
+    for decimals in (2, 3):
+        if ends[0] == ends[1]:
+            ends = (f"{low:.{decimals}f}", f"{high:.{decimals}f}")
+    return "–".join(ends)
 
 
 def reach(median: float, low: float, high: float) -> float:

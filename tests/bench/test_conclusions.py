@@ -14,7 +14,7 @@ from multigrad.bench.report.conclusions import MOST, NOTHING_TIMED, Conclusions,
 from multigrad.bench.report.doubts import WORDS, notes, said
 from multigrad.bench.report.figures import Figures
 from multigrad.bench.report.names import place_names
-from multigrad.bench.report.quantities import factor, give_or_take, reach
+from multigrad.bench.report.quantities import factor, give_or_take, reach, span
 from multigrad.bench.store.run import Run, no_run
 
 
@@ -257,6 +257,12 @@ def test_a_place_is_called_what_tells_it_apart() -> None:
 )  # fmt: skip
 def test_a_factor_has_few_digits(ratio: float, text: str) -> None:
     assert factor(ratio) == text
+
+
+def test_a_narrow_interval_has_the_digits_that_tell_its_ends_apart() -> None:
+    assert span(1.62, 2.2) == "1.6–2.2"
+    assert span(1.281, 1.312) == "1.28–1.31"
+    assert span(1.2812, 1.2834) == "1.281–1.283"
 
 
 def test_an_interval_is_as_wide_as_its_further_end() -> None:
