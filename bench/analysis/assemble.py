@@ -33,7 +33,7 @@ from ..store.schema import Facts
 from . import intervals
 from .flags import FLAGS, Process, flags_of
 from .peaks import Peaks
-from .times import PROBLEM, Times
+from .times import PROBLEM, Times, turns_of
 
 
 def assemble(begin: Begin, plan: Plan, events: Sequence[Event], folder: Path | None) -> Run:
@@ -180,12 +180,10 @@ def _row(cell: Cell, **values: Any) -> SummaryRow:
 
 def _times(plan: Plan, processes: Processes, protocol: Protocol) -> Times:
     """Return the times by index and twin of a cell."""
-    import numpy as np
-
     turns, problem = {}, {}
     for (index, twin), members in processes.items():
         cell = plan.cells[index]
-        turns[index, twin] = {p.event.round: np.log(p.per_turn(cell, protocol)) for p in members}
+        turns[index, twin] = turns_of({p.event.round: p.headline(cell, protocol) for p in members}, protocol)
         named = dict(zip(KEY, cell.key, strict=True))
         problem[index, twin] = tuple(named[name] for name in PROBLEM)
     return Times(turns, problem, protocol.level)

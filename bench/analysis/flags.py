@@ -15,6 +15,7 @@ from ..store.events import CellEvent
 from ..store.rows import Block
 from ..store.schema import Facts
 from . import intervals
+from .times import Blocks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,11 +94,10 @@ class Process:
         lost = intervals.kept_waiting(*np.array(found, dtype=float).T, idle_share=protocol.idle_share)
         return lost & (device_kind(cell.device) == "cpu")
 
-    def per_turn(self, cell: Cell, protocol: Protocol) -> np.ndarray:
-        """Return the median seconds per call of each turn at the cell's headline, without the blocks that were lost."""
+    def headline(self, cell: Cell, protocol: Protocol) -> Blocks:
+        """Return the blocks of the cell's headline."""
         kind = headline(cell.device)
-        lost, slow = self.lost(cell, protocol), protocol.slow_first_block
-        return intervals.turn_medians(self.per_call(kind), self.turns(kind), lost, slow)
+        return self.per_call(kind), self.turns(kind), self.lost(cell, protocol)
 
 
 def flags_of(cell: Cell, mine: Sequence[Process], protocol: Protocol) -> list[str]:

@@ -81,8 +81,6 @@ def kept_waiting(
 def turn_medians(values: np.ndarray, turns: np.ndarray, lost: np.ndarray, slow: float = math.inf) -> np.ndarray:
     """Return the median of each turn of a process; NaN for a turn in which others disturbed every block.
 
-    If they disturbed every block of the process, it is kept as it is.
-
     Args:
         values: one for each block, in order of time.
         turns: the number of its turn, for each block.
@@ -91,7 +89,6 @@ def turn_medians(values: np.ndarray, turns: np.ndarray, lost: np.ndarray, slow: 
     """
     import numpy as np
 
-    lost = lost if not lost.all() else np.zeros_like(lost)
     beside = values[(turns == turns[0]) & ~lost][1:] if not lost[0] else values[:0]
     if len(beside) and values[0] > slow * np.median(beside):
         lost = lost | (np.arange(len(values)) == 0)

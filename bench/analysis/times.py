@@ -30,6 +30,27 @@ PROBLEM = ("operation", "dtype", "sizes", "threads", "precision", "machine")
 """The columns that have to be the same for two times to be answers to one question."""
 
 
+Blocks = tuple["np.ndarray", "np.ndarray", "np.ndarray"]
+"""Of the blocks of a process, in order: seconds per call, the number of the turn, whether others kept it waiting."""
+
+
+def turns_of(rounds: Mapping[int, Blocks], protocol: Protocol) -> Turns:
+    """Return the turns of a cell's processes; those of a process of which others disturbed every block are left out.
+
+    If they disturbed all processes of the cell, it is kept as it is: the interval and a flag say how it was.
+
+    Args:
+        rounds: the blocks of each process, by round.
+        protocol: says how slow a first block may be.
+    """
+    import numpy as np
+
+    calm = {r: blocks for r, blocks in rounds.items() if not blocks[2].all()}
+    if not calm:
+        calm = {r: (values, turns, np.zeros_like(lost)) for r, (values, turns, lost) in rounds.items()}
+    return {r: np.log(intervals.turn_medians(*blocks, protocol.slow_first_block)) for r, blocks in calm.items()}
+
+
 @dataclass(frozen=True)
 class Times:
     """The times of cells that were measured in the same rounds."""
@@ -42,20 +63,18 @@ class Times:
     @classmethod
     def of(cls, summary: pd.DataFrame, samples: pd.DataFrame, protocol: Protocol = FULL) -> Times:
         """Take the headline's blocks of a run's tables; a cell is named by its values of :data:`.KEY`."""
-        import numpy as np
-
         headline = dict(zip(summary[list(KEY)].itertuples(index=False, name=None), summary["headline"], strict=True))
         own = samples[samples["twin"] == 0]
         per_call = (own["block_s"] / own["calls"]).to_numpy()
         turn, kind, lost = own["turn"].to_numpy(), own["kind"].to_numpy(), _kept_waiting(own, protocol)
-        turns: dict[Key, dict[int, np.ndarray]] = {}
+        blocks: dict[Key, dict[int, Blocks]] = {}
         # Numbers of rows: a frame for each of thousands of processes would take seconds.
         for group, numbers in own.reset_index(drop=True).groupby([*KEY, "round"], sort=True).indices.items():
             names: tuple[Any, ...] = tuple(group)  # type: ignore[arg-type]  # the key of several columns
             mine = numbers[kind[numbers] == headline.get(names[:-1])]
             if len(mine):
-                found = intervals.turn_medians(per_call[mine], turn[mine], lost[mine], protocol.slow_first_block)
-                turns.setdefault(names[:-1], {})[int(names[-1])] = np.log(found)
+                blocks.setdefault(names[:-1], {})[int(names[-1])] = per_call[mine], turn[mine], lost[mine]
+        turns = {key: turns_of(rounds, protocol) for key, rounds in blocks.items()}
         places = [KEY.index(name) for name in PROBLEM]
         return cls(turns, {key: tuple(key[i] for i in places) for key in turns}, protocol.level)
 

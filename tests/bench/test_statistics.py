@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from multigrad.bench.analysis import intervals, moderation
 from multigrad.bench.analysis.moderation import Estimate, Noise
-from multigrad.bench.analysis.times import Times, beside
+from multigrad.bench.analysis.times import Times, beside, turns_of
+from multigrad.bench.plan.protocol import FULL
 
 
 def times_of(turns):
@@ -170,8 +171,15 @@ def test_the_median_of_a_turn_is_of_its_own_blocks():
     assert intervals.turn_medians(values, turns, lost).tolist() == [2, 5, 9]
     lost[[2, 3]] = True
     assert np.array_equal(intervals.turn_medians(values, turns, lost), [2, np.nan, 9], equal_nan=True)
-    # Others disturbed everything: then it is as it is.
-    assert intervals.turn_medians(values, turns, np.ones(5, dtype=bool)).tolist() == [2, 5, 9]
+
+
+def test_a_process_whose_every_block_was_disturbed_is_left_out_unless_there_is_no_other():
+    blocks, turns = np.ones(4), np.array([0, 0, 1, 1])
+    calm, disturbed = np.zeros(4, dtype=bool), np.ones(4, dtype=bool)
+    found = turns_of({0: (40 * blocks, turns, disturbed), 1: (blocks, turns, calm)}, FULL)
+    assert {r: np.exp(t).tolist() for r, t in found.items()} == {1: [1, 1]}
+    found = turns_of({0: (40 * blocks, turns, disturbed), 1: (blocks, turns, disturbed)}, FULL)
+    assert {r: np.exp(t).tolist() for r, t in found.items()} == {0: pytest.approx([40, 40]), 1: [1, 1]}
 
 
 def test_a_slow_first_block_is_left_out():

@@ -26,7 +26,7 @@ PROBLEMS, CELLS = 8, 5
 TYPICAL, HETEROGENEOUS = 0.02, 0.5
 """Standard deviation of a cell's noise, and of its logarithm from cell to cell, as in the recorded runs."""
 
-PROTOCOLS = {"quick": 2, "full": 5, "gate": 10}
+PROTOCOLS = {"quick": 3, "full": 5, "gate": 10}
 PLANTED = {"quick": 1.3, "full": 1.1, "gate": 1.1}
 
 
@@ -72,37 +72,46 @@ TAILS = {"normal": _normal, "heavy tails": _heavy, "disturbed": _disturbed, "lea
 
 
 def simulated(rng, draw, rounds):
-    """Yield the logarithms of the times of a run's cells: problem, cell, round. All are equally fast."""
+    """Yield, by problem, the logarithms of the quotients of its pairs in each round. All cells are equally fast."""
     import numpy as np
 
     while True:
         own = TYPICAL * np.exp(HETEROGENEOUS * rng.standard_normal((PROBLEMS, CELLS, 1)))
-        yield own * draw(rng, (PROBLEMS, CELLS, rounds))
+        yield [_pairs(cells) for cells in own * draw(rng, (PROBLEMS, CELLS, rounds))]
 
 
 def recorded(folder):
-    """Return, by problem, the logarithms of the cells' times in each round, less the cell's middle."""
+    """Return, by problem, the logarithms of the quotients of its pairs in each round, less the pair's middle.
+
+    A round that one of the two has not is NaN.
+    """
     import numpy as np
     from multigrad.bench import load_run
     from multigrad.bench.analysis.compare import times_of
 
     times = times_of(load_run(folder))
-    problems: dict[tuple[object, ...], list[np.ndarray]] = {}
+    rounds = sorted({r for turns in times.turns.values() for r in turns})
+    problems: dict[tuple[object, ...], list[object]] = {}
     for cell in times.turns:
-        rounds = times.rounds(cell)
-        # What is left has too little variance by the degree of freedom that the middle took.
-        scale = math.sqrt(len(rounds) / (len(rounds) - 1)) if len(rounds) > 1 else 0.0
-        problems.setdefault(times.problem[cell], []).append((rounds - rounds.mean()) * scale)
-    rounds = max(len(c) for cells in problems.values() for c in cells)
-    return [np.array([c for c in cells if len(c) == rounds]) for cells in problems.values()]
+        problems.setdefault(times.problem[cell], []).append(cell)
+    found = []
+    for cells in problems.values():
+        pairs = []
+        for pair in itertools.combinations(cells, 2):
+            common = [r for r in rounds if all(r in times.turns[cell] for cell in pair)]
+            row = np.full(len(rounds), np.nan)
+            row[[rounds.index(r) for r in common]] = times.quotients(*pair)
+            # Of all rounds the middle is the truth.
+            pairs.append(row - np.nanmedian(row))
+        found.append(np.array(pairs))
+    return found
 
 
 def resampled(rng, noise, rounds):
-    """Yield runs of some of the recorded rounds, all cells of a problem the same ones: what they share stays."""
-
+    """Yield the pairs of runs that had some of the recorded rounds, all pairs the same ones: what they share stays."""
     while True:
-        chosen = [cells[rng.permutation(len(cells))[:CELLS]] for cells in noise if len(cells) >= CELLS]
-        yield [cells[:, rng.permutation(cells.shape[1])[:rounds]] for cells in chosen]
+        chosen = rng.permutation(noise[0].shape[1])[:rounds]
+        yield [pairs[:, chosen] for pairs in noise]
 
 
 def report(name, protocol, runs) -> None:
@@ -128,6 +137,13 @@ def report(name, protocol, runs) -> None:
         figures.figure("the new rule", text, wanted, 0.94 <= covered <= 0.98 and alarms <= 0.01 and power >= least)
 
 
+def _known(run):
+    import numpy as np
+
+    found = [rounds[~np.isnan(rounds)] for rounds in itertools.chain.from_iterable(run)]
+    return [rounds for rounds in found if len(rounds)]
+
+
 def _pairs(cells):
     return [cells[j] - cells[i] for i, j in itertools.combinations(range(len(cells)), 2)]
 
@@ -137,9 +153,9 @@ def new_rule(run, shift):
     from multigrad.bench.analysis.intervals import word
     from multigrad.bench.analysis.moderation import Estimate, Noise
 
-    noise = Noise.of([_pairs(cells) for cells in run])
+    noise = Noise.of(run)
     found = []
-    for rounds in itertools.chain.from_iterable(map(_pairs, run)):
+    for rounds in _known(run):
         ratio = Estimate.of(rounds + shift, noise).ratio(0.95)
         found.append((math.log(ratio.low), math.log(ratio.high), word(ratio)))
     return found
@@ -152,8 +168,10 @@ def old_rule(run, shift):
 
     found = []
     edge = math.log(1.05)
-    for rounds in itertools.chain.from_iterable(map(_pairs, run)):
+    for rounds in _known(run):
         count = len(rounds)
+        if count < 2:
+            continue
         if count > 5:
             i, j = np.triu_indices(count)
             means = np.sort((rounds[i] + rounds[j]) / 2)
