@@ -112,8 +112,9 @@ class Scale:
         return Bar(self.at(ratio.estimate), self.at(ratio.low), self.at(ratio.high)) if ratio else None
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Return the marks: 1, 2, 5, 10 …, of a wide range powers of ten, and of those as many as have room."""
-        steps = (1, 2, 5) if self.most / self.least < 100 else (1,)
+        """Return the marks: 1, 2, 5, of a wider range 1, 3, 10 … or powers of ten; of those as many as have room."""
+        reach = self.most / self.least
+        steps = (1, 2, 5) if reach < 10 else (1, 3) if reach < 100 else (1,)
         values = [step * 10.0**power for power in range(-3, 7) for step in steps]
         inside = [value for value in values if self.least <= value <= self.most]
         return [

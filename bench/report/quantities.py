@@ -86,7 +86,9 @@ def reach(median: float, low: float, high: float) -> float:
 
 
 def give_or_take(share: float) -> str:
-    """Write how far an interval reaches: ``±4 %``; nothing for NaN."""
+    """Write how far an interval reaches: ``±4 %``, from twice the median on ``up to 24 ×``; nothing for NaN."""
+    if share >= 1:
+        return f"up to {multiple(1 + share)}"
     return "" if math.isnan(share) else f"±{100 * share:.0f}\u202f%" if share >= 0.005 else "±<1\u202f%"
 
 

@@ -268,6 +268,7 @@ def test_a_narrow_interval_has_the_digits_that_tell_its_ends_apart() -> None:
 def test_an_interval_is_as_wide_as_its_further_end() -> None:
     assert give_or_take(reach(1.0, 0.95, 1.18)) == "±18\u202f%"
     assert give_or_take(reach(1.0, 0.999, 1.001)) == "±<1\u202f%"
+    assert give_or_take(reach(1.0, 0.9, 3.2)) == "up to 3.2\u202f×"
     assert give_or_take(float("nan")) == ""
 
 
