@@ -33,7 +33,7 @@ class Timed:
     over_best: Interval | None
     """Its time over that of the best; exactly 1 for the best, None where :attr:`barred` says why there is none."""
     tied: bool
-    """Whether it belongs to the fastest group: the best, and those whose times nobody can tell from the best's."""
+    """Whether it belongs to the fastest group: the best, and those whose interval reaches down to it, within 5 %."""
     barred: tuple[str, ...]
     """The flags that make its time meaningless; see :data:`.flags.BARRING`."""
 
@@ -123,7 +123,8 @@ def _problem(known: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], times:
         if best is None or barred or (row["variant"] == "forward" and ranked != "forward"):
             return Timed(row, place(row), None, False, barred)
         ratio = times.ratio(key_of(row), key_of(best))
-        tied = row["variant"] == ranked and intervals.word(ratio, unexplained) != "slower"
+        # NaN where nothing is known of the noise: then nobody can tell them apart.
+        tied = row["variant"] == ranked and not ratio.low > 1 + intervals.margin(unexplained)
         return Timed(row, place(row), ratio, tied, barred)
 
     found = [timed(row) for row in ours]
