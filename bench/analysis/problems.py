@@ -112,7 +112,7 @@ def _problem(known: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], times:
     variants = [variant for variant in RANKED if any(row["variant"] == variant for row in rows)]
     ranked = variants[0] if variants else str(rows[0]["variant"])
     ours = sorted((row for row in rows if row["variant"] == ranked), key=lambda row: row["median_s"])
-    best = next((row for row in ours if not barring(text(row["flags"]))), None)
+    best = _best([row for row in ours if not barring(text(row["flags"]))], times)
 
     def timed(row: Mapping[str, Any]) -> Timed:
         barred = barring(text(row["flags"]))
@@ -128,10 +128,17 @@ def _problem(known: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], times:
         return Timed(row, place(row), ratio, tied, barred)
 
     found = [timed(row) for row in ours]
-    places = [one for one in found if one.over_best] + [one for one in found if not one.over_best]
+    places = sorted(found, key=lambda one: one.over_best.estimate if one.over_best else math.inf)
     gains = [gain for one in places if (gain := _gain(one.row, rows, times, unexplained))] if ranked == OURS else []
     others = [timed(row) for row in rows if row["variant"] != ranked]
     return Problem(**known, ranked=ranked, places=places, others=others, gains=gains)
+
+
+def _best(ours: Sequence[Mapping[str, Any]], times: Times) -> Mapping[str, Any] | None:
+    """Return the fastest of some rows, which need not have the least median: turns of one rotation are compared."""
+    if not ours:
+        return None
+    return min(ours, key=lambda row: times.ratio(key_of(row), key_of(ours[0])).estimate)
 
 
 def _gain(ours: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], times: Times, unexplained: float) -> Gain | None:
