@@ -344,6 +344,5 @@ STEADY, LONGER_3, LONGER_5, LONGER_10, LONGER_20 = (
     Fake(f"longer_{percent}", TimedSession, lambda number, percent=percent: CALL_S * (1 + percent / 100))
     for percent in (0, 3, 5, 10, 20)
 )
-SAME, SLOWED_3, SLOWED_5, SLOWED_10, SLOWED_20 = (
-    Fake(f"slowed_{percent}", SlowedSession, percent / 100) for percent in (0, 3, 5, 10, 20)
-)
+SAME, SAME_2, SAME_3, SAME_4 = (Fake(f"same_{number}", SlowedSession, 0.0) for number in range(1, 5))
+SLOWED_10, SLOWED_30 = (Fake(f"slowed_{percent}", SlowedSession, percent / 100) for percent in (10, 30))
