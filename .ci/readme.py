@@ -59,10 +59,10 @@ def chart(run: Path | None) -> str:
     """Return what the README says of a run: its answer, the picture, and the command that draws it."""
     if run is None:
         return NO_RUN
-    fastest, gain, _ = conclusions(Figures.of(load_run(run)))
+    _, *answer = conclusions(Figures.of(load_run(run))).paragraphs()
     drawn = f"multigrad report {run.relative_to(ROOT).as_posix()} --chart {CHART} --svg {PICTURES.as_posix()}"
     picture = f"![Time of autodiff over that of the hand-derived gradient, place by place]({PICTURES / CHART}.svg)"
-    return "\n\n".join([escape(fastest), escape(gain), picture, f"Drawn by `{drawn}`."])
+    return "\n\n".join([*map(escape, answer), picture, f"Drawn by `{drawn}`."])
 
 
 def with_chart(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Take the picture of a report that the README shows: ``python .ci/screenshots.py RUN [FOLDER]``.
+"""Take pictures of a report's first screen, for the README: ``python .ci/screenshots.py RUN [FOLDER]``.
 
 RUN is the folder of a run that has a ``report.html``. It needs chromium and Playwright, and no network.
 """
@@ -12,12 +12,15 @@ from pathlib import Path
 from playwright.sync_api import ViewportSize, sync_playwright
 
 ROOT = Path(__file__).parent.parent
-VIEW: ViewportSize = {"width": 1280, "height": 800}
-"""The size of the window. What lies below is not in the picture, so that it stays small."""
+VIEWS: dict[str, ViewportSize] = {
+    "desktop": {"width": 1280, "height": 800},
+    "phone": {"width": 390, "height": 844},
+}
+"""The sizes of the window. What lies below is not in the picture: it shows what somebody sees at first."""
 
 
 def main() -> None:
-    """Take it."""
+    """Take them."""
     if len(sys.argv) < 2:
         raise SystemExit("screenshots.py: no run given; python .ci/screenshots.py RUN [FOLDER]")
     page = Path(sys.argv[1]).resolve() / "report.html"
@@ -29,12 +32,12 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=browser, args=["--disable-gpu", "--no-sandbox"])
-        context = opened.new_context(viewport=VIEW, color_scheme="light", offline=True)
-        one = context.new_page()
-        one.goto(page.as_uri())
-        one.evaluate("multigradDrawAll()")
-        one.screenshot(path=folder / "desktop.png")
-        context.close()
+        for name, view in VIEWS.items():
+            context = opened.new_context(viewport=view, color_scheme="light", offline=True)
+            one = context.new_page()
+            one.goto(page.as_uri())
+            one.screenshot(path=folder / f"{name}.png")
+            context.close()
         opened.close()
 
 

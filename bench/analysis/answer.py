@@ -19,10 +19,11 @@ from ..plan.cells import KEY
 from ..plan.study import AnswerValues, Study, answerable, module_of
 from ..store.folder import RUN
 from ..store.machine import thread_count
-from ..store.rows import place
+from ..store.rows import place, text
 from ..store.run import Run
 from . import intervals
-from .compare import Side, geometric_means, within
+from .compare import geometric_means, key_of, margins_of, times_of, within
+from .flags import barring
 from .load import load_run, write_run
 from .scaling import sweeps
 
@@ -108,7 +109,7 @@ def _compared(frame: pd.DataFrame, after: str, before: str) -> str:
     everything = means.iloc[-1]
     counts = frame["word"].value_counts()
     words = ", ".join(f"{word} in {count}" for word, count in counts.items())
-    left_out = f", {everything['excluded']} left out as flagged or without a time" if everything["excluded"] else ""
+    left_out = f", {everything['excluded']} left out, without a meaningful time" if everything["excluded"] else ""
     if not everything["cells"]:
         return f"No cell says what {after} costs beside {before}: {words}{left_out}."
     parts = [
@@ -118,8 +119,16 @@ def _compared(frame: pd.DataFrame, after: str, before: str) -> str:
     ]
     return (
         f"{after} takes {everything['geometric_mean']:.2f} times as long as {before} "
-        f"(geometric mean of {everything['cells']} cells{left_out}): {'; '.join(parts)}. It is {words}."
+        f"({_how_many(everything['cells'], 'cells')}{left_out}): {'; '.join(parts)}. It is {words}."
     )
+
+
+def _how_many(count: int, of: str) -> str:
+    return f"geometric mean of {count} {of}" if count > 1 else "one cell"
+
+
+OURS: Mapping[intervals.Word, str] = {"slower": "faster", "faster": "slower", "same": "as fast", "unclear": "unclear"}
+"""What ours is, where theirs over ours is called so."""
 
 
 def _best(wanted: Mapping[str, Any], run: Run) -> Answer:
@@ -128,11 +137,11 @@ def _best(wanted: Mapping[str, Any], run: Run) -> Answer:
 
     column, after = wanted["column"], wanted["after"]
     others = wanted["before"] if isinstance(wanted["before"], list) else [wanted["before"]]
-    side = Side.of(run, KEY, "")
+    times, unexplained = times_of(run), max(margins_of(run).values(), default=0.0)
     names = [name for name in KEY if name not in (column, "backend", "device", "mode")]
     timed = run.summary[run.summary["median_s"].notna()]
     if len(timed):
-        timed = timed[[key in side.blocks for key in timed[list(KEY)].itertuples(index=False, name=None)]]
+        timed = timed[[key in times for key in timed[list(KEY)].itertuples(index=False, name=None)]]
     rows = []
     for known, cells in timed.groupby(names, sort=False):
         fastest: dict[str, Mapping[Any, Any]] = {}
@@ -148,17 +157,18 @@ def _best(wanted: Mapping[str, Any], run: Run) -> Answer:
         }
         for other in others:
             theirs = fastest.get(str(other))
-            ratio = None
+            ratio, barred = None, barring()
             if theirs is not None:
-                keys = [tuple(one[name] for name in KEY) for one in (theirs, ours)]
-                ratio = intervals.ratio(side.blocks[keys[0]], side.blocks[keys[1]])
+                ratio = times.ratio(key_of(theirs), key_of(ours))
+                barred = barring(text(ours["flags"]), text(theirs["flags"]))
             found |= {
                 f"{other}_by": "" if theirs is None else place(theirs),
                 f"{other}_s": math.nan if theirs is None else theirs["median_s"],
                 f"{other}_ratio": math.nan if ratio is None else ratio.estimate,
                 f"{other}_low": math.nan if ratio is None else ratio.low,
                 f"{other}_high": math.nan if ratio is None else ratio.high,
-                f"flags_{other}": "" if theirs is None else f"{ours['flags']} {theirs['flags']}".strip(),
+                f"{other}_word": "" if ratio is None or barred else OURS[intervals.word(ratio, unexplained)],
+                f"flags_{other}": " ".join(barred),
             }
         rows.append(found)
     if not rows:
@@ -172,7 +182,9 @@ def _best(wanted: Mapping[str, Any], run: Run) -> Answer:
         if len(ratios):
             mean, least = intervals.geometric_mean(ratios), ratios.min()
             parts.append(
-                f"{mean:.2f} times as long with the best {other} (geometric mean of {len(ratios)}, least {least:.2f})"
+                f"{mean:.2f} times as long with the best {other} ({_how_many(len(ratios), 'rows')}, least {least:.2f})"
+                if len(ratios) > 1
+                else f"{mean:.2f} times as long with the best {other}"
             )
     return frame, f"Beside the best {after}, it takes {' and '.join(parts) or 'nobody knows how long with the others'}."
 

@@ -31,8 +31,9 @@ from ..store.rows import Block, SampleRow, SummaryRow
 from ..store.run import Run
 from ..store.schema import Facts
 from . import intervals
-from .flags import FLAGS, NOT_OF_PAIRS, UNSTEADY, Process, flags_of
+from .flags import FLAGS, Process, flags_of
 from .peaks import Peaks
+from .times import PLACE, PROBLEM, Times, turns_of
 
 
 def assemble(begin: Begin, plan: Plan, events: Sequence[Event], folder: Path | None) -> Run:
@@ -82,18 +83,19 @@ def _one_side(begin: Begin, plan: Plan, events: Sequence[Event], folder: Path | 
     memory = {e.cell: e for e in events if isinstance(e, MemoryEvent)}
     models = {e.cell: e.model for e in events if isinstance(e, CostEvent)}
     untimed = _without_time(cells)
+    times = _times(plan, processes, protocol)
     rows = [
-        _summary_row(plan, i, processes, memory.get(i), models.get(i), peaks, protocol, untimed.get(i, []))
+        _summary_row(plan, i, processes, times, memory.get(i), models.get(i), peaks, protocol, untimed.get(i, []))
         for i in range(len(plan.cells))
     ]
     # Another commit may have workers that take none.
     turns = [bool(e.facts.turns) for e in workers if e.twin != OTHER]
     in_turns = bool(turns) and all(turns)
-    floor, pairs = _noise_floor(plan, processes, protocol, in_turns)
+    pairs = _pairs(plan, times)
     info = {
         **begin.info,
         "state": next((e.state for e in reversed(events) if isinstance(e, EndEvent)), "interrupted"),
-        "noise_floor": floor,
+        "noise_floor": intervals.noise_floor(pair["ratio"] for pair in pairs),
         "pairs": pairs,
         "turns": in_turns,
         "peaks": peaks.to_json(),
@@ -135,6 +137,7 @@ def _summary_row(
     plan: Plan,
     index: int,
     processes: Processes,
+    times: Times,
     memory: MemoryEvent | None,
     model: Sequence[float] | None,
     peaks: Peaks,
@@ -152,7 +155,7 @@ def _summary_row(
         if not answers:
             return _row(cell, verdict="UNAVAILABLE", reason="the run ended before it")
         return _row(cell, verdict=answers[0].verdict, reason=answers[0].reason, ratio=answers[0].ratio)
-    values, flags = _figures(cell, mine, model, peaks, protocol)
+    values, flags = _figures(cell, mine, times.time((index, 0)), model, peaks, protocol)
     if without_time:
         flags.append("died")
     notes = [p.event for p in mine if p.event.verdict == "NOTE"]
@@ -175,21 +178,37 @@ def _row(cell: Cell, **values: Any) -> SummaryRow:
     )
 
 
+def _times(plan: Plan, processes: Processes, protocol: Protocol) -> Times:
+    """Return the times by index and twin of a cell."""
+    turns, problem, where = {}, {}, {}
+    for (index, twin), members in processes.items():
+        cell = plan.cells[index]
+        turns[index, twin] = turns_of({p.event.round: p.headline(cell, protocol) for p in members}, protocol)
+        named = dict(zip(KEY, cell.key, strict=True))
+        problem[index, twin] = tuple(named[name] for name in PROBLEM)
+        where[index, twin] = tuple(named[name] for name in PLACE)
+    return Times(turns, problem, where, protocol.level)
+
+
 def _figures(
-    cell: Cell, mine: Sequence[Process], model: Sequence[float] | None, peaks: Peaks, protocol: Protocol
+    cell: Cell,
+    mine: Sequence[Process],
+    time: intervals.Interval,
+    model: Sequence[float] | None,
+    peaks: Peaks,
+    protocol: Protocol,
 ) -> tuple[dict[str, Any], list[str]]:
     import numpy as np
 
     kind = headline(cell.device)
     series = [p.per_call(kind) for p in mine]
     every = np.concatenate(series)
-    estimate = intervals.interval(series, level=protocol.level, resamples=protocol.resamples)
     both = {k: intervals.median_of_medians([p.per_call(k) for p in mine]) for k in (LATENCY, PIPELINED)}
     dispatch = [b.dispatch_s / b.calls for p in mine for b in p.blocks if b.dispatch_s is not None]
     values = {
-        "median_s": estimate.estimate,
-        "ci_low_s": estimate.low,
-        "ci_high_s": estimate.high,
+        "median_s": time.estimate,
+        "ci_low_s": _known(time.low),
+        "ci_high_s": _known(time.high),
         "min_s": float(every.min()),
         "q1_s": float(np.quantile(every, 0.25)),
         "q3_s": float(np.quantile(every, 0.75)),
@@ -211,8 +230,12 @@ def _figures(
         for name in ("first_call_s", "trace_s", "lower_s", "compile_s")
     }
     flags = flags_of(cell, mine, protocol)
-    roof, more = _roof(cell, estimate.estimate, model, peaks, protocol)
+    roof, more = _roof(cell, time.estimate, model, peaks, protocol)
     return {**values, **roof}, flags + more
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _median(values: Iterable[Any]) -> float | None:
@@ -238,31 +261,16 @@ def _roof(
     return {**values, **roof}, ["above-roof"] if above else []
 
 
-def _noise_floor(
-    plan: Plan, processes: Processes, protocol: Protocol, in_turns: bool
-) -> tuple[float | None, list[dict[str, Any]]]:
+def _pairs(plan: Plan, times: Times) -> list[dict[str, Any]]:
+    """Return the A/A pairs: cells that were measured twice in the same rounds."""
     pairs: list[dict[str, Any]] = []
     for index in plan.twins:
-        first, second = (processes.get((index, twin)) for twin in (0, 1))
-        if first and second:
-            cell = plan.cells[index]
-            found = {*flags_of(cell, first, protocol), *flags_of(cell, second, protocol)}
-            paired = _paired_ratio(cell, second, first, protocol) if in_turns else None
-            kind = headline(cell.device)
-            ratio = paired or intervals.ratio([p.per_call(kind) for p in second], [p.per_call(kind) for p in first])
-            unsteady = UNSTEADY - NOT_OF_PAIRS if paired else UNSTEADY
-            figures = {"ratio": ratio.estimate, "low": ratio.low, "high": ratio.high}
-            pairs.append({"cell": cell.text, **figures, "steady": not found & unsteady})
-    # Unsteady cells are barred from winning by their flags: they need not make the steady ones doubtful.
-    floor = intervals.noise_floor(pair["ratio"] for pair in [p for p in pairs if p["steady"]] or pairs)
-    return (None if floor is None or math.isnan(floor) else floor), pairs
-
-
-def _paired_ratio(
-    cell: Cell, after: Sequence[Process], before: Sequence[Process], protocol: Protocol
-) -> intervals.Interval | None:
-    sides = [{p.event.round: p.per_turn(cell, protocol) for p in side} for side in (after, before)]
-    return intervals.paired_ratio(sides[0], sides[1])
+        halves = (index, 1), (index, 0)
+        if all(half in times.turns for half in halves):
+            ratio = times.ratio(*halves)
+            figures = {"ratio": ratio.estimate, "low": _known(ratio.low), "high": _known(ratio.high)}
+            pairs.append({"cell": plan.cells[index].text, **figures})
+    return pairs
 
 
 def _sample_rows(plan: Plan, processes: Processes) -> list[SampleRow]:

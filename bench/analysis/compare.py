@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multigrad.backend import device_kind
 from multigrad.data.columns import doc
 from multigrad.data.errors import BadInput
 from multigrad.verdict.words import FAIL, FINDING
 
 from ..plan.cells import KEY
-from ..plan.protocol import FULL
+from ..plan.protocol import Protocol
 from ..store.folder import RUN
 from ..store.frames import to_frame
 from ..store.machine import host_name
@@ -22,11 +22,11 @@ from ..store.rows import text
 from ..store.run import Run, named, read_info
 from . import intervals
 from .fingerprint import differences, namesakes
-from .flags import NOT_OF_PAIRS
+from .flags import barring
 from .load import load_run
+from .times import Times, beside
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 
@@ -48,20 +48,21 @@ class ComparisonRow:
         "`not comparable` (no time in either)."
     )
     ratio: float | None = doc(
-        "Time after over time before. Of sides whose workers took turns in the same rounds: the median over the rounds "
-        "of the median quotient of turns that followed each other, without blocks that others kept waiting."
+        "Time after over time before. Of sides that were measured in the same rounds: the middle of the rounds' median "
+        "quotients of turns that followed each other, without blocks that others kept waiting."
     )
     ratio_low: float | None = doc(
-        "Lower end of the ratio's 95 % interval, from a hierarchical bootstrap: of both runs, or of the pairs."
+        "Lower end of the ratio's 95 % interval, the moderated t interval; empty where nothing is known of the noise."
     )
     ratio_high: float | None = doc("Upper end of the ratio's 95 % interval.")
     before_s: float | None = doc("Median before, in seconds per call.")
     after_s: float | None = doc("Median after, in seconds per call.")
-    margin: float = doc("How far from 1 the whole interval must lie: the larger of 5 % and twice the noise floor.")
+    margin: float = doc(
+        "How far from 1 the ratio must be: the larger of 5 % and twice what A/A pairs differ by beyond their intervals."
+    )
     flags: str = doc(
-        "Flags of either run; a flagged cell is `unclear` at best where it would be faster or slower. Of sides in "
-        "turns without `spread-turns` and `spread-between` (the machine changed for both) and `preempted` (such blocks "
-        "are left out)."
+        "Flags of either side. With one that makes a time meaningless, such as `above-roof` or `died`, or with "
+        "`overhead-bound` on both sides, the cell is `unclear` at best."
     )
     reason: str = doc("Why there is no ratio, or `forced` where the fingerprints differ.")
     before: str = doc("Which side is before: the name of a run, or the value of the column that differs.")
@@ -97,12 +98,8 @@ def compare(before: Path | Run, after: Path | Run, *, force: bool = False) -> pd
         raise BadInput(f"the runs are not of a kind ({'; '.join(refused)}); --force compares and marks them")
     columns = _matched(old, new) if refused else KEY
     mark = f"forced: {'; '.join(refused)}" if refused else ""
-    paired = _beside(old, new) or _beside(new, old)
-    sides = (
-        Side.of(old, columns, _name(old, "before"), in_turns=paired),
-        Side.of(new, columns, _name(new, "after"), in_turns=paired),
-    )
-    frame = _compared(sides, _floors(old, new), mark, paired=paired)
+    sides = Side.of(old, columns, _name(old, "before")), Side.of(new, columns, _name(new, "after"))
+    frame = _compared(sides, margins_of(old, new), mark, in_turns=_beside(old, new) or _beside(new, old))
     frame.attrs["noted"] = noted
     return frame
 
@@ -123,11 +120,7 @@ def _with_name(run: Run) -> Run:
 def _beside(one: Run, other: Run) -> bool:
     """Tell whether a run is the other commit of another, measured in the same rounds and in turns with it."""
     before = other.before
-    return before is not None and before.info == one.info and _took_turns(one) and _took_turns(other)
-
-
-def _took_turns(run: Run) -> bool:
-    return bool(run.info.get("turns"))
+    return before is not None and before.info == one.info and all(bool(run.info.get("turns")) for run in (one, other))
 
 
 def _name(run: Run, otherwise: str) -> str:
@@ -164,16 +157,14 @@ def within(run: Path | Run, column: str, before: Any, after: Any) -> pd.DataFram
     if column not in names:
         raise BadInput(f"no column {column!r} to compare by; there are {', '.join(names)}")
     sides = []
+    times = times_of(run)
     for value in (before, after):
         mine = run.summary[run.summary[column].astype(str) == str(value)]
         if mine.empty:
             there = ", ".join(dict.fromkeys(run.summary[column].astype(str)))
             raise BadInput(f"no cell has {column} {value!r}; there are {there}")
-        samples = run.samples[run.samples[column].astype(str) == str(value)]
-        side = Run(run.folder, run.info, mine, samples)
-        columns = tuple(name for name in KEY if name != column)
-        sides.append(Side.of(side, columns, str(value), in_turns=_took_turns(run)))
-    return _compared((sides[0], sides[1]), _floors(run), "", paired=_took_turns(run))
+        sides.append(Side(str(value), tuple(name for name in KEY if name != column), mine, times))
+    return _compared((sides[0], sides[1]), margins_of(run), "")
 
 
 def find_run(reference: str | Path, root: Path = Path("results")) -> Path:
@@ -219,7 +210,8 @@ def failing(frame: pd.DataFrame, fail_on: Iterable[str] = REGRESSIONS) -> pd.Dat
 def geometric_means(frame: pd.DataFrame, by: Sequence[str] = ("backend", "mode")) -> pd.DataFrame:
     """Return the geometric mean of the ratios, with how many cells it is of and how many are left out.
 
-    Cells without a ratio and flagged ones are left out. One row for each group; the last one, ``all``, is of all cells.
+    Cells without a ratio are left out, and those with a flag that makes a time meaningless. One row for each group; the
+    last one, ``all``, is of all cells.
 
     Returns:
         The columns of ``by``, ``geometric_mean`` (after over before; NaN without a cell), ``cells``, ``excluded``.
@@ -227,7 +219,8 @@ def geometric_means(frame: pd.DataFrame, by: Sequence[str] = ("backend", "mode")
     import pandas as pd
 
     def row(names: Sequence[Any], rows: pd.DataFrame) -> dict[str, Any]:
-        used = rows[rows["ratio"].notna() & (rows["flags"].map(text) == "")]
+        meaningless = rows["flags"].map(lambda flags: bool(barring(text(flags))))
+        used = rows[rows["ratio"].notna() & ~meaningless]
         mean = intervals.geometric_mean(used["ratio"])
         figures = {"geometric_mean": mean, "cells": len(used), "excluded": len(rows) - len(used)}
         return {**dict(zip(by, names, strict=True)), **figures}
@@ -246,101 +239,97 @@ class Side:
     name: str
     columns: tuple[str, ...]
     """The columns that match a cell with its other."""
-    rows: Mapping[Key, Mapping[Any, Any]]
-    blocks: Mapping[Key, list[np.ndarray]]
-    """Seconds per call of the headline's blocks, one array for each process."""
-    turns: Mapping[Key, dict[int, np.ndarray]]
-    """By round, the medians of these for each turn, without the blocks that others kept waiting; if asked for."""
+    summary: pd.DataFrame
+    times: Times
 
     @classmethod
-    def of(cls, run: Run, columns: tuple[str, ...], name: str, *, in_turns: bool = False) -> Side:
-        """Take a run's cells, matched by some columns; their turns too, if somebody asks for them."""
-        rows = {tuple(row[k] for k in columns): row for row in run.summary.to_dict("records")}
-        samples = run.samples[run.samples["twin"] == 0]
-        per_call = (samples["block_s"] / samples["calls"]).to_numpy()
-        lost, turn, kind = _lost(samples), samples["turn"].to_numpy(), samples["kind"].to_numpy()
-        blocks: dict[Key, list[np.ndarray]] = {}
-        turns: dict[Key, dict[int, np.ndarray]] = {}
-        # Numbers of rows: a frame for each of thousands of processes would take seconds.
-        for group, numbers in samples.reset_index(drop=True).groupby([*columns, "round"], sort=True).indices.items():
-            names: Key = tuple(group)  # type: ignore[arg-type]  # the key of several columns
-            key, number = names[:-1], int(names[-1])
-            if key not in rows:
-                continue
-            mine = numbers[kind[numbers] == rows[key]["headline"]]
-            if len(mine):
-                blocks.setdefault(key, []).append(per_call[mine])
-                if in_turns:
-                    medians = intervals.turn_medians(per_call[mine], turn[mine], lost[mine])
-                    turns.setdefault(key, {})[number] = medians
-        return cls(name, columns, rows, blocks, turns)
+    def of(cls, run: Run, columns: tuple[str, ...], name: str) -> Side:
+        """Take a run's cells, matched by some columns."""
+        return cls(name, columns, run.summary, times_of(run))
+
+    @cached_property
+    def rows(self) -> Mapping[Key, Mapping[Any, Any]]:
+        """The rows of the summary, by the columns that match them."""
+        return {tuple(row[k] for k in self.columns): row for row in self.summary.to_dict("records")}
 
 
-def _lost(blocks: pd.DataFrame) -> np.ndarray:
-    """Tell of each block whether others kept it waiting."""
-    block_s, waited_s, cpu_s, switches = (
-        blocks[name].to_numpy(dtype=float) for name in ("block_s", "waited_s", "cpu_s", "involuntary_switches")
-    )
-    on_cpu: np.ndarray = (blocks["device"].map(device_kind) == "cpu").to_numpy()
-    kept: np.ndarray = intervals.kept_waiting(block_s, waited_s, cpu_s, switches) & on_cpu
-    return kept
+def times_of(run: Run) -> Times:
+    """Return the times of a run's cells."""
+    return Times.of(run.summary, run.samples, Protocol.of(run.info.get("protocol") or {}))
 
 
-def _floors(*runs: Run) -> dict[str, float]:
-    """Return the noise floor of each machine, the larger of several runs'."""
+def key_of(row: Mapping[Any, Any]) -> Key:
+    """Return what names a row's cell in :class:`.times.Times`."""
+    return tuple(row[name] for name in KEY)
+
+
+def margins_of(*runs: Run) -> dict[str, float]:
+    """Return what the A/A pairs of each machine differ by beyond their intervals, the larger of several runs'."""
     names = dict.fromkeys(name for run in runs for name in run.machines)
-    return {name: max(run.machines.get(name, {}).get("noise_floor") or 0.0 for run in runs) for name in names}
+    return {
+        name: max(intervals.unexplained(run.machines.get(name, {}).get("pairs") or ()) for run in runs)
+        for name in names
+    }
 
 
-def _compared(sides: tuple[Side, Side], floors: Mapping[str, float], mark: str, *, paired: bool) -> pd.DataFrame:
+def _compared(
+    sides: tuple[Side, Side], margins: Mapping[str, float], mark: str, *, in_turns: bool = False
+) -> pd.DataFrame:
     rows = []
-    highest = max(floors.values(), default=0.0)
+    highest = max(margins.values(), default=0.0)
+    both = beside(sides[0].times, sides[1].times) if in_turns else None
     for key in dict.fromkeys([*sides[0].rows, *sides[1].rows]):
         pair = [side.rows.get(key) for side in sides]
         if all(row is None or row["verdict"] in ("UNAVAILABLE", "GAP") for row in pair):
             continue
         known = {name: (pair[1] or pair[0] or {})[name] for name in KEY}
         known |= {"before": sides[0].name, "after": sides[1].name}
-        before, after = (side.turns.get(key, {}) for side in sides)
-        ratio = intervals.paired_ratio(after, before) if paired else None
-        floor = floors.get(known["machine"], highest)
-        rows.append(_row(known, pair[0], pair[1], [side.blocks.get(key, []) for side in sides], ratio, floor, mark))
+        timed = [
+            None if row is None or key_of(row) not in side.times else row["median_s"]
+            for side, row in zip(sides, pair, strict=True)
+        ]
+        ratio = None if None in timed else _ratio(sides, [key_of(row) for row in pair if row], both)
+        rows.append(_row(known, pair, timed, ratio, margins.get(known["machine"], highest), mark))
     return to_frame(rows, ComparisonRow)
+
+
+def _ratio(sides: tuple[Side, Side], keys: Sequence[Key], both: Times | None) -> intervals.Ratio:
+    """Return the ratio of two cells, each with a time on its side."""
+    old, new = (side.times for side in sides)
+    if both is not None:
+        return both.ratio((1, keys[1]), (0, keys[0]))
+    if old is new:
+        return new.ratio(keys[1], keys[0])
+    return new.estimate(keys[1]).less(old.estimate(keys[0])).ratio(new.level)
 
 
 def _row(
     known: Mapping[str, Any],
-    before: Mapping[Any, Any] | None,
-    after: Mapping[Any, Any] | None,
-    blocks: list[list[np.ndarray]],
-    paired: intervals.Interval | None,
-    floor: float,
+    pair: Sequence[Mapping[Any, Any] | None],
+    times: Sequence[float | None],
+    ratio: intervals.Ratio | None,
+    unexplained: float,
     mark: str,
 ) -> ComparisonRow:
-    times = [
-        None if row is None or not processes else row["median_s"]
-        for row, processes in zip((before, after), blocks, strict=True)
-    ]
-    flags = sorted({flag for row in (before, after) if row for flag in row["flags"].split()})
-    flags = [flag for flag in flags if paired is None or flag not in NOT_OF_PAIRS]
-    said = "; ".join(dict.fromkeys(filter(None, [mark, *(row["reason"] for row in (before, after) if row)])))
-    word: str | None = _word(before, after, times)
-    ratio = None
-    if word is None:
-        ratio = paired or intervals.ratio(blocks[1], blocks[0])
-        word = intervals.word(ratio, floor)
-        # A flagged cell is shown, and wins nothing.
-        word = "unclear" if flags and word in ("faster", "slower") else word
+    said = "; ".join(dict.fromkeys(filter(None, [mark, *(row["reason"] for row in pair if row)])))
+    flags = [text(row["flags"]) for row in pair if row]
+    word: str | None = _word(pair[0], pair[1], times)
+    if word is not None:
+        ratio = None
+    elif ratio is not None:
+        word = intervals.word(ratio, unexplained)
+        # Such a cell is shown, and wins nothing.
+        word = "unclear" if barring(*flags) and word in ("faster", "slower") else word
     return ComparisonRow(
         **known,
-        word=word,
+        word=word or "not comparable",
         ratio=ratio.estimate if ratio else None,
         ratio_low=ratio.low if ratio else None,
         ratio_high=ratio.high if ratio else None,
         before_s=times[0],
         after_s=times[1],
-        margin=intervals.margin(floor, effect=FULL.effect, factor=FULL.floor_factor),
-        flags=" ".join(flags),
+        margin=intervals.margin(unexplained),
+        flags=" ".join(sorted({*" ".join(flags).split()})),
         reason=said,
     )
 
@@ -349,7 +338,9 @@ WRONG = (FAIL, FINDING)
 """What has no time for what it returned, whoever wrote it."""
 
 
-def _word(before: Mapping[Any, Any] | None, after: Mapping[Any, Any] | None, times: list[Any]) -> str | None:
+def _word(
+    before: Mapping[Any, Any] | None, after: Mapping[Any, Any] | None, times: Sequence[float | None]
+) -> str | None:
     """Return the word for a cell that has not two times; None for one that has."""
     if after is None:
         return "missing"

@@ -15,6 +15,7 @@ from ..store.events import CellEvent
 from ..store.rows import Block
 from ..store.schema import Facts
 from . import intervals
+from .times import Blocks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +28,7 @@ FLAGS = {
     "one-process": "one process only: nothing is known about the noise between processes",
     "few-blocks": "a process had fewer blocks than the protocol asks for, because a call is so long",
     "short-block": "a block lasts less than 1 ms",
-    "slow-first-block": "the first block is more than 10 % slower than the others of its turn: it was not warm",
+    "slow-first-block": "the first block is more than 10 % slower than the others of its turn, and is left out",
     "not-warm": "the time per call was not steady when the warm-up ended",
     "overhead-bound": "less than three times an empty operation: what is measured is the call",
     "oversubscribed": "more threads ran than were allowed",
@@ -40,12 +41,20 @@ FLAGS = {
 }
 """What a flag means."""
 
-NOT_OF_PAIRS = frozenset({"spread-turns", "spread-between", "preempted"})
-"""The flags that bar no word between sides that took turns: the machine changed from turn to turn or from process to
-process, but for both; others took the processor away, but such blocks are left out of pairs."""
+BARRING = frozenset({"above-roof", "died", "oversubscribed", "threads-unverified"})
+"""The flags that make a time meaningless: it has no word, and is no winner. The others inform: what they warn of is in
+the interval, and blocks that were disturbed are left out."""
 
-UNSTEADY = {"spread-within", "spread-turns", "spread-between", "preempted", "throttled", "not-warm"}
-"""The flags that speak of the machine's noise."""
+OVERHEAD = "overhead-bound"
+"""The flag that makes the quotient of two times meaningless where both have it: what is compared is two calls of
+nothing."""
+
+
+def barring(*sides: str) -> tuple[str, ...]:
+    """Return the flags that bar a word between sides, each with its flags as the summary writes them."""
+    flags = [set(side.split()) for side in sides]
+    both = {OVERHEAD} if len(flags) > 1 and all(OVERHEAD in side for side in flags) else set()
+    return tuple(sorted(set().union(*flags) & BARRING | both))
 
 
 @dataclass(frozen=True)
@@ -85,10 +94,10 @@ class Process:
         lost = intervals.kept_waiting(*np.array(found, dtype=float).T, idle_share=protocol.idle_share)
         return lost & (device_kind(cell.device) == "cpu")
 
-    def per_turn(self, cell: Cell, protocol: Protocol) -> np.ndarray:
-        """Return the median seconds per call of each turn at the cell's headline, without the blocks that were lost."""
+    def headline(self, cell: Cell, protocol: Protocol) -> Blocks:
+        """Return the blocks of the cell's headline."""
         kind = headline(cell.device)
-        return intervals.turn_medians(self.per_call(kind), self.turns(kind), self.lost(cell, protocol))
+        return self.per_call(kind), self.turns(kind), self.lost(cell, protocol)
 
 
 def flags_of(cell: Cell, mine: Sequence[Process], protocol: Protocol) -> list[str]:

@@ -1,20 +1,21 @@
 """Borrowed strength: how noisy one comparison is, told by its own rounds and by all the others of the run.
 
-Two rounds say next to nothing about the noise between them, but thirty other cells of the same run do: what differs
-between processes is the machine's doing far more than one cell's. The moderated t-statistic holds a comparison's own
-variance to be drawn from a distribution that all of them share, a scaled inverse χ² whose place and width are estimated
-from all, and takes the posterior mean (Smyth, Linear models and empirical Bayes methods for assessing differential
-expression in microarray experiments, 2004, sections 4 and 6.2).
+Two rounds say next to nothing about the noise between them, but thirty other cells of the same run do: how processes
+differ is a property of machine, backend and mode far more than of one cell. So each place has a variance that all its
+cells tell, and the moderated t-statistic holds a comparison's own, over what its places bring, to be drawn from a
+distribution that all share, a scaled inverse χ² whose middle and width are estimated from all, and takes the posterior
+mean (Smyth, Linear models and empirical Bayes methods for assessing differential expression in microarray experiments,
+2004, sections 4 and 6.2).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .intervals import Interval
+from .intervals import Interval, Ratio, hodges_lehmann
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,21 +30,39 @@ BELIEF = 8
 LEAST = 1e-10
 """Variances below, of logarithms, are the clock's steps: 0.001 % of a time."""
 
+STEPS = 50
+"""Of the fit of the places' own noise, each of which leaves a small part of the error."""
+
+Place = Any
+"""Where something is measured, such as a backend with its device and mode: what noise is a property of."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the rounds of a run say of one thing."""
+
+    rounds: np.ndarray
+    """Logarithms of a time or a quotient, one for each round; none of them NaN."""
+    places: tuple[Place, ...]
+    """Where its times were measured: one for a time, two for a quotient."""
+
 
 @dataclass(frozen=True)
 class Noise:
     """The distribution of the variances of a kind of comparison."""
 
     variance: float
-    """Where it lies: the variance between rounds, of the logarithm of a quotient."""
+    """Where it lies, over the sum of the variances of the places."""
     degrees: float
     """How many degrees of freedom it lends to each; infinite where all seem to have the same variance."""
     most: float
     """Degrees of freedom of all that it was estimated from: nobody can have more."""
+    places: Mapping[Place, float]
+    """The variance between rounds that each place brings."""
 
     @classmethod
-    def of(cls, groups: Iterable[Sequence[np.ndarray]]) -> Noise | None:
-        """Estimate it from comparisons, each the logarithms of its quotients, one for each round.
+    def of(cls, groups: Iterable[Sequence[Comparison]]) -> Noise | None:
+        """Estimate it from comparisons.
 
         Args:
             groups: comparisons by what they share. Those of k + 1 cells with each other, k of which are independent,
@@ -55,73 +74,123 @@ class Noise:
         import numpy as np
         from scipy.special import digamma, polygamma
 
-        logs: list[float] = []
-        degrees: list[int] = []
+        known: list[Comparison] = []
+        weights: list[float] = []
         independent = most = 0.0
         for group in groups:
-            known = [c[~np.isnan(c)] for c in group]
-            known = [c for c in known if len(c) > 1]
-            if not known:
+            members = [c for c in group if len(c.rounds) > 1]
+            if not members:
                 continue
-            logs += [math.log(max(float(c.var(ddof=1)), LEAST)) for c in known]
-            degrees += [len(c) - 1 for c in known]
             # k (k + 1) / 2 comparisons of k + 1 cells.
-            share = (math.sqrt(8 * len(known) + 1) - 1) / 2
+            share = (math.sqrt(8 * len(members) + 1) - 1) / 2
+            known += members
+            weights += [share / len(members)] * len(members)
             independent += share
-            most += share * float(np.mean([len(c) - 1 for c in known]))
-        if not logs:
+            most += share * float(np.mean([len(c.rounds) - 1 for c in members]))
+        if not known:
             return None
-        half = np.array(degrees) / 2
-        centred = np.array(logs) - digamma(half) + np.log(half)
+        half = np.array([len(c.rounds) - 1 for c in known]) / 2
+        logs = np.log([max(float(c.rounds.var(ddof=1)), LEAST) for c in known]) - digamma(half) + np.log(half)
+        weight = np.array(weights)
+        places, expected = _places([c.places for c in known], logs, weight)
+        centred = logs - expected
+        middle = float(np.average(centred, weights=weight))
         # What sampling alone would spread them by, is no difference between them.
-        excess = float(np.mean((centred - centred.mean()) ** 2)) * independent - (independent - 1) * float(
-            np.mean(polygamma(1, half))
-        )
+        sampling = float(np.average(polygamma(1, half), weights=weight))
+        excess = float(np.average((centred - middle) ** 2, weights=weight)) * independent - (independent - 1) * sampling
         spread = (excess + BELIEF * HETEROGENEITY) / (independent - 1 + BELIEF)
         lent = 2 * _inverse_trigamma(spread) if spread > 0 else math.inf
         shift = 0.0 if math.isinf(lent) else float(digamma(lent / 2) - math.log(lent / 2))
-        return cls(math.exp(float(centred.mean()) + shift), lent, most)
+        return cls(math.exp(middle + shift), lent, most, places)
 
-    def moderated(self, variance: float, degrees: float) -> tuple[float, float]:
-        """Return the moderated variance of a comparison, and its degrees of freedom.
-
-        Args:
-            variance: its own, between its rounds.
-            degrees: how many that rests on; 0 for a single round, which knows nothing.
-        """
+    def moderated(self, comparison: Comparison) -> tuple[float, float]:
+        """Return the moderated variance of a comparison, which may have one round, and its degrees of freedom."""
+        typical = sum(self.places.values()) / len(self.places)
+        expected = self.variance * sum(self.places.get(place, typical) for place in comparison.places)
+        degrees = len(comparison.rounds) - 1
         total = min(self.degrees + degrees, max(self.most, degrees))
         if math.isinf(self.degrees):
-            return self.variance, total
-        own = degrees * max(variance, LEAST) if degrees else 0.0
-        return (self.degrees * self.variance + own) / (self.degrees + degrees), total
+            return expected, total
+        own = degrees * max(float(comparison.rounds.var(ddof=1)), LEAST) if degrees else 0.0
+        return (self.degrees * expected + own) / (self.degrees + degrees), total
 
 
-def moderated_interval(rounds: np.ndarray, noise: Noise, level: float) -> Interval:
-    """Return the middle of a comparison's rounds with its moderated interval, on the scale of what was given.
+def _places(
+    places: Sequence[tuple[Place, ...]], logs: np.ndarray, weight: np.ndarray
+) -> tuple[dict[Place, float], np.ndarray]:
+    """Share out the variances of comparisons among their places, whose variances add up.
 
-    The middle is that of the means of all pairs of rounds (Hodges and Lehmann 1963), which one wild round cannot move
-    far; of two rounds it is their mean.
+    On the logarithmic scale, on which one wild comparison counts for little; a place of few comparisons stays near to
+    what all have in common.
 
-    Args:
-        rounds: logarithms, one for each round, none of them NaN.
-        noise: of such comparisons.
-        level: confidence, such as 0.95.
+    Returns:
+        The variance of each place, and the logarithm of what that makes of each comparison.
     """
-    from scipy.special import stdtrit
-
-    count = len(rounds)
-    variance, degrees = noise.moderated(float(rounds.var(ddof=1)) if count > 1 else 0.0, count - 1)
-    middle = hodges_lehmann(rounds)
-    reach = float(stdtrit(degrees, (1 + level) / 2)) * math.sqrt(variance / count)
-    return Interval(middle, middle - reach, middle + reach)
-
-
-def hodges_lehmann(values: np.ndarray) -> float:
-    """Return the median of the means of all pairs of values, each with itself among them."""
     import numpy as np
 
-    i, j = np.triu_indices(len(values))
-    return float(np.median((values[i] + values[j]) / 2))
+    names = list(dict.fromkeys(place for one in places for place in one))
+    number = {name: i for i, name in enumerate(names)}
+    counts = np.zeros((len(places), len(names)))
+    for i, one in enumerate(places):
+        for place in one:
+            counts[i, number[place]] += 1
+    common = float(np.average(logs, weights=weight)) - math.log(counts.sum(axis=1).mean())
+    found = np.full(len(names), common)
+    for _ in range(STEPS):
+        parts = counts * np.exp(found)
+        shares = weight[:, None] * parts / parts.sum(axis=1, keepdims=True)
+        missing = shares.T @ (logs - np.log(parts.sum(axis=1)))
+        found = found + (missing - (found - common)) / (shares.sum(axis=0) + 1)
+    expected = np.log((counts * np.exp(found)).sum(axis=1))
+    return dict(zip(names, np.exp(found).tolist(), strict=True)), expected
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The middle of some logarithms, how much it would vary, and on how many degrees of freedom that rests."""
+
+    middle: float
+    variance: float
+    """NaN where nothing is known of the noise."""
+    degrees: float
+
+    @classmethod
+    def of(cls, comparison: Comparison, noise: Noise | None) -> Estimate:
+        """Take the middle of rounds, of which there may be one.
+
+        It is that of the means of all pairs of rounds (Hodges and Lehmann 1963), which one wild round cannot move far;
+        of two rounds it is their mean.
+
+        Args:
+            comparison: the rounds.
+            noise: of such comparisons; None where nothing is known of it.
+        """
+        middle = hodges_lehmann(comparison.rounds)
+        if noise is None:
+            return cls(middle, math.nan, math.nan)
+        variance, degrees = noise.moderated(comparison)
+        return cls(middle, variance / len(comparison.rounds), degrees)
+
+    def less(self, other: Estimate) -> Estimate:
+        """Return the difference to another of which it is independent, by Welch's approximation."""
+        total = self.variance + other.variance
+        parts = [one.variance**2 / one.degrees for one in (self, other)]
+        return Estimate(self.middle - other.middle, total, total**2 / math.fsum(parts))
+
+    def time(self, level: float) -> Interval:
+        """Return e to that power, with the interval of a level of confidence such as 0.95."""
+        from scipy.special import stdtrit
+
+        reach = float(stdtrit(self.degrees, (1 + level) / 2)) * math.sqrt(self.variance)
+        return Interval(*(math.exp(x) for x in (self.middle, self.middle - reach, self.middle + reach)))
+
+    def ratio(self, level: float) -> Ratio:
+        """Return e to that power as a ratio."""
+        from scipy.special import stdtr
+
+        found = self.time(level)
+        chance = 2 * float(stdtr(self.degrees, -abs(self.middle) / math.sqrt(self.variance)))
+        return Ratio(found.estimate, found.low, found.high, chance)
 
 
 def _inverse_trigamma(value: float) -> float:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..plan.cells import KEY, VARIANTS
+from ..store.rows import place, text
 from ..store.run import Run
+from . import intervals
+from .compare import key_of, margins_of, times_of
+from .flags import barring
 from .intervals import Interval, Word
+from .times import PROBLEM, Times
+
+OURS = "analytic"
+RANKED = (OURS, *(variant for variant in VARIANTS if variant not in (OURS, "forward")))
+"""The variants that compute a gradient; the places of the first that there is are ranked."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +33,7 @@ class Timed:
     over_best: Interval | None
     """Its time over that of the best; exactly 1 for the best, None where :attr:`barred` says why there is none."""
     tied: bool
-    """Whether it belongs to the fastest group: the best, and those whose times nobody can tell from the best's."""
+    """Whether it belongs to the fastest group: the best, and those whose interval reaches down to it, within 5 %."""
     barred: tuple[str, ...]
     """The flags that make its time meaningless; see :data:`.flags.BARRING`."""
 
@@ -84,9 +96,85 @@ class Total:
 
 def problems(run: Run) -> list[Problem]:
     """Return the problems of a run that have a time, in the order of its summary."""
-    raise NotImplementedError
+    times, margins = times_of(run), margins_of(run)
+    grouped: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    rows: list[dict[str, Any]] = run.summary[run.summary["median_s"].notna()].to_dict("records")  # type: ignore[assignment]
+    for row in rows:
+        if key_of(row) in times:
+            grouped.setdefault(tuple(row[name] for name in PROBLEM), []).append(row)
+    return [
+        _problem(dict(zip(PROBLEM, known, strict=True)), rows, times, margins.get(known[-1], 0.0))
+        for known, rows in grouped.items()
+    ]
+
+
+def _problem(known: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], times: Times, unexplained: float) -> Problem:
+    variants = [variant for variant in RANKED if any(row["variant"] == variant for row in rows)]
+    ranked = variants[0] if variants else str(rows[0]["variant"])
+    ours = sorted((row for row in rows if row["variant"] == ranked), key=lambda row: row["median_s"])
+    best = _best([row for row in ours if not barring(text(row["flags"]))], times)
+
+    def timed(row: Mapping[str, Any]) -> Timed:
+        barred = barring(text(row["flags"]))
+        if row is best:
+            return Timed(row, place(row), Interval(1.0, 1.0, 1.0), True, barred)
+        if best is not None:
+            barred = barring(text(row["flags"]), text(best["flags"]))
+        if best is None or barred or (row["variant"] == "forward" and ranked != "forward"):
+            return Timed(row, place(row), None, False, barred)
+        ratio = times.ratio(key_of(row), key_of(best))
+        # NaN where nothing is known of the noise: then nobody can tell them apart.
+        tied = row["variant"] == ranked and not ratio.low > 1 + intervals.margin(unexplained)
+        return Timed(row, place(row), ratio, tied, barred)
+
+    found = [timed(row) for row in ours]
+    places = sorted(found, key=lambda one: one.over_best.estimate if one.over_best else math.inf)
+    gains = [gain for one in places if (gain := _gain(one.row, rows, times, unexplained))] if ranked == OURS else []
+    others = [timed(row) for row in rows if row["variant"] != ranked]
+    return Problem(**known, ranked=ranked, places=places, others=others, gains=gains)
+
+
+def _best(ours: Sequence[Mapping[str, Any]], times: Times) -> Mapping[str, Any] | None:
+    """Return the fastest of some rows, which need not have the least median: turns of one rotation are compared."""
+    if not ours:
+        return None
+    return min(ours, key=lambda row: times.ratio(key_of(row), key_of(ours[0])).estimate)
+
+
+def _gain(ours: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], times: Times, unexplained: float) -> Gain | None:
+    same = [name for name in KEY if name != "variant"]
+    for theirs in rows:
+        if theirs["variant"] == "autodiff" and all(theirs[name] == ours[name] for name in same):
+            turned = times.ratio(key_of(ours), key_of(theirs))
+            barred = barring(text(ours["flags"]), text(theirs["flags"]))
+            word: Word = "unclear" if barred else intervals.word(turned, unexplained)
+            ratio = Interval(1 / turned.estimate, 1 / turned.high, 1 / turned.low)
+            return Gain(place(ours), ratio, word, barred, ours, theirs)
+    return None
 
 
 def totals(found: Sequence[Problem]) -> list[Total]:
-    """Rank the places over the problems that they share, the fastest first; none for fewer than two problems."""
-    raise NotImplementedError
+    """Rank the places over the problems that they share, the fastest first; none for fewer than two problems.
+
+    A place that has a time in fewer than half of the problems is left out, so that it does not keep the others from
+    being compared. The interval is that of the ratios it is the mean of.
+    """
+    times = [{one.where: one for one in problem.places if one.over_best} for problem in found]
+    often = Counter(where for by_place in times for where in by_place)
+    wide = [where for where, count in often.items() if 2 * count >= len(found)]
+    shared = [by_place for by_place in times if all(where in by_place for where in wide)]
+    if len(shared) < 2 or len(wide) < 2:
+        return []
+    ranked = []
+    for where in wide:
+        ratios = [ratio for by_place in shared if (ratio := by_place[where].over_best)]
+        wins = sum(by_place[where].tied for by_place in shared)
+        ranked.append(Total(where, _mean(ratios), len(shared), wins))
+    return sorted(ranked, key=lambda one: one.over_best.estimate)
+
+
+def _mean(ratios: Sequence[Interval]) -> Interval:
+    """Return the geometric mean of independent ratios, whose errors add up as their squares."""
+    middle = math.fsum(math.log(ratio.estimate) for ratio in ratios) / len(ratios)
+    reach = math.sqrt(math.fsum((math.log(ratio.high / ratio.low) / 2) ** 2 for ratio in ratios)) / len(ratios)
+    return Interval(*(math.exp(x) for x in (middle, middle - reach, middle + reach)))

@@ -107,7 +107,7 @@ def _show(run: Run, before: Path | Run | None, as_json: bool, fail_on: str | Non
     if as_json:
         print_json(run.summary if comparison is None else {"summary": run.summary, "comparison": comparison})
     else:
-        show_summary(run.summary)
+        show_summary(run)
         show_scaling(run)
         say(f"Results: {run.folder}")
         if comparison is not None:
@@ -149,7 +149,7 @@ def bench_study(name: str, options: dict[str, Any], markdown: Path | None, as_js
     if as_json:
         print_json(frame)
     else:
-        show_summary(run.summary)
+        show_summary(run)
         show_frame(chosen.question, frame)
         say(f"{sentence}\nResults: {run.folder}")
     raise typer.Exit(WRONG if is_wrong(run.summary) else GOOD)

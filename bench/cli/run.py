@@ -71,7 +71,7 @@ def run(
         print_json({"folder": str(job.folder), "matrix": job.matrix, "summary": job.summary})
     else:
         show_matrix(job.matrix)
-        show_summary(job.summary)
+        show_summary(job)
         if fleet is not None:
             show_machines(job)
         for line in (f"Results: {job.folder}", *written(job.folder)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,12 @@ def width() -> int:
 def say(text: str | Text, style: str = "") -> None:
     """Print a line that is never folded, so that paths can be copied."""
     _console.print(text if isinstance(text, Text) else Text(text, style), soft_wrap=True)
+
+
+def say_prose(text: str, style: str = "") -> None:
+    """Print a paragraph, folded at the width there is."""
+    for line in textwrap.wrap(shown(text), width(), break_long_words=False, break_on_hyphens=False):
+        say(line, style)
 
 
 PROSE = ("what it is", "how", "gradients", "found", "what to do", "state", "flags", "signature", "sizes")

@@ -2,58 +2,58 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from ..analysis.scaling import sweeps
+from ..report.conclusions import conclusions, problem_title
+from ..report.doubts import notes
+from ..report.figures import Figures
+from ..report.lines import COLUMNS, lines
 from ..report.names import listed
 from ..report.plain import visible
-from ..report.quantities import figure, interval, percent, quotient, seconds
+from ..report.quantities import figure, percent, quotient, seconds
 from ..report.verdicts import SYMBOLS
 from ..store.rows import place, text
-from .terminal import new_table, say, show, show_frame
+from .terminal import new_table, say, say_prose, show, show_frame, width
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..analysis.problems import Problem
     from ..store.run import Run
 
 
-def show_summary(frame: pd.DataFrame) -> None:
-    """Print the timings: one table for each operation, dtype and size; then what has no time, with the reason."""
-    timed = frame[frame["median_s"].notna()]
-    keys = ["operation", "dtype", "sizes", "threads", "precision", "machine"]
-    for group, rows in timed.groupby(keys, sort=False, dropna=False):
-        name, dtype, sizes, threads, precision, machine = group
-        where = f", {machine}" if text(machine) else ""
-        title = f"{name}  {dtype}  {sizes}  ({threads} thread{'s' if threads != 1 else ''}, {precision}{where})"
-        columns = ["where", "variant", "time [95 %]", "1st call", "roof", "÷ auto"]
-        table = new_table(columns, columns[2:])
-        for row in rows.to_dict("records"):
-            roof = row["roof_percent"]
-            table.add_row(
-                visible(place(row)),
-                row["variant"],
-                _marked(row),
-                seconds(row["first_call_s"]),
-                "" if math.isnan(roof) else f"{roof:.0f} %",
-                _against_autodiff(row, rows),
-            )
-        show(table, title)
-    flags = Counter(flag for flags in timed["flags"].map(text) for flag in flags.split())
-    if flags:
-        counts = ", ".join(f"{flag} {count}" for flag, count in flags.most_common())
-        say(f"! no winner, for it is doubtful: {counts} (the column `flags`)", "yellow")
-    _show_untimed(frame[frame["median_s"].isna()])
+def show_summary(run: Run) -> None:
+    """Print what a run says of speed in words, then a table for each problem, then what has no time and why."""
+    figures = Figures.of(run)
+    for said in conclusions(figures).paragraphs():
+        say_prose(said)
+        say("")
+    for problem in figures.problems:
+        _show_problem(problem, figures)
+    _show_untimed(figures.run.summary[figures.run.summary["median_s"].isna()])
 
 
-def _marked(row: Mapping[Any, Any]) -> Text:
-    time = interval(row["median_s"], row["ci_low_s"], row["ci_high_s"])
-    return Text.assemble(("! ", "bold yellow"), time) if text(row["flags"]) else Text(time)
+READ_FIRST = 4
+"""How many columns a narrow terminal has room for."""
+
+WIDE = 100
+"""Columns of text from which there is room for all."""
+
+
+def _show_problem(problem: Problem, figures: Figures) -> None:
+    """Print the times of a problem, and below what is noted about them."""
+    columns = COLUMNS if width() >= WIDE else COLUMNS[:READ_FIRST]
+    table = new_table(columns, columns[1:])
+    for line in lines(problem, figures):
+        style = "bold" if line.one.tied else "yellow" if line.one.barred else ""
+        table.add_row(*(Text(text, style) for text in line.texts[: len(columns)]))
+    show(table, problem_title(problem, figures))
+    for note in notes([*problem.places, *problem.others], figures.names):
+        say_prose(note, "yellow" if note.startswith("!") else "dim")
+    say("")
 
 
 def _show_untimed(frame: pd.DataFrame) -> None:
@@ -64,14 +64,6 @@ def _show_untimed(frame: pd.DataFrame) -> None:
     for (name, device, verdict, reason), rows in worded.groupby(["backend", "device", "verdict", "reason"], sort=False):
         line = f"{verdict} {name}/{device}: {reason} ({listed(rows['operation'])}; {len(rows)} cells)"
         say(visible(line), SYMBOLS[str(verdict)][1])
-
-
-def _against_autodiff(row: Mapping[Any, Any], rows: pd.DataFrame) -> str:
-    if row["variant"] not in ("analytic", "native"):
-        return ""
-    same = rows[(rows["backend"] == row["backend"]) & (rows["device"] == row["device"]) & (rows["mode"] == row["mode"])]
-    theirs = same[same["variant"] == "autodiff"]["median_s"]
-    return f"{row['median_s'] / theirs.iloc[0]:.2f}" if len(theirs) else ""
 
 
 def show_machines(run: Run) -> None:
@@ -140,4 +132,4 @@ def show_comparison(frame: pd.DataFrame, means: pd.DataFrame) -> None:
     say(" · ".join(f"{count} {word}" for word, count in counts.items()))
     for noted in frame.attrs.get("noted", ()):
         say(f"noted: {noted}", "yellow")
-    show_frame("Geometric means of after ÷ before, flagged cells left out", means)
+    show_frame("Geometric means of after ÷ before", means)

@@ -18,7 +18,7 @@ from multigrad.data.errors import BadInput
 from multigrad.process.child import Death, run
 from multigrad.process.entry import entry_point, no_rows
 
-from ..analysis.intervals import median_of_medians, noise_floor, ratio, relative_spread
+from ..analysis.intervals import median_of_medians, noise_floor, relative_spread
 from ..plan.cells import LATENCY
 from ..plan.protocol import FULL
 from ..store import machine
@@ -329,8 +329,8 @@ def _noise() -> Iterator[Finding]:
         for side in sides:
             side.append(_product_times())
         longest = max(longest, (time.perf_counter() - begun) / 2)
-    floor = noise_floor([ratio(*sides).estimate])
-    medians = [float(median_of_medians([one])) for side in sides for one in side]
+    floor = noise_floor([median_of_medians(sides[0]) / median_of_medians(sides[1])])
+    medians = [median_of_medians([one]) for side in sides for one in side]
     between = relative_spread(medians)
     within = max(relative_spread(one) for side in sides for one in side)
     good = floor is not None and floor <= QUIET_FLOOR and between <= 0.05

@@ -187,7 +187,13 @@ def cells(selection: Selection) -> dict[Cell, Refusal | None]:
     _known("variant", variants, VARIANTS)
     _known("mode", modes, MODES)
     combinations: dict[Cell, Refusal | None] = {}
-    for (source, one), op in itertools.product(_sources(selection.backend), operations):
+    sources = [
+        # Nobody computes on the standard itself: it checks, and is timed only if asked for.
+        (source, one)
+        for source, one in _sources(selection.backend)
+        if selection.backend is not None or not one.standard
+    ]
+    for (source, one), op in itertools.product(sources, operations):
         sizes = _sizes(op, selection.size, selection.quick)
         for device in default_devices(one) if selection.device is None else selection.device:
             where = itertools.product(

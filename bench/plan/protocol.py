@@ -89,9 +89,6 @@ class Protocol:
         600.0, "A worker that gives no sign for so long hangs: no compiler of a catalogue operation has needed it."
     )
     level: Annotated[float, Meta(gt=0, lt=1)] = _because(0.95, "Confidence of every interval.")
-    resamples: Annotated[int, Meta(ge=1, le=10**6)] = _because(
-        2000, "Bootstrap resamples: the 2.5 % quantile then rests on 50 of them."
-    )
     spread_within: Amount = _because(
         0.10,
         "Interquartile range over median of the blocks of a turn, and of the turns of a process; above is "
@@ -99,9 +96,7 @@ class Protocol:
     )
     spread_between: Amount = _because(
         0.05,
-        "Interquartile range over median of the process medians; above is `spread-between`. Neither it nor "
-        "`spread-turns` bars a word between sides that took turns: the machine changed for both, and their interval "
-        "rests on the quotients.",
+        "Interquartile range over median of the process medians; above is `spread-between`.",
     )
     short_block_s: Amount = _because(1e-3, "A block below is at the mercy of one interrupt: `short-block`.")
     slow_first_block: Amount = _because(1.1, "First block over the median of the others; above is `slow-first-block`.")
@@ -116,12 +111,17 @@ class Protocol:
     )
     lost_blocks: Amount = _because(
         0.2,
-        "Share of such blocks above which the cell is `preempted`: up to then the median does not feel them. Between "
-        "sides that took turns they are left out, and the flag bars no word.",
+        "Share of such blocks above which the cell is `preempted`: up to then the median would not feel them. They are "
+        "left out, and are all there is where nothing else is.",
     )
     clock_drop: Amount = _because(0.9, "Clock over the fastest clock seen in the cell; below is `throttled`.")
     effect: Amount = _because(0.05, "A change of less is not worth a word.")
-    floor_factor: Amount = _because(2.0, "A change must clear the noise floor of the A/A pairs this many times.")
+    alarms: Annotated[float, Meta(gt=0, lt=1)] = _because(
+        0.01, "Share of equals that may be called faster or slower: a matrix of 100 cells then has one false word."
+    )
+    floor_factor: Amount = _because(
+        2.0, "A change must be this many times what A/A pairs differ by beyond their intervals."
+    )
     twins: Count = _because(1, "A/A pairs for each backend: cells measured twice, in processes of their own.")
     roof_percent_limit: Amount = _because(105.0, "Above its roof a cell is a mistake of the model, not a triumph.")
     peak_s: Amount = _because(0.3, "Time for each peak (a large product, a copy, a triad); the best pass counts.")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..analysis.answer import answer
 from ..analysis.compare import within
+from ..analysis.flags import barring
 from ..analysis.intervals import geometric_mean
 from ..plan.cells import KEY
 from ..plan.study import Study
 from ..store.folder import write_text
-from ..store.rows import place
+from ..store.rows import place, text
 from ..store.run import Run
+from .doubts import words
 from .markup import escape, table
 from .quantities import figure, seconds
 
@@ -26,8 +28,6 @@ QUIET = ("dtype", "threads", "precision", "device")
 
 EACH = "Each backend by itself"
 """Where the parts of an answer begin that are not its first table."""
-
-MARK, MARKED = " !", "one of the times was not steady"
 
 
 def write_answer(path: Path, study: Study, run: Run) -> None:
@@ -60,7 +60,7 @@ def _setting(run: Run, constant: Mapping[str, Any]) -> str:
     floor = "" if run.noise_floor is None else f"noise floor {100 * run.noise_floor:.1f} %"
     protocol = run.info.get("protocol") or {}
     rounds = f"{protocol['rounds']} rounds" if "rounds" in protocol else ""
-    return escape(", ".join(fact for fact in (*facts, rounds, floor) if fact)) + f". {MARK.strip()}: {MARKED}."
+    return escape(", ".join(fact for fact in (*facts, rounds, floor) if fact)) + "."
 
 
 def _table(frame: pd.DataFrame) -> str:
@@ -79,14 +79,15 @@ def _cell(row: Mapping[Any, Any], column: str) -> str:
         return seconds(value)
     if f"{column.removesuffix('_ratio')}_low" in row:
         stem = column.removesuffix("_ratio")
-        flags = row.get(f"flags_{stem}", row.get("flags", ""))
-        return ratio(value, row[f"{stem}_low"], row[f"{stem}_high"], flags)
+        barred = text(row.get(f"flags_{stem}")).split() or barring(text(row.get("flags")))
+        return ratio(value, row[f"{stem}_low"], row[f"{stem}_high"], barred)
     return figure(value) if isinstance(value, float) else str(value)
 
 
-def ratio(value: float, low: float, high: float, flags: str) -> str:
-    """Write a quotient with its interval and whether it is doubtful; a dash for none."""
-    return "–" if math.isnan(value) else f"{value:.2f} ({low:.2f} to {high:.2f}){MARK if flags else ''}"
+def ratio(value: float, low: float, high: float, barred: Iterable[str]) -> str:
+    """Write a quotient with its interval, and why it cannot be trusted if it cannot; a dash for none."""
+    why = ", ".join(words(barred))
+    return "–" if math.isnan(value) else f"{value:.2f} ({low:.2f} to {high:.2f}){f' ! {why}' if why else ''}"
 
 
 def _each_beside_its_own(wanted: Mapping[str, Any], run: Run) -> Iterator[str]:
@@ -102,12 +103,7 @@ def _each_beside_its_own(wanted: Mapping[str, Any], run: Run) -> Iterator[str]:
         rows = []
         for (name, sizes), group in frame.groupby(["operation", "sizes"], sort=False):
             by_place = {f"{r['backend']} {r['mode']}": r for r in group.to_dict("records")}
-            cells = [
-                ratio(by_place[p]["ratio"], by_place[p]["ratio_low"], by_place[p]["ratio_high"], by_place[p]["flags"])
-                if p in by_place
-                else ""
-                for p in places
-            ]
+            cells = [_cell(by_place[p], "ratio") if p in by_place else "" for p in places]
             rows.append([name, sizes, *cells])
         yield f"{EACH}: {escape(other)} ÷ {escape(wanted['after'])}."
         yield table(["operation", "sizes", *places], rows)

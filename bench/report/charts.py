@@ -55,18 +55,18 @@ KINDS = (
         "Speed-up over autodiff, place by place",
         "Time of the framework's own autodiff divided by that of the hand-derived gradient. A mark is an operation "
         "(the geometric mean over its sizes and dtypes), a bar the geometric mean of them all. Right of the dashed "
-        "line at 1 the hand-derived gradient is faster. Flagged pairs are left out.",
-        lambda figures: [pair for pair in figures.speed_ups if not pair["flags"]],
+        "line at 1 the hand-derived gradient is faster.",
+        lambda figures: [pair for pair in figures.speed_ups if not pair["barred"]],
         lambda rows, look, _: plots.speed_up_places(rows, look),
-        "There is no pair of a hand-derived and an autodiff time that is free of flags.",
+        "No cell has a hand-derived and an autodiff time beside each other that can be trusted.",
     ),
     Kind(
         "speed_up",
         "Speed-up of the hand-derived gradient over autodiff",
         "Time of the framework's own autodiff divided by that of the hand-derived gradient, for each operation and "
         "place: the geometric mean over sizes and dtypes, with a line from the least to the greatest end of their "
-        "95 % intervals. Right of the line at 1 the hand-derived gradient is faster. A hollow mark is a flagged "
-        "pair, which is in no mean.",
+        "95 % intervals. Right of the line at 1 the hand-derived gradient is faster. A hollow mark is a pair that "
+        "cannot be trusted, and is in no mean.",
         lambda figures: figures.speed_ups,
         lambda rows, look, _: plots.ratios(rows, look, "autodiff ÷ hand-derived time"),
         "No cell was timed both hand-derived and by autodiff, so there is no speed-up to show: "
@@ -76,7 +76,7 @@ KINDS = (
         "time",
         "Time against size",
         "Median seconds per call against the size, the geometric mean of the dimensions that change, both axes "
-        "logarithmic; a vertical line is the 95 % interval. A hollow mark is a flagged cell.",
+        "logarithmic; a vertical line is the 95 % interval. A hollow mark is a time that cannot be trusted.",
         lambda figures: figures.compared,
         lambda rows, look, _: plots.times(rows),
         "Nothing was timed in this run.",

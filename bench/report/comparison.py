@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..analysis.compare import REGRESSIONS, WORDS, geometric_means
 from ..store.rows import place, text
+from .doubts import said
 from .markup import escape, grid, table
 from .quantities import quotient, seconds
 
@@ -48,7 +49,7 @@ def _cells(rows: Sequence[Mapping[Any, Any]]) -> str:
     for row in rows:
         names = (row["operation"], row["variant"], place(row), row["dtype"], row["sizes"])
         word = f"**{row['word']}**" if row["word"] in REGRESSIONS else row["word"]
-        why = [f"({text(row['flags'])})"] if text(row["flags"]) else []
+        why = [f"({noted})"] if (noted := said(row["flags"])) else []
         why += [text(row["reason"])] if text(row["reason"]) else []
         ratio = quotient(row["ratio"], row["ratio_low"], row["ratio_high"]) or "–"
         times = (seconds(row["before_s"]), seconds(row["after_s"]), ratio)

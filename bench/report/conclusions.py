@@ -1,9 +1,10 @@
-"""What a run shows, in three sentences: which backend is fastest where, what deriving by hand gains, what failed."""
+"""What a run says, in words: is it right, what is fastest here, what does deriving by hand gain."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from multigrad.ops.text import derivative_name
 from multigrad.verdict.words import (
@@ -14,76 +15,273 @@ from multigrad.verdict.words import (
     UNAVAILABLE,
 )
 
-from ..analysis.intervals import geometric_mean
-from .figures import Figures, Row
-from .standings import question, standings
+from ..analysis.intervals import Interval, geometric_mean
+from ..analysis.problems import Gain, Problem, Timed
+from .doubts import reach_of, words
+from .figures import Figures
+from .names import joined, listed
+from .quantities import give_or_take, multiple, seconds, span
+from .verdicts import is_wrong
+
+MOST = 4
+"""How many problems have a paragraph at the top: as many as a screen holds."""
+
+NAMED = 4
+"""How many places a paragraph compares with the fastest; its table has all."""
+
+Names = Mapping[str, str]
+"""What a reader calls each place."""
 
 
-def conclusions(figures: Figures) -> list[str]:
-    """Return a sentence on which backend is fastest where, one on analytic against autodiff, one on what failed."""
-    return [_fastest(figures), _gain(figures), _failed(figures)]
+@dataclass(frozen=True)
+class Paragraph:
+    """What is said of one problem, or of all together."""
+
+    title: str
+    fastest: str
+    """Which place is fastest, and how long it takes."""
+    rest: str
+    """How the others stand beside it; may be empty."""
+    gain: str
+    """What deriving by hand gains."""
+
+    @property
+    def gain_headline(self) -> str:
+        """The beginning of :attr:`gain`: what it is at the fastest place."""
+        return re.split(r" \(|[;.]$|; ", self.gain)[0]
+
+    @property
+    def text(self) -> str:
+        """The whole paragraph."""
+        return " ".join(part for part in (f"{self.title}.", self.fastest, self.rest, self.gain) if part)
 
 
-def _fastest(figures: Figures) -> str:
-    ours = [cell for cell in figures.cells if cell["variant"] == "analytic"]
-    if not ours:
-        return "Nothing was timed: which backend is fastest is not known."
-    asked = len({question(cell) for cell in ours})
-    ranked = [s for s in standings(ours) if s.questions]
+@dataclass(frozen=True)
+class Conclusions:
+    """The answer of a run."""
+
+    right: str
+    """Is it right?"""
+    wrong: bool
+    """Whether anything failed."""
+    whole: Paragraph | None
+    """All problems together; None for fewer than two."""
+    problems: Sequence[Paragraph]
+    """Each problem, in the order of :attr:`.figures.Figures.problems`."""
+    silent: str
+    """Why nothing is said of speed, where there is no problem."""
+
+    def paragraphs(self) -> list[str]:
+        """Return the answer as paragraphs, of at most :data:`MOST` problems."""
+        if not self.problems:
+            return [self.right, self.silent]
+        whole = [self.whole.text] if self.whole else []
+        each = [one.text for one in self.problems[:MOST]]
+        left = len(self.problems) - MOST
+        if left > 0:
+            each.append(f"{left} more {'problems are' if left > 1 else 'problem is'} in the tables.")
+        # Of a few, each has its word first; of many nobody reads so long.
+        return [self.right, *(whole + each if left > 0 else each + whole)]
+
+
+NOTHING_TIMED = "Nothing was timed, so nothing is known about speed."
+NO_SAMPLES = "This run keeps no samples, so its times, which the tables have, are not compared."
+
+
+def conclusions(figures: Figures) -> Conclusions:
+    """Say what a run shows."""
+    found = figures.problems
+    each = [paragraph(one, figures) for one in found]
+    silent = NO_SAMPLES if figures.cells else NOTHING_TIMED
+    wrong = is_wrong(figures.run.summary) or (figures.run.matrix is not None and is_wrong(figures.run.matrix))
+    return Conclusions(_right(figures), wrong, _whole(figures) if len(found) > 1 else None, each, silent)
+
+
+def paragraph(problem: Problem, figures: Figures) -> Paragraph:
+    """Say which place is fastest at one problem, how the others stand beside it, and what deriving by hand gains."""
+    names = figures.names
+    ranked = [one for one in problem.places if one.over_best is not None]
+    rest = [_beside(problem, names), _faster_still(problem, names), _left_out(problem, names)]
     if not ranked:
-        return _why_nothing_is_fastest(figures, ours)
-    winners = sorted((s for s in ranked if s.wins), key=lambda s: -s.wins)
-    wins = ", ".join(f"{s.where} in {s.wins}" for s in winners) or "none in any"
-    best = ranked[0]
-    clear = sum(s.wins for s in winners)
-    on = ", on one machine" if figures.machine else ""
-    return (
-        f"Of {asked} timed problems (an operation at a size in a dtype{on}) the hand-derived gradient is clearly "
-        f"fastest on {wins}, and {asked - clear} have no clear winner; over all of them {best.where} is nearest "
-        f"to the best, at {best.mean:.2f} times its time (geometric mean of {best.questions})."
-    )
+        fastest = f"No time of {_what(problem)} can be trusted."
+    elif len(problem.places) == 1:
+        fastest = f"Only {names[ranked[0].where]} was timed: {_time(ranked[0])}."
+    else:
+        tied = [names[one.where] for one in problem.fastest]
+        tie = ", which tie" if len(tied) > 1 else ""
+        of = "" if problem.ranked == "analytic" else f" for {_what(problem)}"
+        fastest = f"Fastest{of}: {joined(tied)}{tie}, {_time(problem.fastest[0])}."
+    return Paragraph(problem_title(problem, figures), fastest, " ".join(filter(None, rest)), _gain(problem, names))
 
 
-def _why_nothing_is_fastest(figures: Figures, ours: Sequence[Row]) -> str:
-    places = dict.fromkeys(cell["where"] for cell in ours)
-    if len(places) == 1:
-        return f"Only {next(iter(places))} was timed: there is nothing to compare it with."
-    flags = Counter(flag for cell in ours for flag in cell["flags"].split())
-    most = ", ".join(flag for flag, _ in flags.most_common(2))
-    often = f" (most often {most}; multigrad doctor says what disturbs a machine)" if most else ""
-    return f"No two places have a time that is free of flags for the same problem{often}: nothing is fastest."
+def problem_title(problem: Problem, figures: Figures) -> str:
+    """Name a problem; threads, precision and machine only where the run has several."""
+    parts = [problem.operation, problem.sizes, problem.dtype]
+    several = {name: len({getattr(p, name) for p in figures.problems}) > 1 for name in ("threads", "precision")}
+    if several["threads"]:
+        parts.append(f"{problem.threads} thread{'' if problem.threads == 1 else 's'}")
+    if several["precision"]:
+        parts.append(problem.precision)
+    if figures.machine:
+        parts.append(f"on {problem.machine}")
+    return ", ".join(filter(None, parts))
 
 
-def _gain(figures: Figures) -> str:
-    pairs = figures.speed_ups
-    if not pairs:
-        return "No cell was timed both hand-derived and by autodiff: what deriving by hand gains is not known."
-    steady = [p for p in pairs if not p["flags"]]
-    if not steady:
-        return f"All {len(pairs)} comparisons with autodiff are flagged: what deriving by hand gains is unclear."
+WHAT = {
+    "analytic": "the hand-derived gradient",
+    "autodiff": "autodiff",
+    "native": "the framework's own form",
+    "forward": "the forward part",
+}
+"""Each variant in words."""
+
+
+def _what(problem: Problem) -> str:
+    return WHAT[problem.ranked]
+
+
+def _time(one: Timed) -> str:
+    reach = give_or_take(reach_of(one.row))
+    time = seconds(one.row["median_s"]).replace(" ", "\u202f")
+    return f"{time} ({reach})" if reach else time
+
+
+def _beside(problem: Problem, names: Names) -> str:
+    """Say how much longer the places take that do not tie with the best; the first of them with its interval."""
+    there = [(one.over_best, names[one.where]) for one in problem.places if one.over_best and not one.tied]
+    slower = sorted(there, key=lambda one: one[0].estimate)
+    if not slower:
+        return ""
+    (first, where), *others = slower
+    shown = [f"{where} takes {multiple(first.estimate)} as long ({_span(first)})"]
+    shown += [f"{name} {multiple(ratio.estimate)}" for ratio, name in others]
+    if len(shown) > NAMED + 1:
+        shown[NAMED:] = [f"{len(shown) - NAMED} more up to {multiple(slower[-1][0].estimate)}"]
+    return f"{', '.join(shown)}."
+
+
+def _faster_still(problem: Problem, names: Names) -> str:
+    """Name the other variant that is fastest, if it is faster than every place that is ranked."""
+    faster = [(o.over_best.estimate, o.over_best, o) for o in problem.others if o.over_best and o.over_best.high < 1]
+    if not faster:
+        return ""
+    ratio, reach, other = min(faster, key=lambda one: one[0])
+    form = {"native": "form with its fused functions", "autodiff": "autodiff"}.get(other.variant, WHAT[other.variant])
+    where = names[other.where]
+    return f"{where}'s own {form} is faster still: {multiple(ratio)} ({_span(reach)})."
+
+
+def _left_out(problem: Problem, names: Names) -> str:
+    """Name the places whose times are meaningless, with the reason."""
+    barred: dict[str, list[str]] = {}
+    for one in problem.places:
+        if one.over_best is None:
+            barred.setdefault(", ".join(words(one.barred)), []).append(names[one.where])
+    reasons = [f"{joined(mine)} ({why})" for why, mine in barred.items()]
+    return f"Not compared: {', '.join(reasons)}." if reasons else ""
+
+
+def _gain(problem: Problem, names: Names) -> str:
+    if problem.ranked != "analytic":
+        return "The hand-derived gradient was not timed, so what it gains is not known."
+    if not problem.gains:
+        return "Autodiff was not timed beside it, so what deriving by hand gains is not known."
+    sound = [gain for gain in problem.gains if not gain.barred]
+    if not sound:
+        why = ", ".join(words(dict.fromkeys(flag for gain in problem.gains for flag in gain.barred)))
+        return f"What deriving by hand gains is not known, for no time of autodiff beside it can be trusted ({why})."
+    return f"Deriving by hand {'; it '.join(_clauses(sound, names))}."
+
+
+def _clauses(gains: Sequence[Gain], names: Names) -> list[str]:
+    """Say where the hand-derived gradient is faster than autodiff, where it is slower, and where it is neither."""
+    clauses = []
+    for verb, what, mine in (
+        ("gains", "over autodiff", [g for g in gains if g.word == "faster"]),
+        ("takes", "as long as autodiff", [g for g in gains if g.word == "slower"]),
+        ("probably gains", "over autodiff", [g for g in gains if g.word == "unclear" and g.ratio.low > 1]),
+        ("probably takes", "as long as autodiff", [g for g in gains if g.word == "unclear" and g.ratio.high < 1]),
+    ):
+        ratios = [gain.ratio if verb.endswith("gains") else _turned(gain.ratio) for gain in mine]
+        factors = [_on(ratio, names[gain.where]) for ratio, gain in zip(ratios, mine, strict=True)]
+        clauses += [f"{verb} {_listed(factors, what)}"] if factors else []
+    for how, mine in (
+        ("ties with autodiff", [g for g in gains if g.word == "same"]),
+        (
+            "ties with autodiff within the noise",
+            [g for g in gains if g.word == "unclear" and g.ratio.low <= 1 <= g.ratio.high],
+        ),
+    ):
+        where = [f"{names[gain.where]} ({_span(gain.ratio)})" for gain in mine]
+        clauses += [f"{how} on {joined(where)}"] if where else []
+    return clauses
+
+
+def _listed(factors: Sequence[str], what: str) -> str:
+    """Join factors with their places; what they are factors of is said at the first."""
+    return joined(factors).replace("× ", f"× {what} ", 1)
+
+
+def _on(ratio: Interval, where: str) -> str:
+    return f"{multiple(ratio.estimate)} on {where} ({_span(ratio)})"
+
+
+def _span(ratio: Interval) -> str:
+    return span(ratio.low, ratio.high)
+
+
+def _turned(ratio: Interval) -> Interval:
+    """Return the quotient the other way round."""
+    return Interval(1 / ratio.estimate, 1 / ratio.high, 1 / ratio.low)
+
+
+def _whole(figures: Figures) -> Paragraph:
+    """Rank the places over the problems that they share, and say how often and by how much deriving by hand gains."""
+    found, ranked, names = figures.problems, figures.totals, figures.names
+    if not ranked:
+        places = {one.where for problem in found for one in problem.places}
+        why = "Only one place was timed" if len(places) == 1 else "No problem has a sound time at every place"
+        return Paragraph(f"Over {len(found)} problems", f"{why}, so there is no ranking over all.", "", _gains(figures))
+    best, *others = ranked
+    shared = best.problems
+    which = "problems" if shared == len(found) else f"of {len(found)} problems, those with a sound time at every place"
+    if best.wins == shared:
+        fastest = f"Fastest: {names[best.where]}, alone or in a tie, in each."
+    else:
+        near = f"{multiple(best.over_best.estimate)} the best time ({_span(best.over_best)})"
+        fastest = f"Nearest to the best: {names[best.where]}, {near} on average, fastest or tied in {best.wins}."
+    rest = [f"{names[one.where]} {multiple(one.over_best.estimate)} ({_span(one.over_best)})" for one in others]
+    told = f"On average {listed(rest, NAMED)} beside the best." if rest else ""
+    return Paragraph(f"Over {shared} {which}", fastest, told, _gains(figures))
+
+
+def _gains(figures: Figures) -> str:
+    """Count where deriving by hand is faster than autodiff, with the geometric mean of its gain place by place."""
+    sound = [gain for problem in figures.problems for gain in problem.gains if not gain.barred]
+    if not sound:
+        return "No time of autodiff stands beside one of the hand-derived gradient, so what that gains is not known."
     by_place: dict[str, list[float]] = {}
-    for p in steady:
-        by_place.setdefault(p["where"], []).append(p["ratio"])
-    places = ", ".join(f"{where} {geometric_mean(ratios):.2f}" for where, ratios in by_place.items())
-    words = [p["word"] for p in steady]
-    left = len(pairs) - len(steady)
+    for gain in sound:
+        by_place.setdefault(gain.where, []).append(gain.ratio.estimate)
+    counts = [[gain.word for gain in sound].count(word) for word in ("faster", "slower")]
+    places = [f"{multiple(geometric_mean(ratios))} on {figures.names[where]}" for where, ratios in by_place.items()]
     return (
-        f"The frameworks' own autodiff takes {geometric_mean(p['ratio'] for p in steady):.2f} times as long as "
-        f"the hand-derived gradient (geometric mean of {len(steady)} pairs; {places}): the hand-derived one is "
-        f"faster in {words.count('faster')}, slower in {words.count('slower')}, the same or unclear in "
-        f"{len(words) - words.count('faster') - words.count('slower')}"
-        + (f", and {left} flagged pairs are left out." if left else ".")
+        f"Deriving by hand is faster than autodiff in {counts[0]} of {len(sound)} comparisons, slower in {counts[1]}, "
+        f"and within the noise of it in {len(sound) - sum(counts)}; on average autodiff takes "
+        f"{_listed(places, 'as long')}."
     )
 
 
-def _failed(figures: Figures) -> str:
+def _right(figures: Figures) -> str:
     matrix = figures.run.matrix
     summary = figures.run.summary
     wrong = sorted(set(summary[summary["verdict"] == FAIL]["operation"]))
     timed = f" At the sizes that were timed, {', '.join(wrong)} failed." if wrong else ""
     if matrix is None or matrix.empty:
-        said = "This run has no correctness matrix: only the results that were timed were judged"
-        return f"{said}, and {'some failed.' + timed if wrong else 'none of these failed.'}"
+        if summary.empty:
+            return "Nothing was judged in this run."
+        judged = "Only the results that were timed were judged"
+        return f"{judged}, and {'some failed.' + timed if wrong else 'none of them failed.'}"
     failed = matrix[matrix["verdict"] == FAIL]
     compared = int(matrix["ratio"].notna().sum())
     doubtful = int((matrix["verdict"] == INCONCLUSIVE).sum())
@@ -102,5 +300,4 @@ def _failed(figures: Figures) -> str:
         op if output == "*" else f"{op} {derivative_name(output)}"
         for op, output in zip(failed["operation"], failed["output"], strict=True)
     )
-    names = ", ".join(list(which)[:5]) + (f" and {len(which) - 5} more" if len(which) > 5 else "")
-    return f"{len(failed)} of {compared} compared outputs failed: {names}{tail}.{timed}"
+    return f"{len(failed)} of {compared} compared outputs failed: {listed(which, 5)}{tail}.{timed}"

@@ -16,7 +16,7 @@ from typing import Any
 from multigrad.data.errors import BadInput
 
 Figure = Mapping[str, Any]
-"""One time: ``where``, ``dtype``, ``size``, ``variant``, ``median_s``, ``low_s``, ``high_s``, ``flagged``."""
+"""One time: ``where``, ``dtype``, ``size``, ``variant``, ``median_s``, ``low_s``, ``high_s``, ``barred``."""
 
 VARIANTS = ("analytic", "autodiff", "native")
 """What is drawn, in this order."""
@@ -95,8 +95,8 @@ def _chart(figures: Sequence[Figure]) -> Any:
         x=alt.X("low_s:Q", scale=scale, axis=axis), x2="high_s:Q", color=colour
     )
     medians = base.encode(x=time, color=colour, shape=alt.Shape("variant:N", scale=shapes, title=None))
-    steady = medians.mark_point(size=45, opacity=1, filled=True).transform_filter("!datum.flagged")
-    doubtful = medians.mark_point(size=45, opacity=1, strokeWidth=1.5).transform_filter("datum.flagged")
+    steady = medians.mark_point(size=45, opacity=1, filled=True).transform_filter("!datum.barred")
+    doubtful = medians.mark_point(size=45, opacity=1, strokeWidth=1.5).transform_filter("datum.barred")
     return (
         alt.layer(intervals, steady, doubtful)
         .properties(width=300, height=alt.Step(9))

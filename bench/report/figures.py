@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Any
 from multigrad.data.errors import BadInput
 from multigrad.verdict.words import NOTE, PASS
 
-from ..analysis import intervals
-from ..analysis.compare import within
+from ..analysis.flags import barring
 from ..analysis.intervals import geometric_mean
+from ..analysis.problems import Problem, Total, problems, totals
 from ..analysis.scaling import ScalingRow, sweep
 from ..plan.cells import KEY, parse_size
 from ..plan.protocol import FULL
 from ..store.folder import SCALING
 from ..store.frames import read_rows
-from ..store.rows import place
+from ..store.rows import place, text
 from ..store.run import Run
+from .doubts import said
 from .drawing import VARIANTS
+from .names import place_names
 from .plain import visible
-from .standings import question
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +50,20 @@ def _cleaned_frame(frame: pd.DataFrame) -> pd.DataFrame:
             if any(text != shown for text, shown in texts.items()):
                 columns[str(name)] = column.map(lambda text, texts=texts: texts.get(text, text)).astype(object)
     return frame.assign(**columns)
+
+
+def _both(*flags: Any) -> str:
+    """Return the flags of two rows, each once."""
+    return " ".join(dict.fromkeys(" ".join(map(text, flags)).split()))
+
+
+def _doubts(flags: Any, barred: Iterable[str]) -> Row:
+    return {"noted": said(flags), "barred": " ".join(barred)}
+
+
+def _question(cell: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what has to be the same for two times to be answers to one question."""
+    return tuple(cell.get(name, "") for name in ("operation", "dtype", "sizes", "threads", "precision", "machine"))
 
 
 def _setting(row: Mapping[Any, Any]) -> str:
@@ -101,10 +116,20 @@ class Figures:
 
     @cached_property
     def cells(self) -> list[Row]:
-        """Every cell that has a time: the columns in :data:`CELL`, ``where``, ``setting`` and ``n``, its size."""
+        """Every cell that has a time: the columns in :data:`CELL`, ``where``, ``setting``, ``n``, its size,
+        ``noted``, what is doubtful in words, and ``barred``, the flags that make its time meaningless.
+        """
         timed = self.run.summary[self.run.summary["median_s"].notna()]
         names = (*CELL, *self.machine)
-        rows = [{**_plain(r, names), "where": place(r), "setting": _setting(r)} for r in timed.to_dict("records")]
+        rows = [
+            {
+                **_plain(r, names),
+                "where": place(r),
+                "setting": _setting(r),
+                **_doubts(r["flags"], barring(text(r["flags"]))),
+            }
+            for r in timed.to_dict("records")
+        ]
         for name in dict.fromkeys(row["operation"] for row in rows):
             of_operation = [row for row in rows if row["operation"] == name]
             swept, sizes = _sweep([row["sizes"] for row in of_operation])
@@ -126,47 +151,40 @@ class Figures:
         return [cell for cell in self.compared if cell["n"] == top[cell["operation"]]]
 
     @cached_property
+    def problems(self) -> list[Problem]:
+        """What the run says of each problem that has a time."""
+        return problems(self.run)
+
+    @cached_property
+    def totals(self) -> list[Total]:
+        """How the places do over all problems together, the fastest first."""
+        return totals(self.problems)
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """What a reader calls each place that has a time."""
+        return place_names(self.cells)
+
+    @cached_property
     def speed_ups(self) -> list[Row]:
         """How many times as long autodiff takes as the hand-derived gradient, with the interval and the word for it.
 
         ``word`` is of the hand-derived side: ``faster``, ``slower``, ``same`` or ``unclear``.
         """
-        if self.run.samples.empty:
-            return self._speed_ups_of_medians()
-        try:
-            frame = within(self.run, "variant", "autodiff", "analytic")
-        except BadInput:  # one of the two was not measured
-            return []
-        there = frame[frame["ratio"].notna()]
         return [
             {
-                **{name: row[name] for name in self.key},
-                "where": place(row),
-                "setting": _setting(row),
-                "ratio": 1 / row["ratio"],
-                "low": 1 / row["ratio_high"],
-                "high": 1 / row["ratio_low"],
-                "word": row["word"],
-                "flags": row["flags"],
+                **{name: gain.ours[name] for name in self.key},
+                "where": gain.where,
+                "setting": _setting(gain.ours),
+                "ratio": gain.ratio.estimate,
+                "low": gain.ratio.low,
+                "high": gain.ratio.high,
+                "word": gain.word,
+                **_doubts(_both(gain.ours["flags"], gain.theirs["flags"]), gain.barred),
             }
-            for row in there.to_dict("records")
+            for problem in self.problems
+            for gain in problem.gains
         ]
-
-    def _speed_ups_of_medians(self) -> list[Row]:
-        """Do with the summary alone: the quotient of medians, between the quotients of the intervals' far ends."""
-        rows = []
-        for ours, theirs in self._beside_autodiff():
-            ratio = intervals.Interval(
-                ours["median_s"] / theirs["median_s"],
-                ours["ci_low_s"] / theirs["ci_high_s"],
-                ours["ci_high_s"] / theirs["ci_low_s"],
-            )
-            flags = " ".join(dict.fromkeys(f"{ours['flags']} {theirs['flags']}".split()))
-            word = "unclear" if flags else intervals.word(ratio, self.run.noise_floor or 0.0)
-            cell = {name: ours[name] for name in (*self.key, "where", "setting")}
-            turned = {"ratio": 1 / ratio.estimate, "low": 1 / ratio.high, "high": 1 / ratio.low}
-            rows.append({**cell, **turned, "word": word, "flags": flags})
-        return rows
 
     def _beside_autodiff(self) -> Iterator[tuple[Row, Row]]:
         """Yield each hand-derived cell with that of autodiff at the same place."""
@@ -188,7 +206,7 @@ class Figures:
                 ratio = theirs / ours
                 identity = {name: cell[name] for name in (*self.key, "where", "setting")}
                 facts = {"ratio": ratio, "low": ratio, "high": ratio, "ours_bytes": ours, "theirs_bytes": theirs}
-                rows.append({**identity, **facts, "word": "", "flags": ""})
+                rows.append({**identity, **facts, "word": "", "barred": ""})
         return rows
 
     @cached_property
@@ -218,7 +236,7 @@ class Figures:
                     "eager_s": eager["median_s"],
                     "compiled_s": compiled["median_s"],
                     "calls": calls,
-                    "flags": " ".join(dict.fromkeys(f"{eager['flags']} {compiled['flags']}".split())),
+                    **_doubts(_both(eager["flags"], compiled["flags"]), barring(eager["flags"], compiled["flags"])),
                 }
             )
         return rows
@@ -272,25 +290,19 @@ class Figures:
         ulps = drawn.groupby(list(keys), sort=False)["max_ulp"].max().to_dict()
         best: dict[tuple[Any, ...], float] = {}
         for cell in self.compared:
-            asked = question(cell)
-            if not cell["flags"]:
-                best[asked] = min(cell["median_s"], best.get(asked, math.inf))
-        times: dict[tuple[Any, ...], list[tuple[float, bool]]] = {}
+            if not cell["barred"]:
+                best[_question(cell)] = min(cell["median_s"], best.get(_question(cell), math.inf))
+        times: dict[tuple[Any, ...], list[float]] = {}
         for cell in self.compared:
-            fastest = best.get(question(cell))
-            if fastest:
-                ratio = cell["median_s"] / fastest, bool(cell["flags"])
+            if not cell["barred"]:
+                ratio = cell["median_s"] / best[_question(cell)]
                 times.setdefault(tuple(cell[name] for name in keys), []).append(ratio)
         rows = []
         for key, ratios in times.items():
             if key in ulps and math.isfinite(ulps[key]):
-                steady = [r for r, flagged in ratios if not flagged]
                 identity = dict(zip(keys, key, strict=True))
-                facts = {
-                    "ulp": float(ulps[key]),
-                    "times_best": geometric_mean(steady or [r for r, _ in ratios]),
-                }
-                rows.append({**identity, **facts, "where": place(identity), "flags": "" if steady else "flagged"})
+                facts = {"ulp": float(ulps[key]), "times_best": geometric_mean(ratios)}
+                rows.append({**identity, **facts, "where": place(identity), "barred": ""})
         return rows
 
     @cached_property

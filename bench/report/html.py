@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..store.run import Run
+from .bars import chart
 from .charts import Chart, charts
-from .conclusions import conclusions
 from .figures import Figures
 from .html_matrix import matrix
 from .html_sections import sections
@@ -43,7 +43,7 @@ def html(run: Run | Figures) -> str:
     page: str = environment.get_template("report.html.jinja").render(
         run=figures.run,
         title=_title(figures.run),
-        answer=conclusions(figures),
+        bars=chart(figures),
         matrix=matrix(figures.run.matrix),
         compared=bool(figures.compared),
         sections=sections(figures, by_name),

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..analysis.flags import FLAGS
+from ..analysis.flags import BARRING, FLAGS
 from ..analysis.intervals import geometric_mean
+from ..analysis.problems import Timed
+from ..plan.protocol import FULL
 from ..store.rows import place
 from ..store.run import Run
 from .charts import Chart
+from .conclusions import problem_title
+from .doubts import WORDS
 from .figures import Figures, Row
-from .quantities import figure, grouped, interval, percent, seconds, size_of, times
+from .quantities import factor, figure, grouped, interval, percent, seconds, size_of, times
 
 
 @dataclass(frozen=True)
@@ -45,13 +50,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """What stands under one heading, in this order; what there is none of is said in :attr:`text`."""
+    """What stands under one heading; what there is none of is said in :attr:`text`."""
 
     name: str
     title: str
     text: Sequence[str] = ()
     charts: Sequence[Chart] = ()
     tables: Sequence[Table] = ()
+    first: Sequence[Table] = ()
+    """Tables before the charts."""
 
 
 def _where(row: Mapping[Any, Any]) -> str:
@@ -63,12 +70,19 @@ def sections(figures: Figures, charts: Mapping[str, Chart]) -> list[Section]:
     """Return the sections of the page in their order; ``charts`` are its charts by name."""
     return [
         Section(
+            "fastest",
+            "What is fastest here?",
+            (),
+            [charts["time"]],
+            [*_growth(figures), *_every_cell(figures)],
+            _beside_the_best(figures),
+        ),
+        Section(
             "speed-up",
-            "Hand-derived over autodiff",
+            "What does deriving by hand gain?",
             charts=[charts["speed_up_places"], charts["speed_up"]],
             tables=_gains(figures),
         ),
-        Section("time", "Time against size", (), [charts["time"]], [*_growth(figures), *_every_cell(figures)]),
         Section("calls", "First call, steady state, break-even", (), [charts["calls"]], _break_even(figures)),
         Section("memory", "Memory", (), [charts["memory"]], _memory(figures)),
         Section("roofline", "Roofline", (), [charts["roofline"]]),
@@ -82,13 +96,14 @@ def _time(time_s: float | None) -> Value:
     return Value(seconds(time_s), time_s)
 
 
-def _flagged(flags: str) -> Value:
-    return Value(flags, mark="flagged" if flags else "")
+def _noted(row: Row) -> Value:
+    return Value(row["noted"], mark="barred" if row["barred"] else "")
 
 
-def _calls_of(count: int | None, flags: str) -> Value:
+def _calls_of(row: Row) -> Value:
+    count = row["calls"]
     text = "never" if count is None else grouped(count)
-    return Value(text, math.inf if count is None else count, "flagged" if flags else "")
+    return Value(text, math.inf if count is None else count, "barred" if row["barred"] else "")
 
 
 RELATIVE = ("far-slower", "slower", "same", "faster", "far-faster")
@@ -110,33 +125,59 @@ def _gains(figures: Figures) -> list[Table]:
         places.setdefault(pair["where"], []).append(pair)
     means: list[Line] = []
     for where, of_place in {**places, "all": pairs}.items():
-        steady = [p["ratio"] for p in of_place if not p["flags"]]
-        mean = geometric_mean(steady)
+        sound = [p for p in of_place if not p["barred"]]
+        mean = geometric_mean(p["ratio"] for p in sound)
+        said = [p["word"] for p in sound]
+        counts = [said.count("faster"), said.count("slower"), len(said) - said.count("faster") - said.count("slower")]
         shown = Value("–") if math.isnan(mean) else Value(times(mean), mean, _shade(mean))
-        means.append([where, shown, *(Value(str(n), n) for n in (len(steady), len(of_place) - len(steady)))])
+        means.append([where, shown, *(Value(str(n), n) for n in (*counts, len(of_place) - len(sound)))])
     rows: list[Line] = [
         [
             p["operation"],
             _where(p),
             p["dtype"],
             p["sizes"],
-            Value(times(p["ratio"]), p["ratio"], "flagged" if p["flags"] else _shade(p["ratio"])),
+            Value(times(p["ratio"]), p["ratio"], "barred" if p["barred"] else _shade(p["ratio"])),
             Value(f"{p['low']:.2f} – {p['high']:.2f}", p["low"]),
             p["word"],
-            _flagged(p["flags"]),
+            _noted(p),
         ]
         for p in pairs
     ]
-    columns = ["operation", "where", "dtype", "size", "speed-up", "95 % interval", "hand-derived is", "flags"]
+    columns = ["operation", "where", "dtype", "size", "gain", "95 % interval", "hand-derived is", "noted"]
     return [
         Table(
             "means",
-            "Geometric mean of autodiff's time over the hand-derived gradient's",
-            ["where", "speed-up", "pairs", "left out, flagged"],
+            "On average (geometric mean of autodiff's time over the hand-derived gradient's)",
+            ["where", "gain", "faster", "slower", "tie", "not compared"],
             means,
         ),
         Table("pairs", "Every pair", columns, rows),
     ]
+
+
+def _beside_the_best(figures: Figures) -> list[Table]:
+    """Return the table of problems by places: how many times as long each takes as the fastest."""
+    places = list(dict.fromkeys(one.where for problem in figures.problems for one in problem.places))
+    if len(places) < 2:
+        return []
+    rows: list[Line] = []
+    for problem in figures.problems:
+        by_place = {one.where: one for one in problem.places}
+        best = problem.fastest
+        time = Value(seconds(best[0].row["median_s"]), best[0].row["median_s"]) if best else Value("–")
+        rows.append([problem_title(problem, figures), time, *(_beside(by_place.get(where)) for where in places)])
+    columns = ["problem", "best time", *(figures.names[where] for where in places)]
+    return [Table("places", "Time over the fastest, which is bold with all that tie", columns, rows)]
+
+
+def _beside(one: Timed | None) -> Value:
+    if one is None:
+        return Value("")
+    if one.over_best is None:
+        return Value(seconds(one.row["median_s"]), None, "barred")
+    ratio = one.over_best.estimate
+    return Value(factor(ratio), ratio, "best" if one.tied else _shade(1 / ratio))
 
 
 def _every_cell(figures: Figures) -> list[Table]:
@@ -153,11 +194,11 @@ def _every_cell(figures: Figures) -> list[Table]:
                 cell["variant"],
                 cell["dtype"],
                 cell["sizes"],
-                Value(time, cell["median_s"], "flagged" if cell["flags"] else ""),
+                Value(time, cell["median_s"], "barred" if cell["barred"] else ""),
                 _time(cell["first_call_s"]),
                 Value(size_of(cell["peak_bytes"]), cell["peak_bytes"]),
                 Value("–" if roof is None else f"{roof:.0f} %" if roof >= 1 else "< 1 %", roof),
-                _flagged(cell["flags"]),
+                _noted(cell),
             ]
         )
     columns = [
@@ -170,7 +211,7 @@ def _every_cell(figures: Figures) -> list[Table]:
         "first call",
         "peak memory",
         "roof",
-        "flags",
+        "noted",
     ]
     if any(cell["collectives"] for cell in figures.cells):
         columns.append("collectives")
@@ -221,19 +262,19 @@ def _break_even(figures: Figures) -> list[Table]:
             row["variant"],
             row["dtype"],
             row["sizes"],
-            _calls_of(row["calls"], row["flags"]),
+            _calls_of(row),
             _time(row["eager_first_s"]),
             _time(row["compiled_first_s"]),
             _time(row["eager_s"]),
             _time(row["compiled_s"]),
-            _flagged(row["flags"]),
+            _noted(row),
         ]
         for row in figures.break_even
     ]
     if not rows:
         return []
     columns = ["operation", "backend", "variant", "dtype", "size", "pays after calls", "first, eager",
-               "first, compiled", "steady, eager", "steady, compiled", "flags"]  # fmt: skip
+               "first, compiled", "steady, eager", "steady, compiled", "noted"]  # fmt: skip
     return [Table("break-even", "After how many calls compiling has paid for itself", columns, rows)]
 
 
@@ -253,12 +294,18 @@ def _memory(figures: Figures) -> list[Table]:
     return [Table("peaks", "Peak memory beyond the arguments", columns, rows)] if rows else []
 
 
+WORD_RULE = (
+    f"A ratio is called faster or slower only where noise would hardly make it differ from 1 so much, and where it is "
+    f"beyond {100 * FULL.effect:.0f} % and what two halves differ by beyond their intervals."
+)
+
+
 def _noise_text(figures: Figures) -> list[str]:
     if figures.machine:
         floors = [f"{name} {percent(entry.get('noise_floor'))}" for name, entry in figures.run.machines.items()]
         return [
             f"The noise floor of each machine: {', '.join(floors)}: so far apart lay the two halves of cells that were "
-            "measured twice. A difference has a word only where it clears 5 % and twice that of its machine."
+            f"measured twice. {WORD_RULE}"
         ]
     floor = figures.run.noise_floor
     if floor is None:
@@ -268,27 +315,25 @@ def _noise_text(figures: Figures) -> list[str]:
     more = f"; {unsteady} of the {len(pairs)} pairs were flagged as unsteady" if unsteady else ""
     return [
         f"The noise floor of this run is {percent(floor)}: so far apart lay the two halves of cells that were "
-        f"measured twice{more}. A difference has a word only where it clears 5 % and twice that."
+        f"measured twice{more}. {WORD_RULE}"
     ]
 
 
 def _flags(figures: Figures) -> list[Table]:
-    counts: dict[str, int] = {}
-    for cell in figures.cells:
-        for flag in str(cell["flags"] or "").split():
-            counts[flag] = counts.get(flag, 0) + 1
-    ordered = sorted(counts.items(), key=lambda item: -item[1])
-    rows: list[Line] = [[flag, Value(str(n), n), FLAGS.get(flag, "")] for flag, n in ordered]
-    if not rows:
-        return []
-    return [
-        Table(
-            "flags",
-            "Flags, of all cells that have a time; a flagged cell wins nothing",
-            ["flag", "cells", "meaning"],
-            rows,
-        )
+    """Return how many times have each flag."""
+    counts = Counter(flag for cell in figures.cells for flag in str(cell["flags"] or "").split())
+    rows: list[Line] = [
+        [
+            flag,
+            WORDS.get(flag, flag),
+            Value(str(n), n),
+            "the time is not compared" if flag in BARRING else "the interval has it",
+            FLAGS.get(flag, ""),
+        ]
+        for flag, n in counts.most_common()
     ]
+    columns = ["flag", "in short", "cells", "what it does", "meaning"]
+    return [Table("flags", "What is noted about times", columns, rows)] if rows else []
 
 
 def _environment(run: Run) -> list[Table]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from multigrad.matrix.rows import sentence
@@ -16,11 +17,14 @@ from multigrad.verdict.words import (
     VERDICTS,
 )
 
+from ..analysis.problems import Problem
 from ..store.run import Run
-from .conclusions import conclusions
+from .conclusions import conclusions, problem_title
+from .doubts import notes
 from .figures import Figures
+from .lines import COLUMNS, lines
 from .markup import escape, table
-from .quantities import figure, percent, seconds
+from .quantities import figure, percent
 from .verdicts import SYMBOLS, worst
 
 if TYPE_CHECKING:
@@ -30,8 +34,8 @@ if TYPE_CHECKING:
 def markdown(run: Run | Figures) -> str:
     """Return the whole report."""
     figures = Figures.of(run)
-    run, answer = figures.run, list(map(escape, conclusions(figures)))
-    parts = ["# multigrad report", *answer, *_setting(run), *matrix(run.matrix), *_timings(run.summary), *_again(run)]
+    run, answer = figures.run, list(map(escape, conclusions(figures).paragraphs()))
+    parts = ["# multigrad report", *answer, *_setting(run), *matrix(run.matrix), *_timings(figures), *_again(run)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -102,51 +106,39 @@ def _cell(rows: pd.DataFrame) -> str:
     return f"{SYMBOLS[worst(rows['verdict'])][0]} {figure(rows['ratio'].max())} {outputs}".strip()
 
 
-def _timings(frame: pd.DataFrame | None) -> list[str]:
+def _timings(figures: Figures) -> list[str]:
+    frame = figures.run.summary
     if frame is None or frame.empty:
-        return ["## What does it cost?", "This run has no timings: it was checked only."]
-    parts = ["## What does it cost?"]
-    timed = frame[frame["median_s"].notna()]
-    keys = ["operation", "dtype", "sizes", "threads", "precision", "machine"]
-    for (name, dtype, sizes, threads, precision, machine), rows in timed.groupby(keys, sort=False, dropna=False):
-        setting = f"{threads} threads, {escape(precision)}{f', {escape(machine)}' if machine else ''}"
-        parts.append(f"### {escape(name)}, {escape(dtype)}, {escape(sizes)} ({setting})")
-        columns = [
-            "backend",
-            "variant",
-            "mode",
-            "median",
-            "95 % interval",
-            "first call",
-            "GFLOP/s",
-            "% of roof",
-            "flags",
-        ]
-        body = [
-            [
-                f"{row['backend']}/{row['device']}",
-                row["variant"],
-                row["mode"],
-                seconds(row["median_s"]),
-                f"{seconds(row['ci_low_s'])} – {seconds(row['ci_high_s'])}",
-                seconds(row["first_call_s"]),
-                figure(row["gflop_per_s"]),
-                figure(row["roof_percent"]),
-                row["flags"] or "",
-            ]
-            for row in rows.sort_values("median_s").to_dict("records")
-        ]
-        if (rows["collectives"] != "").any():
-            columns.append("collectives")
-            for cells, collectives in zip(body, rows.sort_values("median_s")["collectives"], strict=True):
-                cells.append(collectives)
-        parts.append(table(columns, body))
+        return ["## What is fastest here?", "This run has no timings: it was checked only."]
+    parts = ["## What is fastest here, and what does deriving by hand gain?"]
+    parts += [
+        "A gain is how many times as long the framework's own autodiff takes as the hand-derived gradient; in brackets "
+        "and after ± are 95 % intervals."
+    ]
+    for problem in figures.problems:
+        parts.append(f"### {escape(problem_title(problem, figures))}")
+        parts.append(_times(problem, figures))
+        noted = notes([*problem.places, *problem.others], figures.names)
+        parts += ["\n".join(f"- {escape(note)}" for note in noted)] if noted else []
     untimed = frame[frame["median_s"].isna()]
     if len(untimed):
         parts.append("### Without a time")
         kinds = untimed[["operation", "backend", "device", "verdict", "reason"]].drop_duplicates()
         parts.append(table(["operation", "backend", "device", "verdict", "reason"], kinds.itertuples(index=False)))
     return parts
+
+
+def _times(problem: Problem, figures: Figures) -> str:
+    columns = [*COLUMNS, "GFLOP/s"]
+    body = [
+        [*line.texts, "" if math.isnan(rate := line.one.row["gflop_per_s"]) else f"{rate:.3g}"]
+        for line in lines(problem, figures)
+    ]
+    collectives = [line.one.row["collectives"] for line in lines(problem, figures)]
+    if any(collectives):
+        columns.append("collectives")
+        body = [[*cells, more] for cells, more in zip(body, collectives, strict=True)]
+    return table(columns, body, right=range(1, 1 + len(COLUMNS)))
 
 
 def _again(run: Run) -> list[str]:

@@ -19,7 +19,9 @@ from multigrad.verdict.words import (
     UNAVAILABLE,
 )
 
+from ..analysis.flags import barring
 from ..analysis.intervals import geometric_mean
+from .doubts import words
 from .drawing import VARIANTS, Figure
 from .markup import code, grid, plain
 from .names import numpy_first
@@ -182,8 +184,8 @@ def timings(op: Operation, results: Results, drawn: bool) -> str:
         parts += [f"### {plain(title)}, {plain(str(dtype))}, {plain(how)}", _times(rows)]
     parts.append(
         "Median time of a call with its 95 % interval. Over autodiff and over native: how many times as long those "
-        "take; in brackets where a time is doubtful (marked !). Memory: the peak beyond the arguments, analytic and "
-        "autodiff."
+        "take; in brackets where a time cannot be trusted (marked !). Memory: the peak beyond the arguments, analytic "
+        "and autodiff."
     )
     return "\n\n".join(parts + _untimed(frame))
 
@@ -219,14 +221,16 @@ def _times(rows: pd.DataFrame) -> str:
 def _time(row: Mapping[Any, Any] | None) -> str:
     if row is None:
         return ""
-    return f"{'! ' if row['flags'] else ''}{plain(interval(row['median_s'], row['ci_low_s'], row['ci_high_s']))}"
+    time = plain(interval(row["median_s"], row["ci_low_s"], row["ci_high_s"]))
+    why = ", ".join(words(barring(row["flags"])))
+    return f"! {time} ({why})" if why else time
 
 
 def _ratio(ours: Mapping[Any, Any] | None, theirs: Mapping[Any, Any] | None) -> str:
     if ours is None or theirs is None:
         return ""
     quotient = times(theirs["median_s"] / ours["median_s"])
-    return f"({quotient})" if ours["flags"] or theirs["flags"] else quotient
+    return f"({quotient})" if barring(ours["flags"], theirs["flags"]) else quotient
 
 
 def _untimed(frame: pd.DataFrame) -> list[str]:
@@ -259,7 +263,7 @@ def drawn_times(op: Operation, results: Results) -> tuple[Figure, ...]:
             "median_s": float(row["median_s"]),
             "low_s": float(row["ci_low_s"]),
             "high_s": float(row["ci_high_s"]),
-            "flagged": bool(row["flags"]),
+            "barred": bool(barring(row["flags"])),
         }
         for row in chosen.to_dict("records")
     )
@@ -292,10 +296,10 @@ def gain(op: Operation, results: Results) -> str:
     """Return the geometric mean of autodiff's time over ours, for the index."""
     frame = results.rows(results.summary, op)
     frame = frame[frame["median_s"].notna()]
-    steady = frame[frame["flags"] == ""]
+    sound = frame.loc[[not barring(flags) for flags in frame["flags"]]]
     keys = ["where", "dtype", "sizes", "threads", "precision"]
-    ours = steady[steady["variant"] == "analytic"].set_index(keys)["median_s"]
-    theirs = steady[steady["variant"] == "autodiff"].set_index(keys)["median_s"]
+    ours = sound[sound["variant"] == "analytic"].set_index(keys)["median_s"]
+    theirs = sound[sound["variant"] == "autodiff"].set_index(keys)["median_s"]
     both = (theirs / ours).dropna()
     if both.empty:
         return "not measured yet" if frame.empty else ""

@@ -113,9 +113,9 @@ def _tooltips(names: Sequence[str], figures: Mapping[str, str], *more: Any) -> l
 
 
 def _steady_and_doubtful(points: Any, size: int, opacity: float) -> tuple[Any, Any]:
-    """Return full marks for what is free of flags, and hollow ones for what is not."""
-    steady = points.mark_point(filled=True, size=size, opacity=opacity).transform_filter("!datum.flags")
-    return steady, points.mark_point(filled=False, size=size, strokeWidth=1.5).transform_filter("datum.flags")
+    """Return full marks for times, and hollow ones for those that cannot be trusted."""
+    steady = points.mark_point(filled=True, size=size, opacity=opacity).transform_filter("!datum.barred")
+    return steady, points.mark_point(filled=False, size=size, strokeWidth=1.5).transform_filter("datum.barred")
 
 
 def _line_at_one(axis: Mapping[str, Any]) -> Any:
@@ -127,7 +127,7 @@ def _line_at_one(axis: Mapping[str, Any]) -> Any:
 def ratios(rows: Sequence[Row], look: Looks, title: str) -> Any:
     """A row for each operation, best gain first; a mark for each place, all on a logarithmic scale around 1."""
     alt = _alt()
-    steady = [r for r in rows if not r["flags"]] or rows
+    steady = [r for r in rows if not r["barred"]] or rows
     gains: dict[str, list[float]] = {}
     for row in steady:
         gains.setdefault(row["operation"], []).append(row["ratio"])
@@ -140,7 +140,7 @@ def ratios(rows: Sequence[Row], look: Looks, title: str) -> Any:
     )
     groups = ["operation", "where", "backend", "device", "mode"]
     means = (
-        base.transform_filter("!datum.flags")
+        base.transform_filter("!datum.barred")
         .transform_calculate(log_ratio="log(datum.ratio)")
         .transform_aggregate(
             log_mean="mean(log_ratio)", least="min(low)", most="max(high)", pairs="count()", groupby=groups
@@ -154,9 +154,9 @@ def ratios(rows: Sequence[Row], look: Looks, title: str) -> Any:
     marks = means.mark_point(filled=True, size=60, opacity=1).encode(
         x=alt.X(**axis), shape=channels["shape"], tooltip=of_mean
     )
-    of_pair = [*_tooltips(names, {"ratio": ".2f"}), *_tooltips(("dtype", "sizes", "flags"), {})]
+    of_pair = [*_tooltips(names, {"ratio": ".2f"}), *_tooltips(("dtype", "sizes", "noted"), {})]
     doubtful = (
-        base.transform_filter("datum.flags")
+        base.transform_filter("datum.barred")
         .mark_point(filled=False, size=45, opacity=0.7, strokeWidth=1.5)
         .encode(x=alt.X(**axis), shape=channels["shape"], tooltip=of_pair)
     )
@@ -193,10 +193,10 @@ def times(rows: Sequence[Row]) -> Any:
     alt = _alt()
     y = _log("median_s", None, labelExpr=_SECONDS)
     base = alt.Chart().encode(x=alt.X(**_log("n", "size", labelExpr=_NUMBER)), color=_by_variant(rows)["color"])
-    lines = base.mark_line(strokeWidth=1.5).encode(y=alt.Y(**y)).transform_filter("!datum.flags")
+    lines = base.mark_line(strokeWidth=1.5).encode(y=alt.Y(**y)).transform_filter("!datum.barred")
     spans = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y(**{**y, "field": "ci_low_s"}), y2="ci_high_s:Q")
     seconds = dict.fromkeys(("median_s", "ci_low_s", "ci_high_s"), ".3~s")
-    tooltip = _tooltips(("where", "variant", "sizes"), seconds, alt.Tooltip("flags:N"))
+    tooltip = _tooltips(("where", "variant", "sizes"), seconds, alt.Tooltip("noted:N"))
     points = base.encode(y=alt.Y(**y), shape=_by_variant(rows)["shape"], tooltip=tooltip)
     return (
         alt.layer(lines, spans, *_steady_and_doubtful(points, 45, 1), data=_data())
@@ -217,7 +217,7 @@ def calls(rows: Sequence[Row], look: Looks) -> Any:
     )
     channels = _by_place(rows, look)
     seconds = {"first_call_s": ".3~s", "median_s": ".3~s"}
-    tooltip = _tooltips(("where",), seconds, alt.Tooltip("flags:N"))
+    tooltip = _tooltips(("where",), seconds, alt.Tooltip("noted:N"))
     x, y = alt.X(**_log("calls", "calls", labelExpr=_NUMBER)), alt.Y(**_log("total_s", None, labelExpr=_SECONDS))
     lines = base.mark_line(strokeWidth=2).encode(x=x, y=y, color=channels["color"])
     every = base.transform_filter("datum.power % 1 == 0").encode(x=x, y=y, tooltip=tooltip, **channels)
@@ -231,7 +231,7 @@ def roofline(rows: Sequence[Row], look: Looks, roofs: Sequence[Row]) -> Any:
     y = _log("gflop_per_s", "GFLOP/s", format="~r")
     rate = alt.Tooltip("gflop_per_s:Q", format=".3~r", title="GFLOP/s")
     roof_percent = alt.Tooltip("roof_percent:Q", format=".0f", title="% of roof")
-    tooltip = _tooltips(("operation", "where", "sizes"), {}, rate, roof_percent, alt.Tooltip("flags:N"))
+    tooltip = _tooltips(("operation", "where", "sizes"), {}, rate, roof_percent, alt.Tooltip("noted:N"))
     cells = alt.Chart(_data()).transform_calculate(intensity="datum.flops / datum.bytes")
     points = cells.encode(x=alt.X(**x), y=alt.Y(**y), tooltip=tooltip, **_by_place(rows, look))
     roof = alt.Chart(alt.InlineData(list(roofs)))
@@ -253,13 +253,13 @@ def accuracy(rows: Sequence[Row], look: Looks) -> Any:
     """A mark for each operation, place and variant: its error against its time."""
     alt = _alt()
     times_best = alt.Tooltip("times_best:Q", format=".2f", title="time ÷ best")
-    tooltip = _tooltips(("operation", "where", "variant"), {"ulp": ".3~r"}, times_best, alt.Tooltip("flags:N"))
+    tooltip = _tooltips(("operation", "where", "variant"), {"ulp": ".3~r"}, times_best)
     # An error of 0 ulp has its place, which a logarithmic scale would not give it.
     scale = alt.Scale(type="symlog", constant=0.5, nice=False, domainMin=0, padding=14)
     y = alt.Y("ulp:Q", scale=scale, axis=alt.Axis(title="largest error, ulp", tickCount=6, format="~s"))
     x = alt.X(**_log("times_best", "time ÷ best time", format="~r"))
     points = alt.Chart(_data()).encode(x=x, y=y, tooltip=tooltip, **_by_place(rows, look))
-    return alt.layer(*_steady_and_doubtful(points, 50, 0.8)).properties(width=WIDTH, height=280)
+    return alt.layer(points.mark_point(filled=True, size=50, opacity=0.8)).properties(width=WIDTH, height=280)
 
 
 def noise(rows: Sequence[Row], look: Looks) -> Any:

@@ -57,6 +57,41 @@ def times(ratio: float) -> str:
     return f"{ratio:.2f}×"
 
 
+def factor(ratio: float) -> str:
+    """Write how many times as large something is: ``0.96``, ``1.05``, ``1.8``, ``14``, ``1 400``."""
+    if 0.095 <= ratio < 1.195:
+        return f"{ratio:.2f}"
+    if 1 < ratio < 9.95:
+        return f"{ratio:.1f}"
+    return grouped(int(float(f"{ratio:.2g}"))) if 1 < ratio < math.inf else figure(ratio)
+
+
+def multiple(ratio: float) -> str:
+    """Write such a factor with its sign: ``1.8 ×``, which no line's end parts."""
+    return f"{factor(ratio)}\u202f×"
+
+
+def span(low: float, high: float) -> str:
+    """Write the interval of such a factor: ``1.6–2.2``; a narrow one has the decimals that tell its ends apart."""
+    ends = (factor(low), factor(high))
+    for decimals in (2, 3):
+        if ends[0] == ends[1]:
+            ends = (f"{low:.{decimals}f}", f"{high:.{decimals}f}")
+    return "–".join(ends)
+
+
+def reach(median: float, low: float, high: float) -> float:
+    """Return how far an interval reaches from its median, on the side where it reaches further, as a share of it."""
+    return max(median - low, high - median) / median
+
+
+def give_or_take(share: float) -> str:
+    """Write how far an interval reaches: ``±4 %``, from twice the median on ``up to 24 ×``; nothing for NaN."""
+    if share >= 1:
+        return f"up to {multiple(1 + share)}"
+    return "" if math.isnan(share) else f"±{100 * share:.0f}\u202f%" if share >= 0.005 else "±<1\u202f%"
+
+
 def quotient(ratio: float, low: float, high: float) -> str:
     """Write a ratio with its interval: ``0.981 [0.970, 0.993]``; nothing for NaN."""
     return "" if math.isnan(ratio) else f"{ratio:.3f} [{low:.3f}, {high:.3f}]"

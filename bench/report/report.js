@@ -1,4 +1,4 @@
-// What the page does: themes, sorting, filtering, choosing what to compare, the matrix's words, the charts.
+// What the page does: themes, sorting, filtering, choosing what is shown, the matrix's words, the charts.
 // Text of a run is only ever set as text, never as markup.
 "use strict";
 (() => {
@@ -86,7 +86,7 @@
     block.querySelector(".count").textContent = shown < rows.length ? `${shown} of ${rows.length} rows` : "";
   }
 
-  // What to compare
+  // What is shown
 
   const chips = [
     ["backend", (row) => row.device === undefined || row.device === "cpu" ? row.backend : `${row.backend}/${row.device}`],
@@ -122,89 +122,7 @@
     }
   }
 
-  // The summary: as `standings` in figures.py has it, for what is chosen
-
-  function questions() {
-    const asked = new Map();
-    for (const cell of cells) {
-      if (!compared.includes(cell.variant) || !chosen(cell)) continue;
-      const key = JSON.stringify([cell.operation, cell.dtype, cell.sizes, cell.threads, cell.precision, cell.machine ?? ""]);
-      if (!asked.has(key)) asked.set(key, []);
-      asked.get(key).push(cell);
-    }
-    return asked;
-  }
-
-  function standings(asked) {
-    const found = new Map();
-    const of = (cell) => {
-      const key = `${cell.where} ${cell.variant}`;
-      if (!found.has(key)) found.set(key, { where: cell.where, variant: cell.variant, logs: [], wins: 0, flagged: 0 });
-      return found.get(key);
-    };
-    for (const all of asked.values()) {
-      for (const cell of all) of(cell).flagged += Boolean(cell.flags);
-      const steady = all.filter((cell) => !cell.flags).sort((a, b) => a.median_s - b.median_s);
-      if (steady.length < 2) continue;
-      of(steady[0]).wins += steady.slice(1).every((other) => steady[0].ci_high_s < other.ci_low_s);
-      for (const cell of steady) of(cell).logs.push(Math.log(cell.median_s / steady[0].median_s));
-    }
-    for (const one of found.values()) one.mean = Math.exp(one.logs.reduce((a, b) => a + b, 0) / one.logs.length);
-    return [...found.values()].sort((a, b) => (Number.isNaN(a.mean) ? Infinity : a.mean) - (Number.isNaN(b.mean) ? Infinity : b.mean));
-  }
-
-  const shade = (ratio) => ratio <= 1.05 ? "far-faster" : ratio <= 1.25 ? "faster" : ratio <= 2 ? "" : ratio <= 4 ? "slower" : "far-slower";
-
-  function head(names) {
-    const row = element("tr");
-    for (const [i, name] of names.entries()) row.append(element("th", { scope: "col", textContent: name, className: i ? "number" : "" }));
-    return element("thead", {}, row);
-  }
-
-  function showStandings(asked) {
-    const found = standings(asked);
-    const most = Math.max(...found.map((one) => Number.isNaN(one.mean) ? 1 : one.mean));
-    const body = element("tbody");
-    for (const one of found) {
-      const none = Number.isNaN(one.mean);
-      const width = none ? 0 : 100 * Math.max(0.02, Math.log(one.mean * 1.05) / Math.log(most * 1.05));
-      const meter = element("span", { className: "meter" });
-      meter.style.width = `${width}%`;
-      const name = element("th", { scope: "row" }, element("bdi", { textContent: `${one.where} ${one.variant}` }));
-      const mean = element("td", { className: `number ${none ? "" : shade(one.mean)}`, textContent: none ? "–" : `${one.mean.toFixed(2)}×` });
-      const counts = [one.wins, one.logs.length, one.flagged].map((n) => element("td", { className: "number", textContent: String(n) }));
-      body.append(element("tr", {}, name, mean, element("td", { className: "meters", ariaHidden: "true" }, meter), ...counts));
-    }
-    $("standings").replaceChildren(head(["", "mean", "", "clearly fastest", "problems", "left out, flagged"]), body);
-    return found;
-  }
-
-  function showRelative(asked, found) {
-    const names = found.map((one) => `${one.where} ${one.variant}`);
-    const body = element("tbody");
-    for (const all of asked.values()) {
-      const first = all[0];
-      const best = Math.min(...all.filter((cell) => !cell.flags).map((cell) => cell.median_s));
-      const label = [first.operation, first.size || first.sizes, first.dtype, first.setting, first.machine].filter((part) => part !== undefined).join(", ");
-      const row = element("tr", {}, element("th", { scope: "row" }, element("bdi", { textContent: label })));
-      for (const name of names) {
-        const cell = all.find((one) => `${one.where} ${one.variant}` === name);
-        const ratio = cell ? cell.median_s / best : NaN;
-        if (!cell) row.append(element("td"));
-        else if (!Number.isFinite(best)) row.append(element("td", { textContent: `! ${cell.median_s.toPrecision(3)} s`, className: "number flagged" }));
-        else row.append(element("td", {
-          className: `number ${cell.flags ? "flagged" : shade(ratio)} ${ratio === 1 ? "best" : ""}`,
-          textContent: `${cell.flags ? "! " : ""}${ratio.toFixed(2)}`, title: `${cell.median_s.toPrecision(3)} s ${cell.flags ?? ""}`,
-        }));
-      }
-      body.append(row);
-    }
-    $("relative").replaceChildren(head(["", ...names]), body);
-  }
-
   function choose() {
-    const asked = questions();
-    showRelative(asked, showStandings(asked));
     for (const block of document.querySelectorAll(".table")) filter(block);
     for (const name of Object.keys(page.charts)) refresh(name);
   }
@@ -303,11 +221,11 @@
     const all = rowsOf(name).filter((row) => Object.entries(selected[name]).every(([column, value]) => String(row[column]) === String(value)));
     const rows = all.filter(chosen);
     const out = all.length - rows.length;
-    const flagged = rows.filter((row) => row.flags).length;
+    const barred = rows.filter((row) => row.barred).length;
     said.textContent = [
       rows.length ? "" : "There is nothing to draw of what is chosen.",
-      out ? `${out} of ${all.length} are left out by what is chosen at the top.` : "",
-      flagged ? `${flagged} of ${rows.length} are flagged (hollow).` : "",
+      out ? `${out} of ${all.length} are left out by what is chosen above.` : "",
+      barred ? `${barred} of ${rows.length} cannot be trusted (hollow).` : "",
     ].filter(Boolean).join(" ");
     drawn.get(name)?.view.finalize();
     drawn.delete(name);

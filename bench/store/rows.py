@@ -25,9 +25,14 @@ class SummaryRow:
     sizes: str = doc("Dimensions and parameters, such as `m=512 k=256 n=256`.")
     threads: Count = doc("Threads every library was allowed; the process was bound to as many physical cores.")
     precision: str = doc("`strict`: float32 products in float32. `tf32`: TensorFloat-32 allowed.")
-    median_s: Elapsed = doc("Seconds per call: median of the process medians, of blocks of the kind in `headline`.")
-    ci_low_s: Elapsed = doc("Lower end of its 95 % interval in seconds, from a bootstrap of processes, then blocks.")
-    ci_high_s: Elapsed = doc("Upper end of its 95 % interval in seconds.")
+    median_s: Elapsed = doc(
+        "Seconds per call: middle of the processes' medians (Hodges-Lehmann), of blocks of the kind in `headline`."
+    )
+    ci_low_s: Elapsed | None = doc(
+        "Lower end of its 95 % interval in seconds: the moderated t interval of its processes; empty where no cell of "
+        "the run has two."
+    )
+    ci_high_s: Elapsed | None = doc("Upper end of its 95 % interval in seconds.")
     min_s: Elapsed = doc("Seconds per call of the fastest block.")
     q1_s: Elapsed = doc("First quartile of the seconds per call over all blocks.")
     q3_s: Elapsed = doc("Third quartile of the seconds per call over all blocks.")
@@ -48,7 +53,7 @@ class SummaryRow:
         "Peak memory of one call beyond its arguments, in bytes, from a process of its own."
     )
     verdict: str = doc("PASS or NOTE: the result is right and has a time; else why there is none.")
-    flags: str = doc("What is doubtful about the time, separated by spaces; a flagged cell cannot be a winner.")
+    flags: str = doc("What there is to know about the time, separated by spaces; few of them bar a word.")
     reason: str = doc("What is wrong, missing or worth knowing; empty for a plain PASS.")
     size: str = doc("The size's name in the operation, such as `medium`; empty where it was given in numbers.")
     headline: str = doc("`latency` (every call waited for; CPU) or `pipelined` (n calls, one wait; accelerators).")

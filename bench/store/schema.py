@@ -47,7 +47,8 @@ class Pair(Struct):
 
     cell: str
     ratio: Factor
-    steady: bool = True
+    low: Factor | None = None
+    high: Factor | None = None
 
 
 class ProductRate(Struct):

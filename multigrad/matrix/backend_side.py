@@ -52,7 +52,7 @@ def backend_worker(
         return
     probed = _probed(session, dict.fromkeys(cases[cell.case].dtype for cell in cells.values()))
     yield message_of(_lower_precision(session, probed, precision, seed) if arguments["first"] else ())
-    bench = _Bench(session, arguments["folder"], precision, probed)
+    bench = _Bench(session, arguments["folder"], precision, probed, arguments["hung"])
     for number, cell in cells.items():
         case = cases[cell.case]
         yield {"begin": number}
@@ -88,6 +88,8 @@ class _Bench:
     folder: str
     precision: str
     probed: Mapping[str, Roundoff]
+    hung: Mapping[str, str]
+    """By reference, what is said of operations whose compiling took too long: they are not compiled again."""
     functions: dict[tuple[str, ...], Callable[..., Any]] = field(default_factory=dict)
     collectives: dict[tuple[str, ...], str] = field(default_factory=dict)
     """What the compiler put into each compiled function."""
@@ -157,6 +159,8 @@ class _Bench:
         session = self.session
         if case.dtype not in session.dtypes:
             raise Unavailable(f"{session.backend.name} has no {case.dtype} on {session.device}")
+        if cell.mode == "compiled" and case.reference in self.hung:
+            raise Unavailable(self.hung[case.reference])
         key = cell.function(case)
         if key not in self.functions:
             if len(self.functions) == FUNCTIONS_KEPT:

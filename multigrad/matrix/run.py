@@ -17,7 +17,7 @@ from ..process import child
 from ..process.pool import Lost, Progress, lanes, work_through
 from ..truth.files import write_unknown
 from ..verdict.judge import worded
-from ..verdict.words import FAIL, INCONCLUSIVE
+from ..verdict.words import FAIL, INCONCLUSIVE, UNAVAILABLE
 from .plan import Cell, Plan
 from .rows import PROOF_DIED, JudgedRow, judged_row, message_of, rows_of
 
@@ -118,6 +118,7 @@ class _Work:
         """Let a backend compute and judge its part of the cells."""
         plan, cells = self.plan, self.plan.work[name, device]
         source = plan.sources.get(name, name)
+        hung: dict[str, str] = {}
         environment = backend(source).environment(device, 1, plan.precision)
 
         def start(pending: list[int]) -> Iterator[Any]:
@@ -129,12 +130,18 @@ class _Work:
                 "cases": {str(cells[i].case): asdict(plan.cases[cells[i].case]) for i in pending},
                 "cells": {str(i): asdict(cells[i]) for i in pending},
                 "first": part == 0,
+                "hung": hung,
             }
             return self._start(BACKEND_WORKER, arguments, environment)
 
         def lost(task: Lost) -> JudgedRow:
             cell = cells[task.task]
-            return cell.row(plan.cases[cell.case], name, device, "*", worded(FAIL, task.reason))
+            case = plan.cases[cell.case]
+            if cell.mode == "compiled" and task.reason.startswith(child.SILENT):
+                # That a compiler takes minutes says nothing of a gradient, and it would take as many in the next dtype.
+                hung[case.reference] = f"its compiler {task.reason}"
+                return cell.row(case, name, device, "*", worded(UNAVAILABLE, hung[case.reference]))
+            return cell.row(case, name, device, "*", worded(FAIL, task.reason))
 
         def text(number: int) -> str:
             cell, case = cells[number], plan.cases[cells[number].case]

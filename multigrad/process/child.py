@@ -43,6 +43,9 @@ class Death:
 
 _LIMIT = "MULTIGRAD_ADDRESS_SPACE_BYTES"
 
+SILENT = "gave no sign"
+"""How the reason begins for which a worker was killed that said nothing for too long."""
+
 END_S = 5.0
 """How long a worker may take to end after its last answer."""
 
@@ -171,7 +174,7 @@ def _listen(process: Any, errors: Any, turns: socket.socket, timeout_s: float) -
             if done:
                 return
             _kill(process)
-            yield Death(f"gave no sign for {timeout_s:.0f} s and was killed", task)
+            yield Death(f"{SILENT} for {timeout_s:.0f} s and was killed", task)
             return
         if line is None:
             break

@@ -115,21 +115,31 @@ def _excused(
 ) -> list[np.ndarray]:
     """Tell for each output which entries have no bound because an intermediate may leave the range of the format.
 
-    They are those that have one in a format of the same precision without an end.
+    They are those that have one in a format of the same precision without an end. Where the formula itself overflows on
+    these inputs, all that have none are: an entry whose denominator may vanish as well tells nobody which of the two
+    made its NaN.
     """
     boundless = [~np.isfinite(one.worst) for one in outputs]
-    if not any(b.any() for b in boundless) or _leaves_float64(op, parameters, arrays):
+    if not any(b.any() for b in boundless):
+        return boundless
+    # The bounds themselves are computed in float64, whose lower end counts too.
+    if _leaves(op, parameters, arrays, "float64", under="raise") or _leaves(op, parameters, arrays, dtype):
         return boundless
     function = op.analytic(bounds, parameters)
     endless = bounds.analyse(function, *arrays, context=dtype, overflow=np.inf, underflow=0.0, **settings)
     return [b & np.isfinite(one.worst) for b, one in zip(boundless, endless, strict=True)]
 
 
-def _leaves_float64(op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> bool:
-    """Tell whether an intermediate leaves even the range of float64, in which the bounds are computed."""
+def _leaves(
+    op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.ndarray], dtype: str, **errors: Any
+) -> bool:
+    """Tell whether an intermediate of NumPy's own evaluation leaves the range of a format at its upper end."""
+    # NumPy has no bfloat16; its range is that of float32.
+    kind = np.dtype("float32" if dtype == "bfloat16" else dtype)
+    given = [a.astype(kind) if a.dtype.kind == "f" else a for a in arrays]
     try:
-        with np.errstate(over="raise", under="raise"):
-            op.analytic(xp, parameters)(*arrays)
+        with np.errstate(over="raise", **errors):
+            op.analytic(xp, parameters)(*given)
     except FloatingPointError:
         return True
     except Exception:  # noqa: BLE001 - its own cell says what it raised

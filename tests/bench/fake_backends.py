@@ -179,6 +179,21 @@ def _hung():
     time.sleep(3600)
 
 
+class SlowCompilerSession(NumPySession):
+    """A framework whose compiler takes an hour."""
+
+    def __init__(self, backend):
+        super().__init__(backend, np)
+
+    def function(self, operation, parameters, variant, mode):
+        inner = super().function(operation, parameters, variant, "eager")
+
+        def call(*arrays):
+            _hung()
+
+        return call if mode == "compiled" else inner
+
+
 def _left():
     os._exit(7)
 
@@ -259,6 +274,12 @@ class Excused(Fake):
         self.inaccuracies = (Inaccuracy("tanh", "native", "tiny", most, "One percent is added."),)
 
 
+class SlowCompiler(Fake):
+    """It has a compiler, and nobody has seen it finish."""
+
+    modes = ("eager", "compiled")
+
+
 class BrokenImport(Fake):
     def open(self, device="cpu", *, threads=None, precision="strict"):
         raise ImportError("libnothing.so: cannot open shared object file")
@@ -303,6 +324,7 @@ WRONG = Fake("wrong", WrongSession)
 EXCUSED, TOO_WRONG = Excused("excused", 1e16), Excused("too_wrong", 2.0)
 KILLED = Fake("killed", FaultySession, _killed)
 HUNG = Fake("hung", FaultySession, _hung)
+SLOW_COMPILER = SlowCompiler("slow_compiler", SlowCompilerSession)
 LEFT = Fake("left", FaultySession, _left)
 RAISED = Fake("raised", FaultySession, _raised)
 KILLED_LATE, RAISED_LATE = Fake("killed_late", LateSession, _killed), Fake("raised_late", LateSession, _raised)
@@ -322,6 +344,5 @@ STEADY, LONGER_3, LONGER_5, LONGER_10, LONGER_20 = (
     Fake(f"longer_{percent}", TimedSession, lambda number, percent=percent: CALL_S * (1 + percent / 100))
     for percent in (0, 3, 5, 10, 20)
 )
-SAME, SLOWED_3, SLOWED_5, SLOWED_10, SLOWED_20 = (
-    Fake(f"slowed_{percent}", SlowedSession, percent / 100) for percent in (0, 3, 5, 10, 20)
-)
+SAME, SAME_2, SAME_3, SAME_4 = (Fake(f"same_{number}", SlowedSession, 0.0) for number in range(1, 5))
+SLOWED_10, SLOWED_30 = (Fake(f"slowed_{percent}", SlowedSession, percent / 100) for percent in (10, 30))

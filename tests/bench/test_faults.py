@@ -14,7 +14,7 @@ from fast_protocol import FAST
 from multigrad.bench import load_run, measure
 from multigrad.bench.store.folder import FREE_BYTES, JOURNAL
 
-from multigrad import BadInput
+from multigrad import BadInput, check
 
 ONE = {"protocol": FAST, "dtype": "float64", "threads": 1, "mode": "eager"}
 
@@ -32,6 +32,18 @@ def test_a_cell_that_has_no_memory_costs_itself_alone(square, cube):
         ("cube", "analytic"): "PASS",
     }
     assert "MemoryError: Unable to allocate" in run.summary[run.summary["verdict"] == "FAIL"]["reason"].iloc[0]
+
+
+def test_a_compiler_that_takes_too_long_is_asked_once_and_is_no_fault_of_the_gradient(square):
+    frame = check(square, backend="fake_backends:SLOW_COMPILER", timeout_s=2)
+    frame = frame[frame["dtype"].isin(["float64", "float32"])]  # NumPy has these
+    compiled = frame[frame["mode"] == "compiled"]
+    assert set(compiled["verdict"]) == {"UNAVAILABLE"}
+    assert compiled["reason"].str.startswith("its compiler gave no sign for ").all()
+    assert compiled["dtype"].nunique() == 2
+    # Each of the two workers asks it once, and the second cell hears what the first had to wait for.
+    assert compiled["reason"].nunique() <= 2
+    assert set(frame[(frame["mode"] == "eager") & (frame["variant"] == "analytic")]["verdict"]) <= {"PASS", "NOTE"}
 
 
 def test_a_framework_that_crashes_at_import_is_worded(square):

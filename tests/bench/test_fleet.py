@@ -195,7 +195,7 @@ def kill_one_in_the_middle(cluster, workers, out, ops, after, rng):
     assert len(ends) == len(ops)
     assert all(first[1] <= second[0] for first, second in itertools.pairwise(ends))
     # Every single call that was made anywhere, also by those who were killed: nobody's lie between another's.
-    calls = sorted((float(at), name) for _, name, at in (line.split() for line in log.read_text().splitlines()))
+    calls = sorted((float(at), name) for _, name, _, at in (line.split() for line in log.read_text().splitlines()))
     changes = sum(one[1] != other[1] for one, other in itertools.pairwise(calls))
     assert len(ops) - 1 <= changes <= len(ops)
     log.unlink()

@@ -345,7 +345,7 @@ def shown(folder: Path) -> None:
     """Print the tables of a run, and write what a CI reads."""
     run = load_run(folder)
     with contextlib.redirect_stdout(io.StringIO()):
-        timing_tables.show_summary(run.summary)
+        timing_tables.show_summary(run)
         timing_tables.show_scaling(run)
         if run.matrix is not None:
             matrix_table.show_matrix(run.matrix, verbose=True)

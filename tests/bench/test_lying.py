@@ -6,7 +6,6 @@ import fake_backends
 import pytest
 from fast_protocol import FAST
 from multigrad.bench import Protocol, measure
-from multigrad.bench.analysis import intervals
 
 ONE = {"dtype": "float64", "threads": 1, "mode": "eager", "variant": "forward"}
 CALL_S = fake_backends.CALL_S
@@ -42,21 +41,3 @@ def test_a_drift_is_flagged(square):
 def test_a_known_slowdown_is_measured(square, percent):
     before, after = (timed(square, name) for name in ("STEADY", f"LONGER_{percent}"))
     assert after["min_s"] / before["min_s"] == pytest.approx(1 + percent / 100, abs=0.015)
-
-
-@pytest.mark.parametrize(
-    ("percent", "word"), [(0, "same"), (3, "same"), (5, "unclear"), (10, "slower"), (20, "slower")]
-)
-def test_a_known_slowdown_has_its_word(percent, word):
-    import numpy as np
-
-    rng = np.random.default_rng(percent)
-
-    def processes(median):
-        return [median * speed * (1 + 0.01 * rng.exponential(size=20)) for speed in 1 + 0.003 * rng.standard_normal(5)]
-
-    words = [
-        intervals.word(intervals.ratio(processes(1 + percent / 100), processes(1.0), seed=i), floor=0.005)
-        for i in range(20)
-    ]
-    assert words.count(word) >= 18

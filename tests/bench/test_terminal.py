@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,16 +93,36 @@ def test_timings_and_comparisons_fit_and_lose_nothing(
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     run = load_run(made_up(tmp_path / "run", operations=1, sizes=1))
-    timing_tables.show_summary(run.summary)
+    timing_tables.show_summary(run)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(" ")]
     assert max(map(len, lines)) <= columns
     medians = [seconds(x).split()[0] for x in run.summary["median_s"].dropna()]
     assert all(any(median in line.split() for line in lines) for median in medians)
 
 
+def test_the_answer_in_words_comes_first_then_a_table_with_marks_only_where_a_time_is_not_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    run = load_run(made_up(tmp_path / "run", operations=1, sizes=1))
+    flags = ["died" if (b, v) == ("torch", "analytic") else "spread-within" for b, v in
+             run.summary[["backend", "variant"]].itertuples(index=False)]  # fmt: skip
+    timing_tables.show_summary(replace(run, summary=run.summary.assign(flags=flags)))
+    said = capsys.readouterr().out.replace("\u202f", " ")
+    first, table, *_ = re.split(r"^operation_0, m=8 k=8, float32$", said, flags=re.MULTILINE)
+    assert "Fastest: JAX compiled, " in first
+    assert "Not compared: PyTorch compiled and PyTorch eager (a process died at it)." in " ".join(first.split())
+    head = next(line for line in table.splitlines() if line.strip())
+    assert head.split() == ["time", "÷", "fastest", "gain"]
+    assert re.search(r"^ JAX compiled +[\d.]+ µs ±6 % +fastest +\d\.\d \(\d\.\d+–\d\.\d+\)$", table, flags=re.MULTILINE)
+    assert re.search(r"^ PyTorch eager +[\d.]+ µs ±6 % +!$", table, flags=re.MULTILINE)
+    assert "! not compared: PyTorch compiled, PyTorch eager (a process died at it)" in table
+    assert len(re.findall("unsteady", table)) == 1
+
+
 def test_timings_without_a_gap_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    summary = load_run(made_up(tmp_path / "run", operations=1, sizes=1)).summary
-    timing_tables.show_summary(summary[summary["median_s"].notna()])
+    run = load_run(made_up(tmp_path / "run", operations=1, sizes=1))
+    timing_tables.show_summary(replace(run, summary=run.summary[run.summary["median_s"].notna()]))
     assert "UNAVAILABLE" not in capsys.readouterr().out
 
 

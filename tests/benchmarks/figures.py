@@ -22,19 +22,23 @@ REPETITIONS = 20
 """A figure from fewer is an anecdote."""
 
 
-def options(doc: str | None, quick: int = 2, keep: str = "") -> argparse.Namespace:
+def options(
+    doc: str | None, quick: int = 2, keep: str = "", more: Callable[[argparse.ArgumentParser], None] = lambda _: None
+) -> argparse.Namespace:
     """Read ``--quick`` and ``--repetitions``; workers and this process find the fakes from now on.
 
     Args:
         doc: the script's docstring.
         quick: repetitions of the short version.
         keep: what ``--keep FOLDER`` is for; without it there is no such option.
+        more: adds options of the script's own.
     """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help=f"a short version: {quick} repetitions")
     parser.add_argument("--repetitions", type=int, help=f"default {REPETITIONS}")
     if keep:
         parser.add_argument("--keep", type=Path, help=f"folder for {keep}")
+    more(parser)
     found = parser.parse_args()
     found.repetitions = found.repetitions or (quick if found.quick else REPETITIONS)
     paths = [str(path) for path in (ROOT, HERE, FAKES)]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from multigrad.backend import backend, backends
+from multigrad.matrix.outputs import Outputs
+from multigrad.matrix.plan import Cell
 from multigrad.ops.find import load_operations
 from multigrad.ops.reach import scaled_sizes
 from multigrad.ops.sizes import SMALL_ENTRIES, small_sizes
@@ -18,7 +20,6 @@ from multigrad.process.pool import lanes
 from multigrad.truth.case import Case, Unknown
 from multigrad.truth.find import find_truth
 from multigrad.truth.inputs import dtype_arrays
-from multigrad.verdict.judge import judge
 from multigrad.verdict.words import INCONCLUSIVE
 
 if TYPE_CHECKING:
@@ -93,12 +94,12 @@ def serve(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         with np.errstate(all="ignore"):
             outputs = session.function(op, parameters, "analytic", "eager")(*arrays)
         session.wait(outputs)
-        rows = []
-        for name, array, reference in zip(op.outputs, outputs, known.outputs("analytic"), strict=True):
-            judged = judge(session.to_numpy(array), reference, case.dtype)
-            rows.append(
-                {**common, "output": name, "verdict": judged.verdict, "ratio": judged.ratio, "reason": judged.reason}
-            )
+        # Judged as a check judges: what excuses an entry there excuses it here.
+        judged = Outputs(session, Cell(-1, "eager", "analytic"), case, op, known, None, "").rows(outputs)
+        rows = [
+            {**common, **{name: getattr(one.row, name) for name in ("output", "verdict", "ratio", "reason")}}
+            for one in judged
+        ]
         yield {"rows": rows}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import array_api_compat.numpy as xp
@@ -14,6 +15,10 @@ from mpmath import mp
 from multigrad.backend import backends
 from multigrad.catalogue.cameras import bundle_adjustment, jacobian_blocks, jacobian_csr, rotations
 from multigrad.process import child as worker
+from multigrad.truth.case import Case
+from multigrad.truth.find import find_truth
+from multigrad.verdict.judge import judge_entries
+from multigrad.verdict.words import FAIL
 from tests.multigrad.on_backends import EACH
 
 from .complex_step import gradient, jacobian
@@ -171,3 +176,21 @@ def test_the_sparse_jacobian_begins_as_gradbench_s_does() -> None:
     second = [*range(11, 22), 25, 26, 27, 32]
     np.testing.assert_array_equal(columns[:60], [*first, *first, *second, *second])
     np.testing.assert_array_equal(columns[-4:], [31, 32, 33, 34])
+
+
+def test_a_nan_of_an_overflow_is_no_alarm_where_a_depth_may_vanish_too() -> None:
+    """Of huge cameras neither the turned depth is known nor does the torque fit into float32."""
+    case = Case(
+        "bundle_adjustment", "bundle_adjustment", {"n": 4, "m": 3, "p": 4}, "huge", dtype="float32", seed=3600041
+    )
+    known = find_truth(bundle_adjustment, case)
+    arrays = [a.astype(np.float32) if a.dtype.kind == "f" else a for a in known.arrays]
+    with np.errstate(all="ignore"):
+        outputs = bundle_adjustment.analytic(xp, {})(*arrays)
+    references = known.outputs("analytic")
+    judged = [judge_entries(o, r, "float32", "", boundless=True) for o, r in zip(outputs, references, strict=True)]
+    assert np.isnan(outputs[2]).any()
+    assert FAIL not in {one.verdict for one in judged}
+    # What nothing excuses is found: a NaN at ordinary cameras.
+    known = find_truth(bundle_adjustment, replace(case, regime="gaussian"))
+    assert not any(r.excused.any() for r in known.outputs("analytic"))
