@@ -105,8 +105,6 @@ class JaxBackend(Backend):
         variables["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
         if caches is not None:
             variables["JAX_COMPILATION_CACHE_DIR"] = str(caches / "jax")
-            variables["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-            variables["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
         return variables
 
 

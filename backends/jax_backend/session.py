@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,8 @@ class JaxSession(Session):
         clock.append(time.perf_counter())
         lowered = traced.lower()
         clock.append(time.perf_counter())
-        lowered.compile()
+        with _kept():
+            lowered.compile()
         clock.append(time.perf_counter())
         names = ("trace_s", "lower_s", "compile_s")
         # The compiled object is called through Python. The jitted function is called through C++ and finds it.
@@ -203,6 +205,9 @@ class JaxSession(Session):
     def release(self) -> None:
         jax.clear_caches()
 
+    def make_cold(self) -> None:
+        jax.clear_caches()  # eager operations are compiled one by one, and other functions are made of the same ones
+
     def settings(self) -> Mapping[str, Any]:
         config: Any = jax.config
         return {
@@ -211,6 +216,24 @@ class JaxSession(Session):
             "x64": config.jax_enable_x64,
             "platform_version": self.devices[0].client.platform_version.splitlines()[0],
         }
+
+
+@contextlib.contextmanager
+def _kept() -> Iterator[None]:
+    """Let the cache of compiled programs, where there is one, keep what is compiled meanwhile, however quickly that is.
+
+    Not for good: the first call of an eager function would find the operations of another one there.
+    """
+    config: Any = jax.config
+    names = ("jax_persistent_cache_min_compile_time_secs", "jax_persistent_cache_min_entry_size_bytes")
+    before = {name: getattr(config, name) for name in names}
+    try:
+        for name in names:
+            config.update(name, 0)
+        yield
+    finally:
+        for name, value in before.items():
+            config.update(name, value)
 
 
 def _xla_threads() -> int | None:

@@ -104,12 +104,9 @@ class Conductor:
         """
         if number == 0:
             return lambda place: False
-        if (
-            any(device_kind(cell.device) != "cpu" for cell in self.plan.cells)
-            or not self.record.protocol.share_compiled
-        ):
-            return lambda place: place == START
-        return lambda place: place == START or place[1] == SET_UP
+        on_cpu = all(device_kind(cell.device) == "cpu" for cell in self.plan.cells)
+        set_up_too = on_cpu and self.record.protocol.share_compiled
+        return lambda place: place == START or (set_up_too and place[1] == SET_UP)
 
     def _held(self, sides: int, workers: Workers) -> list[int]:
         """Return how much each cell holds while it waits for its turn, in bytes."""

@@ -50,8 +50,8 @@ def measure(
     """Time every cell of operations × backends × devices × variants × modes × dtypes × sizes × threads.
 
     Unless others are named, a run has float32, every variant eager and analytic and autodiff compiled. A quick run has
-    two rounds, the size ``small`` (else the middle one) and no memory; a full run five rounds, the size ``medium`` and
-    the largest, and memory at the largest. Later rounds find what a compiler wrote in the first.
+    three rounds, the size ``small`` (else the middle one) and no memory; a full run has five rounds, the size
+    ``medium`` and the largest, and memory at the largest. Later rounds find what a compiler wrote in the first.
 
     Args:
         ops: operations, catalogue names or files; None is the whole catalogue.

@@ -92,7 +92,8 @@ class Record:
     def tick(self, text: str) -> None:
         """Tell of something that begins or has ended."""
         if self.progress:
-            self.progress(self.ended, max(self.ended, self.total), text)
+            with self.writing:  # workers that are set up side by side have threads of their own
+                self.progress(self.ended, max(self.ended, self.total), text)
 
     @contextlib.contextmanager
     def spending(self, what: str) -> Iterator[None]:

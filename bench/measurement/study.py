@@ -44,7 +44,7 @@ def measure_study(
         folder: the run's own folder, instead of ``out``; with neither nothing is kept.
         machine: name of this machine in the results.
         progress: told about every finished measurement.
-        **selectors: ``quick``: two rounds instead of five, and no memory; ``seed`` of inputs and orders; ``backend``:
+        **selectors: ``quick``: three rounds instead of five, and no memory; ``seed`` of inputs and orders; ``backend``:
             only these, instead of those of the study. What a TOML file names as ``module:ATTRIBUTE`` has to be given
             here.
 

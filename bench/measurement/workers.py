@@ -55,6 +55,7 @@ class Workers:
         arguments = {
             **self._arguments(item, cells),
             "groups": item.groups,
+            "cold": item.round == 0 or not self.record.protocol.share_compiled,
             "calls": {str(i): self.record.calls(i) for i in item.cells},
             "peaks": self.record.wanted_peaks(item),
         }

@@ -124,8 +124,9 @@ class SampleRow:
     )
     throttle_reasons: Count = doc("The GPU driver's reasons for slowing down, as its bit mask; 0 is none.")
     turn: Count = doc(
-        "Number of the turn in which it was timed, from 0 for each kind: the workers of a round take turns, and turns "
-        "of one number at one cell followed each other. Means nothing where `turns` in `run.json` is not true."
+        "Number of the turn in which it was timed, from 0 for each kind: the cells of a problem take turns in all "
+        "workers of a round, and turns of one number followed each other. Means nothing where `turns` in `run.json` is "
+        "not true."
     )
     load: Amount = doc("Load of the machine over the last minute when the cell ended: processes that wanted to run.")
     machine: str = doc("Machine that it was measured on; empty in a run of one machine.", default="")

@@ -50,6 +50,8 @@ class Measurement:
     protocol: Protocol
     gate: Gate
     guards: Guards = field(default_factory=Guards)
+    cold: bool = False
+    """Whether its first call shall find nothing that other cells have compiled."""
 
     def time(self, calls: Mapping[str, int] | None) -> Generator[None, None, CellEnded]:
         """Set up, gate and time the cell; yield before the warm-up and before each turn, for others to go on.
@@ -81,6 +83,8 @@ class Measurement:
     def _time(self, calls: Mapping[str, int] | None) -> Generator[None, None, CellEnded]:
         started = time.perf_counter()
         arrays = self._place(self._inputs())
+        if self.cold:
+            self.session.make_cold()
         function, stages, outputs, first_call_s = self._first_call(arrays)
         passed, digest = self._gate(outputs)
         judged = CellEnded(cell=self.number, **vars(passed), digest=digest)

@@ -67,12 +67,11 @@ def time_cells(arguments: Mapping[str, Any]) -> Iterator[Any]:
     gc.collect()
     gc.freeze()
     for group in arguments["groups"]:
-        steps = {
-            i: Measurement(session, i, cells[i], arguments["references"][str(i)], protocol, judge, guards).time(
-                arguments["calls"][str(i)]
-            )
-            for i in group
-        }
+        steps = {}
+        for i in group:
+            reference, cold = arguments["references"][str(i)], arguments["cold"]
+            measurement = Measurement(session, i, cells[i], reference, protocol, judge, guards, cold)
+            steps[i] = measurement.time(arguments["calls"][str(i)])
         yield from _rotated(steps, arguments["turn"], queue)
         session.release()
         gc.collect()

@@ -136,6 +136,9 @@ class Session(ABC):
     def release(self) -> None:  # noqa: B027 - nothing is kept by most frameworks
         """Drop compiled functions and cached memory between cells."""
 
+    def make_cold(self) -> None:  # noqa: B027 - most frameworks share nothing between functions
+        """Drop what the first call of a function would share with calls of others; what is compiled may be again."""
+
     def settings(self) -> Mapping[str, Any]:
         """Return threads and precision as the framework reports them, not as they were asked for."""
         return {}
@@ -236,8 +239,8 @@ class Backend(ABC):
             device: one of :attr:`devices`, or a mesh of them.
             threads: how many threads every library may use; None leaves their defaults.
             precision: what float32 products may be computed in.
-            caches: the folder in which compilers find what was compiled before and keep all they compile, however
-                small; None leaves the user's. Where the time to compile is measured, the folder is empty.
+            caches: the folder in which compilers find what was compiled before; None leaves the user's. Where the time
+                to compile is measured, the folder is empty.
         """
         variables = {} if threads is None else dict.fromkeys(THREAD_VARIABLES, str(threads))
         if device_kind(device) == "cuda":

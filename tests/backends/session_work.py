@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 
@@ -244,6 +245,26 @@ def stages(arguments):
         return
     compiled, seconds = found
     yield {"stages": seconds, "right": bool(np.allclose(compiled(*arrays)[0], arrays[0] @ arrays[1]))}
+
+
+def kept(arguments):
+    """How many files a compiler has left in the folder that it was given, after eager calls and after compiling."""
+    session, folder = opened(arguments), Path(arguments["caches"])
+    op = operations()["linear_map"]
+    arrays = [session.to_device(a, "float32") for a in op.make_inputs(op.size("tiny"), 0)]
+    eager = session.function(op, {}, "forward", "eager")
+
+    def files():
+        return sum(path.is_file() for path in folder.rglob("*"))
+
+    session.wait(eager(*arrays))
+    session.make_cold()
+    session.wait(eager(*arrays))
+    after_eager = files()
+    staged = session.compile_stages(eager, *arrays)
+    compiled = staged[0] if staged is not None else session.compile(eager)
+    session.wait(compiled(*arrays))
+    yield {"eager": after_eager, "compiled": files()}
 
 
 def natives(arguments):

@@ -53,6 +53,15 @@ def test_arrays_go_to_the_device_and_back_unchanged(backend, device):
         assert all(row.values()), row
 
 
+@pytest.mark.parametrize(("backend", "device"), [(b.name, d) for b, d in HERE if "compiled" in b.modes])
+def test_what_is_compiled_is_kept_and_what_eager_calls_share_is_not(backend, device, tmp_path):
+    environment = backends()[backend].environment(device, 1, "strict", caches=tmp_path)
+    arguments = {"backend": backend, "device": device, "threads": 1, "caches": str(tmp_path)}
+    (found,) = run("tests.backends.session_work:kept", arguments, environment=environment)
+    assert found["eager"] == 0
+    assert found["compiled"] > 0
+
+
 @pytest.mark.parametrize(("backend", "device"), [(b.name, d) for b, d in HERE if "autodiff" in b.variants])
 def test_autodiff_passes_over_integers_and_gives_zeros_for_an_unused_input(backend, device):
     rows = work("autodiff_edges", backend, device)

@@ -136,6 +136,17 @@ class LoggedSession(BusySession):
         return call
 
 
+class ColdSession(NumPySession):
+    """It is written down when a first call shall be cold."""
+
+    def __init__(self, backend):
+        super().__init__(backend, np)
+
+    def make_cold(self):
+        with open(os.environ["FAKE_LOG"], "a") as file:
+            file.write("cold\n")
+
+
 class SlowedSession(NumPySession):
     """NumPy, every call of which takes a known share longer than it did."""
 
@@ -339,6 +350,7 @@ DRIFT = Fake("drift", TimedSession, lambda number: CALL_S * (1 + number / 100))
 DRIFTING, DRIFTING_ALIKE, DRIFTING_10 = (
     Fake(f"drifting_{name}", DriftingSession, share) for name, share in (("first", 1), ("alike", 1), ("10", 1.1))
 )
+COLD = Fake("cold", ColdSession)
 LOGGED, LOGGED_TOO = Fake("logged", LoggedSession), Fake("logged_too", LoggedSession)
 STEADY, LONGER_3, LONGER_5, LONGER_10, LONGER_20 = (
     Fake(f"longer_{percent}", TimedSession, lambda number, percent=percent: CALL_S * (1 + percent / 100))

@@ -316,6 +316,14 @@ def test_a_worker_has_its_environment_and_processors_before_it_starts(monkeypatc
     assert os.sched_getaffinity(0) == before
 
 
+@pytest.mark.parametrize(("share", "times"), [(True, 2), (False, 4)])
+def test_first_calls_are_cold_where_they_are_reported(square, tmp_path, monkeypatch, share, times):
+    monkeypatch.setenv("FAKE_LOG", str(tmp_path / "log"))
+    protocol = Protocol(**{**vars(UNTWINNED), "share_compiled": share, "peak_rounds": 0})
+    measure(square, backend="fake_backends:COLD", variant=["forward", "analytic"], **{**ONE, "protocol": protocol})
+    assert (tmp_path / "log").read_text().splitlines() == ["cold"] * times
+
+
 @pytest.mark.parametrize(("share", "same"), [(True, True), (False, False)])
 def test_only_later_rounds_of_the_same_half_find_what_was_compiled(tmp_path, share, same):
     from multigrad.bench.measurement.record import Record
