@@ -183,4 +183,5 @@ QUICK = Protocol(
     peak_array_bytes=2**25,
     memory=False,
 )
-"""A first look in minutes: three processes, whose noise is estimated from all cells together, and no memory."""
+"""A first look in minutes: no memory, and three processes. With two, one that was disturbed would be half of all there
+is, and of differences of 30 % one in fifty would be missed (`tests/benchmarks/words.py`)."""
