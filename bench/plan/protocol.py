@@ -45,20 +45,20 @@ class Protocol:
         "a median that two disturbed ones do not move, and quartiles.",
     )
     turn_s: Amount = _because(
-        0.06,
+        0.04,
         "All cells of one problem, in all workers of a round, take turns, so that what is compared is timed within the "
         "same second or two: others slow a virtual machine in phases of seconds. A turn has blocks for a median, and "
         "is long against filling a cache. Two processes that took such turns agreed to 0.9 %, one after the other to "
         "8 %. Of a call that is longer, a turn is one call.",
     )
     lead_in_s: Amount = _because(
-        0.25,
+        0.1,
         "A turn begins with a call that is not timed, for the caches that others filled, unless a call is longer than "
-        "this: to fill a last cache of 32 MiB takes some 3 ms, 1 % of it.",
+        "this: to fill a last cache of 32 MiB takes some 3 ms, 3 % of it.",
     )
     process_blocks: Count = _because(5, "Fewer have no quartiles worth the name: `few-blocks`.")
     process_s: Amount = _because(
-        0.25,
+        0.16,
         "The least time in blocks per process and cell that others did not keep waiting: half of its turns. Below, it "
         "takes further turns.",
     )
@@ -74,7 +74,7 @@ class Protocol:
         "arrays lie decides how they share a cache: the same call elsewhere differs by 10 %, and a process with one "
         "place would report its luck (Curtsinger and Berger, Stabilizer, ASPLOS 2013).",
     )
-    other_blocks: Count = _because(5, "Blocks of the kind that is not the headline: a median in one turn.")
+    other_blocks: Count = _because(3, "Blocks of the kind that is not the headline: a median in the last turn.")
     kept_outputs_bytes: Count = _because(
         2**28, "A pipelined block on the CPU keeps every output until its wait; this many bytes of them at most."
     )
@@ -84,7 +84,6 @@ class Protocol:
         "again is needed while they compute, and half is left to the frameworks and to others. Beyond it the cells of "
         "a problem take turns in groups.",
     )
-    transfers: Count = _because(3, "Copies to and from the device; the median is kept.")
     cell_timeout_s: Amount = _because(
         600.0, "A worker that gives no sign for so long hangs: no compiler of a catalogue operation has needed it."
     )
@@ -173,10 +172,8 @@ QUICK = Protocol(
     warmup_s=0.02,
     warmup_limit_s=0.2,
     turns=6,
-    turn_s=0.04,
     process_s=0.12,
-    process_limit_s=0.6,
-    transfers=1,
+    process_limit_s=1.0,
     other_blocks=1,
     twins=2,
     peak_s=0.1,

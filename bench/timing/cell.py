@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import random
-import statistics
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -82,7 +81,8 @@ class Measurement:
 
     def _time(self, calls: Mapping[str, int] | None) -> Generator[None, None, CellEnded]:
         started = time.perf_counter()
-        arrays = self._place(self._inputs())
+        inputs = self._inputs()
+        arrays = self._place(inputs)
         if self.cold:
             self.session.make_cold()
         function, stages, outputs, first_call_s = self._first_call(arrays)
@@ -94,11 +94,12 @@ class Measurement:
         on_cpu = device_kind(self.session.device) == "cpu"
         output_bytes = sum(getattr(a, "nbytes", 0) for a in outputs)
         keep = max(1, self.protocol.kept_outputs_bytes // max(1, output_bytes)) if on_cpu else None
-        elsewhere = self._elsewhere(arrays) if on_cpu else None
         setup_s = time.perf_counter() - started
         del outputs
         yield
-        to_device_s, to_host_s = self._transfers(function)
+        to_device_s, to_host_s = self._transfers(inputs, function)
+        elsewhere = self._elsewhere(inputs) if on_cpu else None
+        del inputs
         result = yield from time_blocks(
             Workload(function, arrays, self.session.wait, keep, elsewhere),
             self.protocol,
@@ -160,25 +161,21 @@ class Measurement:
         session.wait(arrays)
         return arrays
 
-    def _transfers(self, function: Callable[..., Any]) -> tuple[float, float]:
+    def _transfers(self, inputs: Sequence[np.ndarray], function: Callable[..., Any]) -> tuple[float, float]:
         """Return the seconds that it takes to copy the arguments to the device, and the outputs from it."""
-        to_device, to_host, inputs = [], [], self._inputs()
-        for _ in range(self.protocol.transfers):
-            start = time.perf_counter()
-            arrays = self._place(inputs)
-            to_device.append(time.perf_counter() - start)
-            outputs = function(*arrays)
-            self.session.wait(outputs)
-            start = time.perf_counter()
-            for array in outputs:
-                self.session.to_numpy(array)
-            to_host.append(time.perf_counter() - start)
-        return statistics.median(to_device), statistics.median(to_host)
+        start = time.perf_counter()
+        arrays = self._place(inputs)
+        to_device_s = time.perf_counter() - start
+        outputs = function(*arrays)
+        self.session.wait(outputs)
+        start = time.perf_counter()
+        for array in outputs:
+            self.session.to_numpy(array)
+        return to_device_s, time.perf_counter() - start
 
-    def _elsewhere(self, arrays: Sequence[Any]) -> Callable[[], Sequence[Any]]:
-        """Return a function that makes the arrays anew, each at an address of its own luck."""
+    def _elsewhere(self, inputs: Sequence[np.ndarray]) -> Callable[[], Sequence[Any]]:
+        """Return a function that makes the arguments anew, each at an address of its own luck."""
         session, operation = self.session, self.operation
-        inputs = [session.to_numpy(a) for a in arrays]
         rng = random.Random(os.getpid())
         between: list[Any] = []
 
