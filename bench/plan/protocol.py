@@ -40,29 +40,30 @@ class Protocol:
     block_timer_steps: Count = _because(1000, "A block is read to 0.1 % of the timer's resolution.")
     block_waits: Count = _because(100, "The one wait at the end of a pipelined block is at most 1 % of it.")
     turns: Count = _because(
-        8,
-        "Turns per process and cell, at the least. Two cells are compared by the quotients of their turns: eight have "
-        "a median that two disturbed ones do not move, and quartiles.",
+        12,
+        "Turns per process and cell, at the least. Two cells are compared by the quotients of their turns. On a "
+        "virtual machine others take a third or a half of a processor for 20 to 500 ms, which is most or all of a "
+        "turn: the median of twelve is not moved by four.",
     )
     turn_s: Amount = _because(
-        0.04,
+        0.025,
         "All cells of one problem, in all workers of a round, take turns, so that what is compared is timed within the "
-        "same second or two: others slow a virtual machine in phases of seconds. A turn has blocks for a median, and "
-        "is long against filling a cache. Two processes that took such turns agreed to 0.9 %, one after the other to "
-        "8 %. Of a call that is longer, a turn is one call.",
+        "same second: others slow a virtual machine in phases. A turn has five blocks for a median, because in the "
+        "first the threads of a process that stood still find their processors again. Of a call that is longer, a turn "
+        "is one call.",
     )
     lead_in_s: Amount = _because(
-        0.1,
+        0.25,
         "A turn begins with a call that is not timed, for the caches that others filled, unless a call is longer than "
-        "this: to fill a last cache of 32 MiB takes some 3 ms, 3 % of it.",
+        "this: to fill a last cache of 32 MiB takes some 3 ms, 1 % of it.",
     )
     process_blocks: Count = _because(5, "Fewer have no quartiles worth the name: `few-blocks`.")
     process_s: Amount = _because(
-        0.16,
+        0.15,
         "The least time in blocks per process and cell that others did not keep waiting: half of its turns. Below, it "
         "takes further turns.",
     )
-    process_limit_s: Amount = _because(2.0, "The most; then unstable cells need more processes, not more blocks.")
+    process_limit_s: Amount = _because(1.5, "The most; then unstable cells need more processes, not more blocks.")
     tries: Count = _because(
         3,
         "Blocks that others kept waiting for a processor do not count towards the least time, until this many times as "
@@ -171,9 +172,10 @@ QUICK = Protocol(
     extra_rounds=0,
     warmup_s=0.02,
     warmup_limit_s=0.2,
-    turns=6,
+    turns=8,
+    lead_in_s=0.05,
     process_s=0.12,
-    process_limit_s=1.0,
+    process_limit_s=0.8,
     other_blocks=1,
     twins=2,
     peak_s=0.1,
