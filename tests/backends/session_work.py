@@ -1,6 +1,7 @@
 """What the tests of the backends do in a process of their own, one framework each."""
 
 import contextlib
+import importlib
 import sys
 import types
 from pathlib import Path
@@ -265,6 +266,17 @@ def kept(arguments):
     compiled = staged[0] if staged is not None else session.compile(eager)
     session.wait(compiled(*arrays))
     yield {"eager": after_eager, "compiled": files()}
+
+
+def vectors(arguments):
+    """The vector instructions that Inductor picks after our probe, and those that it picks by its own."""
+    from multigrad.backends.torch_backend.compiler import _knows_flags, probe_processor
+
+    opened(arguments)
+    probe_processor("cpu")
+    sets, options = (importlib.import_module(f"torch._inductor.{name}") for name in ("cpu_vec_isa", "config"))
+    mine, options.cpp.vec_isa_ok = str(sets.pick_vec_isa()), None
+    yield {"mine": mine, "own": str(sets.pick_vec_isa()), "nonsense": _knows_flags("-mno-such-vectors-at-all")}
 
 
 def natives(arguments):

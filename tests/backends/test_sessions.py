@@ -53,6 +53,14 @@ def test_arrays_go_to_the_device_and_back_unchanged(backend, device):
         assert all(row.values()), row
 
 
+@pytest.mark.long
+@pytest.mark.skipif(("torch", "cpu") not in [(b.name, d) for b, d in HERE], reason="torch is not installed")
+def test_inductor_has_the_vectors_that_it_would_have_found_itself():
+    (found,) = work("vectors", "torch", "cpu")
+    assert found["mine"] == found["own"]
+    assert not found["nonsense"]
+
+
 @pytest.mark.parametrize(("backend", "device"), [(b.name, d) for b, d in HERE if "compiled" in b.modes])
 def test_what_is_compiled_is_kept_and_what_eager_calls_share_is_not(backend, device, tmp_path):
     environment = backends()[backend].environment(device, 1, "strict", caches=tmp_path)
