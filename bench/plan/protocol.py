@@ -53,9 +53,9 @@ class Protocol:
         "is one call.",
     )
     lead_in_s: Amount = _because(
-        0.25,
+        0.05,
         "A turn begins with a call that is not timed, for the caches that others filled, unless a call is longer than "
-        "this: to fill a last cache of 32 MiB takes some 3 ms, 1 % of it.",
+        "this, for which half of all calls would not be timed: to fill a last cache of 32 MiB takes some 3 ms.",
     )
     process_blocks: Count = _because(5, "Fewer have no quartiles worth the name: `few-blocks`.")
     process_s: Amount = _because(
@@ -173,7 +173,6 @@ QUICK = Protocol(
     warmup_s=0.02,
     warmup_limit_s=0.2,
     turns=8,
-    lead_in_s=0.05,
     process_s=0.12,
     process_limit_s=0.8,
     other_blocks=1,

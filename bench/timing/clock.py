@@ -179,8 +179,9 @@ def warm_up(work: Workload, protocol: Protocol) -> tuple[float, bool, float]:
         now = clock()
         durations.append(now - start)
         spent = now - started
-        # Of a call so long that ten do not fit into the limit, single calls are compared.
-        window = protocol.warmup_window if 2 * protocol.warmup_window * durations[0] < protocol.warmup_limit_s else 1
+        # Of a call so long that ten take a quarter of the limit, single calls are compared.
+        long = 2 * protocol.warmup_window * durations[0] > protocol.warmup_limit_s / 4
+        window = 1 if long else protocol.warmup_window
         if len(durations) % window == 0:
             median = statistics.median(durations[-window:])
             steady = abs(median - previous) < protocol.warmup_agreement * previous
