@@ -65,5 +65,5 @@ def _circumstances(info: Mapping[str, Any]) -> dict[str, Any]:
     host = info.get("host", {})
     protocol = info.get("protocol") or {}
     versions = {name: version for name, version in (info.get("versions") or {}).items() if name != "multigrad"}
-    chosen = {what: protocol.get(what) for what in ("rounds", "process_s", "block_s")}
+    chosen = {what: protocol.get(what) for what in ("rounds", "turns", "turn_s", "process_s", "block_s")}
     return {**{what: host.get(what) for what in ("python", "system")}, **versions, **chosen}
