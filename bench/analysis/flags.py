@@ -34,6 +34,7 @@ FLAGS = {
     "oversubscribed": "more threads ran than were allowed",
     "threads-unverified": "the framework reports another number of threads than it was given",
     "preempted": "in one block of five or more, threads were ready and had no processor for a tenth of the time",
+    "crowded": "others kept every block of every process waiting: none tells the machine's own speed",
     "throttled": "the clock fell by more than 10 %, or the GPU's driver gave a reason for slowing down",
     "above-roof": "faster than the roof allows: the cost model or a peak is wrong",
     "no-cost": "there is no cost model for it",
@@ -41,7 +42,7 @@ FLAGS = {
 }
 """What a flag means."""
 
-BARRING = frozenset({"above-roof", "died", "oversubscribed", "threads-unverified"})
+BARRING = frozenset({"above-roof", "crowded", "died", "oversubscribed", "threads-unverified"})
 """The flags that make a time meaningless: it has no word, and is no winner. The others inform: what they warn of is in
 the interval, and blocks that were disturbed are left out."""
 
@@ -136,6 +137,7 @@ def flags_of(cell: Cell, mine: Sequence[Process], protocol: Protocol) -> list[st
         "oversubscribed": on_cpu and busy > protocol.busy_share * cell.threads,
         "threads-unverified": on_cpu and any(t != cell.threads for t in threads),
         "preempted": np.concatenate(lost).mean() >= protocol.lost_blocks,
+        "crowded": all(out.all() for out in lost),
         "throttled": (bool(clocks) and min(clocks) < protocol.clock_drop * max(clocks))
         or any(b.throttle_reasons for b in blocks),
     }

@@ -24,6 +24,7 @@ WORDS = {
     "oversubscribed": "more threads ran than were allowed",
     "threads-unverified": "threads not as told",
     "preempted": "disturbed by other programs",
+    "crowded": "never had the processors to itself",
     "throttled": "the processor slowed down",
     "above-roof": "faster than the machine can be",
     "no-cost": "no cost model",

@@ -171,6 +171,7 @@ NOISY = "spread-between spread-turns spread-within preempted not-warm few-blocks
     [
         (NOISY, "", "slower"),
         ("above-roof", "", "unclear"),
+        ("crowded", NOISY, "unclear"),
         ("", "died", "unclear"),
         ("oversubscribed", "", "unclear"),
         ("threads-unverified", "", "unclear"),
