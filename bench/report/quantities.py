@@ -73,7 +73,8 @@ def multiple(ratio: float) -> str:
 
 def span(low: float, high: float) -> str:
     """Write the interval of such a factor: ``1.6–2.2``; a narrow one has the decimals that tell its ends apart."""
-    ends = (factor(low), factor(high))
+    near = 0.095 <= low < 1.195 and high < 1.95
+    ends = (f"{low:.2f}", f"{high:.2f}") if near else (factor(low), factor(high))
     for decimals in (2, 3):
         if ends[0] == ends[1]:
             ends = (f"{low:.{decimals}f}", f"{high:.{decimals}f}")
