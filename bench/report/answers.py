@@ -70,6 +70,8 @@ def _table(frame: pd.DataFrame) -> str:
 
 
 def _title(column: str) -> str:
+    if column.endswith("_word"):
+        return "ours is"
     return column.removesuffix("_s").replace("_ratio", " ÷ ours").replace("_", " ")
 
 
