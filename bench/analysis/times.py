@@ -67,7 +67,7 @@ class Times:
 
     @classmethod
     def of(cls, summary: pd.DataFrame, samples: pd.DataFrame, protocol: Protocol = FULL) -> Times:
-        """Take the headline's blocks of a run's tables; a cell is named by its values of :data:`.KEY`."""
+        """Take the headline's blocks of a run's tables; a cell is named by its values of `KEY`."""
         headline = dict(zip(summary[list(KEY)].itertuples(index=False, name=None), summary["headline"], strict=True))
         own = samples[samples["twin"] == 0]
         per_call = (own["block_s"] / own["calls"]).to_numpy()

@@ -60,7 +60,7 @@ class Turn(Struct):
 
     @property
     def step(self) -> int:
-        """Which step of that cell comes next: :data:`FACTS`, :data:`SET_UP`, then to warm it up, then its turns."""
+        """Which step of that cell comes next: `FACTS`, `SET_UP`, then to warm it up, then its turns."""
         return 0 if isinstance(self.at, int) else self.at[1]
 
 

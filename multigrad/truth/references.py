@@ -115,33 +115,43 @@ def _excused(
 ) -> list[np.ndarray]:
     """Tell for each output which entries have no bound because an intermediate may leave the range of the format.
 
-    They are those that have one in a format of the same precision without an end. Where the formula itself overflows on
-    these inputs, all that have none are: an entry whose denominator may vanish as well tells nobody which of the two
-    made its NaN.
+    They are those that have one in a format of the same precision without an end. Where an overflow makes a NaN in
+    NumPy's own evaluation, all of that output that have none are: an entry whose denominator may vanish as well tells
+    nobody which of the two made its NaN.
     """
     boundless = [~np.isfinite(one.worst) for one in outputs]
-    if not any(b.any() for b in boundless):
-        return boundless
     # The bounds themselves are computed in float64, whose lower end counts too.
-    if _leaves(op, parameters, arrays, "float64", under="raise") or _leaves(op, parameters, arrays, dtype):
+    if not any(b.any() for b in boundless) or _leaves(op, parameters, arrays, "float64", under="raise"):
         return boundless
     function = op.analytic(bounds, parameters)
     endless = bounds.analyse(function, *arrays, context=dtype, overflow=np.inf, underflow=0.0, **settings)
-    return [b & np.isfinite(one.worst) for b, one in zip(boundless, endless, strict=True)]
+    undone = _undone(op, parameters, arrays, dtype)
+    return [b & (np.isfinite(one.worst) | nan) for b, one, nan in zip(boundless, endless, undone, strict=True)]
+
+
+def _undone(op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.ndarray], dtype: str) -> Sequence[bool]:
+    """Tell for each output whether it has a NaN where an intermediate of NumPy's own evaluation overflows."""
+    if not _leaves(op, parameters, arrays, dtype):
+        return [False] * len(op.outputs)
+    with np.errstate(all="ignore"):
+        return [bool(np.isnan(one).any()) for one in op.analytic(xp, parameters)(*_rounded(arrays, dtype))]
 
 
 def _leaves(
     op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.ndarray], dtype: str, **errors: Any
 ) -> bool:
     """Tell whether an intermediate of NumPy's own evaluation leaves the range of a format at its upper end."""
-    # NumPy has no bfloat16; its range is that of float32.
-    kind = np.dtype("float32" if dtype == "bfloat16" else dtype)
-    given = [a.astype(kind) if a.dtype.kind == "f" else a for a in arrays]
     try:
         with np.errstate(over="raise", **errors):
-            op.analytic(xp, parameters)(*given)
+            op.analytic(xp, parameters)(*_rounded(arrays, dtype))
     except FloatingPointError:
         return True
     except Exception:  # noqa: BLE001 - its own cell says what it raised
         return False
     return False
+
+
+def _rounded(arrays: Sequence[np.ndarray], dtype: str) -> list[np.ndarray]:
+    """Round arrays to a format; NumPy has no bfloat16, the range of which is that of float32."""
+    kind = np.dtype("float32" if dtype == "bfloat16" else dtype)
+    return [a.astype(kind) if a.dtype.kind == "f" else a for a in arrays]
