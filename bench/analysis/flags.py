@@ -34,7 +34,8 @@ FLAGS = {
     "oversubscribed": "more threads ran than were allowed",
     "threads-unverified": "the framework reports another number of threads than it was given",
     "preempted": "in one block of five or more, threads were ready and had no processor for a tenth of the time",
-    "crowded": "others kept every block of every process waiting: none tells the machine's own speed",
+    "crowded": "others kept every block waiting, and their median is more than 1.5 times the fastest: none says how "
+    "long a call takes alone",
     "throttled": "the clock fell by more than 10 %, or the GPU's driver gave a reason for slowing down",
     "above-roof": "faster than the roof allows: the cost model or a peak is wrong",
     "no-cost": "there is no cost model for it",
@@ -137,7 +138,8 @@ def flags_of(cell: Cell, mine: Sequence[Process], protocol: Protocol) -> list[st
         "oversubscribed": on_cpu and busy > protocol.busy_share * cell.threads,
         "threads-unverified": on_cpu and any(t != cell.threads for t in threads),
         "preempted": np.concatenate(lost).mean() >= protocol.lost_blocks,
-        "crowded": all(out.all() for out in lost),
+        "crowded": all(out.all() for out in lost)
+        and np.median(np.concatenate(series)) > protocol.crowded * np.concatenate(series).min(),
         "throttled": (bool(clocks) and min(clocks) < protocol.clock_drop * max(clocks))
         or any(b.throttle_reasons for b in blocks),
     }

@@ -34,7 +34,11 @@ STEADY = [1e-3] * 8
     [
         ([process(r, STEADY) for r in range(3)], []),
         ([process(0, STEADY)], ["one-process"]),
-        ([process(0, STEADY, waited=0.5), process(1, STEADY, waited=0.5)], ["preempted", "crowded"]),
+        ([process(0, STEADY, waited=0.5), process(1, STEADY, waited=0.5)], ["preempted"]),
+        (
+            [process(0, [1e-3, *[1.6e-3] * 7], waited=0.5), process(1, [1.6e-3] * 8, waited=0.5)],
+            ["preempted", "crowded"],
+        ),
         ([process(0, STEADY, waited=0.5), process(1, STEADY, waited=[0.5] * 7 + [0.0])], ["preempted"]),
         ([process(0, STEADY), process(1, [1.2e-3] * 8)], ["spread-between"]),
     ],
