@@ -109,6 +109,7 @@ def flags_of(cell: Cell, mine: Sequence[Process], protocol: Protocol) -> list[st
     kind = headline(cell.device)
     series = [p.per_call(kind) for p in mine]
     blocks = [b for p in mine for b in p.blocks if b.kind == kind]
+    every = np.concatenate(series)
     medians = [float(np.median(s)) for s in series]
     empty = [e for p in mine if (e := (p.facts.empty_s or {}).get(cell.mode)) is not None]
     on_cpu = device_kind(cell.device) == "cpu"
@@ -138,8 +139,7 @@ def flags_of(cell: Cell, mine: Sequence[Process], protocol: Protocol) -> list[st
         "oversubscribed": on_cpu and busy > protocol.busy_share * cell.threads,
         "threads-unverified": on_cpu and any(t != cell.threads for t in threads),
         "preempted": np.concatenate(lost).mean() >= protocol.lost_blocks,
-        "crowded": all(out.all() for out in lost)
-        and np.median(np.concatenate(series)) > protocol.crowded * np.concatenate(series).min(),
+        "crowded": all(out.all() for out in lost) and np.median(every) > protocol.crowded * every.min(),
         "throttled": (bool(clocks) and min(clocks) < protocol.clock_drop * max(clocks))
         or any(b.throttle_reasons for b in blocks),
     }

@@ -142,9 +142,8 @@ def _panel(problem: Problem, said: Paragraph, figures: Figures, colours: Mapping
     scale = Scale.of(one.over_best for one in _compared(problem) if one.over_best)
     autodiff = {one.where: one for one in problem.others if one.variant == "autodiff"}
     gains = {gain.where: gain for gain in problem.gains}
-    places = sorted(problem.places, key=lambda one: one.over_best.estimate if one.over_best else math.inf)
     lines = []
-    for one in places:
+    for one in problem.places:
         other, gain = autodiff.get(one.where), gains.get(one.where)
         ratio, reach = _ratio(one, len(problem.fastest) > 1)
         lines.append(

@@ -15,6 +15,7 @@ from ..analysis.flags import barring
 from ..analysis.intervals import geometric_mean
 from ..analysis.problems import Problem, Total, problems, totals
 from ..analysis.scaling import ScalingRow, sweep
+from ..analysis.times import PROBLEM
 from ..plan.cells import KEY, parse_size
 from ..plan.protocol import FULL
 from ..store.folder import SCALING
@@ -63,7 +64,7 @@ def _doubts(flags: Any, barred: Iterable[str]) -> Row:
 
 def _question(cell: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return what has to be the same for two times to be answers to one question."""
-    return tuple(cell.get(name, "") for name in ("operation", "dtype", "sizes", "threads", "precision", "machine"))
+    return tuple(cell.get(name, "") for name in PROBLEM)
 
 
 def _setting(row: Mapping[Any, Any]) -> str:
