@@ -143,9 +143,13 @@ def test_it_opens_from_a_folder_without_a_network_and_can_be_searched(browser: A
     for name in ("api/index.html", "operations/relu_regression.html", "index.html"):
         page.goto((site / name).as_uri())
         page.wait_for_load_state("networkidle")
-    page.fill("input[data-md-component=search-query]", "relu_regression")
+    # The page reads its index when the field is entered, and what is in the field when a key is let go.
+    query = page.locator("input[data-md-component=search-query]")
+    query.focus()
+    page.get_by_text("Type to start searching").wait_for(state="attached")
+    query.press_sequentially("relu_regression")
     found = page.locator(".md-search-result__link").first
-    found.wait_for(timeout=10_000)
+    found.wait_for()
     assert "operations/relu_regression.html" in (found.get_attribute("href") or "")
     context.close()
     assert asked

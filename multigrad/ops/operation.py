@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from numbers import Integral, Number, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..data.errors import BadInput, WrongResult
 from ..data.standard import numpy_standard
 from .draw import DOMAIN_DRAWS, DOMAINS, LINE, Draw, Regime
+from .implementation import Implementation, named_implementation
 from .signature import Signature, Size, default_sizes
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ LARGEST_BYTES = 2**40
 """Inputs of more bytes, in float64, are a mistake in a size."""
 
 Inputs = Callable[..., "Sequence[np.ndarray]"]
+Implemented = TypeVar("Implemented", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +62,8 @@ class Operation:
     """The dtypes it is meant for."""
     reference: str = ""
     """How another process finds it: a catalogue name or ``path.py::name``; empty if it cannot be found again."""
+    implementations: dict[tuple[str, str], Implementation] = field(default_factory=dict, repr=False)
+    """Ways to compute it that are not ours, by backend and name."""
 
     def __call__(self, xp: Any, *inputs: Any, **parameters: Any) -> tuple[Any, Callable[..., Any]]:
         """Return the value (a tuple of them, if there are several) and the pullback.
@@ -77,6 +81,55 @@ class Operation:
         if not isinstance(result, tuple | list) or len(result) != 2:
             raise WrongResult(f"{self.name} returned {_described(result)}; wanted (value, pullback)")
         return result
+
+    def implementation(
+        self,
+        backend: str,
+        *,
+        name: str | None = None,
+        gradients: bool = False,
+        accumulate: str | None = None,
+        deterministic: bool = True,
+    ) -> Callable[[Implemented], Implemented]:
+        """Add a way to compute this operation on one backend; its name is the variant in every table.
+
+        ::
+
+            @rms_norm.implementation("torch")
+            def fused(x, w):
+                return FusedRMSNorm.apply(x, w)
+
+        Args:
+            backend: the backend whose arrays it takes, such as ``torch``.
+            name: what tables call it; left out, the function's own name.
+            gradients: whether it returns its gradients itself, ``f(*inputs, *cotangents) -> values, gradients``, or
+                for one scalar value ``f(*inputs) -> value, gradients``. If not, ``f(*inputs) -> values`` is
+                differentiated by the backend's autodiff, which calls the backward pass that it has.
+            accumulate: ``float32``, where it stores bfloat16 or float16 and computes in float32.
+            deterministic: whether the same inputs give the same bits. If not (atomic sums), they may differ from call
+                to call, within the bound.
+
+        Raises:
+            BadInput: it is no function, has no name or one that is taken.
+        """
+
+        def add(function: Implemented) -> Implemented:
+            made = named_implementation(
+                self.name,
+                backend,
+                function,
+                name=name,
+                gradients=gradients,
+                accumulate=accumulate,
+                deterministic=deterministic,
+            )
+            key = made.backend, made.name
+            if key in self.implementations and self.implementations[key].origin != made.origin:
+                raise BadInput(f"{self.name} has an implementation named {made.name} on {backend} already")
+            self.implementations[key] = made
+            return function
+
+        return add
 
     def values(self, value: Any) -> tuple[Any, ...]:
         """Return what the forward part returned as a tuple of arrays.
