@@ -7,17 +7,27 @@ explains every entry within the bound is the answer.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ..ops.implementation import Implementation
 from ..ops.operation import Operation
 from ..ops.text import derivative_name
+from .alternatives import BLOCKS, Asked, alternatives, either
+from .conditions import observed_conditions
 
 PRECISIONS = {"float32": 24, "float16 or TF32": 11, "bfloat16": 8}
 """Significand bits of what a result may secretly have been computed in."""
+
+EXPLAINED = 4
+"""How many times nearer than the truth a change of the reference must come to what was found."""
+
+HALVES = {2.0**-8: "bfloat16", 2.0**-11: "float16"}
+"""The dtypes in which a kernel may store what it computes in a wider one, by unit roundoff."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,10 @@ class Evidence:
     """Dimensions of the signature."""
     cotangents: Sequence[np.ndarray] = ()
     """The cotangents the pullback was given."""
+    accumulate: str | None = None
+    """What an implementation says that it computes in where it stores halves."""
+    otherwise: Callable[[], Iterable[tuple[str, np.ndarray]]] = tuple
+    """What an implementation may compute instead, each with how. Nothing for a formula that can be read itself."""
 
     @classmethod
     def of(
@@ -54,10 +68,12 @@ class Evidence:
         true: Mapping[str, np.ndarray],
         bound: np.ndarray,
         roundoff: float = 2.0**-53,
+        implementation: Implementation | None = None,
     ) -> Evidence:
         """Collect the evidence about an output (``W_bar``) that an operation gives for inputs and cotangents.
 
-        ``true`` has the true value of this output, and those of the other gradients.
+        ``true`` has the true value of this output, and those of the other gradients; ``implementation`` is what
+        computed it, where that is not the operation itself.
         """
         dimensions, parameters = op.split(size)
         return cls(
@@ -70,6 +86,8 @@ class Evidence:
             conditions=observed_conditions(op, parameters, arrays),
             sizes={k: v for k, v in dimensions.items() if isinstance(v, int)},
             cotangents=arrays[len(op.inputs) :],
+            accumulate=implementation.accumulate if implementation else None,
+            otherwise=partial(alternatives, Asked(op, parameters, arrays, output)) if implementation else tuple,
         )
 
     def shows_an_error(self) -> bool:
@@ -77,51 +95,9 @@ class Evidence:
         return self.computed.shape != self.true.shape or bool(_wrong(self).any())
 
 
-class _Watched(np.ndarray[Any, Any]):
-    """A NumPy array that writes down the conditions that are asked of it."""
-
-    seen: list[np.ndarray]
-
-    def __array_finalize__(self, parent: Any) -> None:
-        self.seen = getattr(parent, "seen", [])
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        plain = [i.view(np.ndarray) if isinstance(i, _Watched) else i for i in inputs]
-        result = getattr(ufunc, method)(*plain, **options)
-        if method == "__call__" and isinstance(result, np.ndarray) and result.dtype == np.bool_:
-            self.seen.append(result)
-        elif method == "__call__" and ufunc in (np.maximum, np.minimum):
-            self.seen.append(np.asarray(plain[0] > plain[1]))
-        elif method == "__call__" and ufunc is np.abs:
-            self.seen.append(np.asarray(plain[0] > 0))
-        if not isinstance(result, np.ndarray):
-            result = np.asarray(result)
-        watched = result.view(_Watched)
-        watched.seen = self.seen
-        return watched
-
-
-def observed_conditions(op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Run an operation in NumPy and return the boolean arrays that it made on its way, such as Z > 0."""
-    seen: list[np.ndarray] = []
-
-    def watched(array: np.ndarray) -> _Watched:
-        view = np.array(array).view(_Watched)
-        view.seen = seen
-        return view
-
-    try:
-        with np.errstate(all="ignore"):
-            op.analytic(np, parameters)(*map(watched, arrays))
-    except Exception:  # noqa: BLE001 - a formula that does not run has no conditions to show
-        return []
-    unique = {(c.shape, c.tobytes()): c for c in seen}
-    return [np.asarray(c) for c in unique.values()]
-
-
 def diagnose(evidence: Evidence) -> str:
     """Name the mistake in one sentence with its figure; where none is recognised, say how large the error is."""
-    tests = _SHAPES if evidence.computed.shape != evidence.true.shape else () if _slight(evidence) else _VALUES
+    tests = _SHAPES if evidence.computed.shape != evidence.true.shape else _SLIGHT if _slight(evidence) else _VALUES
     for test in tests:
         sentence = test(evidence)
         if sentence:
@@ -337,6 +313,8 @@ def _locality(e: Evidence) -> str | None:
     count = int(wrong.sum())
     if count == 0 or wrong.size < 4 or count > wrong.size // 2:
         return None
+    if left_out := _last_block(e, wrong):
+        return left_out
     places = np.argwhere(wrong)
     first = tuple(int(i) for i in places[0])
     if count == 1:
@@ -353,6 +331,23 @@ def _locality(e: Evidence) -> str | None:
         return f"is wrong in one {'row' if fixed[0] == 0 else 'column'} only, number {low[fixed[0]]}"
     span = ", ".join(str(a) if a == b else f"{a}:{b + 1}" for a, b in zip(low, high, strict=True))
     return f"is wrong in one block only, [{span}]"
+
+
+def _last_block(e: Evidence, wrong: np.ndarray) -> str | None:
+    """Tell whether all that is wrong begins at a multiple of a block that a kernel may take, and goes on to the end."""
+    for axis, size in enumerate(wrong.shape):
+        along = np.flatnonzero(wrong.any(axis=tuple(i for i in range(wrong.ndim) if i != axis)))
+        first = int(along[0])
+        blocks = [b for b in BLOCKS if first % b == 0 and size - first < b]
+        if first == 0 or not blocks or len(along) < size - first or np.mean(wrong.take(along, axis)) < 0.75:
+            continue
+        what = ("rows", "columns")[axis] if wrong.ndim == 2 else "entries" if wrong.ndim == 1 else f"axis {axis},"
+        where = f"{what} {first} to {size - 1} of {size}, and right elsewhere"
+        block = f"the last, partial block (of {either(blocks[-3:])})"
+        if np.any(np.abs(e.computed[wrong]) > e.bound[wrong]):
+            return f"is wrong in {where}: {block} is not masked"
+        return f"is zero in {where}: {block} is left out"
+    return None
 
 
 def _constant_along(e: Evidence) -> str | None:
@@ -416,6 +411,28 @@ def _precision(e: Evidence) -> str | None:
     return None
 
 
+def _computed_otherwise(e: Evidence) -> str | None:
+    """Name what the reference must do to give what was found; of several, what comes nearest."""
+    nearest, least = None, float(np.sum(np.abs(e.computed - e.true))) / EXPLAINED
+    for how, candidate in e.otherwise():
+        if _tells(e, candidate) and _close(e, candidate):
+            distance = float(np.sum(np.abs(e.computed - candidate)))
+            if distance < least:
+                nearest, least = how, distance
+    return None if nearest is None else f"is what the reference gives with {nearest}"
+
+
+def _half_sums(e: Evidence) -> str | None:
+    dtype = HALVES.get(e.roundoff)
+    error, scale = np.abs(e.computed - e.true), float(np.max(np.abs(e.true), initial=0.0))
+    if e.accumulate is None or dtype is None or not np.all(error <= 64 * e.roundoff * scale) or not np.all(e.bound > 0):
+        return None
+    return (
+        f"is off by up to {float(np.max(error / e.bound)):.2g} × what one rounding to {dtype} allows: "
+        f"as if added up in {dtype}, not in {e.accumulate}"
+    )
+
+
 def _linear_mix(e: Evidence) -> str | None:
     for name, other in e.others.items():
         if other.shape != e.true.shape:
@@ -470,9 +487,13 @@ _VALUES: tuple[Callable[[Evidence], str | None], ...] = (
     _by_condition,
     _locality,
     _zeroed,
+    _computed_otherwise,
     _constant_along,
     _rank_one,
     _precision,
     _broadcast_factor,
     _linear_mix,
+    _half_sums,
 )
+_SLIGHT = (_computed_otherwise, _half_sums)
+"""What an error of a few roundings may come from."""
