@@ -75,7 +75,7 @@ class Operation:
             WrongResult: the function returns something else.
         """
         value, pullback = self._evaluated(xp, *inputs, **parameters)
-        return self._on_tape(xp, *inputs, **parameters) if pullback is None else (value, pullback)
+        return self._on_tape(xp)(xp, *inputs, **parameters) if pullback is None else (value, pullback)
 
     def _evaluated(self, xp: Any, *inputs: Any, **parameters: Any) -> tuple[Any, Callable[..., Any] | None]:
         """Return the value and the operation's own pullback; None where it has none."""
@@ -89,11 +89,19 @@ class Operation:
             raise WrongResult(f"{self.name} returned {_described(result)}; wanted {wanted}, or (value, pullback)")
         return result, None
 
-    def _on_tape(self, xp: Any, *inputs: Any, **parameters: Any) -> tuple[Any, Callable[..., Any]]:
-        pair: tuple[Any, Callable[..., Any]] = _tape().with_pullback(
-            self.function, xp, inputs, self.differentiable, parameters
-        )
-        return pair
+    def _on_tape(self, xp: Any) -> Callable[..., tuple[Any, Callable[..., Any]]]:
+        """Return what evaluates it in a namespace as :meth:`__call__` does, with the pullback of the tape."""
+        # By name, when it is needed: the namespaces stand above operations.
+        tape = importlib.import_module("..namespaces.tape", __package__)
+        over = tape.over(xp)
+
+        def evaluated(_: Any, *inputs: Any, **parameters: Any) -> tuple[Any, Callable[..., Any]]:
+            pair: tuple[Any, Callable[..., Any]] = tape.with_pullback(
+                self.function, over, inputs, self.differentiable, parameters
+            )
+            return pair
+
+        return evaluated
 
     @functools.cached_property
     def has_pullback(self) -> bool:
@@ -334,7 +342,7 @@ class Operation:
         """Return ``f(*inputs, *cotangents) -> (*values, *gradients)``: forward part and pullback."""
         count = len(self.inputs)
         # Asked here, and not where a compiler may follow.
-        evaluated = self if self.has_pullback else self._on_tape
+        evaluated = self if self.has_pullback else self._on_tape(xp)
 
         def analytic(*arrays: Any) -> tuple[Any, ...]:
             value, pullback = evaluated(xp, *arrays[:count], **parameters)
@@ -342,12 +350,6 @@ class Operation:
 
         analytic.__name__ = f"{self.name}_analytic"
         return analytic
-
-
-@functools.cache
-def _tape() -> Any:
-    # By name, when it is needed: the namespaces stand above operations.
-    return importlib.import_module("..namespaces.tape", __package__)
 
 
 def _results(result: Any, names: Sequence[str], what: str, kind: str) -> tuple[Any, ...]:

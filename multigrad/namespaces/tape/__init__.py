@@ -1,6 +1,6 @@
 """A tape: reverse mode over any array namespace, the textbook backward pass of a function that has no pullback.
 
-``Tape(xp)`` is a namespace whose arrays hold a value of ``xp`` and the step that made it. Over a framework it computes
+``over(xp)`` is a namespace whose arrays hold a value of ``xp`` and the step that made it. Over a framework it computes
 gradients; over `bounds` it says how far an honest backward pass may be off, over `cost` what it costs, over `exact`
 what its rules are worth: they are held against `dual`, which knows none of them.
 
@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from .arrays import Node, TapeArray
 from .linear import LINALG
-from .namespace import FUNCTIONS, Tape
+from .namespace import FUNCTIONS, Tape, over
 from .pullback import with_pullback
 from .rules import BINARY, UNARY
 
-__all__ = ["BINARY", "FUNCTIONS", "LINALG", "UNARY", "Node", "Tape", "TapeArray", "with_pullback"]
+__all__ = ["BINARY", "FUNCTIONS", "LINALG", "UNARY", "Node", "Tape", "TapeArray", "over", "with_pullback"]

@@ -21,7 +21,7 @@ class Node:
 
     def __init__(self, parents: Sequence[tuple[Node, Pull]] = ()) -> None:
         self.parents = tuple(parents)
-        self.depth: int = 1 + max((node.depth for node, _ in self.parents), default=0)
+        self.depth: int = 1 + max([0, *(node.depth for node, _ in self.parents)])
         """The length of the longest path to an input: a step comes after its operands."""
 
 

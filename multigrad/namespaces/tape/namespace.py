@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...extra.scatter import scatter_add as scattered_rows
-from ..exact.creation import ABOUT_DTYPES
-from ..exact.elementwise import LOGICAL, WHOLE_ONLY
 from ..shared import linear_algebra, numpy_protocols, textbook
-from ..shared.operators import COMPARISONS
+from ..shared.namespace import ABOUT_DTYPES
+from ..shared.operators import COMPARISONS, LOGICAL, WHOLE_ONLY
 from ..shared.unsupported import Unsupported, guarded
 from . import shapes
 from .arrays import Node, TapeArray, holds, recorded, traced, value_of
@@ -56,7 +55,7 @@ def _binary(name: str) -> Callable[..., Any]:
     return apply
 
 
-def power(tape: Any, x1: Any, x2: Any, /) -> TapeArray:
+def power(tape: Any, x1: Any, x2: Any, /) -> Any:
     """x₁ to the power x₂; x⁰ is constant, also at 0."""
     if isinstance(x2, float) and x2.is_integer():
         x2 = int(x2)
@@ -127,6 +126,10 @@ class _Functions:
     def __init__(self, tape: Tape, base: Any, rules: Mapping[str, Any], written: Mapping[str, Any]) -> None:
         self.tape, self.base, self.rules, self.written = tape, base, rules, written
 
+    def names(self) -> tuple[str, ...]:
+        """The functions that have a rule, or are written in terms of those that have one."""
+        return (*self.rules, *self.written)
+
     def find(self, name: str) -> Any:
         """Return a function, a dtype or a constant by its name.
 
@@ -163,6 +166,10 @@ class _Functions:
 class _Linalg(_Functions):
     prefix = "xp.linalg"
 
+    def __init__(self, *tables: Any) -> None:
+        super().__init__(*tables)
+        vars(self).update({name: self.find(name) for name in self.names()})
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
@@ -182,15 +189,16 @@ class Tape:
         self.base = base
         self.linalg = _Linalg(self, base.linalg, LINALG, linear_algebra.LINALG)
         self._functions = _Functions(self, base, FUNCTIONS, textbook.FUNCTIONS | textbook.SPECIAL)
+        # Now, and not where a compiler follows the calls.
+        vars(self).update({name: self._functions.find(name) for name in self._functions.names()})
 
     def __getattr__(self, name: str) -> Any:
         if name == "__array_namespace_info__":
             return self.base.__array_namespace_info__
         if name.startswith("_") or name in OWN:
             raise AttributeError(name)
-        if (name in numpy_protocols.FUNCTIONS and name not in FUNCTIONS) and not hasattr(textbook, name):
-            if name not in CONSTANT:
-                return numpy_protocols.numpys_own(self, name, TapeArray.knower)
+        if name in numpy_protocols.FUNCTIONS and name not in CONSTANT:
+            return numpy_protocols.numpys_own(self, name, TapeArray.knower)
         function = self.__dict__[name] = self._functions.find(name)
         return function
 
@@ -217,3 +225,9 @@ class Tape:
     def assigned(self, x: TapeArray, key: Any, value: Any) -> TapeArray:
         """Return x with ``x[key] = value``."""
         return shapes.assigned(self, x, key, value)
+
+
+@functools.lru_cache(maxsize=32)
+def over(xp: Any) -> Tape:
+    """Return the tape over a namespace."""
+    return Tape(xp)

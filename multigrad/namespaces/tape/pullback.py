@@ -11,7 +11,7 @@ from .namespace import Tape
 
 def with_pullback(
     function: Callable[..., Any],
-    xp: Any,
+    tape: Tape,
     inputs: Sequence[Any],
     differentiable: Sequence[bool],
     parameters: Mapping[str, Any],
@@ -20,21 +20,21 @@ def with_pullback(
 
     Args:
         function: ``f(xp, *inputs, **parameters)``, returns an array, or a tuple of arrays.
-        xp: the namespace of the inputs: of a framework, or one of proof.
-        inputs: its arrays.
+        tape: the tape over the namespace of the inputs, as :func:`over` gives it.
+        inputs: arrays of that namespace.
         differentiable: for each, whether it gets a gradient.
         parameters: its keyword parameters.
 
     Returns:
-        What the function returns, in arrays of ``xp``, and its pullback: it takes one cotangent for each value and
-        returns one gradient for each differentiable input.
+        What the function returns, in arrays of the namespace below, and its pullback: it takes one cotangent for each
+        value and returns one gradient for each differentiable input.
     """
-    tape = Tape(xp)
+    xp = tape.base
     given = [tape.variable(x) if d else tape.wrapped(x) for x, d in zip(inputs, differentiable, strict=True)]
     returned = function(tape, *given, **parameters)
     results = returned if isinstance(returned, tuple | list) else (returned,)
     values = tuple(r.value if isinstance(r, TapeArray) else r for r in results)
-    leaves = [(x.node, x.value) for x, d in zip(given, differentiable, strict=True) if d]
+    leaves = [(x.node, x.value) for x in given if isinstance(x, TapeArray) and x.node is not None]
     roots = [r.node if isinstance(r, TapeArray) else None for r in results]
     steps = _in_order([n for n in roots if n is not None])
 

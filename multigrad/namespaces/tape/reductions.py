@@ -17,7 +17,7 @@ def _spread(xp: Any, g: Value, x: Value, axis: Any) -> Value:
 
 
 def _count(x: Value, axis: Any) -> int:
-    return math.prod(x.shape[a] for a in structure.axes_of(x, axis))
+    return math.prod([x.shape[a] for a in structure.axes_of(x, axis)])
 
 
 def _reduction(name: str, rule: Callable[..., Value]) -> Callable[..., Any]:

@@ -119,7 +119,11 @@ def stack(tape: Any, arrays: Sequence[Any], /, *, axis: int = 0) -> TapeArray:
     """Joined along a new axis."""
     value = tape.base.stack([value_of(a) for a in arrays], axis=axis)
     ahead = (slice(None),) * (axis % value.ndim)
-    return recorded(tape, value, arrays, [lambda g, i=i: g[(*ahead, i, ...)] for i in range(len(arrays))])
+
+    def part(i: int) -> Pull:
+        return lambda g: g[(*ahead, i, ...)]
+
+    return recorded(tape, value, arrays, list(map(part, range(len(arrays)))))
 
 
 def unstack(tape: Any, x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
