@@ -7,27 +7,24 @@ explains every entry within the bound is the answer.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..ops.implementation import Implementation
 from ..ops.operation import Operation
 from ..ops.text import derivative_name
 from .alternatives import BLOCKS, Asked, alternatives, either
 from .conditions import observed_conditions
+from .factors import number, why_factor
 
 PRECISIONS = {"float32": 24, "float16 or TF32": 11, "bfloat16": 8}
 """Significand bits of what a result may secretly have been computed in."""
 
 EXPLAINED = 4
 """How many times nearer than the truth a change of the reference must come to what was found."""
-
-HALVES = {2.0**-8: "bfloat16", 2.0**-11: "float16"}
-"""The dtypes in which a kernel may store what it computes in a wider one, by unit roundoff."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +41,8 @@ class Evidence:
     """How far an honest evaluation may be from the true gradient, per entry."""
     roundoff: float = 2.0**-53
     """Unit roundoff of the dtype under test."""
+    inside: float | None = None
+    """Unit roundoff of what lies between inputs and outputs, where that should be finer than the dtype's."""
     others: Mapping[str, np.ndarray] = field(default_factory=dict)
     """The true gradients of the other inputs, by name as a person writes it."""
     conditions: Sequence[np.ndarray] = ()
@@ -52,8 +51,6 @@ class Evidence:
     """Dimensions of the signature."""
     cotangents: Sequence[np.ndarray] = ()
     """The cotangents the pullback was given."""
-    accumulate: str | None = None
-    """What an implementation says that it computes in where it stores halves."""
     otherwise: Callable[[], Iterable[tuple[str, np.ndarray]]] = tuple
     """What an implementation may compute instead, each with how. Nothing for a formula that can be read itself."""
 
@@ -68,12 +65,14 @@ class Evidence:
         true: Mapping[str, np.ndarray],
         bound: np.ndarray,
         roundoff: float = 2.0**-53,
-        implementation: Implementation | None = None,
+        inside: float | None = None,
+        *,
+        foreign: bool = False,
     ) -> Evidence:
         """Collect the evidence about an output (``W_bar``) that an operation gives for inputs and cotangents.
 
-        ``true`` has the true value of this output, and those of the other gradients; ``implementation`` is what
-        computed it, where that is not the operation itself.
+        ``true`` has the true value of this output, and those of the other gradients; ``foreign`` tells that an
+        implementation gave it, which is held against changes of the operation.
         """
         dimensions, parameters = op.split(size)
         return cls(
@@ -82,12 +81,12 @@ class Evidence:
             true[output],
             bound,
             roundoff,
+            inside,
             others={derivative_name(name): array for name, array in true.items() if name != output},
             conditions=observed_conditions(op, parameters, arrays),
             sizes={k: v for k, v in dimensions.items() if isinstance(v, int)},
             cotangents=arrays[len(op.inputs) :],
-            accumulate=implementation.accumulate if implementation else None,
-            otherwise=partial(alternatives, Asked(op, parameters, arrays, output)) if implementation else tuple,
+            otherwise=partial(alternatives, Asked(op, parameters, arrays, output)) if foreign else tuple,
         )
 
     def shows_an_error(self) -> bool:
@@ -97,12 +96,17 @@ class Evidence:
 
 def diagnose(evidence: Evidence) -> str:
     """Name the mistake in one sentence with its figure; where none is recognised, say how large the error is."""
-    tests = _SHAPES if evidence.computed.shape != evidence.true.shape else _SLIGHT if _slight(evidence) else _VALUES
-    for test in tests:
+    for test in _tests(evidence):
         sentence = test(evidence)
         if sentence:
             return f"{evidence.name} {sentence}"
     return f"{evidence.name} {_size_of_error(evidence)}"
+
+
+def _tests(evidence: Evidence) -> Sequence[Callable[[Evidence], str | None]]:
+    if evidence.computed.shape != evidence.true.shape:
+        return _SHAPES
+    return (_computed_otherwise, _accumulation) if _slight(evidence) else _VALUES
 
 
 def _slight(evidence: Evidence) -> bool:
@@ -184,54 +188,7 @@ def _scaled(e: Evidence) -> str | None:
         return None
     if abs(factor) < 1e-3 * abs(factor - 1) and not np.any(np.abs(e.computed) > e.bound):
         return "is zero everywhere: the term is missing"
-    return f"is {_number(factor)} × the true gradient{_why_factor(factor, e)}"
-
-
-def _number(x: float) -> str:
-    nearest = round(x)
-    if nearest and abs(x - nearest) < 1e-9 * abs(x):
-        return str(nearest).replace("-", "−")
-    text = f"{x:.9g}" if abs(x - 1) < 1e-2 else f"{x:.6g}"
-    return text.replace("-", "−")
-
-
-def _why_factor(factor: float, e: Evidence) -> str:
-    def is_(x: float) -> bool:
-        return bool(abs(factor - x) <= 1e-5 * abs(x))
-
-    scalars = [float(c) for c in map(np.asarray, e.cotangents) if c.size == 1]
-    for cotangent in scalars:
-        for sign, word in ((1.0, ""), (-1.0, " and a sign is wrong")):
-            if is_(sign / cotangent):
-                return f": the factor of the cotangent is missing{word}"
-            if is_(sign * cotangent):
-                return f": the factor of the cotangent is there twice{word}"
-    if is_(-1.0):
-        return ": the sign is wrong"
-    factors: list[tuple[float, str]] = [(float(k), str(k)) for k in (2, 3, 4, 8)]
-    factors += [(float(np.prod(list(c), dtype=float)), "·".join(names)) for names, c in _products(e.sizes)]
-    factors += [(np.sqrt(v), f"√{n}") for n, v in e.sizes.items()] + [
-        (np.sqrt(2.0), "√2"),
-        (np.pi, "π"),
-        (2 * np.pi, "2π"),
-    ]
-    factors += [(np.log(2.0), "log 2"), (np.log(10.0), "log 10")]
-    for value, name in factors:
-        label = name if name.isdigit() else f"{name} = {value:.6g}"
-        for sign, word in ((1.0, ""), (-1.0, " and the sign is wrong")):
-            if value != 1 and is_(sign / value):
-                return f": a factor {label} is missing{word}"
-            if value != 1 and is_(sign * value):
-                return f": a factor {label} is too much{word}"
-    if abs(factor - 1) < 0.02:
-        return f": a relative error of {abs(factor - 1):.3g} throughout"
-    return ": a constant factor is wrong"
-
-
-def _products(sizes: Mapping[str, int]) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
-    for count in (1, 2, 3):
-        for names in itertools.combinations(sizes, count):
-            yield names, tuple(sizes[n] for n in names)
+    return f"is {number(factor)} × the true gradient{why_factor(factor, e.cotangents, e.sizes)}"
 
 
 def _transposed(e: Evidence) -> str | None:
@@ -319,7 +276,7 @@ def _locality(e: Evidence) -> str | None:
     first = tuple(int(i) for i in places[0])
     if count == 1:
         factor = e.computed[first] / e.true[first] if e.true[first] else np.nan
-        times = f", {_number(float(factor))} × the true one" if np.isfinite(factor) else ""
+        times = f", {number(float(factor))} × the true one" if np.isfinite(factor) else ""
         values = f"found {e.computed[first]:.6g}, true {e.true[first]:.6g}{times}"
         return f"is wrong in one entry only, {_index(places[0])}: {values}"
     low, high = places.min(axis=0), places.max(axis=0)
@@ -422,14 +379,21 @@ def _computed_otherwise(e: Evidence) -> str | None:
     return None if nearest is None else f"is what the reference gives with {nearest}"
 
 
-def _half_sums(e: Evidence) -> str | None:
-    dtype = HALVES.get(e.roundoff)
-    error, scale = np.abs(e.computed - e.true), float(np.max(np.abs(e.true), initial=0.0))
-    if e.accumulate is None or dtype is None or not np.all(error <= 64 * e.roundoff * scale) or not np.all(e.bound > 0):
+def _accumulation(e: Evidence) -> str | None:
+    """Recognise sums, or whatever else lies between, that were kept in the dtype and not in the finer one."""
+    if e.inside is None or not np.all(np.isfinite(e.computed)):
         return None
-    return (
-        f"is off by up to {float(np.max(error / e.bound)):.2g} × what one rounding to {dtype} allows: "
-        f"as if added up in {dtype}, not in {e.accumulate}"
+    difference, scale = np.abs(e.computed - e.true), float(np.sqrt(np.mean(e.true**2))) or 1.0
+    # What the bound has beyond the one rounding of the output grows with the unit roundoff of what lies between.
+    between = e.bound - e.roundoff * np.abs(e.true)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        unit = float(np.max(np.where(between > 0, difference / between, 0.0))) * e.inside
+    size = float(np.sqrt(np.mean(difference**2))) / scale
+    if not (4 * e.inside <= unit <= 2 * e.roundoff and size <= 64 * e.roundoff):
+        return None
+    return _computed_otherwise(e) or (
+        f"has errors of the size of rounding in its own dtype between inputs and outputs (relative {size:.2g}): "
+        "lower precision than what it accumulates in"
     )
 
 
@@ -444,7 +408,7 @@ def _linear_mix(e: Evidence) -> str | None:
         if abs(weights[1]) > 1e-9 and _close(
             e, (basis @ weights).reshape(e.true.shape), float(np.max(np.abs(weights)))
         ):
-            return f"is {_number(float(weights[0]))} × the true gradient plus {_number(float(weights[1]))} × {name}"
+            return f"is {number(float(weights[0]))} × the true gradient plus {number(float(weights[1]))} × {name}"
     return None
 
 
@@ -479,6 +443,8 @@ def _index(place: np.ndarray) -> str:
 _SHAPES: tuple[Callable[[Evidence], str | None], ...] = (_transposed_shape, _not_summed, _other_shape)
 _VALUES: tuple[Callable[[Evidence], str | None], ...] = (
     _not_finite,
+    # A sum that stands still while it grows is off by a factor, which would be named instead.
+    _accumulation,
     _scaled,
     _transposed,
     _swapped,
@@ -493,7 +459,4 @@ _VALUES: tuple[Callable[[Evidence], str | None], ...] = (
     _precision,
     _broadcast_factor,
     _linear_mix,
-    _half_sums,
 )
-_SLIGHT = (_computed_otherwise, _half_sums)
-"""What an error of a few roundings may come from."""
