@@ -155,7 +155,7 @@ def write_certificate(
     }
     text = json.dumps({**content, "sha256": _digest(content)}, indent=1, ensure_ascii=False)
     aside = Path(f"{path}.part")
-    aside.write_text(text + "\n", encoding="utf-8")
+    aside.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     aside.replace(path)
     return pd.DataFrame([asdict(c) for c in entries])
 
@@ -228,7 +228,7 @@ def _seen_at(folder: Path, reference: str) -> str:
 
 def _digest(content: Mapping[str, Any]) -> str:
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
 
 
 VERIFIED = ("operation", "output", "sizes", "regime", "verdict", "reason")
