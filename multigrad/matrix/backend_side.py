@@ -14,7 +14,9 @@ from ..backend.registry import backend
 from ..backend.roundoff import Roundoff, probe
 from ..backend.session import NATIVE, Session
 from ..data.errors import BadInput
+from ..ops.implementation import HALVES
 from ..ops.operation import Operation
+from ..truth.arithmetic import Arithmetic
 from ..truth.case import (
     RESIZED,
     Case,
@@ -23,6 +25,7 @@ from ..truth.case import (
     Unserved,
 )
 from ..truth.files import read_truth
+from ..truth.find import in_arithmetic
 from ..verdict.judge import Judgement, worded
 from ..verdict.words import FAIL, GAP, INCONCLUSIVE, NOTE, OURS, PORTABILITY, THEIRS, UNAVAILABLE
 from .outputs import Outputs
@@ -108,8 +111,11 @@ class _Bench:
         if cell.variant == NATIVE and session.implementation(op, NATIVE) is None:
             return  # nothing is missing: there is no other way to write it
         gap = session.backend.gap(op, case.dtype, cell.mode, cell.variant, session.device)
+        arithmetic = self._arithmetic(cell, case, op)
         try:
             truth = self._truth(cell, case)
+            if arithmetic != case.arithmetic:
+                truth = in_arithmetic(op, case, truth, arithmetic)
         except Unserved:
             return  # said once, beside the formula
         except Unknown as error:
@@ -131,7 +137,7 @@ class _Bench:
                 yield self._row(cell, case, worded(FAIL, reason))
                 return
             collectives = self.collectives.get(cell.function(case), "")
-            judged = Outputs(session, cell, case, op, truth, self.probed.get(case.dtype), collectives)
+            judged = Outputs(session, cell, case, op, truth, self.probed.get(case.dtype), collectives, arithmetic)
             yield from judged.rows(outputs)
 
     def _row(self, cell: Cell, case: Case, judgement: Judgement) -> JudgedRow:
@@ -154,6 +160,12 @@ class _Bench:
             # Eager, it is judged; what a compiler cannot follow says nothing of a gradient.
             return replace(judgement, verdict=UNAVAILABLE, reason=f"does not compile: {judgement.reason}")
         return judgement
+
+    def _arithmetic(self, cell: Cell, case: Case, op: Operation) -> Arithmetic:
+        """Return what a cell computes in, as far as its implementation says so."""
+        made = None if cell.variant == OURS else self.session.implementation(op, cell.variant)
+        wider = made.accumulate if made is not None and case.dtype in HALVES else None
+        return replace(case.arithmetic, accumulate=wider)
 
     def _truth(self, cell: Cell, case: Case) -> Truth:
         roundoff = self.probed.get(case.dtype)

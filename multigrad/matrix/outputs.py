@@ -16,6 +16,7 @@ from ..backend.session import Session
 from ..diagnosis.diagnose import Evidence, diagnose
 from ..ops.operation import Operation
 from ..ops.text import derivative_name
+from ..truth.arithmetic import Arithmetic
 from ..truth.case import RESIZED, Case, Truth
 from ..truth.certified import true_gradients
 from ..truth.variant import judge_variant
@@ -44,6 +45,8 @@ class Outputs:
     """What the backend really computes in, where that could be probed."""
     collectives: str
     """What the compiler put in on a mesh."""
+    arithmetic: Arithmetic
+    """What an honest evaluation computes in."""
 
     def rows(self, outputs: Sequence[Any]) -> Iterator[JudgedRow]:
         """Return a row for each output, and for each formula that turns out to be wrong."""
@@ -94,7 +97,7 @@ class Outputs:
     def _judgement(self, number: int, host: np.ndarray, reference: Reference, variant: str) -> Judgement:
         _, parameters = self.op.split(self.case.size)
         return judge_variant(
-            self.op, parameters, self.case.dtype, variant, lambda: self.truth.arrays, number, host, reference
+            self.op, parameters, self.arithmetic, variant, lambda: self.truth.arrays, number, host, reference
         )
 
     def _against_forward(
@@ -164,7 +167,11 @@ class Outputs:
         here = (number, *range(len(op.signature.outputs), len(op.outputs)))
         true = {op.outputs[i]: references[i].value for i in here}
         computed, roundoff = host.astype(np.float64), FORMATS[self.case.dtype].unit_roundoff
-        evidence = Evidence.of(op, self.case.size, arrays, op.outputs[number], computed, true, bound, roundoff)
+        inside = self.arithmetic.unit_roundoff if self.arithmetic.accumulate else None
+        foreign = self.cell.variant not in (OURS, "forward", *THEIRS)
+        evidence = Evidence.of(
+            op, self.case.size, arrays, op.outputs[number], computed, true, bound, roundoff, inside, foreign=foreign
+        )
         try:
             return replace(judgement, reason=f"{diagnose(evidence)}; {judgement.reason}")
         except (ArithmeticError, ValueError, IndexError, np.linalg.LinAlgError):
