@@ -20,7 +20,7 @@ from . import arithmetic, creation, elementary, reductions, shapes
 from .arrays import Array, Error, as_array, up
 from .model import Floats, current
 from .products import matmul
-from .rules import Unit, bounded
+from .rules import Unit, added_up, bounded
 
 STEPS: Mapping[str, Callable[[int], int]] = {
     # |ΔA| ≤ γ_{3n}|L||U| for a solve by elimination (Higham 2002, Thm 9.4); holds for an inverse, column by column.
@@ -355,12 +355,12 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any
     if ord in (math.inf, -math.inf):
         return (reductions.max if ord > 0 else reductions.min)(size, axis=axis, keepdims=keepdims)
     if ord == 1:
-        return reductions.sum(size, axis=axis, keepdims=keepdims)
+        return added_up(size, axis=axis, keepdims=keepdims)
     if ord == 0:
         return reductions.count_nonzero(size, axis=axis, keepdims=keepdims)
     if ord == 2:
-        return elementary.sqrt(reductions.sum(size * size, axis=axis, keepdims=keepdims))
-    return reductions.sum(size**ord, axis=axis, keepdims=keepdims) ** (1.0 / ord)
+        return elementary.sqrt(added_up(size * size, axis=axis, keepdims=keepdims))
+    return added_up(size**ord, axis=axis, keepdims=keepdims) ** (1.0 / ord)
 
 
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
@@ -370,10 +370,10 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
         return vector_norm(A, axis=(-2, -1), keepdims=keepdims)
     if ord in (2, -2, "nuc"):
         S = svdvals(A)
-        norm = {2: reductions.max, -2: reductions.min, "nuc": reductions.sum}[ord](S, axis=-1)
+        norm = {2: reductions.max, -2: reductions.min, "nuc": added_up}[ord](S, axis=-1)
     else:
         norm = (reductions.max if ord > 0 else reductions.min)(
-            reductions.sum(arithmetic.abs(A), axis=-2 if abs(ord) == 1 else -1), axis=-1
+            added_up(arithmetic.abs(A), axis=-2 if abs(ord) == 1 else -1), axis=-1
         )
     return norm[..., None, None] if keepdims else norm
 
@@ -385,7 +385,7 @@ def diagonal(x: Any, /, *, offset: int = 0) -> Any:
 
 def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
     """The sum of the diagonal."""
-    return reductions.sum(diagonal(x, offset=offset), axis=-1)
+    return added_up(diagonal(x, offset=offset), axis=-1)
 
 
 def outer(a: Any, b: Any, /) -> Any:
