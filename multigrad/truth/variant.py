@@ -17,19 +17,20 @@ from .references import HAIR, off_by
 
 
 def sensitivity(
-    op: Operation, parameters: Mapping[str, Any], arithmetic: str | Arithmetic, arrays: Sequence[np.ndarray]
+    op: Operation, parameters: Mapping[str, Any], arithmetic: Arithmetic | str, arrays: Sequence[np.ndarray]
 ) -> list[np.ndarray]:
     """Return how far each entry of each output may move where the inputs are off by one rounding each.
 
     Args:
         op: the operation.
         parameters: values of its parameters.
-        arithmetic: what is computed in, a dtype or more than that.
+        arithmetic: what is computed in, or the name of a dtype.
         arrays: inputs, then cotangents.
     """
-    chosen, function = Arithmetic.of(arithmetic), op.analytic(bounds, parameters)
+    chosen = Arithmetic.of(arithmetic)
+    function, u = op.analytic(bounds, parameters), chosen.unit_roundoff
     exact = chosen.analyse(function, arrays)
-    rounded = chosen.analyse(function, [off_by(a, chosen.unit_roundoff * np.abs(a) + HAIR) for a in arrays])
+    rounded = chosen.analyse(function, [off_by(a, u * np.abs(a) + HAIR) for a in arrays])
     return [np.maximum(b.worst - a.worst, 0) for a, b in zip(exact, rounded, strict=True)]
 
 
