@@ -12,8 +12,8 @@ from ..namespaces import bounds
 from ..ops.operation import Operation
 from ..verdict.judge import Judgement, Reference, judge_entries
 from ..verdict.words import FAIL, NOTE, PASS
-from .arithmetic import Arithmetic
-from .references import HAIR, off_by
+from .arithmetic import Arithmetic, off_by
+from .references import HAIR
 
 
 def judge_variant(
