@@ -12,9 +12,11 @@ from ..backend.limits import Unavailable
 from ..backend.refusals import judge_error
 from ..backend.registry import backend
 from ..backend.roundoff import Roundoff, probe
-from ..backend.session import Session
+from ..backend.session import NATIVE, Session
 from ..data.errors import BadInput
+from ..ops.implementation import HALVES
 from ..ops.operation import Operation
+from ..truth.arithmetic import Arithmetic
 from ..truth.case import (
     RESIZED,
     Case,
@@ -23,8 +25,9 @@ from ..truth.case import (
     Unserved,
 )
 from ..truth.files import read_truth
+from ..truth.find import in_arithmetic
 from ..verdict.judge import Judgement, worded
-from ..verdict.words import FAIL, GAP, INCONCLUSIVE, NOTE, PORTABILITY, THEIRS, UNAVAILABLE
+from ..verdict.words import FAIL, GAP, INCONCLUSIVE, NOTE, OURS, PORTABILITY, THEIRS, UNAVAILABLE
 from .outputs import Outputs
 from .plan import Cell, operation_of, unavailable_row
 from .relations import relations
@@ -100,16 +103,16 @@ class _Bench:
         yield from self._cell(cell, case, op)
         gap = self.session.backend.gap(op, case.dtype, cell.mode, cell.variant, self.session.device)
         if cell.relations and gap is None and case.dtype in self.session.dtypes:
-            for words, judgement in self._relations(case, op):
+            for words, judgement in self._relations(cell, case, op):
                 yield self._row(cell, replace(case, regime=f"relation: {words}"), judgement)
 
     def _cell(self, cell: Cell, case: Case, op: Operation) -> Iterator[JudgedRow]:
         session = self.session
-        if cell.variant == "native" and session.native_form(op) is None:
+        if cell.variant == NATIVE and session.implementation(op, NATIVE) is None:
             return  # nothing is missing: there is no other way to write it
         gap = session.backend.gap(op, case.dtype, cell.mode, cell.variant, session.device)
         try:
-            truth = self._truth(cell, case)
+            truth = self._truth(cell, case, op)
         except Unserved:
             return  # said once, beside the formula
         except Unknown as error:
@@ -146,14 +149,32 @@ class _Bench:
         if judgement.verdict == FAIL and case.regime in RESIZED:
             # NumPy has this shape; that another framework refuses it says nothing of the gradient.
             return replace(judgement, verdict=UNAVAILABLE)
-        if cell.variant in THEIRS and judgement.verdict == FAIL:
+        if cell.variant == OURS or judgement.verdict != FAIL:
+            return judgement
+        if cell.variant in THEIRS:
             return replace(judgement, reason=f"{self.session.backend.name}'s {cell.variant} {judgement.reason}")
+        if cell.mode == "compiled":
+            # Eager, it is judged; what a compiler cannot follow says nothing of a gradient.
+            return replace(judgement, verdict=UNAVAILABLE, reason=f"does not compile: {judgement.reason}")
         return judgement
 
-    def _truth(self, cell: Cell, case: Case) -> Truth:
+    def _truth(self, cell: Cell, case: Case, op: Operation) -> Truth:
         roundoff = self.probed.get(case.dtype)
         strict = case.precision != "strict" and case.dtype == "float32" and roundoff and roundoff.product >= 24
-        return read_truth(self.folder, f"{cell.case}-strict" if strict else cell.case)
+        truth = read_truth(self.folder, f"{cell.case}-strict" if strict else cell.case)
+        arithmetic = self._arithmetic(cell, case, op)
+        return truth if arithmetic is None else in_arithmetic(op, case, truth, arithmetic)
+
+    def _arithmetic(self, cell: Cell, case: Case, op: Operation) -> Arithmetic | None:
+        """Return what a half is computed in where that is known to be more than itself: it is said, or was probed."""
+        if case.dtype not in HALVES:
+            return None
+        if cell.variant == OURS and cell.mode == "eager" and case.dtype in self.probed:
+            found = self.probed[case.dtype].accumulation
+            return Arithmetic.established(case.dtype, found) if found.products or found.sums else None
+        given = self.session.implementation(op, cell.variant)
+        said = None if given is None else given.accumulate
+        return None if said is None else Arithmetic(case.dtype, accumulate=said)
 
     def _compute(self, cell: Cell, case: Case, op: Operation, truth: Truth) -> tuple[Any, ...]:
         session = self.session
@@ -179,7 +200,7 @@ class _Bench:
             self.collectives[key] = session.collectives(self.functions[key], *arrays)
         return outputs
 
-    def _relations(self, case: Case, op: Operation) -> Iterator[tuple[str, Judgement]]:
+    def _relations(self, cell: Cell, case: Case, op: Operation) -> Iterator[tuple[str, Judgement]]:
         if case.reference not in self.structures:
             self.structures[case.reference] = structure(op, case.size, case.seed)
         degraded = case.dtype in self.probed and self.probed[case.dtype].degraded
@@ -188,6 +209,7 @@ class _Bench:
             op,
             case.size,
             case.dtype,
+            variant=cell.variant,
             seed=case.seed,
             precision=self.precision if degraded else "strict",
             known=self.structures[case.reference],

@@ -48,6 +48,15 @@ class Arithmetic:
         """Return an arithmetic; the name of a dtype stands for one that keeps nothing wider."""
         return cls(arithmetic) if isinstance(arithmetic, str) else arithmetic
 
+    def __str__(self) -> str:
+        """Say what it is, as in ``within the bound of …``."""
+        if self.perturbed:
+            return "inputs that are off by one rounding each"
+        if self.accumulate:
+            return f"an evaluation in {self.accumulate} that is rounded once"
+        kept = [what for what, dtype in (("products", self.products), ("sums", self.sums)) if dtype]
+        return f"an evaluation in {self.dtype}" + (f" with {' and '.join(kept)} kept in {WIDER}" if kept else "")
+
     @property
     def computed(self) -> str:
         """The dtype that arrays between inputs and outputs have."""

@@ -147,6 +147,18 @@ def inv(a: Any, /) -> Array:
     )
 
 
+def _logarithms(work: _Elimination, unit: Unit) -> Any:
+    """Bound the error of Σ log |pivot| that adding up and the logarithms make.
+
+    A pivot of zero may be a rounding of the matrix in another elimination; a matrix of zeros has none.
+    """
+    size = np.abs(work.pivots)
+    least = current().u * np.max(size, axis=-1, keepdims=True, initial=0.0)
+    pivots = np.maximum(size, least)
+    logs = np.sum(np.abs(np.log(np.where(pivots > 0, pivots, 1.0))), axis=-1)
+    return (unit.steps(work.n) + 2.0 * current().ulps("log") * current().u) * logs
+
+
 def _log_determinant_shift(work: _Elimination, error: Error, unit: Unit) -> Any:
     """Bound |log det(I + F)| ≤ tr|F| + ‖F‖²/(2(1 − ‖F‖)) for F = A⁻¹ΔA, from the series of its traces."""
     G = work.size @ work.perturbation(error, unit)
@@ -156,14 +168,17 @@ def _log_determinant_shift(work: _Elimination, error: Error, unit: Unit) -> Any:
 
 
 def det(a: Any, /) -> Array:
-    """The product of the pivots; near a singular matrix by singular values (Ipsen & Rehman 2008, Thm 2.12)."""
+    """The product of the pivots; near a singular matrix by singular values (Ipsen & Rehman 2008, Thm 2.12).
+
+    NumPy takes the exponential of the sum of their logarithms, whose error is relative to the logarithm.
+    """
     A = as_array(a)
     work = _Elimination(A)
     value = np.asarray(np.linalg.det(A.value))
     S = np.linalg.svd(A.value, compute_uv=False)
 
     def rule(errors: Sequence[Error], unit: Unit) -> Any:
-        along = unit.steps(work.n)
+        along = unit.steps(work.n) + _logarithms(work, unit)
         shift = _log_determinant_shift(work, errors[0], unit) + along
         relative = np.abs(value) * np.exp(shift) * np.expm1(shift)
         D = _frobenius(work.perturbation(errors[0], unit))[..., 0]
@@ -180,15 +195,14 @@ def slogdet(a: Any, /) -> SLogDet:
     A = as_array(a)
     work = _Elimination(A)
     sign, logarithm = np.linalg.slogdet(A.value)
-    logs = np.sum(np.abs(np.log(np.abs(work.pivots))), axis=-1)
 
     def sign_rule(errors: Sequence[Error], unit: Unit) -> Any:
         return np.where(_log_determinant_shift(work, errors[0], unit) < np.inf, 0.0, 2.0)
 
     def logarithm_rule(errors: Sequence[Error], unit: Unit) -> Any:
         shift = _log_determinant_shift(work, errors[0], unit)
-        own = unit.steps(work.n) + 2.0 * current().ulps("log") * current().u
-        return up(shift + own * (logs + 2.0 * shift), 8 * work.n) + current().underflow
+        own = _logarithms(work, unit) + 2.0 * (unit.steps(work.n) + current().u) * shift
+        return up(shift + own, 8 * work.n) + current().underflow
 
     return SLogDet(
         bounded([A], sign, sign_rule, differ=True), bounded([A], logarithm, logarithm_rule, rounds=True, differ=True)
