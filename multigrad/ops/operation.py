@@ -6,6 +6,7 @@ Nothing here imports NumPy or a framework: reading the catalogue costs nothing.
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import operator
 import re
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..data.errors import BadInput, WrongResult
 from ..data.standard import numpy_standard
 from .draw import DOMAIN_DRAWS, DOMAINS, LINE, Draw, Regime
-from .implementation import Implementation, named_implementation
+from .implementation import ADDED, Implementation, joined, named_implementation, parts_of
 from .signature import Signature, Size, default_sizes
 
 if TYPE_CHECKING:
@@ -68,19 +69,59 @@ class Operation:
     def __call__(self, xp: Any, *inputs: Any, **parameters: Any) -> tuple[Any, Callable[..., Any]]:
         """Return the value (a tuple of them, if there are several) and the pullback.
 
+        A function that returns values alone gets the pullback of the tape (:mod:`multigrad.namespaces.tape`).
+
         Raises:
             WrongResult: the function returns something else.
         """
         value, pullback = self._evaluated(xp, *inputs, **parameters)
-        if not callable(pullback):
-            raise WrongResult(f"{self.name} returned {_described((value, pullback))}; wanted (value, pullback)")
-        return value, pullback
+        return self._on_tape(xp)(xp, *inputs, **parameters) if pullback is None else (value, pullback)
 
-    def _evaluated(self, xp: Any, *inputs: Any, **parameters: Any) -> Sequence[Any]:
+    def _evaluated(self, xp: Any, *inputs: Any, **parameters: Any) -> tuple[Any, Callable[..., Any] | None]:
+        """Return the value and the operation's own pullback; None where it has none."""
         result: Any = self.function(xp, *inputs, **parameters)
-        if not isinstance(result, tuple | list) or len(result) != 2:
-            raise WrongResult(f"{self.name} returned {_described(result)}; wanted (value, pullback)")
-        return result
+        count = len(self.signature.outputs)
+        pair = isinstance(result, tuple | list) and len(result) == 2
+        if pair and callable(result[1]):
+            return result[0], result[1]
+        if result is None or (isinstance(result, tuple | list) and len(result) != count):
+            wanted = "a value" if count == 1 else f"{count} values"
+            raise WrongResult(f"{self.name} returned {_described(result)}; wanted {wanted}, or (value, pullback)")
+        return result, None
+
+    def _on_tape(self, xp: Any) -> Callable[..., tuple[Any, Callable[..., Any]]]:
+        """Return what evaluates it in a namespace as :meth:`__call__` does, with the pullback of the tape."""
+        # By name, when it is needed: the namespaces stand above operations.
+        tape = importlib.import_module("..namespaces.tape", __package__)
+        over = tape.over(xp)
+
+        def evaluated(_: Any, *inputs: Any, **parameters: Any) -> tuple[Any, Callable[..., Any]]:
+            pair: tuple[Any, Callable[..., Any]] = tape.with_pullback(
+                self.function, over, inputs, self.differentiable, parameters
+            )
+            return pair
+
+        return evaluated
+
+    @functools.cached_property
+    def has_pullback(self) -> bool:
+        """Whether the function returns a pullback of its own.
+
+        It is run in NumPy, at the smallest size, to find out; one that raises there is taken to have one.
+        """
+        known: bool | None = getattr(self.function, "has_pullback", None)  # where another process has the function
+        if known is not None:
+            return known
+        xp = numpy_standard()
+        import numpy as np
+
+        size = next(iter(self.sizes.values()))
+        try:
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return self._evaluated(xp, *self.make_inputs(size, 0), **self.split(size)[1])[1] is not None
+        except Exception:  # noqa: BLE001 - what it raises is said where it is judged
+            return True
 
     def implementation(
         self,
@@ -127,25 +168,43 @@ class Operation:
             if key in self.implementations and self.implementations[key].origin != made.origin:
                 raise BadInput(f"{self.name} has an implementation named {made.name} on {backend} already")
             self.implementations[key] = made
+            ADDED.append((self, made))
+            base, others = parts_of(self.reference)
+            if made.origin.partition("::")[0] != base.partition("::")[0] and made.address not in others:
+                found = self.reference and made.origin
+                object.__setattr__(self, "reference", joined(self.reference, made.address) if found else "")
             return function
 
         return add
 
-    def values(self, value: Any) -> tuple[Any, ...]:
+    def values(self, value: Any, what: str = "") -> tuple[Any, ...]:
         """Return what the forward part returned as a tuple of arrays.
+
+        Args:
+            value: what was returned.
+            what: what messages call it that returned it; left out, the operation.
 
         Raises:
             WrongResult: there are more or fewer than outputs in the signature, or one is no array.
         """
-        return _results(value, self.outputs[: len(self.signature.outputs)], f"{self.name}'s forward part", "values")
+        return _results(value, self.value_names, f"{what or self.name}'s forward part", "values")
 
-    def gradients_of(self, result: Any) -> tuple[Any, ...]:
+    def gradients_of(self, result: Any, what: str = "") -> tuple[Any, ...]:
         """Return what a pullback returned as a tuple of arrays, one for each of :attr:`gradients`.
+
+        Args:
+            result: what was returned.
+            what: what messages call it that returned it; left out, the pullback.
 
         Raises:
             WrongResult: there are more or fewer, or one is no array.
         """
-        return _results(result, self.gradients, f"{self.name}'s pullback", "gradients")
+        return _results(result, self.gradients, what or f"{self.name}'s pullback", "gradients")
+
+    @property
+    def value_names(self) -> tuple[str, ...]:
+        """The names of the values among :attr:`outputs`."""
+        return self.outputs[: len(self.signature.outputs)]
 
     @property
     def doc(self) -> str:
@@ -173,7 +232,7 @@ class Operation:
     @property
     def catalogued(self) -> bool:
         """Whether it is the catalogue's own, of which alone something may be known by name."""
-        return self.reference == self.name
+        return parts_of(self.reference)[0] == self.name
 
     def size(self, name: str) -> dict[str, Any]:
         """Return a named size.
@@ -298,11 +357,13 @@ class Operation:
         return forward
 
     def analytic(self, xp: Any, parameters: Mapping[str, Any]) -> Callable[..., tuple[Any, ...]]:
-        """Return ``f(*inputs, *cotangents) -> (*values, *gradients)``: forward part and hand-derived pullback."""
+        """Return ``f(*inputs, *cotangents) -> (*values, *gradients)``: forward part and pullback."""
         count = len(self.inputs)
+        # Asked here, and not where a compiler may follow.
+        evaluated = self if self.has_pullback else self._on_tape(xp)
 
         def analytic(*arrays: Any) -> tuple[Any, ...]:
-            value, pullback = self(xp, *arrays[:count], **parameters)
+            value, pullback = evaluated(xp, *arrays[:count], **parameters)
             return self.values(value) + self.gradients_of(pullback(*arrays[count:]))
 
         analytic.__name__ = f"{self.name}_analytic"

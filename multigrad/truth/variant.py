@@ -10,16 +10,34 @@ import numpy as np
 
 from ..namespaces import bounds
 from ..ops.operation import Operation
-from ..verdict.formats import FORMATS
 from ..verdict.judge import Judgement, Reference, judge_entries
 from ..verdict.words import FAIL, NOTE, PASS
+from .arithmetic import Arithmetic
 from .references import HAIR, off_by
+
+
+def sensitivity(
+    op: Operation, parameters: Mapping[str, Any], arithmetic: Arithmetic | str, arrays: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+    """Return how far each entry of each output may move where the inputs are off by one rounding each.
+
+    Args:
+        op: the operation.
+        parameters: values of its parameters.
+        arithmetic: what is computed in, or the name of a dtype.
+        arrays: inputs, then cotangents.
+    """
+    chosen = Arithmetic.of(arithmetic)
+    function, u = op.analytic(bounds, parameters), chosen.unit_roundoff
+    exact = chosen.analyse(function, arrays)
+    rounded = chosen.analyse(function, [off_by(a, u * np.abs(a) + HAIR) for a in arrays])
+    return [np.maximum(b.worst - a.worst, 0) for a, b in zip(exact, rounded, strict=True)]
 
 
 def judge_variant(
     op: Operation,
     parameters: Mapping[str, Any],
-    dtype: str,
+    arithmetic: str | Arithmetic,
     variant: str,
     arrays: Callable[[], Sequence[np.ndarray]],
     number: int,
@@ -36,31 +54,26 @@ def judge_variant(
     Args:
         op: the operation.
         parameters: values of its parameters.
-        dtype: what was computed in.
-        variant: ``analytic``, ``forward``, ``autodiff`` or ``native``.
+        arithmetic: what was computed in, a dtype or more than that.
+        variant: ``analytic``, ``forward``, ``autodiff``, ``native``, or the name of an implementation.
         arrays: returns inputs, then cotangents; they may be large, and are wanted by few.
         number: which output it is.
         computed: what was computed.
         reference: the truth about it.
     """
+    chosen = Arithmetic.of(arithmetic)
+    dtype = chosen.dtype
     judged = judge_entries(computed, reference, dtype, f"may overflow in {dtype}")
-    finite = np.isfinite(judged.ratio)  # a wrong shape and a NaN are no matter of rounding
-    if judged.verdict != FAIL or variant in ("analytic", "forward") or not finite:
+    if judged.verdict != FAIL or variant in ("analytic", "forward"):
         return judged
-    u, given = FORMATS[dtype].unit_roundoff, arrays()
     try:
-        with bounds.context(dtype):
-            function = op.analytic(bounds, parameters)
-            exact = function(*(bounds.asarray(a) for a in given))[number]
-            rounded = function(*(off_by(a, u * np.abs(a) + HAIR) for a in given))[number]
+        wider = reference.bound + sensitivity(op, parameters, chosen, arrays())[number]
     except Exception:  # noqa: BLE001 - then there is no such bound, and the judgement stands
         return judged
-    wider = reference.bound + np.maximum(rounded.worst - exact.worst, 0)
     again = judge_entries(computed, replace(reference, bound=wider), dtype, f"may overflow in {dtype}")
     if again.verdict not in (PASS, NOTE):
         return judged
-    reason = (
-        f"{judged.ratio:.3g} × the bound of the hand-derived formula, "
-        f"{again.ratio:.2g} × that of inputs which are off by one rounding"
-    )
-    return replace(judged, verdict=NOTE, reason=reason)
+    exact = not np.isfinite(judged.ratio)
+    ours = "not exact, as the hand-derived formula is here" if exact else f"{judged.ratio:.3g} × its bound"
+    reason = f"{ours}, {again.ratio:.2g} × that of inputs which are off by one rounding"
+    return replace(again if exact else judged, verdict=NOTE, reason=reason)
