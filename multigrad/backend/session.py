@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..data.errors import one_line
 from ..ops.operation import Operation
 from ..ops.selection import Mode, Precision, Variant
+from .candidate import Candidate
 from .device import THREAD_VARIABLES, cuda_device_count, device_kind, mesh_shape
 from .limits import Gap, Inaccuracy, Judged, Refusal, Unavailable
 
@@ -229,6 +230,15 @@ class Backend(ABC):
             Unavailable: the framework is not here, or has no autodiff that takes a pullback.
         """
         raise Unavailable(f"{self.name} has no autodiff that takes a pullback")
+
+    def candidate(self, function: Callable[..., Any], inputs: Any) -> Candidate:
+        """Return somebody's function of the framework's own arrays, at given inputs, for a drop-in to judge.
+
+        Raises:
+            Unavailable: the framework is not here, or has no drop-in.
+            BadInput: the inputs are none.
+        """
+        raise Unavailable(f"{self.name} has no drop-in")
 
     def environment(
         self, device: str, threads: int | None, precision: Precision, *, caches: Path | None = None
