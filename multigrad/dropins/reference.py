@@ -117,7 +117,7 @@ def _shapes(
             result = evaluated(xp, *(given.array.copy() for given in inputs))
     except Exception as error:
         raise BadInput(
-            f"the reference {name} raised {one_line(error)}{_line(error, function)}; it is evaluated on arrays of NumPy and of "
+            f"the reference {name} raised {one_line(error)}{_line(error, function)}; it runs on arrays of NumPy and of "
             "multigrad's own: write it with xp. or np. alone"
         ) from error
     if isinstance(result, tuple | list) and len(result) == 2 and callable(result[1]):
