@@ -20,6 +20,7 @@ from multigrad.namespaces.cost import cost
 from multigrad.ops.find import load_operations
 from multigrad.ops.operation import Operation
 from multigrad.ops.text import derivative_name
+from multigrad.truth.arithmetic import Arithmetic
 from multigrad.truth.case import Truth
 from multigrad.truth.files import read_arrays, read_references, write_truth
 from multigrad.truth.inputs import dtype_arrays
@@ -60,7 +61,8 @@ def prepare(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         size = {k: tuple(v) if isinstance(v, list) else v for k, v in wanted["size"].items()}
         arrays = dtype_arrays(op, size, wanted["seed"], "gaussian", wanted["dtype"])
         _, parameters = op.split(size)
-        references = bounded(op, arrays, parameters, wanted["dtype"], wanted["precision"], hull=False)
+        arithmetic = Arithmetic(wanted["dtype"], wanted["precision"])
+        references = bounded(op, arrays, parameters, arithmetic, hull=False)
         path = Path(wanted["path"])
         write_truth(path.parent, path.stem, Truth(arrays, references))
         costs = {variant: _cost(op, size, wanted["dtype"], variant) for variant in wanted["variants"]}

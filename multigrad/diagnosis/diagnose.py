@@ -34,6 +34,8 @@ class Evidence:
     """How far an honest evaluation may be from the true gradient, per entry."""
     roundoff: float = 2.0**-53
     """Unit roundoff of the dtype under test."""
+    inside: float | None = None
+    """Unit roundoff of what lies between inputs and outputs, where that should be finer than the dtype's."""
     others: Mapping[str, np.ndarray] = field(default_factory=dict)
     """The true gradients of the other inputs, by name as a person writes it."""
     conditions: Sequence[np.ndarray] = ()
@@ -54,6 +56,7 @@ class Evidence:
         true: Mapping[str, np.ndarray],
         bound: np.ndarray,
         roundoff: float = 2.0**-53,
+        inside: float | None = None,
     ) -> Evidence:
         """Collect the evidence about an output (``W_bar``) that an operation gives for inputs and cotangents.
 
@@ -66,6 +69,7 @@ class Evidence:
             true[output],
             bound,
             roundoff,
+            inside,
             others={derivative_name(name): array for name, array in true.items() if name != output},
             conditions=observed_conditions(op, parameters, arrays),
             sizes={k: v for k, v in dimensions.items() if isinstance(v, int)},
@@ -121,12 +125,17 @@ def observed_conditions(op: Operation, parameters: Mapping[str, Any], arrays: Se
 
 def diagnose(evidence: Evidence) -> str:
     """Name the mistake in one sentence with its figure; where none is recognised, say how large the error is."""
-    tests = _SHAPES if evidence.computed.shape != evidence.true.shape else () if _slight(evidence) else _VALUES
-    for test in tests:
+    for test in _tests(evidence):
         sentence = test(evidence)
         if sentence:
             return f"{evidence.name} {sentence}"
     return f"{evidence.name} {_size_of_error(evidence)}"
+
+
+def _tests(evidence: Evidence) -> Sequence[Callable[[Evidence], str | None]]:
+    if evidence.computed.shape != evidence.true.shape:
+        return _SHAPES
+    return (_accumulation,) if _slight(evidence) else _VALUES
 
 
 def _slight(evidence: Evidence) -> bool:
@@ -416,6 +425,24 @@ def _precision(e: Evidence) -> str | None:
     return None
 
 
+def _accumulation(e: Evidence) -> str | None:
+    """Recognise sums, or whatever else lies between, that were kept in the dtype and not in the finer one."""
+    if e.inside is None or not np.all(np.isfinite(e.computed)):
+        return None
+    difference, scale = np.abs(e.computed - e.true), float(np.sqrt(np.mean(e.true**2))) or 1.0
+    # What the bound has beyond the one rounding of the output grows with the unit roundoff of what lies between.
+    between = e.bound - e.roundoff * np.abs(e.true)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        unit = float(np.max(np.where(between > 0, difference / between, 0.0))) * e.inside
+    size = float(np.sqrt(np.mean(difference**2))) / scale
+    if not (4 * e.inside <= unit <= 2 * e.roundoff and size <= 64 * e.roundoff):
+        return None
+    return (
+        f"has errors of the size of rounding in its own dtype between inputs and outputs (relative {size:.2g}): "
+        "lower precision than what it accumulates in"
+    )
+
+
 def _linear_mix(e: Evidence) -> str | None:
     for name, other in e.others.items():
         if other.shape != e.true.shape:
@@ -462,6 +489,8 @@ def _index(place: np.ndarray) -> str:
 _SHAPES: tuple[Callable[[Evidence], str | None], ...] = (_transposed_shape, _not_summed, _other_shape)
 _VALUES: tuple[Callable[[Evidence], str | None], ...] = (
     _not_finite,
+    # A sum that stands still while it grows is off by a factor, which would be named instead.
+    _accumulation,
     _scaled,
     _transposed,
     _swapped,

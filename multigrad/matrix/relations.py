@@ -19,6 +19,7 @@ from ..diagnosis.conduct import Conduct, same_bits
 from ..ops.operation import Operation
 from ..ops.signature import Size
 from ..ops.text import derivative_name
+from ..truth.arithmetic import Arithmetic
 from ..truth.case import Unknown
 from ..truth.inputs import dtype_arrays, output_shapes
 from ..truth.references import bounded
@@ -109,7 +110,8 @@ class _Trial:
 
     def bounds(self, inputs: Sequence[np.ndarray], cotangents: Sequence[np.ndarray]) -> list[Reference]:
         arrays = [*inputs, *cotangents]
-        return bounded(self.op, arrays, self.parameters, self.dtype, self.precision, certain=True, hull=False)
+        arithmetic = Arithmetic(self.dtype, self.precision)
+        return bounded(self.op, arrays, self.parameters, arithmetic, certain=True, hull=False)
 
     def zero(self) -> Judgement:
         nothing = [np.zeros(s) for s in self.shapes]

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..ops.text import sizes_text
 from ..verdict.judge import Reference
+from .arithmetic import Arithmetic
 
 DEFAULT_REGIMES = ("gaussian", "integers")
 """How inputs are drawn, when nothing else is asked for."""
@@ -48,6 +49,11 @@ class Case:
     """What float32 products may be computed in."""
     poisoned: str = ""
     """The input that has NaN or infinity in one entry, in the regime ``nonfinite``."""
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """What an honest evaluation computes in, if nothing more is known of it."""
+        return Arithmetic(self.dtype, self.precision)
 
     @property
     def drawn(self) -> str:

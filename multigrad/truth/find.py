@@ -16,6 +16,7 @@ from ..namespaces.cost import cost
 from ..ops.operation import Operation
 from ..verdict.formats import FORMATS
 from ..verdict.judge import Reference
+from .arithmetic import Arithmetic
 from .case import DEFAULT_REGIMES, Case, Truth, Unknown
 from .certified import BASIS_ENTRIES, certified, halves, true_gradients
 from .inputs import case_arrays, check_served
@@ -56,7 +57,7 @@ def find_truth(op: Operation, case: Case, wrong: Sequence[str] = ()) -> Truth:
     certain = _flops(op, case.size, arrays) <= EXACT_FLOPS
     # Far from the ordinary only the hand-derived formula is judged, and the hull is for autodiff.
     hull = case.regime in (*DEFAULT_REGIMES, "file")
-    references = bounded(op, arrays, parameters, case.dtype, case.precision, certain=certain, hull=hull)
+    references = bounded(op, arrays, parameters, case.arithmetic, certain=certain, hull=hull)
     if op.draw is None and case.regime in DEFAULT_REGIMES and not case.inputs:
         arrays, references = _within_range(op, case, arrays, references, certain=certain)
     if certain:
@@ -80,7 +81,7 @@ def _within_range(
             return given, of_given
         halves = [a / 2 if a.dtype.kind == "f" else a for a in given[: len(op.inputs)]]
         given = [*(FORMATS[case.dtype].round(a) if a.dtype.kind == "f" else a for a in halves), *given[len(halves) :]]
-        of_given = bounded(op, given, parameters, case.dtype, case.precision, certain=certain)
+        of_given = bounded(op, given, parameters, case.arithmetic, certain=certain)
     return arrays, references
 
 
@@ -172,3 +173,32 @@ def _corrected(
             size = np.full(high.shape, float(np.max(old.bound, initial=0.0)))
             corrected[place] = Reference(high, low, size, size, 0 * size)
     return corrected
+
+
+def in_arithmetic(op: Operation, case: Case, truth: Truth, arithmetic: Arithmetic) -> Truth:
+    """Return the truth of a case with the bounds of another arithmetic in the same dtype.
+
+    Inputs and values stay as they are. So do the bounds of what has a NaN among its inputs, of empty arrays, and of an
+    output whose formula is wrong in its shape.
+
+    Args:
+        op: the operation.
+        case: the case.
+        truth: its truth.
+        arithmetic: what an evaluation computes in.
+
+    Raises:
+        Unknown: with the reason.
+    """
+    if case.poisoned or case.regime == "empty":
+        return truth
+    _, parameters = op.split(case.size)
+    certain = _flops(op, case.size, truth.arrays) <= EXACT_FLOPS
+    others = bounded(op, truth.arrays, parameters, arithmetic, certain=certain, hull=False)
+    kept = [
+        replace(old, bound=new.bound, probable=new.probable, excused=new.excused)
+        if old.value.shape == new.value.shape
+        else old
+        for old, new in zip(truth.references, others, strict=True)
+    ]
+    return replace(truth, references=kept)

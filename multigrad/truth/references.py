@@ -12,6 +12,7 @@ from ..data.standard import numpy_standard
 from ..namespaces import bounds
 from ..ops.operation import Operation
 from ..verdict.judge import Reference
+from .arithmetic import Arithmetic
 from .case import Unknown
 
 xp = numpy_standard()
@@ -28,20 +29,18 @@ def bounded(
     op: Operation,
     arrays: Sequence[np.ndarray],
     parameters: Mapping[str, Any],
-    dtype: str,
-    precision: str = "strict",
+    arithmetic: str | Arithmetic,
     *,
     certain: bool = False,
     hull: bool = True,
 ) -> list[Reference]:
-    """Evaluate the hand-derived formula in float64 with the error bounds of a dtype.
+    """Evaluate the hand-derived formula in float64 with the error bounds of an arithmetic.
 
     Args:
         op: the operation.
         arrays: inputs, then cotangents.
         parameters: the operation's parameters.
-        dtype: the dtype under test.
-        precision: ``tf32`` lets float32 products lose bits.
+        arithmetic: what an honest evaluation computes in; the name of a dtype, where that is all that it has.
         certain: whether the values will be replaced by certified ones; else the bounds also cover float64's own error.
         hull: whether to find, for autodiff, which entries depend on the convention at a kink.
 
@@ -49,12 +48,12 @@ def bounded(
         Unknown: the analysis lacks a function, or the operation raised.
     """
     function = op.analytic(bounds, parameters)
-    settings = {"product_u": 2.0**-11} if precision == "tf32" and dtype == "float32" else {}
+    chosen = Arithmetic.of(arithmetic)
     try:
-        outputs = bounds.analyse(function, *arrays, context=dtype, **settings)
-        own = None if certain or dtype == "float64" else bounds.analyse(function, *arrays, context="float64")
+        outputs = chosen.analyse(function, arrays)
+        own = None if certain or chosen.dtype == "float64" else bounds.analyse(function, *arrays, context="float64")
         kinks = _kinks(function, arrays) if hull else [np.zeros(()) for _ in outputs]
-        excused = _excused(op, parameters, arrays, outputs, dtype, settings)
+        excused = _excused(op, parameters, arrays, outputs, chosen)
     except Exception as error:
         raise Unknown(one_line(error)) from error
     references = []
@@ -110,8 +109,7 @@ def _excused(
     parameters: Mapping[str, Any],
     arrays: Sequence[np.ndarray],
     outputs: Sequence[Any],
-    dtype: str,
-    settings: Mapping[str, Any],
+    arithmetic: Arithmetic,
 ) -> list[np.ndarray]:
     """Tell for each output which entries have no bound because an intermediate may leave the range of the format.
 
@@ -124,8 +122,8 @@ def _excused(
     if not any(b.any() for b in boundless) or _leaves(op, parameters, arrays, "float64", under="raise"):
         return boundless
     function = op.analytic(bounds, parameters)
-    endless = bounds.analyse(function, *arrays, context=dtype, overflow=np.inf, underflow=0.0, **settings)
-    undone = _undone(op, parameters, arrays, dtype)
+    endless = arithmetic.analyse(function, arrays, endless=True)
+    undone = _undone(op, parameters, arrays, arithmetic.computed)
     return [b & (np.isfinite(one.worst) | nan) for b, one, nan in zip(boundless, endless, undone, strict=True)]
 
 

@@ -10,16 +10,16 @@ import numpy as np
 
 from ..namespaces import bounds
 from ..ops.operation import Operation
-from ..verdict.formats import FORMATS
 from ..verdict.judge import Judgement, Reference, judge_entries
 from ..verdict.words import FAIL, NOTE, PASS
+from .arithmetic import Arithmetic
 from .references import HAIR, off_by
 
 
 def judge_variant(
     op: Operation,
     parameters: Mapping[str, Any],
-    dtype: str,
+    arithmetic: str | Arithmetic,
     variant: str,
     arrays: Callable[[], Sequence[np.ndarray]],
     number: int,
@@ -36,23 +36,24 @@ def judge_variant(
     Args:
         op: the operation.
         parameters: values of its parameters.
-        dtype: what was computed in.
-        variant: ``analytic``, ``forward``, ``autodiff`` or ``native``.
+        arithmetic: what was computed in, a dtype or more than that.
+        variant: ``analytic``, ``forward``, ``autodiff``, ``native``, or the name of an implementation.
         arrays: returns inputs, then cotangents; they may be large, and are wanted by few.
         number: which output it is.
         computed: what was computed.
         reference: the truth about it.
     """
+    chosen = Arithmetic.of(arithmetic)
+    dtype = chosen.dtype
     judged = judge_entries(computed, reference, dtype, f"may overflow in {dtype}")
     finite = np.isfinite(judged.ratio)  # a wrong shape and a NaN are no matter of rounding
     if judged.verdict != FAIL or variant in ("analytic", "forward") or not finite:
         return judged
-    u, given = FORMATS[dtype].unit_roundoff, arrays()
+    u, given = chosen.unit_roundoff, arrays()
     try:
-        with bounds.context(dtype):
-            function = op.analytic(bounds, parameters)
-            exact = function(*(bounds.asarray(a) for a in given))[number]
-            rounded = function(*(off_by(a, u * np.abs(a) + HAIR) for a in given))[number]
+        function = op.analytic(bounds, parameters)
+        exact = chosen.analyse(function, given)[number]
+        rounded = chosen.analyse(function, [off_by(a, u * np.abs(a) + HAIR) for a in given])[number]
     except Exception:  # noqa: BLE001 - then there is no such bound, and the judgement stands
         return judged
     wider = reference.bound + np.maximum(rounded.worst - exact.worst, 0)

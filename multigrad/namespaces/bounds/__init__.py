@@ -35,8 +35,9 @@ from ..shared.namespace import Linalg, attributes, bound, functions_of, guarded_
 from . import arithmetic, conditions, creation, elementary, matrices, model, ordering, products, reductions, shapes
 from .arrays import Array, Choice, Condition, Parts, as_array
 from .model import Context, FloatType, context, current
+from .rules import stored
 
-__all__ = ["FORMATS", "Array", "Choice", "Condition", "Context", "analyse", "context", "linalg"]
+__all__ = ["FORMATS", "Array", "Choice", "Condition", "Context", "analyse", "as_array", "context", "linalg", "stored"]
 
 __array_api_version__ = "2024.12"
 

@@ -11,7 +11,7 @@ from ..shared import textbook
 from .arrays import Array, Choice, Condition, as_array, is_ours
 from .conditions import not_equal
 from .model import FloatType, current
-from .rules import bounded, elementwise, rounding
+from .rules import bounded, rounding, stored
 from .shapes import broadcast_to, stack
 
 
@@ -42,7 +42,7 @@ def astype(x: Any, dtype: Any, *, copy: bool = True, device: Any = None) -> Any:
     coarse = FORMATS[dtype.name]
     if array.integral or coarse.unit_roundoff <= current().u:
         return array
-    return elementwise([array], array.value, lambda w: w, ulps=0.5 * coarse.unit_roundoff / current().u)
+    return stored(array, coarse)
 
 
 def _cut_off(x: Array) -> Choice:

@@ -77,9 +77,11 @@ class Context:
     dtype: str
     """One of ``float64``, ``float32``, ``bfloat16``, ``float16``."""
     u: float
-    """Unit roundoff of elementwise operations and sums."""
+    """Unit roundoff of elementwise operations, and of every array that is stored."""
     product_u: float
     """Unit roundoff of matrix products. Above ``u``: operands are rounded to it (TF32). Below: sums are kept in it."""
+    sum_u: float
+    """Unit roundoff in which sums and means are kept before they are stored: ``u``, or that of a wider format."""
     underflow: float
     """Absolute error that every rounding adds."""
     overflow: float
@@ -98,6 +100,7 @@ class Context:
         *,
         u: float | None = None,
         product_u: float | None = None,
+        sum_u: float | None = None,
         underflow: float | None = None,
         overflow: float | None = None,
         confidence: float = CONFIDENCE,
@@ -118,6 +121,7 @@ class Context:
             dtype=dtype,
             u=chosen,
             product_u=chosen if product_u is None else product_u,
+            sum_u=chosen if sum_u is None else sum_u,
             underflow=form.underflow if underflow is None else underflow,
             overflow=form.overflow if overflow is None else overflow,
             confidence=confidence,
@@ -133,6 +137,11 @@ class Context:
     def ulps(self, name: str) -> float:
         """Return the error in ulps of an elementary function."""
         return self.elementary_ulps.get(name, self.default_ulps)
+
+    def kept_below(self, u: float) -> float:
+        """Return the magnitude up to which a sum that is kept in a unit roundoff may grow before it is stored."""
+        # A unit finer than the format's is that of float32, which has the range as well.
+        return max(self.overflow, FORMATS["float32"].overflow) if u < self.u else self.overflow
 
     def exact_below(self, u: float | None = None) -> float:
         """Return the magnitude up to which every integer is exact."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from .arrays import Array, Error, as_array, nothing, plus, times, up
 from .model import current
-from .rules import Unit, bounded, only_whole_numbers, within
+from .rules import Unit, bounded, only_whole_numbers, whole, within
 
 
 def matmul(a: Any, b: Any, /) -> Any:
@@ -22,7 +22,9 @@ def matmul(a: Any, b: Any, /) -> Any:
     left, right = np.abs(A.value), np.abs(B.value)
     sizes = np.asarray(left @ right)
     nonnegative = A.nonnegative and B.nonnegative
-    if A.integral and B.integral and _whole(sizes, left, right):
+    kept = min(current().u, current().product_u)
+    operands = max(np.max(left, initial=0.0), np.max(right, initial=0.0))
+    if A.integral and B.integral and operands <= 1.0 / current().product_u and whole(value, sizes, kept):
         return Array(value, *(nothing(value.shape),) * 2, integral=True, nonnegative=nonnegative)
 
     def rule(errors: Sequence[Error], unit: Unit) -> Any:
@@ -32,15 +34,9 @@ def matmul(a: Any, b: Any, /) -> Any:
             0.0 if isinstance(y, float) else plus(left, x) @ y,
         )
         reach = plus(sizes, times(3.0, moved))
-        error = plus(unit.product(k) * reach, moved, k * current().underflow)
-        return within(reach, up(error, 2 * k))
+        error = plus(unit.products(k, reach, value, moved), moved, k * current().underflow)
+        return within(reach, up(error, 2 * k), kept)
 
     product = bounded([A, B], value, rule, rounds=True, differ=k > 1, nonnegative=nonnegative)
     product.terms = k
     return product
-
-
-def _whole(sizes: Any, left: Any, right: Any) -> bool:
-    arithmetic = current()
-    operands = max(np.max(left, initial=0.0), np.max(right, initial=0.0))
-    return bool(np.max(sizes, initial=0.0) <= arithmetic.exact_below() and operands <= 1.0 / arithmetic.product_u)

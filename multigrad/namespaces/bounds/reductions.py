@@ -28,6 +28,7 @@ def sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = Fals
         np.sum(A.value, axis=axis, keepdims=keepdims),
         lambda p: np.sum(p, axis=axis, keepdims=keepdims),
         count_reduced(A.shape, axis),
+        current().sum_u,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ...verdict.formats import Format
 from .arrays import Array, Choice, Error, Parts, error_or_zero, is_ours, nothing, plus, times, up
 from .model import Context, Floats, current, gamma, probable_gamma
 
@@ -29,17 +30,36 @@ class Unit:
             return np.reshape([self.steps(float(n), u) for n in np.ravel(k)], np.shape(k))
         return gamma(k, u) if self.worst else probable_gamma(k, u, self.arithmetic.confidence)
 
-    def product(self, k: int) -> float:
-        """Return the coefficient of an inner product of length k.
+    def sums(self, k: Any, reach: Any, value: Floats, moved: Error, kept: float) -> Any:
+        """Bound the error of sums with k additions each, k a number or an array, kept in a unit roundoff.
+
+        In a finer unit than the format's, what remains is the one rounding with which a sum is stored; a sum of one
+        term has none.
+
+        Args:
+            k: how many additions.
+            reach: sums of the magnitudes.
+            value: the sums of the float64 evaluation.
+            moved: how far errors of the terms move them.
+            kept: the unit roundoff.
+        """
+        u = self.arithmetic.u
+        inside = self.steps(k, kept) * reach
+        if kept >= u:
+            return inside
+        return inside + np.where(np.asarray(k) > 0, u * plus(np.abs(value), times(2.0, plus(moved, inside))), 0.0)
+
+    def products(self, k: int, reach: Any, value: Floats, moved: Error) -> Any:
+        """Bound the error of inner products of length k.
 
         With operands rounded to a coarser unit (TF32) each product has an error of 2p + p², and tensor cores may
-        truncate where they add, which doubles the unit. With sums kept in a finer unit one last rounding remains.
+        truncate where they add, which doubles the unit.
         """
         u, p = self.arithmetic.u, self.arithmetic.product_u
         if p > u:
             inside = self.steps(k, 2 * u)
-            return float(inside + (2 * p + p * p) * (1 + inside))
-        return float(self.steps(k) if p == u else self.steps(k, p) * (1 + u) + u)
+            return float(inside + (2 * p + p * p) * (1 + inside)) * reach
+        return self.sums(k, reach, value, moved, p)
 
 
 class Rule(Protocol):
@@ -156,7 +176,7 @@ def count_reduced(shape: tuple[int, ...], axis: Any) -> int:
     return math.prod(shape[a] for a in axes)
 
 
-def accumulated(A: Array, value: Any, add_up: Callable[[Floats], Any], count: Any) -> Array:
+def accumulated(A: Array, value: Any, add_up: Callable[[Floats], Any], count: Any, kept: float | None = None) -> Array:
     """Make sums of elements in any order: |ŝ − s| ≤ ΣE_i + γ_{n−1} Σ|x̂_i| (Higham 2002, eq. 4.4).
 
     Args:
@@ -164,27 +184,61 @@ def accumulated(A: Array, value: Any, add_up: Callable[[Floats], Any], count: An
         value: their sums.
         add_up: the sum, as a function of NumPy arrays.
         count: how many terms each sum has: a number, or an array that broadcasts to the sums.
+        kept: the unit roundoff in which the sums are kept; None is the format's.
     """
     value = np.asarray(value, dtype=np.float64)
     longest = int(np.max(count, initial=0))
     sizes = add_up(np.abs(A.value))
-    if A.integral and np.max(sizes, initial=0.0) <= current().exact_below():
+    kept = current().u if kept is None else kept
+    if A.integral and whole(value, sizes, kept):
         return Array(value, *(nothing(value.shape),) * 2, integral=True, nonnegative=A.nonnegative)
 
     def rule(errors: Sequence[Error], unit: Unit) -> Any:
         moved = errors[0] if isinstance(errors[0], float) else add_up(errors[0])
         reach = plus(sizes, times(2.0, moved))
-        error = plus(unit.steps(np.maximum(count - 1, 0)) * reach, moved, count * current().underflow)
-        return within(reach, up(error, 2 * longest))
+        rounded = unit.sums(np.maximum(count - 1, 0), reach, value, moved, kept)
+        error = plus(rounded, moved, count * current().underflow)
+        return within(reach, up(error, 2 * longest), kept)
 
     return bounded([A], value, rule, rounds=True, differ=longest > 1, nonnegative=A.nonnegative)
 
 
-def within(reach: Any, error: Any) -> Any:
-    """Make the error infinite where an intermediate result may overflow."""
+def whole(value: Floats, sizes: Any, kept: float) -> bool:
+    """Tell whether sums of whole numbers are exact, in any order, and stay so where they are stored."""
+    arithmetic = current()
+    inside = np.max(sizes, initial=0.0) <= min(1.0 / kept, arithmetic.kept_below(kept))
+    return bool(inside and np.max(np.abs(value), initial=0.0) <= arithmetic.exact_below())
+
+
+def within(reach: Any, error: Any, kept: float | None = None) -> Any:
+    """Make the error infinite where an intermediate result, kept in a unit roundoff, may overflow."""
     # In some order a partial sum is as large as the sum of the magnitudes.
-    limit = current().overflow
+    limit = current().overflow if kept is None else current().kept_below(kept)
     return error if np.max(reach, initial=0.0) <= limit else np.where(reach <= limit, error, np.inf)
+
+
+def stored(A: Array, form: Format, *, endless: bool = False) -> Array:
+    """Round every element once to a format, which may be coarser than the one that was computed in.
+
+    Args:
+        A: the array.
+        form: the format.
+        endless: whether to take the format for one that neither overflows nor underflows.
+    """
+    underflow, overflow = (0.0, np.inf) if endless else (form.underflow, form.overflow)
+    exact = Context.of(form.name).representable(A.value)
+    if A.integral and exact.all():
+        return A
+
+    def rule(errors: Sequence[Error], unit: Unit) -> Any:
+        reach = plus(np.abs(A.value), times(2.0, errors[0]))
+        rounded = plus(errors[0], form.unit_roundoff * reach + underflow)
+        error = np.where(exact & (np.asarray(errors[0]) == 0), 0.0, up(rounded))
+        # An infinity that is given is exactly that.
+        given = np.isinf(A.value) & (np.asarray(errors[0]) == 0)
+        return np.where((reach <= overflow) | given, error, np.inf)
+
+    return bounded([A], A.value, rule, nonnegative=A.nonnegative)
 
 
 def added(A: Array, B: Array, value: Any, *, signed: bool = True, infinite: Infinite | None = None) -> Array:
@@ -196,8 +250,9 @@ def added(A: Array, B: Array, value: Any, *, signed: bool = True, infinite: Infi
 
     def rule(errors: Sequence[Error], unit: Unit) -> Any:
         x, y = errors
+        kept = min(current().u, current().product_u)
         begun = [
-            times(unit.steps(one.terms), plus(np.abs(other.value), times(2.0, error))) if one.terms else 0.0
+            times(unit.steps(one.terms, kept), plus(np.abs(other.value), times(2.0, error))) if one.terms else 0.0
             for one, other, error in ((A, B, y), (B, A, x))
         ]
         return rounding(value, plus(x, y, *begun), 0.5)
