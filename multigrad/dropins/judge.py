@@ -16,6 +16,7 @@ from ..matrix.frame import GradientError
 from ..ops.implementation import HALVES
 from ..ops.operation import DTYPES
 from ..ops.text import derivative_name
+from ..truth.arithmetic import Arithmetic
 from ..truth.case import Truth, Unknown
 from ..truth.given import truths_at
 from ..truth.inputs import output_shapes
@@ -76,6 +77,7 @@ class Trial:
                 raise BadInput(f"input {i} has an entry that is not finite; there is no truth to compare with")
         kinds = [given.dtype for given in candidate.inputs if given.dtype in DTYPES]
         self.dtype = max(kinds, key=DTYPES.index)
+        self.arithmetic = Arithmetic(self.dtype, accumulate=asked.accumulate if self.dtype in HALVES else None)
         self.op = as_operation(asked.reference, candidate.inputs)
         self.size = self.op.check_inputs(self.arrays)
         self.first = self._evaluate()
@@ -88,7 +90,7 @@ class Trial:
         """Yield what is wrong, a sentence each; nothing if all is right."""
         self.draws = self._drawn()
         try:
-            found = truths_at(self.op, self.arrays, list(self.draws.values()), self.dtype)
+            found = truths_at(self.op, self.arrays, list(self.draws.values()), self.arithmetic)
         except Unknown as error:
             yield f"cannot be judged: {error}"
             return
@@ -257,7 +259,7 @@ class Trial:
         for name, one in zip(names, computed, strict=True):
             number = self.op.outputs.index(name)
             reference = truth.outputs(VARIANT)[number]
-            arguments = (self.op, self.op.parameters, self.dtype, VARIANT)
+            arguments = (self.op, self.op.parameters, self.arithmetic, VARIANT)
             judgement = judge_variant(*arguments, lambda: truth.arrays, number, one.array, reference)
             if judgement.verdict != FAIL and (misfit := self._misfit(name, one)):
                 judgement = worded(FAIL, misfit)

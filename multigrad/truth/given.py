@@ -14,6 +14,7 @@ from ..namespaces.exact import ExactArray
 from ..namespaces.shared.unsupported import Unsupported
 from ..ops.operation import Operation
 from ..verdict.judge import Reference
+from .arithmetic import Arithmetic
 from .case import Truth, Unknown
 from .certified import BASIS_ENTRIES, halves
 from .find import EXACT_FLOPS
@@ -33,7 +34,7 @@ def truths_at(
     op: Operation,
     inputs: Sequence[np.ndarray],
     draws: Sequence[Sequence[np.ndarray]],
-    dtype: str,
+    arithmetic: Arithmetic,
 ) -> list[Truth]:
     """Find the truth at given inputs, for several cotangents.
 
@@ -43,9 +44,9 @@ def truths_at(
 
     Args:
         op: the operation, at the defaults of its parameters.
-        inputs: float64 arrays that hold numbers of the dtype, or arrays of integers or booleans.
+        inputs: float64 arrays that hold numbers of the arithmetic's dtype, or arrays of integers or booleans.
         draws: cotangents, one list of float64 arrays for each truth. The first is certified.
-        dtype: what is computed in.
+        arithmetic: what an honest evaluation computes in.
 
     Raises:
         BadInput: the operation uses what ball arithmetic does not know, or its own gradients are wrong here.
@@ -53,7 +54,7 @@ def truths_at(
     """
     certain = len(draws) * _flops(op, inputs, draws[0]) <= EXACT_FLOPS
     parameters = op.parameters
-    bounds = [bounded(op, [*inputs, *draw], parameters, dtype, certain=certain) for draw in draws]
+    bounds = [bounded(op, [*inputs, *draw], parameters, arithmetic, certain=certain) for draw in draws]
     if not certain:
         return [Truth([*inputs, *draw], references) for draw, references in zip(draws, bounds, strict=True)]
     outputs, bits = _evaluated(op, inputs, draws)
