@@ -99,7 +99,7 @@ class _Formulas:
             reason = f"its forward part has this case, its pullback {raised}"
             write_unknown(self.folder, number, reason, unserved=True)
             # A division by the number of rows is wrong; a pullback that has no row to join refuses the case.
-            verdict = FAIL if ZeroDivisionError.__name__ in raised else UNAVAILABLE
+            verdict = FAIL if ZeroDivisionError.__name__ in raised and op.has_pullback else UNAVAILABLE
             yield self._once(case, worded(verdict, reason))
 
     def _once(self, case: Case, judgement: Judgement) -> list[JudgedRow]:
@@ -147,8 +147,11 @@ def _surveyed(op: Operation, case: Case) -> Iterator[JudgedRow]:
     aimed: Mapping[str, Judgement] = {}
     reason = "no entry lies on a kink"
     try:
-        surveyed = survey(op, here.size, case.seed)
-        kinks, aimed = surveyed.kinks, {} if case.inputs else surveyed.aimed
+        if op.has_pullback:
+            surveyed = survey(op, here.size, case.seed)
+            kinks, aimed = surveyed.kinks, {} if case.inputs else surveyed.aimed
+        else:
+            reason = "it has no pullback of its own"
     except Exception as error:  # noqa: BLE001 - what is wrong with the operation as a whole is said beside the formula
         reason = one_line(error)
     yield from (judged_row(here, output, judgement) for output, judgement in kinks.items())

@@ -82,7 +82,7 @@ def mutants(op: Operation) -> list[Mutant]:
     """Make every mutant of an operation.
 
     Raises:
-        BadInput: the operation's source cannot be read.
+        BadInput: the operation's source cannot be read, or it has no pullback of its own.
     """
     mistakes = list(_edited(op))
     for name, wrap in _WRAPPERS.items():

@@ -6,6 +6,7 @@ Nothing here imports NumPy or a framework: reading the catalogue costs nothing.
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import operator
 import re
@@ -68,19 +69,59 @@ class Operation:
     def __call__(self, xp: Any, *inputs: Any, **parameters: Any) -> tuple[Any, Callable[..., Any]]:
         """Return the value (a tuple of them, if there are several) and the pullback.
 
+        A function that returns values alone gets the pullback of the tape (:mod:`multigrad.namespaces.tape`).
+
         Raises:
             WrongResult: the function returns something else.
         """
         value, pullback = self._evaluated(xp, *inputs, **parameters)
-        if not callable(pullback):
-            raise WrongResult(f"{self.name} returned {_described((value, pullback))}; wanted (value, pullback)")
-        return value, pullback
+        return self._on_tape(xp)(xp, *inputs, **parameters) if pullback is None else (value, pullback)
 
-    def _evaluated(self, xp: Any, *inputs: Any, **parameters: Any) -> Sequence[Any]:
+    def _evaluated(self, xp: Any, *inputs: Any, **parameters: Any) -> tuple[Any, Callable[..., Any] | None]:
+        """Return the value and the operation's own pullback; None where it has none."""
         result: Any = self.function(xp, *inputs, **parameters)
-        if not isinstance(result, tuple | list) or len(result) != 2:
-            raise WrongResult(f"{self.name} returned {_described(result)}; wanted (value, pullback)")
-        return result
+        count = len(self.signature.outputs)
+        pair = isinstance(result, tuple | list) and len(result) == 2
+        if pair and callable(result[1]):
+            return result[0], result[1]
+        if result is None or (isinstance(result, tuple | list) and len(result) != count):
+            wanted = "a value" if count == 1 else f"{count} values"
+            raise WrongResult(f"{self.name} returned {_described(result)}; wanted {wanted}, or (value, pullback)")
+        return result, None
+
+    def _on_tape(self, xp: Any) -> Callable[..., tuple[Any, Callable[..., Any]]]:
+        """Return what evaluates it in a namespace as :meth:`__call__` does, with the pullback of the tape."""
+        # By name, when it is needed: the namespaces stand above operations.
+        tape = importlib.import_module("..namespaces.tape", __package__)
+        over = tape.over(xp)
+
+        def evaluated(_: Any, *inputs: Any, **parameters: Any) -> tuple[Any, Callable[..., Any]]:
+            pair: tuple[Any, Callable[..., Any]] = tape.with_pullback(
+                self.function, over, inputs, self.differentiable, parameters
+            )
+            return pair
+
+        return evaluated
+
+    @functools.cached_property
+    def has_pullback(self) -> bool:
+        """Whether the function returns a pullback of its own.
+
+        It is run in NumPy, at the smallest size, to find out; one that raises there is taken to have one.
+        """
+        known: bool | None = getattr(self.function, "has_pullback", None)  # where another process has the function
+        if known is not None:
+            return known
+        xp = numpy_standard()
+        import numpy as np
+
+        size = next(iter(self.sizes.values()))
+        try:
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return self._evaluated(xp, *self.make_inputs(size, 0), **self.split(size)[1])[1] is not None
+        except Exception:  # noqa: BLE001 - what it raises is said where it is judged
+            return True
 
     def implementation(
         self,
@@ -298,11 +339,13 @@ class Operation:
         return forward
 
     def analytic(self, xp: Any, parameters: Mapping[str, Any]) -> Callable[..., tuple[Any, ...]]:
-        """Return ``f(*inputs, *cotangents) -> (*values, *gradients)``: forward part and hand-derived pullback."""
+        """Return ``f(*inputs, *cotangents) -> (*values, *gradients)``: forward part and pullback."""
         count = len(self.inputs)
+        # Asked here, and not where a compiler may follow.
+        evaluated = self if self.has_pullback else self._on_tape(xp)
 
         def analytic(*arrays: Any) -> tuple[Any, ...]:
-            value, pullback = self(xp, *arrays[:count], **parameters)
+            value, pullback = evaluated(xp, *arrays[:count], **parameters)
             return self.values(value) + self.gradients_of(pullback(*arrays[count:]))
 
         analytic.__name__ = f"{self.name}_analytic"

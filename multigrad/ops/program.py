@@ -63,13 +63,15 @@ class Program:
         """Read the program of an operation, or of a mutant.
 
         Raises:
-            BadInput: the source cannot be read, or has no pullback.
+            BadInput: the source cannot be read, or there is no pullback in it.
         """
         if hasattr(op.function, _PROGRAM):
             carried: Program | None = getattr(op.function, _PROGRAM)
             if carried is None:
                 raise BadInput(f"{op.name} has its mistake around the pullback, so its source does not show it")
             return cls(carried.name, copy.deepcopy(carried.parts), carried.scope)
+        if not op.has_pullback:
+            raise BadInput(f"{op.name} has no pullback of its own, so there is no source of one to change")
         tree, start = parsed(op.function, op.name)
         scope = {**op.function.__globals__, **inspect.getclosurevars(op.function).nonlocals}
         helpers = _reached(pullback_of(tree), op.function.__module__, scope)

@@ -119,6 +119,8 @@ def write_certificate(
 ) -> pd.DataFrame:
     """Prove operations at every small size and write what was proven.
 
+    An operation without a pullback of its own has no formula to prove, and is left out.
+
     Args:
         path: the JSON file.
         ops: operations, catalogue names or files; None is the whole catalogue.
@@ -144,6 +146,9 @@ def write_certificate(
     answers = _ask("certify", arguments, [op.name for op in chosen])
     entries = [replace(c, reference=_seen_from(folder, c.reference)) for c in (Certified(**a) for a in answers)]
     passed = [asdict(c) for c in entries if c.passed]
+    if not entries:
+        names = ", ".join(op.name for op in chosen)
+        raise BadInput(f"there is no formula to certify: {names} has no pullback of its own")
     if not passed:
         raise BadInput("nothing was certified, so there is no certificate; `multigrad check` says what is wrong")
     content = {
@@ -178,7 +183,7 @@ def certify(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         for i, reference in enumerate(arguments["references"]):
             yield {"begin": i}
             (op,) = load_operations([reference])
-            for size in map(op.size, small_sizes(op)):
+            for size in map(op.size, small_sizes(op)) if op.has_pullback else ():
                 for regime in arguments["regimes"]:
                     proof = _try(op, size, arguments["seed"], regime, arguments["points"])
                     yield {"answers": [asdict(c) for c in _certified(op, size, proof)]}

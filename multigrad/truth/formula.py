@@ -6,6 +6,7 @@ import contextlib
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,15 @@ from .inputs import dtype_arrays
 
 xp = numpy_standard()
 
+NO_PULLBACK = "no pullback of its own: the truth is the derivative of the reference"
+"""What stands in the place of a proof."""
+
 
 def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:
     """Judge the hand-derived formula itself: its enclosure against that of the derivative of the forward part.
+
+    An operation without a pullback of its own has no formula to judge. What is held against the derivative there is the
+    tape, and a difference is a defect of ours.
 
     Returns:
         A judgement for each gradient, by name (``W_bar``); or one for ``*`` where the whole has one answer. A FAIL has
@@ -50,6 +57,8 @@ def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:
         if raised is None:
             return {"*": worded(UNAVAILABLE, f"the proof cannot follow it: {one_line(error)}")}
         return {"*": worded(FAIL, raised)}
+    if not op.has_pullback:
+        return {f"{g.name}_bar": _judged_on_tape(g) for g in proof.gradients}
     kind = proof.kind if op.domain == LINE else f"{proof.kind}; inputs are {op.domain}: elsewhere its value is NaN"
     return {f"{g.name}_bar": judged(g, kind) for g in proof.gradients}
 
@@ -126,7 +135,11 @@ def _raised_in_numpy(op: Operation, size: Mapping[str, Any], seed: int, regime: 
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            op.analytic(xp, parameters)(*dtype_arrays(op, size, seed, regime, "float64"))
+            arrays = dtype_arrays(op, size, seed, regime, "float64")
+            if op.has_pullback:
+                op.analytic(xp, parameters)(*arrays)
+            else:
+                op.forward(xp, parameters)(*arrays[: len(op.inputs)])
     except WrongResult as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - that it raises is the answer
@@ -140,6 +153,12 @@ def judged(gradient: GradientProof, kind: str) -> Judgement:
         return worded(FAIL, _disagreement(gradient), gradient.compared, math.inf)
     how = kind if kind.startswith(("proven", "certified")) else "certified at 1 point"
     return Judgement(PASS, 0.0, 0.0, 0.0, gradient.width, gradient.compared, how)
+
+
+def _judged_on_tape(gradient: GradientProof) -> Judgement:
+    if gradient.passed:
+        return replace(judged(gradient, ""), reason=NO_PULLBACK)
+    return worded(INCONCLUSIVE, f"a defect of multigrad, please report it: on its tape {_disagreement(gradient)}")
 
 
 def _disagreement(gradient: GradientProof) -> str:

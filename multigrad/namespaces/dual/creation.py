@@ -10,9 +10,9 @@ import numpy as np
 
 from .. import exact
 from ..exact import ExactArray
-from ..exact.creation import ABOUT_DTYPES
-from ..exact.elementwise import LOGICAL, WHOLE_ONLY
 from ..shared import textbook
+from ..shared.namespace import ABOUT_DTYPES
+from ..shared.operators import LOGICAL, WHOLE_ONLY
 from .arrays import DualArray
 from .table import FUNCTIONS, VALUED, valued
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from ..shared import textbook
-from ..shared.operators import Operators
+from ..shared.namespace import ABOUT_DTYPES
 from .arrays import ExactArray, array, is_whole, lift, number, objects, whole
 from .degrees import CONSTANT
 from .table import FUNCTIONS, public
@@ -120,19 +120,5 @@ def linspace(
     gaps = max(1, num - 1 if endpoint else num)
     return array(objects([first + (last - first) * i / gaps for i in range(num)]), CONSTANT)
 
-
-def _dtype_of(x: Any) -> Any:
-    return getattr(x, "dtype", x)
-
-
-ABOUT_DTYPES: dict[str, Callable[..., Any]] = {
-    "broadcast_shapes": np.broadcast_shapes,
-    "can_cast": lambda from_, to, /: np.can_cast(_dtype_of(from_), to),
-    "finfo": lambda x, /: np.finfo(_dtype_of(x)),
-    "iinfo": lambda x, /: np.iinfo(_dtype_of(x)),
-    "isdtype": lambda dtype, kind: np.isdtype(dtype, kind),
-    "result_type": lambda *items: np.result_type(*(i.dtype if isinstance(i, Operators) else i for i in items)),
-}
-"""What NumPy says of shapes and dtypes; an exact array counts as float64."""
 
 FUNCTIONS |= ABOUT_DTYPES

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from ..shared.operators import COMPARISONS, Operators
+from ..shared.operators import COMPARISONS, LOGICAL, WHOLE_ONLY, Operators
 from ..shared.unsupported import Unsupported
 from . import degrees
 from .arrays import ExactArray, array, lift, unmoved, whole
@@ -16,14 +16,6 @@ from .balls import ELEMENTARY, QUESTIONS, ROUNDINGS, power, quotient, whole_powe
 from .context import Undecided, refuse_fractions
 from .degrees import CONSTANT, Degree, count_branch
 from .table import FUNCTIONS, integral, public
-
-WHOLE_ONLY = (
-    *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_invert", "bitwise_left_shift", "bitwise_right_shift"),
-    *("isin", "unique_all", "unique_counts", "unique_inverse", "unique_values"),
-)
-"""Functions of NumPy that take integers and conditions alone."""
-
-LOGICAL = ("logical_and", "logical_or", "logical_xor", "logical_not")
 
 
 def _binary(ufunc: Any, combined: Callable[[Degree, Degree], Degree]) -> Callable[[Any, Any], ExactArray]:

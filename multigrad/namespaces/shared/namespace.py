@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .numpy_protocols import numpys_own
+from .operators import Operators
 from .unsupported import guarded
 
 Table = Mapping[str, Callable[..., Any]]
@@ -84,3 +85,18 @@ def namespace_info(floating: Any, integral: Any) -> Any:
         devices=lambda: ["cpu"],
         default_dtypes=lambda **_: {**defaults, "complex floating": np.dtype("complex128")},
     )
+
+
+def _dtype_of(x: Any) -> Any:
+    return getattr(x, "dtype", x)
+
+
+ABOUT_DTYPES: dict[str, Callable[..., Any]] = {
+    "broadcast_shapes": np.broadcast_shapes,
+    "can_cast": lambda from_, to, /: np.can_cast(_dtype_of(from_), to),
+    "finfo": lambda x, /: np.finfo(_dtype_of(x)),
+    "iinfo": lambda x, /: np.iinfo(_dtype_of(x)),
+    "isdtype": lambda dtype, kind: np.isdtype(dtype, kind),
+    "result_type": lambda *items: np.result_type(*(i.dtype if isinstance(i, Operators) else i for i in items)),
+}
+"""What NumPy says of shapes and dtypes; an exact array counts as float64."""

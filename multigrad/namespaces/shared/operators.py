@@ -39,6 +39,15 @@ COMPARISONS = {
 }
 """The standard's function, Python's name, what is certainly true and what is certainly false."""
 
+WHOLE_ONLY = (
+    *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_invert", "bitwise_left_shift", "bitwise_right_shift"),
+    *("isin", "unique_all", "unique_counts", "unique_inverse", "unique_values"),
+)
+"""Functions of NumPy that take integers and conditions alone."""
+
+LOGICAL = ("logical_and", "logical_or", "logical_xor", "logical_not")
+"""Functions of conditions."""
+
 
 class Operators(NumpyProtocols):
     """What every array of ours has: Python's operators, each by its namespace's function, and the attributes."""

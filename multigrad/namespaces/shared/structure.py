@@ -72,7 +72,7 @@ def lanes(xp: Any, x: Any, axes: Sequence[int]) -> Any:
     """Lay axes into one, which comes last."""
     rest = tuple(a for a in range(x.ndim) if a not in axes)
     return xp.reshape(
-        xp.permute_dims(x, (*rest, *axes)), (*(x.shape[a] for a in rest), math.prod(x.shape[a] for a in axes))
+        xp.permute_dims(x, (*rest, *axes)), (*(x.shape[a] for a in rest), math.prod([x.shape[a] for a in axes]))
     )
 
 

@@ -37,7 +37,7 @@ def std(xp: Any, x: Array, /, *, axis: Axis = None, correction: float = 0, keepd
 
 
 def _count(x: Array, axis: Axis) -> int:
-    return math.prod(x.shape[a] for a in axes_of(x, axis))
+    return math.prod([x.shape[a] for a in axes_of(x, axis)])
 
 
 def prod(xp: Any, x: Array, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Array:
