@@ -230,7 +230,8 @@ def _number(x: float) -> str:
 
 def _why_factor(factor: float, e: Evidence) -> str:
     def is_(x: float) -> bool:
-        return bool(abs(factor - x) <= 1e-5 * abs(x))
+        # In a narrow dtype the quotient itself is known to a few roundings only.
+        return bool(abs(factor - x) <= max(1e-5, e.roundoff) * abs(x))
 
     scalars = [float(c) for c in map(np.asarray, e.cotangents) if c.size == 1]
     for cotangent in scalars:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..backend.candidate import function_name
 from ..backend.registry import backend
 from ..data.errors import BadInput
 from ..ops.implementation import ACCUMULATORS
@@ -161,8 +164,10 @@ def check_grad(
     def value(x: Any) -> Any:
         return func(x, *args)[0] if paired else func(x, *args)
 
-    name = getattr(func, "__name__", type(func).__name__)
+    name = function_name(func)
     pair.__name__ = value.__name__ = name
+    with contextlib.suppress(TypeError, ValueError):  # what is written in C shows no names
+        value.__signature__ = _of_first(func)  # type: ignore[attr-defined]
     candidate = backend("numpy").candidate(pair, (x0, args))
     return check_candidate(candidate, _asked(reference or value, None, deterministic, 0))
 
@@ -171,6 +176,11 @@ def _asked(reference: Any, accumulate: str | None, deterministic: bool, seed: in
     if accumulate is not None and accumulate not in ACCUMULATORS:
         raise BadInput(f"accumulate is {accumulate!r}; wanted {' or '.join(ACCUMULATORS)}, or nothing")
     return Asked(reference, accumulate, deterministic, seed)
+
+
+def _of_first(function: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of a function without its arguments after the first."""
+    return inspect.Signature(list(inspect.signature(function).parameters.values())[:1])
 
 
 def _refuse(name: str, others: Iterable[str]) -> None:

@@ -54,7 +54,12 @@ def truths_at(
     """
     certain = len(draws) * _flops(op, inputs, draws[0]) <= EXACT_FLOPS
     parameters = op.parameters
-    bounds = [bounded(op, [*inputs, *draw], parameters, arithmetic, certain=certain) for draw in draws]
+    try:
+        bounds = [bounded(op, [*inputs, *draw], parameters, arithmetic, certain=certain) for draw in draws]
+    except Unknown as error:
+        if isinstance(error.__cause__, Unsupported):
+            raise BadInput(f"the reference {op.name}: {error.__cause__}") from error
+        raise
     if not certain:
         return [Truth([*inputs, *draw], references) for draw, references in zip(draws, bounds, strict=True)]
     outputs, bits = _evaluated(op, inputs, draws)
@@ -94,7 +99,7 @@ def _evaluated(
     except exact.Undecided as error:
         raise Unknown(str(error)) from error
     except Unsupported as error:
-        raise BadInput(str(error)) from error
+        raise BadInput(f"the reference {op.name}: {error}") from error
     except BadInput:
         raise
     except Exception as error:
@@ -127,7 +132,7 @@ def _certify(op: Operation, inputs: Sequence[np.ndarray], cotangents: Sequence[n
     except (exact.Kink, exact.Undecided):
         return
     except Unsupported as error:
-        raise BadInput(str(error)) from error
+        raise BadInput(f"the reference {op.name}: {error}") from error
     chosen = [d for d in directions if d is not None]
     gradients = outputs[len(cotangents) :]
     ours = exact.lift(sum(_products(d, g) for d, g in zip(chosen, gradients, strict=True)))
