@@ -107,9 +107,13 @@ def check_grads(
         raise BadInput(f"check_grads does not judge order {order} yet; wanted order=1")
     if [*([modes] if isinstance(modes, str) else modes)] != ["rev"]:
         raise BadInput(f'check_grads judges reverse mode alone, found modes={modes!r}; wanted modes=("rev",)')
-    candidate = backend("jax").candidate(f, args)
+    jax = backend("jax")
+    candidate = jax.candidate(f, args)
     if reference is None:
-        reference = candidate.primal()
+        traced = getattr(jax, "traced", None)
+        if traced is None:
+            raise BadInput(f"check_grads needs a reference: JAX's graph is not read yet; pass reference=, {FORMS}")
+        reference = traced(f, None, example=tuple(args) if isinstance(args, tuple | list) else (args,))
     return check_candidate(candidate, _asked(reference, accumulate, deterministic, seed))
 
 
