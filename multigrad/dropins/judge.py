@@ -158,6 +158,7 @@ class Trial:
         except BadInput:
             raise
         except Exception as error:
+            self._check_unchanged(evaluated)  # torch refuses to go on with what was written into
             raise Wrong(f"its backward pass raised {one_line(error)}") from error
 
     def _plain(self) -> Iterator[str]:
@@ -166,6 +167,7 @@ class Trial:
         plain = [name for name in ("first", "second") if name in self.draws]
         for name in plain:
             computed = [*self.first.values, *self._gradients(self.first, self.draws[name])]
+            self._check_unchanged(self.first)
             sentences = []
             for output, judgement in self._judged(name, computed):
                 if judgement.verdict == FAIL:
@@ -193,9 +195,7 @@ class Trial:
             "evaluated twice, it gives": [*second.values, *self._gradients(second, cotangents)],
         }
         for evaluated in (self.first, second):
-            for i in evaluated.changed():
-                yield f"it changes its input {self._input(i)}: it writes into an array that is not its own"
-                return
+            self._check_unchanged(evaluated)
         if self.first.overwritten():
             yield "a later call of its backward pass overwrote what the first returned: both return the same arrays"
             return
@@ -211,6 +211,10 @@ class Trial:
                         f"{what} other bits in {derivative_name(name)}, up to {apart:.3g} apart; pass "
                         "deterministic=False if it adds in another order each time"
                     )
+
+    def _check_unchanged(self, evaluated: Evaluated) -> None:
+        for i in evaluated.changed():
+            raise Wrong(f"it changes its input {self._input(i)}: it writes into an array that is not its own")
 
     def _input(self, number: int) -> str:
         names = self.op.inputs
@@ -233,8 +237,7 @@ class Trial:
         except Exception:  # noqa: BLE001 - it raises in many ways
             return
         yield from self._failures(name, computed, "it depends on strides: where inputs or cotangents are views, ")
-        for i in evaluated.changed():
-            yield f"it changes its input {self._input(i)} where that is a view"
+        self._check_unchanged(evaluated)
 
     def _alone(self) -> Iterator[str]:
         """One value differentiated at a time, the others unused."""

@@ -47,7 +47,7 @@ def as_operation(reference: Any, inputs: Sequence[Given]) -> Operation:
     try:
         reference.check_inputs([given.array for given in inputs])
     except BadInput as error:
-        raise BadInput(f"the reference {error}") from error
+        raise BadInput(f"the reference {reference.name}: {error}") from error
     for name, given in zip(reference.inputs, inputs, strict=True):
         if given.wanted and name not in reference.gradients:
             raise BadInput(f"the gradient by {name} is wanted, and the reference {reference.name} has none")
