@@ -26,7 +26,7 @@ from multigrad.backend.scheduler import VARIABLE
 from multigrad.data.errors import BadInput, one_line
 from multigrad.namespaces.shared.factorisations import QR, SVD, Eigh, SLogDet
 from multigrad.ops.operation import Operation
-from multigrad.ops.selection import Mode, Precision, Variant
+from multigrad.ops.selection import Mode, Precision
 
 from . import numpy_backend
 
@@ -272,7 +272,7 @@ class DaskSession(Session):
         return len(array.dask.layers) == 1 and all(isinstance(f, future) for f in array.dask.values())
 
     def function(
-        self, operation: Operation, parameters: Mapping[str, Any], variant: Variant, mode: Mode
+        self, operation: Operation, parameters: Mapping[str, Any], variant: str, mode: Mode
     ) -> Callable[..., tuple[Array, ...]]:
         function = super().function(operation, parameters, variant, mode)
         return lambda *arrays: function(*map(self._renamed, arrays))

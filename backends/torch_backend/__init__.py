@@ -46,6 +46,12 @@ class TorchBackend(Backend):
         Refusal(
             "RuntimeError", "derivative for .* is not implemented", "torch.autograd has no derivative of the function."
         ),
+        Refusal("Exception", "CUDA enabled|NVIDIA driver|no CUDA GPUs", "the code wants a GPU that is not here."),
+        Refusal(
+            "RuntimeError",
+            "0 active drivers",
+            "Triton finds no GPU here; TRITON_INTERPRET=1 in the environment runs its kernels on the CPU.",
+        ),
         Refusal("TorchDynamoException", "", "torch.compile cannot follow the function."),
         Refusal("InductorError", "", "torch.compile cannot compile the function."),
     )

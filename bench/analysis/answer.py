@@ -18,6 +18,7 @@ from multigrad.ops.files import raised
 from ..plan.cells import KEY
 from ..plan.study import AnswerValues, Study, answerable, module_of
 from ..store.folder import RUN
+from ..store.frames import frame_json
 from ..store.machine import thread_count
 from ..store.rows import place, text
 from ..store.run import Run
@@ -86,7 +87,7 @@ def give_answer(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"refused": f"{name}: its answer is {type(found).__name__}; wanted a data frame and a sentence"}
         return
     frame, sentence = found
-    yield {"answer": {"frame": frame.to_json(orient="split", double_precision=15), "sentence": sentence}}
+    yield {"answer": {"frame": frame_json(frame, "split"), "sentence": sentence}}
 
 
 def _sides(wanted: Mapping[str, Any]) -> tuple[str, Any, Any]:

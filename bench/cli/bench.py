@@ -46,6 +46,7 @@ def bench(
     dtype: options.Dtypes = None,
     mode: options.Modes = None,
     variant: options.Variants = None,
+    implementation: options.Implementations = None,
     size: options.Sizes = None,
     threads: options.Threads = None,
     precision: options.PrecisionName = "strict",
@@ -74,14 +75,15 @@ def bench(
     where: dict[str, Any] = {"rounds": rounds, "quick": quick, "seed": seed, "out": out, "machine": machine}
     if study is not None:
         _refuse_beside_study(device=device, devices=devices, mesh=mesh, dtype=dtype, mode=mode, variant=variant,
-                             size=size, threads=threads, resume=resume, against=against,
+                             implementation=implementation, size=size, threads=threads, resume=resume, against=against,
                              against_commit=against_commit, export=export)  # fmt: skip
         bench_study(study, {"ops": split(ops), "backend": split(backend), **where}, markdown, as_json, csv)
     if markdown is not None:
         raise BadInput("--markdown writes the answer of a study; wanted --study too")
     older = None if against is None else find_run(against, out)
     wanted = selectors(backend=backend, device=device, devices=devices, mesh=mesh, dtype=dtype, mode=mode,
-                       variant=variant, size=size, threads=threads, precision=precision)  # fmt: skip
+                       variant=variant, implementation=implementation, size=size, threads=threads,
+                       precision=precision)  # fmt: skip
     with progress("timing") as tick:
         run = measure.measure(split(ops), **wanted, **where, resume=resume, against=older,
                               against_commit=against_commit, progress=tick)  # fmt: skip

@@ -59,6 +59,7 @@ def check(
     dtype: options.Dtypes = None,
     mode: options.Modes = None,
     variant: options.Variants = None,
+    implementation: options.Implementations = None,
     size: Size = None,
     regime: Regimes = None,
     inputs: Inputs = None,
@@ -94,7 +95,8 @@ def check(
     if certificate is not None:
         certify(split(ops), seed, certificate)
     wanted = selectors(backend=backend, device=device, devices=devices, mesh=mesh, dtype=dtype, mode=mode,
-                       variant=variant, size=size, regime=regime, precision=precision, seed=seed)  # fmt: skip
+                       variant=variant, implementation=implementation, size=size, regime=regime,
+                       precision=precision, seed=seed)  # fmt: skip
     with progress("checking") as tick:
         frame = matrix.check(split(ops), **wanted, inputs=inputs, timeout_s=timeout, progress=tick, tell=formulas)
     write_csv(frame, csv)

@@ -35,7 +35,12 @@ Dtypes = Annotated[
 ]
 Modes = Annotated[list[str] | None, typer.Option("--mode", help="eager or compiled. Default: both.")]
 Variants = Annotated[
-    list[str] | None, typer.Option("--variant", help="forward, analytic, autodiff or native. Default: all.")
+    list[str] | None,
+    typer.Option("--variant", help="forward, analytic, autodiff, native or an implementation. Default: all."),
+]
+Implementations = Annotated[
+    list[str] | None,
+    typer.Option("--implementation", help="Another way to compute the operation, torch=kernels.py::fused; repeatable."),
 ]
 Sizes = Annotated[list[str] | None, typer.Option("--size", help="A named size, as in `multigrad list`, or largest.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
@@ -59,7 +64,13 @@ def split(values: list[str] | None) -> list[str] | None:
 
 
 def selectors(
-    *, device: list[str] | None, devices: int | None, mesh: str | None, precision: str, **given: Any
+    *,
+    device: list[str] | None,
+    devices: int | None,
+    mesh: str | None,
+    precision: str,
+    implementation: list[str] | None = None,
+    **given: Any,
 ) -> dict[str, Any]:
     """Return the selectors of a command's options, each as :class:`multigrad.ops.selection.Selectors` has it.
 
@@ -67,6 +78,8 @@ def selectors(
         BadInput: the number of devices is given twice, or no precision has that name.
     """
     named = {name: split(value) if isinstance(value, list) else value for name, value in given.items()}
+    if implementation:
+        named["implementation"] = implementation
     return {**named, "device": _meshes(device, devices, mesh), "precision": _precision(precision)}
 
 

@@ -20,8 +20,9 @@ def _plain(value: Any) -> Any:
         return {key: _plain(v) for key, v in value.items()}
     if isinstance(value, str):
         return value
-    # pandas writes NaN and infinity as null, which is what JSON can hold; of a microsecond ten decimals are not enough.
-    return json.loads(value.to_json(orient="records", double_precision=15))
+    from ..store.frames import frame_json
+
+    return json.loads(frame_json(value, "records"))
 
 
 def write_csv(frame: pd.DataFrame, path: Path | None) -> None:

@@ -32,6 +32,7 @@ def run(
     devices: options.DeviceCount = None,
     mesh: options.Mesh = None,
     dtype: options.Dtypes = None,
+    implementation: options.Implementations = None,
     threads: options.Threads = None,
     precision: options.PrecisionName = "strict",
     scheduler: options.Scheduler = None,
@@ -57,7 +58,7 @@ def run(
             f"--resume goes on with a fleet's run; wanted --fleet too (or: multigrad bench --resume {resume})"
         )
     wanted = selectors(backend=backend, device=device, devices=devices, mesh=mesh, dtype=dtype, threads=threads,
-                       precision=precision, quick=quick, seed=seed)  # fmt: skip
+                       precision=precision, implementation=implementation, quick=quick, seed=seed)  # fmt: skip
     with progress("run") as tick:
         if fleet is None:
             job = run_job(split(ops), **wanted, out=out, machine=machine, progress=tick)

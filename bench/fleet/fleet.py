@@ -86,7 +86,7 @@ def run_fleet(
     with connected(address) as client:
         agree(client)
         if resume is not None:
-            given = Given(files_of(ops), selection.backend or ())
+            given = Given(files_of(selection.ops), selection.backend or ())
             coordinator = _resumed(client, Path(resume), given, progress, patience_s)
         else:
             constants = asdict(protocol or (QUICK if selection.quick else FULL))

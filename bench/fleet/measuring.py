@@ -73,7 +73,9 @@ def measure_portion(
 
 def packed(answer: Mapping[str, Any]) -> bytes:
     """Return an answer as compressed JSON."""
-    return gzip.compress(json.dumps(answer, ensure_ascii=False).encode(), compresslevel=6, mtime=0)
+    return gzip.compress(
+        json.dumps(answer, ensure_ascii=False).encode(errors="backslashreplace"), compresslevel=6, mtime=0
+    )
 
 
 @contextlib.contextmanager

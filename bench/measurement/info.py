@@ -12,6 +12,7 @@ from typing import Any
 
 from multigrad.backend import backend, device_kind
 from multigrad.data.errors import BadInput
+from multigrad.ops.implementation import parts_of
 
 from ..plan.cells import Plan
 from ..store import machine
@@ -34,7 +35,9 @@ def run_info(plan: Plan) -> dict[str, Any]:
         "versions": machine.versions(distributions),
         # Their files, for another run may have the catalogue's of the same name.
         "own_operations": {
-            c.operation: Path(c.reference.partition("::")[0]).name for c in plan.cells if c.reference != c.operation
+            c.operation: Path(base.partition("::")[0]).name
+            for c in plan.cells
+            if (base := parts_of(c.reference)[0]) != c.operation
         },
         "environment": machine.environment_that_matters(os.environ),
     }

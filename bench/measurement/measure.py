@@ -79,7 +79,7 @@ def measure(
     """
     selection = selected(ops, selectors)
     if resume is not None:
-        return resumed(Path(resume), Given(files_of(ops), selection.backend or (), against_commit), progress)
+        return resumed(Path(resume), Given(files_of(selection.ops), selection.backend or (), against_commit), progress)
     older = None if against is None else _one_machine(Path(against))
     chosen = protocol or (QUICK if selection.quick else Protocol.of(older.info["protocol"]) if older else FULL)
     chosen = with_rounds(chosen, rounds)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from multigrad.data.errors import BadInput
+from multigrad.ops.implementation import files_in, with_files
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 """The folder of this very multigrad."""
@@ -30,10 +31,12 @@ class Tree:
 
     def reference(self, reference: str) -> str:
         """Return how an operation of this side is found on the other: a file of the repository is that commit's."""
-        path, separator, name = reference.partition("::")
-        if not separator or not Path(path).is_relative_to(self.repository):
-            return reference
-        return f"{self.folder / Path(path).relative_to(self.repository)}::{name}"
+
+        def there(path: str) -> str:
+            inside = Path(path).is_relative_to(self.repository)
+            return str(self.folder / Path(path).relative_to(self.repository)) if inside else path
+
+        return with_files(reference, there)
 
 
 def repository(references: Iterable[str]) -> Path:
@@ -45,7 +48,7 @@ def repository(references: Iterable[str]) -> Path:
     Raises:
         BadInput: it is no checkout.
     """
-    files = [Path(reference.partition("::")[0]).resolve().parent for reference in references if "::" in reference]
+    files = [Path(file).resolve().parent for reference in references for file in files_in(reference)]
     folder = files[0] if files else ROOT
     return Path(_git(folder, "rev-parse", "--show-toplevel")).resolve()
 

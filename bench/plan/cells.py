@@ -183,8 +183,9 @@ def cells(selection: Selection) -> dict[Cell, Refusal | None]:
         if not op.reference:
             raise BadInput(f"{op.name} cannot be found by another process; define it at the top of a file")
     asked = selection.variant is not None or selection.mode is not None
-    variants, modes = selection.variant or VARIANTS, selection.mode or MODES
-    _known("variant", variants, VARIANTS)
+    names = list(dict.fromkeys(name for op in operations for _, name in op.implementations))
+    variants, modes = selection.variant or (*VARIANTS, *names), selection.mode or MODES
+    _known("variant", variants, (*VARIANTS, *names))
     _known("mode", modes, MODES)
     combinations: dict[Cell, Refusal | None] = {}
     sources = [
@@ -202,6 +203,8 @@ def cells(selection: Selection) -> dict[Cell, Refusal | None]:
             for variant, mode, dtype, (size_name, size), count in where:
                 if not asked and (variant, mode) in WITHOUT_ASKING:
                     continue
+                if variant in names and (one.name, variant) not in op.implementations:
+                    continue  # nobody wrote it here
                 cell = Cell(
                     op.reference,
                     op.name,
@@ -350,7 +353,7 @@ def refusal(one: Backend, op: Operation, cell: Cell) -> Refusal | None:
         return Refusal("UNAVAILABLE", f"{op.name} is not meant for {cell.dtype}")
     if cell.mode not in one.modes:
         return Refusal("UNAVAILABLE", f"{one.name} has no compiler")
-    if cell.variant not in one.variants:
+    if cell.variant not in one.forms(op):
         return Refusal("UNAVAILABLE", f"{one.name} has no {cell.variant} variant")
     if (mesh := mesh_shape(cell.device)) and (reason := undivided(op, input_shapes(op, dict(cell.size)), mesh)):
         return Refusal("UNAVAILABLE", reason)

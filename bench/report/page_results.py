@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from multigrad.ops.implementation import parts_of
 from multigrad.ops.operation import Operation
 from multigrad.ops.text import derivative_name, sizes_text
 from multigrad.proof.certificate import Certified
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 def certificate(op: Operation, results: Results) -> str:
     """Return what was proven, and in how many digits."""
-    certificates = [c for c in results.certified if c.reference == op.reference]
+    certificates = [c for c in results.certified if c.reference == parts_of(op.reference)[0]]
     if not certificates:
         return "Not certified yet: run `multigrad check --certificate results/catalogue/certificates.json`."
     groups: dict[tuple[str, str], list[Certified]] = {}
@@ -271,7 +272,7 @@ def drawn_times(op: Operation, results: Results) -> tuple[Figure, ...]:
 
 def certified(op: Operation, results: Results) -> str:
     """Return how many gradients are certified, for the index."""
-    certificates = [c for c in results.certified if c.reference == op.reference]
+    certificates = [c for c in results.certified if c.reference == parts_of(op.reference)[0]]
     if not certificates:
         return "not yet"
     outputs = {c.output for c in certificates}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from multigrad.data.errors import BadInput
 from multigrad.matrix.rows import MatrixRow
+from multigrad.ops.implementation import with_files
 from multigrad.ops.operation import Operation
 from multigrad.proof.certificate import Certified, read_certificate
 
@@ -89,8 +90,7 @@ def _own(frame: pd.DataFrame, folder: Path) -> Any:
 
 def _resolved(one: Certified, folder: Path) -> Certified:
     """Return what was certified with the reference as an operation has it; the file's is seen from its own folder."""
-    path, mark, name = one.reference.partition("::")
-    return replace(one, reference=f"{(folder / path).resolve()}{mark}{name}") if mark else one
+    return replace(one, reference=with_files(one.reference, lambda path: str((folder / path).resolve())))
 
 
 def _places(frame: pd.DataFrame, suffix: str) -> list[str]:

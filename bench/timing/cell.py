@@ -201,7 +201,7 @@ class Measurement:
         start = time.perf_counter()
         staged = None
         if cell.mode == "compiled":
-            eager = session.function(self.operation, parameters, cell.variant, "eager")  # type: ignore[arg-type]
+            eager = session.function(self.operation, parameters, cell.variant, "eager")
             staged = session.compile_stages(eager, *arrays)
         if staged is not None:
             function, stages = staged[0], {name: staged[1][name] for name in STAGES if name in staged[1]}

@@ -49,11 +49,14 @@ def judge_error(
         PORTABILITY where the backend is the standard and NumPy computes it; UNAVAILABLE where the framework lacks the
         function or the dtype; else FAIL. The reason has file and line of the operation's own frame.
     """
-    place = place_of(error, op)
+    made = session.implementation(op, variant)
+    place = place_of(error, made.function if made else op.function)
     raised = f"{one_line(error)}{f' ({place})' if place else ''}"
-    if session.backend.standard:
+    if session.backend.standard and made is None:
         return _nonportable(session, op, parameters, arrays, dtype, error)
-    reason = session.backend.cannot(error) or _lacking(session, op, error)
+    # What somebody's own code lacks is no gap of the framework.
+    own = made is not None and made.origin
+    reason = session.backend.cannot(error) or (None if own else _lacking(session, op, error))
     if reason is None and dtype in NARROW and _runs_wider(session, op, parameters, arrays, variant):
         reason = f"{session.backend.name} cannot do this in {dtype}, and can in wider dtypes"
     if reason is None:
@@ -61,14 +64,14 @@ def judge_error(
     return worded(UNAVAILABLE, f"{reason.rstrip('.')}: {raised}")
 
 
-def place_of(error: BaseException, op: Operation) -> str:
-    """Return file and line of the innermost frame of an operation's own file; empty where there is none."""
-    frame = _own_frame(error, op)
+def place_of(error: BaseException, function: Any) -> str:
+    """Return file and line of the innermost frame of a function's own file; empty where there is none."""
+    frame = _own_frame(error, function)
     return f"{Path(frame.filename).name}:{frame.lineno}" if frame else ""
 
 
-def _own_frame(error: BaseException, op: Operation) -> traceback.FrameSummary | None:
-    file = getattr(getattr(op.function, "__code__", None), "co_filename", None)
+def _own_frame(error: BaseException, function: Any) -> traceback.FrameSummary | None:
+    file = getattr(getattr(function, "__code__", None), "co_filename", None)
     frames = traceback.extract_tb(error.__traceback__)
     return next((f for f in reversed(frames) if f.filename == file), None)
 
@@ -78,7 +81,7 @@ def _lacking(session: Session, op: Operation, error: Exception) -> str | None:
     name = session.backend.name
     if isinstance(error, NotImplementedError):
         innermost = traceback.extract_tb(error.__traceback__)[-1:]
-        own = _own_frame(error, op)
+        own = _own_frame(error, op.function)
         return None if own in innermost else f"{name} has not implemented this"
     if isinstance(error, AttributeError) and error.name is not None:
         owner = error.obj
@@ -101,7 +104,7 @@ def _runs_wider(
     """Tell whether the same function of the same numbers runs in every wider dtype that the backend has."""
     wider = [d for d in session.dtypes if d not in NARROW]
     try:
-        function = session.function(op, parameters, variant, "eager")  # type: ignore[arg-type]
+        function = session.function(op, parameters, variant, "eager")
         for dtype in wider:
             session.wait(function(*session.place(op, arrays, dtype)))
     except Exception:
@@ -118,10 +121,10 @@ def _nonportable(
     error: Exception,
 ) -> Judgement:
     """Judge what the standard refuses: not portable where NumPy computes it, else wrong everywhere."""
-    place = place_of(error, op)
+    place = place_of(error, op.function)
     if not _runs_on_numpy(op, parameters, arrays, dtype):
         return worded(FAIL, f"raised {one_line(error)}{f' ({place})' if place else ''}")
-    frame = _own_frame(error, op)
+    frame = _own_frame(error, op.function)
     line = linecache.getline(frame.filename, frame.lineno or 0).strip() if frame else ""
     advice = session.backend.cannot(error)
     where = f"{place} `{line}`: " if place else ""

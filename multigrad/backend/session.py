@@ -12,15 +12,19 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..data.errors import one_line
+from ..data.errors import WrongResult, one_line
+from ..ops.implementation import Implementation
 from ..ops.operation import Operation
-from ..ops.selection import Mode, Precision, Variant
+from ..ops.selection import Mode, Precision
 from .candidate import Candidate
 from .device import THREAD_VARIABLES, cuda_device_count, device_kind, mesh_shape
 from .limits import Gap, Inaccuracy, Judged, Refusal, Unavailable
 
 if TYPE_CHECKING:
     import numpy as np
+
+NATIVE = "native"
+"""The name of the implementation that ships with us: as a user of the framework would write it."""
 
 Array = Any
 """An array of whichever framework a session belongs to."""
@@ -114,14 +118,20 @@ class Session(ABC):
         """Return ``f(*inputs, **parameters)`` as a user of this framework would write an operation, or None.
 
         Args:
-            name: of an operation of the catalogue. :meth:`native_form` asks for no other: somebody's own operation may
-                have the name and compute something else.
+            name: of an operation of the catalogue. :meth:`implementation` asks for no other: somebody's own operation
+                may have the name and compute something else.
         """
         return None
 
-    def native_form(self, operation: Operation) -> Callable[..., Any] | None:
-        """Return the native form that was written for this very operation, or None."""
-        return self.native(operation.name) if operation.catalogued else None
+    def implementation(self, operation: Operation, name: str) -> Implementation | None:
+        """Return the implementation of that name that was written for this very operation, or None.
+
+        ``native`` is the one that ships with us.
+        """
+        if name != NATIVE:
+            return operation.implementations.get((self.backend.name, name))
+        function = self.native(operation.name) if operation.catalogued else None
+        return None if function is None else Implementation(NATIVE, self.backend.name, function)
 
     def reset_peak_memory(self) -> None:  # noqa: B027 - only a device with an allocator of its own has a peak to reset
         """Start counting the peak of the device's memory anew."""
@@ -145,7 +155,7 @@ class Session(ABC):
         return {}
 
     def function(
-        self, operation: Operation, parameters: Mapping[str, Any], variant: Variant, mode: Mode
+        self, operation: Operation, parameters: Mapping[str, Any], variant: str, mode: Mode
     ) -> Callable[..., tuple[Array, ...]]:
         """Return one variant of an operation as a function of arrays.
 
@@ -156,21 +166,28 @@ class Session(ABC):
         """
         if variant == "analytic":
             function = operation.analytic(self.xp, parameters)
-        elif variant == "native":
-            native = self.native_form(operation)
-            if native is None:
-                raise Unavailable(f"{self.backend.name} has no native form of {operation.name}")
-
-            def forward(*inputs: Array) -> tuple[Array, ...]:
-                value = native(*inputs, **parameters)
-                return value if isinstance(value, tuple) else (value,)
-
-            function = self.differentiate(forward, operation.differentiable)
-        else:
+        elif variant in ("forward", "autodiff"):
             function = operation.forward(self.xp, parameters)
             if variant == "autodiff":
                 function = self.differentiate(function, operation.differentiable)
+        else:
+            made = self.implementation(operation, variant)
+            if made is None:
+                raise Unavailable(f"{self.backend.name} has no {variant} form of {operation.name}")
+            function = self._implemented(operation, parameters, made)
         return self.compile(function) if mode == "compiled" else function
+
+    def _implemented(
+        self, operation: Operation, parameters: Mapping[str, Any], made: Implementation
+    ) -> Callable[..., tuple[Array, ...]]:
+        """Return an implementation as a function of inputs and cotangents."""
+        if made.gradients:
+            return with_gradients(operation, parameters, made)
+
+        def forward(*inputs: Array) -> tuple[Array, ...]:
+            return operation.values(made.function(*inputs, **parameters), made.name)
+
+        return self.differentiate(forward, operation.differentiable)
 
 
 class Backend(ABC):
@@ -190,7 +207,7 @@ class Backend(ABC):
     """Whether it computes on several devices of a kind at once: on ``cpu:8``, ``cuda:2``, ``cpu:4x2``."""
     modes: ClassVar[tuple[Mode, ...]] = ("eager",)
     """``eager`` and, where it has a compiler, ``compiled``."""
-    variants: ClassVar[tuple[Variant, ...]] = ("forward", "analytic")
+    variants: ClassVar[tuple[str, ...]] = ("forward", "analytic")
     """What it can compute; ``autodiff`` and ``native`` where the framework differentiates."""
     gaps: ClassVar[tuple[Gap, ...]] = ()
     """What it cannot do."""
@@ -304,6 +321,10 @@ class Backend(ABC):
             return f"{device} wants {count} CUDA devices, found {there}" if there else "no CUDA device"
         return None
 
+    def forms(self, operation: Operation) -> tuple[str, ...]:
+        """Return every way to compute an operation here: :attr:`variants`, then the implementations that it has."""
+        return (*self.variants, *(name for backend, name in operation.implementations if backend == self.name))
+
     def gap(self, operation: Operation, dtype: str, mode: str, variant: str, device: str) -> Gap | None:
         """Return the gap that speaks of that cell, or None."""
         return next((g for g in self.gaps if g.covers(operation, dtype, mode, variant, device)), None)
@@ -318,6 +339,37 @@ class Backend(ABC):
             if operation.catalogued and (inaccuracy.operation, inaccuracy.variant) == (operation.name, variant):
                 judged = inaccuracy.worded(judged)
         return judged
+
+
+def with_gradients(
+    operation: Operation, parameters: Mapping[str, Any], made: Implementation
+) -> Callable[..., tuple[Array, ...]]:
+    """Return ``f(*inputs, *cotangents) -> (*values, *gradients)`` of an implementation that has its own gradients.
+
+    It raises :class:`WrongResult` where it returns something else, or takes no cotangent and has more than one number
+    as its value.
+    """
+    count = len(operation.inputs)
+    alone = not made.takes_cotangents(count + len(operation.value_names))
+
+    def function(*arrays: Array) -> tuple[Array, ...]:
+        if alone and operation.signature.outputs != ((),):
+            raise WrongResult(
+                f"{made.name} takes the inputs alone, and the value of {operation.name} is no single number; wanted "
+                "f(*inputs, *cotangents) -> values, gradients"
+            )
+        result = made.function(*arrays[: count if alone else len(arrays)], **parameters)
+        if not isinstance(result, tuple | list) or len(result) != 2:
+            found = f"{type(result).__name__} of {len(result)}" if hasattr(result, "__len__") else type(result).__name__
+            raise WrongResult(f"{made.name} returned a {found}; wanted (values, gradients)")
+        values = operation.values(result[0], made.name)
+        gradients = operation.gradients_of(result[1], f"{made.name}'s backward pass")
+        if alone:
+            gradients = tuple(gradient * arrays[count] for gradient in gradients)
+        return (*values, *gradients)
+
+    function.__name__ = made.name
+    return function
 
 
 def own_function(module: types.ModuleType, name: str) -> Callable[..., Any] | None:

@@ -12,7 +12,7 @@ from ..backend.limits import Unavailable
 from ..backend.refusals import judge_error
 from ..backend.registry import backend
 from ..backend.roundoff import Roundoff, probe
-from ..backend.session import Session
+from ..backend.session import NATIVE, Session
 from ..data.errors import BadInput
 from ..ops.operation import Operation
 from ..truth.case import (
@@ -24,7 +24,7 @@ from ..truth.case import (
 )
 from ..truth.files import read_truth
 from ..verdict.judge import Judgement, worded
-from ..verdict.words import FAIL, GAP, INCONCLUSIVE, NOTE, PORTABILITY, THEIRS, UNAVAILABLE
+from ..verdict.words import FAIL, GAP, INCONCLUSIVE, NOTE, OURS, PORTABILITY, THEIRS, UNAVAILABLE
 from .outputs import Outputs
 from .plan import Cell, operation_of, unavailable_row
 from .relations import relations
@@ -100,12 +100,12 @@ class _Bench:
         yield from self._cell(cell, case, op)
         gap = self.session.backend.gap(op, case.dtype, cell.mode, cell.variant, self.session.device)
         if cell.relations and gap is None and case.dtype in self.session.dtypes:
-            for words, judgement in self._relations(case, op):
+            for words, judgement in self._relations(cell, case, op):
                 yield self._row(cell, replace(case, regime=f"relation: {words}"), judgement)
 
     def _cell(self, cell: Cell, case: Case, op: Operation) -> Iterator[JudgedRow]:
         session = self.session
-        if cell.variant == "native" and session.native_form(op) is None:
+        if cell.variant == NATIVE and session.implementation(op, NATIVE) is None:
             return  # nothing is missing: there is no other way to write it
         gap = session.backend.gap(op, case.dtype, cell.mode, cell.variant, session.device)
         try:
@@ -146,8 +146,13 @@ class _Bench:
         if judgement.verdict == FAIL and case.regime in RESIZED:
             # NumPy has this shape; that another framework refuses it says nothing of the gradient.
             return replace(judgement, verdict=UNAVAILABLE)
-        if cell.variant in THEIRS and judgement.verdict == FAIL:
+        if cell.variant == OURS or judgement.verdict != FAIL:
+            return judgement
+        if cell.variant in THEIRS:
             return replace(judgement, reason=f"{self.session.backend.name}'s {cell.variant} {judgement.reason}")
+        if cell.mode == "compiled":
+            # Eager, it is judged; what a compiler cannot follow says nothing of a gradient.
+            return replace(judgement, verdict=UNAVAILABLE, reason=f"does not compile: {judgement.reason}")
         return judgement
 
     def _truth(self, cell: Cell, case: Case) -> Truth:
@@ -179,7 +184,7 @@ class _Bench:
             self.collectives[key] = session.collectives(self.functions[key], *arrays)
         return outputs
 
-    def _relations(self, case: Case, op: Operation) -> Iterator[tuple[str, Judgement]]:
+    def _relations(self, cell: Cell, case: Case, op: Operation) -> Iterator[tuple[str, Judgement]]:
         if case.reference not in self.structures:
             self.structures[case.reference] = structure(op, case.size, case.seed)
         degraded = case.dtype in self.probed and self.probed[case.dtype].degraded
@@ -188,6 +193,7 @@ class _Bench:
             op,
             case.size,
             case.dtype,
+            variant=cell.variant,
             seed=case.seed,
             precision=self.precision if degraded else "strict",
             known=self.structures[case.reference],

@@ -21,7 +21,7 @@ from ..truth.certified import true_gradients
 from ..truth.variant import judge_variant
 from ..verdict.formats import FORMATS
 from ..verdict.judge import Judgement, Reference, judge_entries, worded
-from ..verdict.words import FAIL, INCONCLUSIVE, NOTE, PASS, THEIRS, UNAVAILABLE
+from ..verdict.words import FAIL, INCONCLUSIVE, NOTE, OURS, PASS, THEIRS, UNAVAILABLE
 from .plan import Cell
 from .rows import JudgedRow, judged_row
 
@@ -74,7 +74,7 @@ class Outputs:
         if case.regime in RESIZED and judgement.verdict == INCONCLUSIVE:
             return  # one number less its own mean: there is nothing to hold a bound against
         judgement = self.session.backend.worded(judgement, op, self.cell.variant)
-        if theirs and judgement.verdict == FAIL:
+        if self.cell.variant != OURS and judgement.verdict == FAIL:
             judgement, of_formula = self._against_forward(number, host, reference, judgement)
             if of_formula is not None:
                 yield judged_row(case, output, of_formula)

@@ -22,7 +22,7 @@ from ..ops.sizes import small_sizes
 from ..truth.case import DEFAULT_REGIMES, Case
 from ..truth.inputs import read_inputs
 from ..verdict.judge import Judgement, worded
-from ..verdict.words import UNAVAILABLE
+from ..verdict.words import THEIRS, UNAVAILABLE
 from .rows import KINK, JudgedRow, judged_row
 
 TIMEOUT_S = 60.0
@@ -119,7 +119,7 @@ class Plan:
         ops = {op.reference or f"#{i}": op for i, op in enumerate(operations)}
         dtypes = _chosen("dtype", selection.dtype, DTYPES)
         modes = _chosen("mode", selection.mode, MODES)
-        variants = _chosen("variant", selection.variant, VARIANTS)
+        variants = _chosen("variant", selection.variant, (*VARIANTS, *_implementations(operations)))
         regimes = _regimes(selection.regime, file=inputs is not None)
         _chosen("device", [device_kind(name) for name in selection.device or ()], KINDS)
         devices = KINDS if selection.device is None else selection.device
@@ -134,7 +134,7 @@ class Plan:
             if reason := one.missing(device):
                 unavailable += [unavailable_row(op.name, one.name, device, reason, selection.seed) for op in operations]
             else:
-                work[one.name, device] = _cells(one, cases, modes, variants, relations=RELATIONS in regimes)
+                work[one.name, device] = _cells(one, ops, cases, modes, variants, relations=RELATIONS in regimes)
         return cls(
             ops,
             cases,
@@ -151,6 +151,19 @@ def unavailable_row(operation: str, backend: str, device: str, reason: str, seed
     """Return the row of an operation on a backend that cannot be opened."""
     case = Case("", operation, {}, "*", "*", seed)
     return Cell(-1, "*", "*").row(case, backend, device, "*", worded(UNAVAILABLE, reason))
+
+
+def _implementations(operations: Sequence[Operation]) -> Sequence[str]:
+    """Return the names of the implementations that operations have.
+
+    Raises:
+        BadInput: one is for a backend that there is none of.
+    """
+    for op in operations:
+        for name, _ in op.implementations:
+            if name not in backends():
+                backend(name)
+    return list(dict.fromkeys(name for op in operations for _, name in op.implementations))
 
 
 def _chosen(kind: str, names: Sequence[str] | None, known: Sequence[str]) -> Sequence[str]:
@@ -205,26 +218,34 @@ def _of_regime(op: Operation, plain: Case, sizes: Sequence[Mapping[str, Any]]) -
 
 
 def _cells(
-    one: Backend, cases: Sequence[Case], modes: Sequence[str], variants: Sequence[str], *, relations: bool
+    one: Backend,
+    ops: Mapping[str, Operation],
+    cases: Sequence[Case],
+    modes: Sequence[str],
+    variants: Sequence[str],
+    *,
+    relations: bool,
 ) -> list[Cell]:
     first: dict[str, str] = {}
-    tried: set[tuple[str, str]] = set()
+    tried: set[tuple[str, ...]] = set()
     for case in cases:
         first.setdefault(case.reference, case.sizes)
     cells = []
     for i, case in enumerate(cases):
         ordinary = case.regime in (*DEFAULT_REGIMES, "file")
+        forms = one.forms(ops[case.reference])
         for mode, variant in itertools.product(modes, variants):
-            if mode not in one.modes or variant not in one.variants:
+            if mode not in one.modes or variant not in forms:
                 continue
             # Another formula (autodiff's) rounds, overflows and passes NaN on elsewhere: its bounds are not known.
-            if not ordinary and (variant != "analytic" or (mode != "eager" and case.regime in EAGER_ONLY)):
+            known = case.regime != "nonfinite" if variant not in VARIANTS else variant == "analytic"
+            if not ordinary and (not known or (mode != "eager" and case.regime in EAGER_ONLY)):
                 continue
-            # To compile takes seconds: the hand-derived gradient at the smallest size. What a framework makes of its
-            # own autodiff when it compiles is its own affair.
-            if mode == "eager" or (variant == "analytic" and case.sizes == first[case.reference]):
-                key = case.reference, case.dtype
-                here = relations and (mode, variant) == ("eager", "analytic") and key not in tried
+            # To compile takes seconds: what a person brought, at the smallest size. What a framework makes of its own
+            # autodiff when it compiles is its own affair.
+            if mode == "eager" or (variant not in THEIRS and case.sizes == first[case.reference]):
+                key = case.reference, case.dtype, variant
+                here = relations and mode == "eager" and variant not in THEIRS and key not in tried
                 tried |= {key} if here else set()
                 cells.append(Cell(i, mode, variant, here))
     # Modes and variants of one operation lie together, so that a worker compiles each function once.

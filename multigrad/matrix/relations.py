@@ -16,6 +16,7 @@ import numpy as np
 from ..backend.refusals import judge_error
 from ..backend.session import Session
 from ..diagnosis.conduct import Conduct, same_bits
+from ..ops.implementation import Implementation
 from ..ops.operation import Operation
 from ..ops.signature import Size
 from ..ops.text import derivative_name
@@ -23,9 +24,10 @@ from ..truth.arithmetic import Arithmetic
 from ..truth.case import Unknown
 from ..truth.inputs import dtype_arrays, output_shapes
 from ..truth.references import bounded
+from ..truth.variant import sensitivity
 from ..verdict.formats import FORMATS
 from ..verdict.judge import Judgement, Reference, joined, judge_entries, passed, worded
-from ..verdict.words import FAIL, INCONCLUSIVE, PASS, UNAVAILABLE
+from ..verdict.words import FAIL, INCONCLUSIVE, NOTE, OURS, PASS, UNAVAILABLE
 from .structure import Structure, exchanged, items_of, small_integers, structure, trial_vector
 
 RELATIONS = {
@@ -33,6 +35,7 @@ RELATIONS = {
     "linear": "linear in the cotangent",
     "twice": "the same twice, bit for bit",
     "unchanged": "inputs and cotangents unchanged",
+    "kept": "what it returned stays as it was",
     "batch": "the batch is the stack of its items",
     "transpose": "⟨Jv, u⟩ = ⟨v, Jᵀu⟩",
 }
@@ -44,6 +47,7 @@ def relations(
     op: Operation,
     size: Size,
     dtype: str,
+    variant: str = OURS,
     *,
     seed: int = 0,
     precision: str = "strict",
@@ -56,17 +60,25 @@ def relations(
         op: the operation.
         size: dimensions and parameters; a small one.
         dtype: what to compute in.
+        variant: the hand-derived form, or the name of an implementation.
         seed: of inputs and cotangents.
         precision: what float32 products may be computed in.
         known: the operation's structure, where it has been found before.
     """
     known = known or structure(op, size, seed)
-    trial = _Trial(session, op, size, dtype, seed, precision)
+    made = session.implementation(op, variant)
+    trial: _Trial = (
+        _Trial(session, op, size, dtype, variant, seed, precision)
+        if made is None
+        else _ForeignTrial(session, op, size, dtype, variant, seed, precision, made=made)
+    )
     tests: dict[str, Callable[[], Judgement]] = {
         "zero": trial.zero,
         "twice": trial.twice,
         "unchanged": trial.unchanged,
     }
+    if isinstance(trial, _ForeignTrial):
+        tests["kept"] = trial.kept
     # With 8 or 11 bits the bounds of several results together are too wide to see anything.
     if FORMATS[dtype].significand_bits >= 24:
         tests["linear"] = trial.linear
@@ -81,15 +93,18 @@ def relations(
             yield RELATIONS[name], worded(INCONCLUSIVE, str(error))
         except Exception as error:  # noqa: BLE001 - whatever a framework raises belongs to this relation alone
             arrays = [*trial.inputs, *trial.u]
-            yield RELATIONS[name], judge_error(session, op, trial.parameters, arrays, dtype, "analytic", error)
+            yield RELATIONS[name], judge_error(session, op, trial.parameters, arrays, dtype, variant, error)
 
 
 class _Trial:
     """One operation on one backend in one dtype, with its results so far."""
 
-    def __init__(self, session: Session, op: Operation, size: Size, dtype: str, seed: int, precision: str) -> None:
+    def __init__(
+        self, session: Session, op: Operation, size: Size, dtype: str, variant: str, seed: int, precision: str
+    ) -> None:
         self.session, self.op, self.dtype, self.precision = session, op, dtype, precision
         _, self.parameters = op.split(size)
+        self.function = session.function(op, self.parameters, variant, "eager")
         self.inputs = dtype_arrays(op, size, seed, "gaussian", dtype)[: len(op.inputs)]
         rng = np.random.default_rng(seed)
         self.shapes = output_shapes(op, size, self.inputs)
@@ -101,8 +116,7 @@ class _Trial:
         return self.session.place(self.op, arrays, self.dtype)
 
     def run(self, inputs: Sequence[np.ndarray], cotangents: Sequence[np.ndarray]) -> list[np.ndarray]:
-        function = self.op.analytic(self.session.xp, self.parameters)
-        return self.on_host(function(*self.on_device([*inputs, *cotangents])))
+        return self.on_host(self.function(*self.on_device([*inputs, *cotangents])))
 
     def on_host(self, outputs: Sequence[Any]) -> list[np.ndarray]:
         self.session.wait(outputs)
@@ -157,19 +171,27 @@ class _Trial:
         for what, again in others.items():
             for output, a, b in zip(self.op.outputs[self.values :], first, again, strict=True):
                 if not same_bits(a, b):
-                    apart = float(np.max(np.abs(_wide([a])[0] - _wide([b])[0]))) if a.shape == b.shape else math.inf
                     name = derivative_name(output)
-                    return _failed(f"{what} in {name}, up to {apart:.3g} apart: it changes from call to call", a.size)
+                    reason = f"{what} in {name}, up to {_apart(a, b):.3g} apart: it changes from call to call"
+                    return _failed(reason, a.size)
         return passed(sum(a.size for a in first))
 
     def unchanged(self) -> Judgement:
         conduct = self.conduct()
         conduct.call()
-        names = [*self.op.inputs, *(f"the cotangent of {o}" for o in self.op.outputs[: self.values])]
+        written = [self.arguments[i] for i in conduct.written] + [self.op.outputs[i] for i in conduct.values_written]
+        return self.written(written, "the operation")
+
+    @property
+    def arguments(self) -> list[str]:
+        """Inputs and cotangents, in words."""
+        return [*self.op.inputs, *(f"the cotangent of {o}" for o in self.op.value_names)]
+
+    def written(self, names: Sequence[str], who: str) -> Judgement:
+        """Judge what was written into."""
         entries = sum(a.size for a in (*self.inputs, *self.u))
-        written = [names[i] for i in conduct.written] + [self.op.outputs[i] for i in conduct.values_written]
-        if written:
-            return _failed(f"inputs changed: the operation writes into {', '.join(written)}", entries)
+        if names:
+            return _failed(f"inputs changed: {who} writes into {', '.join(names)}", entries)
         return passed(entries)
 
     def batch(self, symbol: str) -> Judgement:
@@ -234,6 +256,81 @@ class _Trial:
                 replace(judgement, reason=named if judgement.reason and judgement.verdict != PASS else "")
             )
         return joined(judgements)
+
+
+class _ForeignTrial(_Trial):
+    """An implementation: there is no pullback to be called by itself, and it may do what no formula can."""
+
+    def __init__(self, *arguments: Any, made: Implementation) -> None:
+        super().__init__(*arguments)
+        self.made = made
+
+    def bounds(self, inputs: Sequence[np.ndarray], cotangents: Sequence[np.ndarray]) -> list[Reference]:
+        """Return bounds of another formula: as for inputs that are off by one rounding each."""
+        arrays = [*inputs, *cotangents]
+        moved = sensitivity(self.op, self.parameters, self.dtype, arrays)
+        bounds = super().bounds(inputs, cotangents)
+        return [replace(b, bound=b.bound + m, probable=b.probable + m) for b, m in zip(bounds, moved, strict=True)]
+
+    def twice(self) -> Judgement:
+        """Call it twice; where its sums may be added in another order, within the bound."""
+        first, again = (self.run(self.inputs, self.u) for _ in range(2))
+        unlike = [i for i, (a, b) in enumerate(zip(first, again, strict=True)) if not same_bits(a, b)]
+        entries = sum(a.size for a in first)
+        if not unlike:
+            return passed(entries)
+        apart = max(unlike, key=lambda i: _apart(first[i], again[i]))
+        name = derivative_name(self.op.outputs[apart])
+        how = f"other bits in {name}, up to {_apart(first[apart], again[apart]):.3g} apart"
+        if self.made.deterministic:
+            return _failed(
+                f"called twice, {self.made.name} gives {how}: it changes from call to call, a race or a draw; if that "
+                "is meant, write deterministic=False",
+                entries,
+            )
+        bounds = self.bounds(self.inputs, self.u)
+        wanted = [_about(_wide([a])[0], (2, bound)) for a, bound in zip(first, bounds, strict=True)]
+        judgement = joined(
+            judge_entries(b, r, self.dtype, self.overflow) for b, r in zip(_wide(again), wanted, strict=True)
+        )
+        if judgement.verdict == FAIL:
+            return replace(judgement, reason=f"called twice, {self.made.name} gives {how}, which is beyond the bound")
+        return replace(judgement, verdict=NOTE, reason=f"not repeatable, as it says: {how}, within the bound")
+
+    def unchanged(self) -> Judgement:
+        """Call it, and look at what it was given."""
+        arrays = self.on_device([*self.inputs, *self.u])
+        before = self.on_host(arrays)
+        self.on_host(self.function(*arrays))
+        after = self.on_host(arrays)
+        pairs = zip(self.arguments, before, after, strict=True)
+        return self.written([name for name, a, b in pairs if not same_bits(a, b)], self.made.name)
+
+    def kept(self) -> Judgement:
+        """Look at what it returned after another call, and after its inputs were written into."""
+        arrays = self.on_device([*self.inputs, *self.u])
+        results = self.function(*arrays)
+        before = self.on_host(results)
+        self.run(self.inputs, self.v)
+        if late := self._changed(results, before):
+            return _failed(f"a later call overwrote {late}: {self.made.name} returns an array that it keeps")
+        try:
+            for array in arrays:
+                array[...] = 0
+        except Exception:  # noqa: BLE001 - arrays that cannot be written into have no views to speak of
+            return passed(sum(a.size for a in before))
+        if views := self._changed(results[: self.values], before[: self.values]):
+            return worded(NOTE, f"{views} is a view of what {self.made.name} was given: a write into one changes both")
+        return passed(sum(a.size for a in before))
+
+    def _changed(self, results: Sequence[Any], before: Sequence[np.ndarray]) -> str:
+        after = self.on_host(results)
+        pairs = zip(self.op.outputs, before, after, strict=False)
+        return ", ".join(derivative_name(name) for name, a, b in pairs if not same_bits(a, b))
+
+
+def _apart(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.max(np.abs(_wide([a])[0] - _wide([b])[0]), initial=0.0)) if a.shape == b.shape else math.inf
 
 
 def _wide(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:

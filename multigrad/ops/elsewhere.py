@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ from ..data.errors import BadInput
 from ..process.child import Death, run
 from ..process.entry import WORKER
 from .draw import Draw
-from .files import imported, named, raised, regular, try_to_draw
+from .files import function_of, imported, named, raised, regular, try_to_draw
+from .implementation import Implementation, parts_of
 from .operation import Operation, portable
 from .signature import Signature
 from .source import Elsewhere, Source, source_of
@@ -96,6 +97,10 @@ def _description(op: Operation) -> dict[str, Any]:
         "draws": op.draw is not None,
         "dtypes": op.dtypes,
         "reference": op.reference,
+        "implementations": [
+            {f.name: getattr(one, f.name) for f in fields(one) if f.name != "function"}
+            for one in op.implementations.values()
+        ],
         "source": asdict(source_of(op)),
     }
 
@@ -113,7 +118,37 @@ def _restored(description: Mapping[str, Any]) -> Operation:
         draw=functools.partial(_drawn_elsewhere, reference) if description["draws"] else None,
         dtypes=tuple(description["dtypes"]),
         reference=reference,
+        implementations={
+            (one["backend"], one["name"]): Implementation(**one, function=_absent)
+            for one in description["implementations"]
+        },
     )
+
+
+def _absent(*_: Any, **__: Any) -> Any:
+    raise BadInput("this implementation is known here by name only; load_operations imports it")
+
+
+@functools.cache
+def described_function(path: str, name: str, mtime_ns: int) -> Callable[..., Any]:
+    """Let a worker import a file, and return a stand-in for one of its functions.
+
+    Raises:
+        BadInput: as :func:`multigrad.ops.files.function_of`.
+    """
+    if WORKER in os.environ:
+        return function_of(path, name, mtime_ns)
+    ask(f"{__name__}:describe_function", {"path": path, "name": name, "mtime_ns": mtime_ns}, path)
+    return _absent
+
+
+def describe_function(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Import a file and look for one of its functions; the worker's side."""
+    try:
+        function_of(arguments["path"], arguments["name"], arguments["mtime_ns"])
+        yield {"answer": True}
+    except BadInput as error:
+        yield {"refused": str(error)}
 
 
 @dataclass(frozen=True)
@@ -147,7 +182,7 @@ def _drawn_elsewhere(reference: str, draw: Draw, **size: Any) -> list[np.ndarray
 
     regime = f"{draw.regime}:{draw.dtype}"
     arguments = {"reference": reference, "seed": draw.seed, "regime": regime, "size": size}
-    arrays = ask(f"{__name__}:draw_inputs", arguments, reference.partition("::")[0])
+    arrays = ask(f"{__name__}:draw_inputs", arguments, parts_of(reference)[0].partition("::")[0])
     return [np.array(a["values"], dtype=a["dtype"]).reshape(a["shape"]) for a in arrays]
 
 
@@ -156,7 +191,7 @@ def draw_inputs(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     import numpy as np
 
     try:
-        path, _, name = arguments["reference"].partition("::")
+        path, _, name = parts_of(arguments["reference"])[0].partition("::")
         (op,) = named(imported(Path(path)), path, name)
         assert op.draw is not None
         size = {name: _tupled(value) for name, value in arguments["size"].items()}

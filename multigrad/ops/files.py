@@ -20,6 +20,7 @@ from typing import Any
 
 from ..data.errors import BadInput
 from ..process.entry import WORKER, importing
+from .implementation import ADDED
 from .operation import Operation
 from .source import source_of
 
@@ -54,8 +55,9 @@ def _imported(path: str, mtime_ns: int) -> tuple[Operation, ...]:
     module = import_file(path, lambda module: bool(of_module(module)))
     short = Path(path).name
     ops = of_module(module)
-    if not ops:
-        raise BadInput(f"{short} defines no operation; wanted a function decorated with @operation")
+    others = [op for op, made in ADDED if made.origin.partition("::")[0] == path and op not in ops]
+    if not ops and not others:
+        raise BadInput(f"{short} defines no operation; {_what_to_write(module)}")
     _check_names(path, ops)
     if changed := [n for n, value in before.items() if vars(sys.modules[n[0]]).get(n[1]) is not value]:
         raise BadInput(
@@ -64,7 +66,39 @@ def _imported(path: str, mtime_ns: int) -> tuple[Operation, ...]:
     for op in ops:
         if not op.reference:  # made inside a function, but found under its name in this file
             object.__setattr__(op, "reference", f"{path}::{op.name}")
-    return tuple(ops)
+    return (*ops, *dict.fromkeys(others))
+
+
+def _what_to_write(module: types.ModuleType) -> str:
+    """Return what makes an operation of what a file defines."""
+    kinds = [base.__module__ for thing in vars(module).values() if isinstance(thing, type) for base in thing.__mro__]
+    if "torch.autograd.function" in kinds:
+        return (
+            "wanted the reference that its autograd.Function computes, decorated with @operation, and the Function as "
+            '@OPERATION.implementation("torch")'
+        )
+    return "wanted a function decorated with @operation"
+
+
+@functools.cache
+def function_of(path: str, name: str, mtime_ns: int) -> Callable[..., Any]:
+    """Import a file and return one of its functions.
+
+    Args:
+        path: the file.
+        name: the function's.
+        mtime_ns: when the file was changed, as :func:`regular` tells it.
+
+    Raises:
+        BadInput: the file fails on import, or has no such function.
+    """
+    module = import_file(path, lambda module: callable(vars(module).get(name)))
+    found = vars(module).get(name)
+    if isinstance(found, Operation) or not callable(found):
+        what = "is an operation" if isinstance(found, Operation) else "is no function" if found else "is not there"
+        raise BadInput(f"{Path(path).name}::{name} {what}; wanted a function that computes an operation")
+    function: Callable[..., Any] = found
+    return function
 
 
 def named(ops: Sequence[Operation], path: str | Path, name: str) -> Sequence[Operation]:

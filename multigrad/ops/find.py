@@ -8,11 +8,14 @@ import importlib
 import os
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..data.errors import BadInput
-from .elsewhere import described
-from .files import imported, named, of_module, try_to_draw
+from .elsewhere import described, described_function
+from .files import function_of, imported, named, of_module, regular, try_to_draw
+from .implementation import Address, files_in, is_file, joined, parts_of, with_files
 from .operation import Operation
 
 Operations = Operation | str | Iterable[Operation | str] | None
@@ -40,7 +43,8 @@ def load_operations(references: Iterable[str] = ()) -> list[Operation]:
     references = list(references)
     if not references:
         return list(operations().values())
-    return list({id(op): op for reference in references for op in _find(reference, imported)}.values())
+    found = [op for reference in references for op in _find(reference, imported, function_of)]
+    return list({id(op): op for op in found}.values())
 
 
 def given_operations(ops: Operations) -> list[Operation]:
@@ -57,12 +61,14 @@ def given_operations(ops: Operations) -> list[Operation]:
     given = [ops] if isinstance(ops, Operation | str) else list(ops)
     # What can be computed in this process alone takes the others with it.
     here = any(isinstance(one, Operation) and not one.reference for one in given)
-    find = imported if here else described
+    find = functools.partial(_find, of_file=imported, of_function=function_of)
+    if not here:
+        find = functools.partial(_find, of_file=described, of_function=described_function)
     by_name: dict[str, Operation] = {}
     for one in given:
         if isinstance(one, Operation) and one.draw is not None and not one.catalogued:
             try_to_draw(one)
-        for op in [one] if isinstance(one, Operation) else _find(one, find):
+        for op in [one] if isinstance(one, Operation) else find(one):
             first = by_name.setdefault(op.name, op)
             if first is not op and (not op.reference or op.reference != first.reference):
                 raise BadInput(
@@ -74,16 +80,72 @@ def given_operations(ops: Operations) -> list[Operation]:
     return list(by_name.values())
 
 
+def implemented(ops: Operations, addresses: Sequence[str]) -> Operations:
+    """Return an operation with further implementations.
+
+    Args:
+        ops: one operation, by name, by file or as such.
+        addresses: as ``torch=kernels.py::fused``.
+
+    Raises:
+        BadInput: there are several operations or none, or an address is none.
+    """
+    given = [] if ops is None else [ops] if isinstance(ops, Operation | str) else list(ops)
+    for text in addresses:
+        Address.parse(text)
+    if len(given) != 1:
+        found = "several operations" if given else "the whole catalogue"
+        raise BadInput(f"an implementation computes one operation, and {found} would have {addresses[0]}; name one")
+    (one,) = given
+    reference = one.reference if isinstance(one, Operation) else one
+    if not reference:
+        raise BadInput("an operation of no file has its implementations from @OPERATION.implementation(…)")
+    return joined(reference, *addresses)
+
+
 def _origin(op: Operation) -> str:
     if op.catalogued:
         return "the catalogue's"
     return f"that of {op.reference.partition('::')[0]}" if op.reference else "one that lies in no file"
 
 
-def _find(reference: str, of_file: Callable[[Path], Sequence[Operation]]) -> Sequence[Operation]:
+def _find(
+    reference: str,
+    of_file: Callable[[Path], Sequence[Operation]],
+    of_function: Callable[[str, str, int], Callable[..., Any]],
+) -> Sequence[Operation]:
+    base, addresses = parts_of(reference)
+    found = _found(base, of_file)
+    if not addresses:
+        return found
+    if len(found) != 1:
+        names = ", ".join(op.name for op in found)
+        raise BadInput(f"an implementation computes one operation; {base} has {names}: write {base}::{found[0].name}")
+    for text in addresses:
+        address = Address.parse(text)
+        path, mtime_ns = regular(Path(address.path))
+        found = [_with_implementation(found[0], text, path, mtime_ns, of_function)]
+    return found
+
+
+@functools.cache
+def _with_implementation(
+    op: Operation, text: str, path: str, mtime_ns: int, of_function: Callable[[str, str, int], Callable[..., Any]]
+) -> Operation:
+    """Return an operation that has the implementation of an address too."""
+    address = Address.parse(text)
+    function = of_function(path, address.function, mtime_ns)
+    key = address.backend, address.name
+    if key in op.implementations:  # the file says so itself
+        return op
+    made = address.implementation(op.name, function)
+    return replace(op, implementations={**op.implementations, key: made}, reference=joined(op.reference, made.address))
+
+
+def _found(reference: str, of_file: Callable[[Path], Sequence[Operation]]) -> Sequence[Operation]:
     path, _, name = reference.partition("::")
-    if names_a_file(reference):
-        return named(of_file(Path(path)), path, name)
+    if is_file(path):
+        return [_catalogues_own(op) for op in named(of_file(Path(path)), path, name)]
     if reference in operations():
         return [operations()[reference]]
     near = difflib.get_close_matches(reference, operations(), n=1, cutoff=0.0)
@@ -91,17 +153,20 @@ def _find(reference: str, of_file: Callable[[Path], Sequence[Operation]]) -> Seq
     raise BadInput(f"no operation named {reference!r}{hint} `multigrad list` shows them; a file must end in .py")
 
 
-def names_a_file(reference: str) -> bool:
-    """Tell whether a reference names a file of operations, not one of the catalogue."""
-    path = reference.partition("::")[0]
-    return path.endswith(".py") or "/" in path
+@functools.cache
+def _catalogues_own(op: Operation) -> Operation:
+    """Return an operation of the catalogue that a file gave an implementation to, where it is known by name only."""
+    known = operations().get(op.name)
+    if known is None or known is op or not op.catalogued:
+        return op
+    return replace(known, implementations=op.implementations, reference=op.reference)
 
 
 def files_of(ops: Operations) -> list[Path]:
     """Return the files that operations given as such, by name or by file lie in, without a look into them."""
     given: Iterable[Operation | str] = [] if ops is None else [ops] if isinstance(ops, Operation | str) else ops
     references = [one.reference if isinstance(one, Operation) else one for one in given]
-    return [Path(reference.partition("::")[0]) for reference in references if names_a_file(reference)]
+    return [Path(file) for reference in references for file in files_in(reference)]
 
 
 def allowed(reference: str, files: Sequence[Path], origin: str, how: str) -> str:
@@ -116,11 +181,13 @@ def allowed(reference: str, files: Sequence[Path], origin: str, how: str) -> str
     Raises:
         BadInput: it names a file that was not given: reading results runs no code that they bring or point at.
     """
-    path, _, name = reference.partition("::")
-    if not names_a_file(reference):
-        return reference
-    for file in files:
-        if os.path.realpath(file) == os.path.realpath(path):
-            return f"{file.resolve()}::{name}"
-    way = how.replace("FILE", path)
-    raise BadInput(f"{origin} names {name or 'operations'} of {path}, which is code; to let it run: {way}")
+    name = parts_of(reference)[0].partition("::")[2]
+
+    def given(path: str) -> str:
+        for file in files:
+            if os.path.realpath(file) == os.path.realpath(path):
+                return str(file.resolve())
+        way = how.replace("FILE", path)
+        raise BadInput(f"{origin} names {name or 'operations'} of {path}, which is code; to let it run: {way}")
+
+    return with_files(reference, given)

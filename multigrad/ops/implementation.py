@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,13 +41,26 @@ class Implementation:
     origin: str = ""
     """How another process finds the function, ``path.py::name``; empty if it cannot be found again."""
 
+    def takes_cotangents(self, count: int) -> bool:
+        """Tell whether a function that returns its gradients takes so many positional arguments, cotangents included.
+
+        One that does not is the loss alone, whose cotangent is 1.
+        """
+        try:
+            found = inspect.signature(self.function)
+        except (TypeError, ValueError):  # written in C: it shows no signature
+            return True
+        arguments = found.parameters.values()
+        several = any(a.kind is a.VAR_POSITIONAL for a in arguments)
+        return several or sum(a.kind in (a.POSITIONAL_ONLY, a.POSITIONAL_OR_KEYWORD) for a in arguments) >= count
+
     @property
     def address(self) -> str:
         """How another process finds it with all that was said of it: ``torch=path.py::name,accumulate=float32``."""
         return f"{self.backend}={self.origin}{''.join(f',{option}' for option in self._options())}"
 
     def _options(self) -> Sequence[str]:
-        said = {
+        said: Mapping[str, str | None] = {
             "name": None if self.name == self.origin.rpartition("::")[2] else self.name,
             "gradients": "true" if self.gradients else None,
             "accumulate": self.accumulate,
@@ -83,6 +96,107 @@ def named_implementation(
         raise BadInput(f"{operation}: accumulate is {accumulate!r}; wanted {' or '.join(ACCUMULATORS)}, or nothing")
     found = _origin(function) if origin is None else origin
     return Implementation(chosen, backend, function, gradients, accumulate, deterministic, found)
+
+
+_JOINT = re.compile(r"\+(?=[A-Za-z_][\w.:]*=)")
+_OPTIONS: Mapping[str, Callable[[str], Any]] = {
+    "name": str,
+    "gradients": lambda text: {"true": True, "false": False}[text],
+    "accumulate": str,
+    "deterministic": lambda text: {"true": True, "false": False}[text],
+}
+"""What an address may say of an implementation."""
+
+
+def joined(reference: str, *addresses: str) -> str:
+    """Return the reference of an operation with the addresses of implementations that do not stand in its file."""
+    return "+".join((reference, *addresses))
+
+
+def parts_of(reference: str) -> tuple[str, list[str]]:
+    """Return the reference of an operation itself, and the addresses of the implementations that it is given."""
+    base, *addresses = _JOINT.split(reference)
+    return base, addresses
+
+
+def files_in(reference: str) -> list[str]:
+    """Return the files whose code a reference names: the operation's own, and those of implementations."""
+    base, addresses = parts_of(reference)
+    own = base.partition("::")[0]
+    return [*([own] if is_file(own) else []), *(Address.parse(text).path for text in addresses)]
+
+
+def with_files(reference: str, seen: Callable[[str], str]) -> str:
+    """Return a reference whose files stand elsewhere.
+
+    Args:
+        reference: of an operation.
+        seen: what takes the place of a file.
+    """
+    base, addresses = parts_of(reference)
+    path, mark, name = base.partition("::")
+    moved = []
+    for text in addresses:
+        backend, _, rest = text.partition("=")
+        file, colons, function = rest.partition("::")
+        moved.append(f"{backend}={seen(file)}{colons}{function}")
+    return joined(f"{seen(path)}{mark}{name}" if mark else base, *moved)
+
+
+def is_file(path: str) -> bool:
+    """Tell whether a person who writes this means a file of operations, not one of the catalogue."""
+    return path.endswith(".py") or "/" in path
+
+
+@dataclass(frozen=True)
+class Address:
+    """How an implementation is found, and what is said of it: ``torch=kernels.py::fused,accumulate=float32``."""
+
+    backend: str
+    path: str
+    function: str
+    options: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read an address.
+
+        Raises:
+            BadInput: it is none.
+        """
+        wanted = "wanted BACKEND=FILE.py::FUNCTION, such as torch=kernels.py::fused,accumulate=float32"
+        backend, mark, rest = text.partition("=")
+        origin, *said = rest.split(",")
+        path, colons, function = origin.rpartition("::")
+        if not (backend and mark and path and colons and function.isidentifier()):
+            raise BadInput(f"no implementation in {text!r}; {wanted}")
+        options = {}
+        for one in said:
+            name, _, value = one.partition("=")
+            try:
+                options[name] = _OPTIONS[name](value)
+            except KeyError:
+                raise BadInput(f"{one!r} is nothing that can be said of an implementation; {wanted}") from None
+        return cls(backend, str(Path(path).resolve()), function, options)
+
+    @property
+    def name(self) -> str:
+        """What tables call the implementation."""
+        return str(self.options.get("name") or self.function)
+
+    def implementation(self, operation: str, function: Callable[..., Any]) -> Implementation:
+        """Return the implementation of an operation that this is the address of.
+
+        Raises:
+            BadInput: its name is not free.
+        """
+        said = {"name": None, "gradients": False, "accumulate": None, "deterministic": True, **self.options}
+        return named_implementation(operation, self.backend, function, origin=f"{self.path}::{self.function}", **said)
+
+
+ADDED: list[tuple[Any, Implementation]] = []
+"""Every operation that was given an implementation in this process, with it, in order: a file may give one to an
+operation that is not its own."""
 
 
 def _origin(function: Any) -> str:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..data.errors import BadInput, WrongResult
 from ..data.standard import numpy_standard
 from .draw import DOMAIN_DRAWS, DOMAINS, LINE, Draw, Regime
-from .implementation import Implementation, named_implementation
+from .implementation import ADDED, Implementation, joined, named_implementation, parts_of
 from .signature import Signature, Size, default_sizes
 
 if TYPE_CHECKING:
@@ -168,25 +168,43 @@ class Operation:
             if key in self.implementations and self.implementations[key].origin != made.origin:
                 raise BadInput(f"{self.name} has an implementation named {made.name} on {backend} already")
             self.implementations[key] = made
+            ADDED.append((self, made))
+            base, others = parts_of(self.reference)
+            if made.origin.partition("::")[0] != base.partition("::")[0] and made.address not in others:
+                found = self.reference and made.origin
+                object.__setattr__(self, "reference", joined(self.reference, made.address) if found else "")
             return function
 
         return add
 
-    def values(self, value: Any) -> tuple[Any, ...]:
+    def values(self, value: Any, what: str = "") -> tuple[Any, ...]:
         """Return what the forward part returned as a tuple of arrays.
+
+        Args:
+            value: what was returned.
+            what: what messages call it that returned it; left out, the operation.
 
         Raises:
             WrongResult: there are more or fewer than outputs in the signature, or one is no array.
         """
-        return _results(value, self.outputs[: len(self.signature.outputs)], f"{self.name}'s forward part", "values")
+        return _results(value, self.value_names, f"{what or self.name}'s forward part", "values")
 
-    def gradients_of(self, result: Any) -> tuple[Any, ...]:
+    def gradients_of(self, result: Any, what: str = "") -> tuple[Any, ...]:
         """Return what a pullback returned as a tuple of arrays, one for each of :attr:`gradients`.
+
+        Args:
+            result: what was returned.
+            what: what messages call it that returned it; left out, the pullback.
 
         Raises:
             WrongResult: there are more or fewer, or one is no array.
         """
-        return _results(result, self.gradients, f"{self.name}'s pullback", "gradients")
+        return _results(result, self.gradients, what or f"{self.name}'s pullback", "gradients")
+
+    @property
+    def value_names(self) -> tuple[str, ...]:
+        """The names of the values among :attr:`outputs`."""
+        return self.outputs[: len(self.signature.outputs)]
 
     @property
     def doc(self) -> str:
@@ -214,7 +232,7 @@ class Operation:
     @property
     def catalogued(self) -> bool:
         """Whether it is the catalogue's own, of which alone something may be known by name."""
-        return self.reference == self.name
+        return parts_of(self.reference)[0] == self.name
 
     def size(self, name: str) -> dict[str, Any]:
         """Return a named size.

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
-from .find import Operations
+from .find import Operations, implemented
 
-Variant = Literal["forward", "analytic", "autodiff", "native"]
 Mode = Literal["eager", "compiled"]
 Precision = Literal["strict", "tf32"]
 """``strict``: float32 products are computed in float32. ``tf32``: the framework may use TensorFloat-32."""
@@ -28,6 +27,7 @@ class CheckSelectors(TypedDict, total=False):
     dtype: Names
     mode: Names
     variant: Names
+    implementation: Names
     size: SizeGiven | Sequence[SizeGiven] | None
     regime: Names
     precision: Precision
@@ -57,7 +57,7 @@ class Selection:
     mode: tuple[str, ...] | None = None
     """``eager``, ``compiled``; None is both."""
     variant: tuple[str, ...] | None = None
-    """``analytic``, ``autodiff``, ``native``, and for times ``forward``; None is all."""
+    """``analytic``, ``autodiff``, ``native``, the names of implementations, and for times ``forward``; None is all."""
     size: tuple[SizeGiven, ...] | None = None
     """Named sizes, ``largest``, or mappings such as ``{"m": 512, "n": 256}``. None is for a check every size that is
     small enough for ball arithmetic, for times ``medium`` (else the middle one) and the largest, and for a quick run
@@ -76,12 +76,21 @@ class Selection:
     """Seed of inputs and orders."""
 
     @classmethod
-    def of(cls, ops: Operations = None, **selectors: Any) -> Selection:
+    def of(cls, ops: Operations = None, *, implementation: Names = None, **selectors: Any) -> Selection:
         """Make a selection of the keyword arguments of :class:`Selectors`.
+
+        Args:
+            ops: operations, catalogue names or files.
+            implementation: further ways to compute the operation, if it is one: ``torch=kernels.py::fused``, and after
+                commas what :meth:`multigrad.Operation.implementation` takes: ``accumulate=float32``.
+            selectors: the fields.
 
         Raises:
             TypeError: an argument that there is none of.
+            BadInput: an implementation of no operation, or of several.
         """
+        if implementation:
+            ops = implemented(ops, [implementation] if isinstance(implementation, str) else implementation)
         return cls(ops, **{name: _tupled(name, value) for name, value in selectors.items()})
 
 

@@ -31,6 +31,7 @@ from ..data.decode import (
 from ..data.errors import BadInput, one_line
 from ..namespaces.exact import Undecided
 from ..ops.find import Operations, allowed, files_of, given_operations, load_operations
+from ..ops.implementation import parts_of, with_files
 from ..ops.operation import Operation
 from ..ops.sizes import small_sizes
 from ..ops.source import source_hash
@@ -160,7 +161,7 @@ def write_certificate(
     }
     text = json.dumps({**content, "sha256": _digest(content)}, indent=1, ensure_ascii=False)
     aside = Path(f"{path}.part")
-    aside.write_text(text + "\n", encoding="utf-8")
+    aside.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     aside.replace(path)
     return pd.DataFrame([asdict(c) for c in entries])
 
@@ -204,7 +205,7 @@ def _certified(op: Operation, size: Mapping[str, Any], proof: Proof) -> Iterator
     for gradient in proof.gradients:
         yield Certified(
             operation=op.name,
-            reference=op.reference,
+            reference=parts_of(op.reference)[0],
             source_sha256=source_hash(op),
             output=f"{gradient.name}_bar",
             size=dict(size),
@@ -221,19 +222,17 @@ def _certified(op: Operation, size: Mapping[str, Any], proof: Proof) -> Iterator
 
 
 def _seen_from(folder: Path, reference: str) -> str:
-    path, mark, name = reference.partition("::")
-    return f"{Path(os.path.relpath(path, folder)).as_posix()}{mark}{name}" if mark else reference
+    return with_files(reference, lambda path: Path(os.path.relpath(path, folder)).as_posix())
 
 
 def _seen_at(folder: Path, reference: str) -> str:
     """Undo :func:`_seen_from`."""
-    path, mark, name = reference.partition("::")
-    return f"{(folder / path).resolve()}{mark}{name}" if mark else reference
+    return with_files(reference, lambda path: str((folder / path).resolve()))
 
 
 def _digest(content: Mapping[str, Any]) -> str:
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
 
 
 VERIFIED = ("operation", "output", "sizes", "regime", "verdict", "reason")

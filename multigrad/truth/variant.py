@@ -16,6 +16,24 @@ from .arithmetic import Arithmetic
 from .references import HAIR, off_by
 
 
+def sensitivity(
+    op: Operation, parameters: Mapping[str, Any], arithmetic: Arithmetic | str, arrays: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+    """Return how far each entry of each output may move where the inputs are off by one rounding each.
+
+    Args:
+        op: the operation.
+        parameters: values of its parameters.
+        arithmetic: what is computed in, or the name of a dtype.
+        arrays: inputs, then cotangents.
+    """
+    chosen = Arithmetic.of(arithmetic)
+    function, u = op.analytic(bounds, parameters), chosen.unit_roundoff
+    exact = chosen.analyse(function, arrays)
+    rounded = chosen.analyse(function, [off_by(a, u * np.abs(a) + HAIR) for a in arrays])
+    return [np.maximum(b.worst - a.worst, 0) for a, b in zip(exact, rounded, strict=True)]
+
+
 def judge_variant(
     op: Operation,
     parameters: Mapping[str, Any],
@@ -46,22 +64,16 @@ def judge_variant(
     chosen = Arithmetic.of(arithmetic)
     dtype = chosen.dtype
     judged = judge_entries(computed, reference, dtype, f"may overflow in {dtype}")
-    finite = np.isfinite(judged.ratio)  # a wrong shape and a NaN are no matter of rounding
-    if judged.verdict != FAIL or variant in ("analytic", "forward") or not finite:
+    if judged.verdict != FAIL or variant in ("analytic", "forward"):
         return judged
-    u, given = chosen.unit_roundoff, arrays()
     try:
-        function = op.analytic(bounds, parameters)
-        exact = chosen.analyse(function, given)[number]
-        rounded = chosen.analyse(function, [off_by(a, u * np.abs(a) + HAIR) for a in given])[number]
+        wider = reference.bound + sensitivity(op, parameters, chosen, arrays())[number]
     except Exception:  # noqa: BLE001 - then there is no such bound, and the judgement stands
         return judged
-    wider = reference.bound + np.maximum(rounded.worst - exact.worst, 0)
     again = judge_entries(computed, replace(reference, bound=wider), dtype, f"may overflow in {dtype}")
     if again.verdict not in (PASS, NOTE):
         return judged
-    reason = (
-        f"{judged.ratio:.3g} × the bound of the hand-derived formula, "
-        f"{again.ratio:.2g} × that of inputs which are off by one rounding"
-    )
-    return replace(judged, verdict=NOTE, reason=reason)
+    exact = not np.isfinite(judged.ratio)
+    ours = "not exact, as the hand-derived formula is here" if exact else f"{judged.ratio:.3g} × its bound"
+    reason = f"{ours}, {again.ratio:.2g} × that of inputs which are off by one rounding"
+    return replace(again if exact else judged, verdict=NOTE, reason=reason)

@@ -29,8 +29,11 @@ FAIL_ON = {
 ALL = "all"
 """Every word of :data:`FAIL_ON` but ``unavailable``: a framework or a device that is not here is no fault."""
 
+OURS = "analytic"
+"""The variant that is the hand-derived formula."""
+
 THEIRS = ("autodiff", "native")
-"""The variants that are not the hand-derived formula."""
+"""The variants that a framework brings; an implementation is somebody's own."""
 
 
 def blamed(verdict: str, variant: str) -> str:

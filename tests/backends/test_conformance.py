@@ -292,10 +292,10 @@ def test_a_gap_of_a_name_is_not_one_of_somebodys_own_operation_of_that_name():
 def test_the_native_form_is_the_catalogues_alone(name):
     catalogue = operations()[name]
     session = NativeSession(backends()["numpy"], None)
-    assert session.native_form(catalogue)() == name
+    assert session.implementation(catalogue, "native").function() == name
     for reference in ("", f"/somewhere/mine.py::{name}"):
         own = replace(catalogue, reference=reference)
-        assert session.native_form(own) is None
+        assert session.implementation(own, "native") is None
         with pytest.raises(Unavailable, match=f"numpy has no native form of {name}"):
             session.function(own, {}, "native", "eager")
 

@@ -569,6 +569,15 @@ def test_a_verdict_survives_a_stream_that_is_not_there(wrong: Path, streams: str
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize("words", [("docs", "linear_map", "-o"), ("docs", "linear_map", "--check", "-o")])
+def test_json_names_a_path_that_no_text_can_hold(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """The name of a file is bytes; those that are no UTF-8 come as half a surrogate pair."""
+    command = [sys.executable, "-m", "multigrad.bench.cli", *words, b"\xff", "--json"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.stderr == ""
+    assert [row["file"] for row in json.loads(ended.stdout)]
+
+
 # Any command line
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from multigrad.catalogue.determinant import det
+from multigrad.namespaces import bounds, exact
+from multigrad.truth.certified import halves
 from tests.multigrad.on_backends import EACH, evaluated
 
 from .gradbench_inputs import gradbench_inputs
@@ -65,3 +67,13 @@ def test_gradbench_s_own_matrix_has_the_determinant_and_the_gradient_by_minors(n
 def test_a_matrix_of_one_number_has_the_gradient_one_also_at_zero() -> None:
     _, pullback = det(xp, np.zeros((1, 1, 1)))
     np.testing.assert_allclose(pullback(np.ones(1)), [[[1.0]]], rtol=1e-15)
+
+
+def test_a_determinant_by_its_logarithm_is_within_the_bound():
+    """NumPy's is exp Σ log |pivot|, whose error is relative to the logarithm: 630 times a rounding here."""
+    A = np.ldexp(np.random.default_rng(0).random((6, 3, 3)), -305)
+    with bounds.context("float64"):
+        found = bounds.linalg.det(bounds.asarray(A))
+    (exactly,) = exact.evaluate(lambda a: (exact.linalg.det(a),), A).outputs
+    truth = halves(exactly)[0]
+    assert np.all(np.abs(np.linalg.det(A) - truth) <= found.worst)

@@ -135,7 +135,7 @@ def test_another_formula_may_be_off_by_a_rounding_of_the_inputs(variant, roundin
     computed = reference.value * (1 + roundings * 2.0**-24)
     found = judge_variant(tripled, {}, "float32", variant, lambda: arrays, 0, computed, reference)
     assert found.verdict == verdict
-    assert ("1.5 × the bound of the hand-derived formula, 0.75 ×" in found.reason) == (verdict == "NOTE")
+    assert ("1.5 × its bound, 0.75 ×" in found.reason) == (verdict == "NOTE")
 
 
 def hull(forward, entries):

@@ -20,7 +20,7 @@ from . import arithmetic, creation, elementary, reductions, shapes
 from .arrays import Array, Error, as_array, up
 from .model import Floats, current
 from .products import matmul
-from .rules import Unit, bounded
+from .rules import Unit, added_up, bounded
 
 STEPS: Mapping[str, Callable[[int], int]] = {
     # |ΔA| ≤ γ_{3n}|L||U| for a solve by elimination (Higham 2002, Thm 9.4); holds for an inverse, column by column.
@@ -147,6 +147,18 @@ def inv(a: Any, /) -> Array:
     )
 
 
+def _logarithms(work: _Elimination, unit: Unit) -> Any:
+    """Bound the error of Σ log |pivot| that adding up and the logarithms make.
+
+    A pivot of zero may be a rounding of the matrix in another elimination; a matrix of zeros has none.
+    """
+    size = np.abs(work.pivots)
+    least = current().u * np.max(size, axis=-1, keepdims=True, initial=0.0)
+    pivots = np.maximum(size, least)
+    logs = np.sum(np.abs(np.log(np.where(pivots > 0, pivots, 1.0))), axis=-1)
+    return (unit.steps(work.n) + 2.0 * current().ulps("log") * current().u) * logs
+
+
 def _log_determinant_shift(work: _Elimination, error: Error, unit: Unit) -> Any:
     """Bound |log det(I + F)| ≤ tr|F| + ‖F‖²/(2(1 − ‖F‖)) for F = A⁻¹ΔA, from the series of its traces."""
     G = work.size @ work.perturbation(error, unit)
@@ -156,14 +168,17 @@ def _log_determinant_shift(work: _Elimination, error: Error, unit: Unit) -> Any:
 
 
 def det(a: Any, /) -> Array:
-    """The product of the pivots; near a singular matrix by singular values (Ipsen & Rehman 2008, Thm 2.12)."""
+    """The product of the pivots; near a singular matrix by singular values (Ipsen & Rehman 2008, Thm 2.12).
+
+    NumPy takes the exponential of the sum of their logarithms, whose error is relative to the logarithm.
+    """
     A = as_array(a)
     work = _Elimination(A)
     value = np.asarray(np.linalg.det(A.value))
     S = np.linalg.svd(A.value, compute_uv=False)
 
     def rule(errors: Sequence[Error], unit: Unit) -> Any:
-        along = unit.steps(work.n)
+        along = unit.steps(work.n) + _logarithms(work, unit)
         shift = _log_determinant_shift(work, errors[0], unit) + along
         relative = np.abs(value) * np.exp(shift) * np.expm1(shift)
         D = _frobenius(work.perturbation(errors[0], unit))[..., 0]
@@ -180,15 +195,14 @@ def slogdet(a: Any, /) -> SLogDet:
     A = as_array(a)
     work = _Elimination(A)
     sign, logarithm = np.linalg.slogdet(A.value)
-    logs = np.sum(np.abs(np.log(np.abs(work.pivots))), axis=-1)
 
     def sign_rule(errors: Sequence[Error], unit: Unit) -> Any:
         return np.where(_log_determinant_shift(work, errors[0], unit) < np.inf, 0.0, 2.0)
 
     def logarithm_rule(errors: Sequence[Error], unit: Unit) -> Any:
         shift = _log_determinant_shift(work, errors[0], unit)
-        own = unit.steps(work.n) + 2.0 * current().ulps("log") * current().u
-        return up(shift + own * (logs + 2.0 * shift), 8 * work.n) + current().underflow
+        own = _logarithms(work, unit) + 2.0 * (unit.steps(work.n) + current().u) * shift
+        return up(shift + own, 8 * work.n) + current().underflow
 
     return SLogDet(
         bounded([A], sign, sign_rule, differ=True), bounded([A], logarithm, logarithm_rule, rounds=True, differ=True)
@@ -341,12 +355,12 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any
     if ord in (math.inf, -math.inf):
         return (reductions.max if ord > 0 else reductions.min)(size, axis=axis, keepdims=keepdims)
     if ord == 1:
-        return reductions.sum(size, axis=axis, keepdims=keepdims)
+        return added_up(size, axis=axis, keepdims=keepdims)
     if ord == 0:
         return reductions.count_nonzero(size, axis=axis, keepdims=keepdims)
     if ord == 2:
-        return elementary.sqrt(reductions.sum(size * size, axis=axis, keepdims=keepdims))
-    return reductions.sum(size**ord, axis=axis, keepdims=keepdims) ** (1.0 / ord)
+        return elementary.sqrt(added_up(size * size, axis=axis, keepdims=keepdims))
+    return added_up(size**ord, axis=axis, keepdims=keepdims) ** (1.0 / ord)
 
 
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
@@ -356,10 +370,10 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
         return vector_norm(A, axis=(-2, -1), keepdims=keepdims)
     if ord in (2, -2, "nuc"):
         S = svdvals(A)
-        norm = {2: reductions.max, -2: reductions.min, "nuc": reductions.sum}[ord](S, axis=-1)
+        norm = {2: reductions.max, -2: reductions.min, "nuc": added_up}[ord](S, axis=-1)
     else:
         norm = (reductions.max if ord > 0 else reductions.min)(
-            reductions.sum(arithmetic.abs(A), axis=-2 if abs(ord) == 1 else -1), axis=-1
+            added_up(arithmetic.abs(A), axis=-2 if abs(ord) == 1 else -1), axis=-1
         )
     return norm[..., None, None] if keepdims else norm
 
@@ -371,7 +385,7 @@ def diagonal(x: Any, /, *, offset: int = 0) -> Any:
 
 def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
     """The sum of the diagonal."""
-    return reductions.sum(diagonal(x, offset=offset), axis=-1)
+    return added_up(diagonal(x, offset=offset), axis=-1)
 
 
 def outer(a: Any, b: Any, /) -> Any:

@@ -14,7 +14,7 @@ from .conditions import not_equal
 from .creation import ones, zeros
 from .elementary import sqrt
 from .model import Floats, current
-from .rules import accumulated, bounded, count_reduced, within
+from .rules import accumulated, added_up, bounded, count_reduced, within
 from .shapes import concat, take
 
 
@@ -23,13 +23,7 @@ def sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = Fals
     if not is_ours(x):
         return np.sum(x, axis=axis, keepdims=keepdims)
     A = as_array(x)
-    return accumulated(
-        A,
-        np.sum(A.value, axis=axis, keepdims=keepdims),
-        lambda p: np.sum(p, axis=axis, keepdims=keepdims),
-        count_reduced(A.shape, axis),
-        current().sum_u,
-    )
+    return added_up(A, axis=axis, keepdims=keepdims, kept=current().sum_u)
 
 
 def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
@@ -50,9 +44,10 @@ def var(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool 
     LeVeque 1983, Table 1: a relative error of nκu, κ² = 1 + mean²/variance).
     """
     A = as_array(x)
-    deviation = A - mean(A, axis=axis, keepdims=True)
-    total = sum(deviation * deviation, axis=axis, keepdims=keepdims)
-    return divide(total, _rounded(count_reduced(A.shape, axis) - correction))
+    count = count_reduced(A.shape, axis)
+    deviation = A - divide(added_up(A, axis=axis, keepdims=True), _rounded(count))
+    total = added_up(deviation * deviation, axis=axis, keepdims=keepdims)
+    return divide(total, _rounded(count - correction))
 
 
 def std(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:

@@ -203,6 +203,17 @@ def accumulated(A: Array, value: Any, add_up: Callable[[Floats], Any], count: An
     return bounded([A], value, rule, rounds=True, differ=longest > 1, nonnegative=A.nonnegative)
 
 
+def added_up(A: Array, *, axis: Any = None, keepdims: bool = False, kept: float | None = None) -> Array:
+    """Make sums along axes, in any order, kept in a unit roundoff; None is the format's."""
+    return accumulated(
+        A,
+        np.sum(A.value, axis=axis, keepdims=keepdims),
+        lambda p: np.sum(p, axis=axis, keepdims=keepdims),
+        count_reduced(A.shape, axis),
+        kept,
+    )
+
+
 def whole(value: Floats, sizes: Any, kept: float) -> bool:
     """Tell whether sums of whole numbers are exact, in any order, and stay so where they are stored."""
     arithmetic = current()

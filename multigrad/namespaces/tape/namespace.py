@@ -204,8 +204,7 @@ class Tape:
 
     def is_real(self, x: Any) -> bool:
         """Whether x is an array of real numbers in floating point."""
-        dtype = getattr(x, "dtype", None)
-        return dtype is not None and bool(self.base.isdtype(dtype, "real floating"))
+        return hasattr(x, "shape") and bool(self.base.isdtype(x.dtype, "real floating"))
 
     def wrapped(self, x: Any) -> Any:
         """Return an array of real numbers as a constant of the tape; anything else as it is."""
