@@ -20,6 +20,7 @@ from .operation import BadInput, Operation, load_operations, operation, operatio
 if TYPE_CHECKING:
     from .backend import Backend, Gap, Session, Unavailable
     from .backend.handover import to_autograd, to_jax, to_torch
+    from .backend.tracing import from_jax
     from .dropins.calls import check_grad, check_grads, gradcheck
     from .matrix.frame import GradientError, assert_gradients, check
 
@@ -37,6 +38,7 @@ __all__ = [
     "check",
     "check_grad",
     "check_grads",
+    "from_jax",
     "gradcheck",
     "load_operations",
     "operation",
@@ -50,6 +52,7 @@ _LATER = {
     "backend": ("Backend", "Gap", "Session", "Unavailable"),
     "backend.handover": ("to_autograd", "to_jax", "to_torch"),
     "dropins.calls": ("check_grad", "check_grads", "gradcheck"),
+    "backend.tracing": ("from_jax",),
     "matrix": ("GradientError", "assert_gradients", "check"),
 }
 

@@ -110,10 +110,7 @@ def check_grads(
     jax = backend("jax")
     candidate = jax.candidate(f, args)
     if reference is None:
-        traced = getattr(jax, "traced", None)
-        if traced is None:
-            raise BadInput(f"check_grads needs a reference: JAX's graph is not read yet; pass reference=, {FORMS}")
-        reference = traced(f, None, example=tuple(args) if isinstance(args, tuple | list) else (args,))
+        reference = jax.traced(f, None, example=tuple(args) if isinstance(args, tuple | list) else (args,))
     return check_candidate(candidate, _asked(reference, accumulate, deterministic, seed))
 
 
