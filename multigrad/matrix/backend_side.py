@@ -111,11 +111,8 @@ class _Bench:
         if cell.variant == NATIVE and session.implementation(op, NATIVE) is None:
             return  # nothing is missing: there is no other way to write it
         gap = session.backend.gap(op, case.dtype, cell.mode, cell.variant, session.device)
-        arithmetic = self._arithmetic(cell, case, op)
         try:
-            truth = self._truth(cell, case)
-            if arithmetic != case.arithmetic:
-                truth = in_arithmetic(op, case, truth, arithmetic)
+            truth = self._truth(cell, case, op)
         except Unserved:
             return  # said once, beside the formula
         except Unknown as error:
@@ -137,7 +134,7 @@ class _Bench:
                 yield self._row(cell, case, worded(FAIL, reason))
                 return
             collectives = self.collectives.get(cell.function(case), "")
-            judged = Outputs(session, cell, case, op, truth, self.probed.get(case.dtype), collectives, arithmetic)
+            judged = Outputs(session, cell, case, op, truth, self.probed.get(case.dtype), collectives)
             yield from judged.rows(outputs)
 
     def _row(self, cell: Cell, case: Case, judgement: Judgement) -> JudgedRow:
@@ -161,16 +158,23 @@ class _Bench:
             return replace(judgement, verdict=UNAVAILABLE, reason=f"does not compile: {judgement.reason}")
         return judgement
 
-    def _arithmetic(self, cell: Cell, case: Case, op: Operation) -> Arithmetic:
-        """Return what a cell computes in, as far as its implementation says so."""
-        made = None if cell.variant == OURS else self.session.implementation(op, cell.variant)
-        wider = made.accumulate if made is not None and case.dtype in HALVES else None
-        return replace(case.arithmetic, accumulate=wider)
-
-    def _truth(self, cell: Cell, case: Case) -> Truth:
+    def _truth(self, cell: Cell, case: Case, op: Operation) -> Truth:
         roundoff = self.probed.get(case.dtype)
         strict = case.precision != "strict" and case.dtype == "float32" and roundoff and roundoff.product >= 24
-        return read_truth(self.folder, f"{cell.case}-strict" if strict else cell.case)
+        truth = read_truth(self.folder, f"{cell.case}-strict" if strict else cell.case)
+        arithmetic = self._arithmetic(cell, case, op)
+        return truth if arithmetic is None else in_arithmetic(op, case, truth, arithmetic)
+
+    def _arithmetic(self, cell: Cell, case: Case, op: Operation) -> Arithmetic | None:
+        """Return what a half is computed in where that is known to be more than itself: it is said, or was probed."""
+        if case.dtype not in HALVES:
+            return None
+        if cell.variant == OURS and cell.mode == "eager" and case.dtype in self.probed:
+            found = self.probed[case.dtype].accumulation
+            return Arithmetic.established(case.dtype, found) if found.products or found.sums else None
+        given = self.session.implementation(op, cell.variant)
+        said = None if given is None else given.accumulate
+        return None if said is None else Arithmetic(case.dtype, accumulate=said)
 
     def _compute(self, cell: Cell, case: Case, op: Operation, truth: Truth) -> tuple[Any, ...]:
         session = self.session
