@@ -100,7 +100,8 @@ def diagnose(evidence: Evidence) -> str:
     for test in _tests(evidence):
         sentence = test(evidence)
         if sentence:
-            return f"{evidence.name} {sentence}"
+            what = "gradient" if evidence.name.startswith("∂") else "value"
+            return f"{evidence.name} {sentence}".replace("the true gradient", f"the true {what}")
     return f"{evidence.name} {_size_of_error(evidence)}"
 
 
