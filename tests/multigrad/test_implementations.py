@@ -83,7 +83,7 @@ WRONG = {
     ),
     "blind": ("value, (a, b) = whole(A, x, 1); return value, (a, b)", "the true gradient"),
     "raises": ("return whole(A, x)", "raised TypeError"),
-    "a_dict": ("return {'value': 1.0}", "returned a dict of 1; wanted (values, gradients)"),
+    "a_dict": ("return {'value': 1.0}", "returned a dict with 'value'; wanted (values, gradients)"),
     "one_short": ("value, (a, b) = whole(A, x, f_bar); return value, (a,)", "1 gradients; wanted 2: A, x"),
 }
 
