@@ -97,14 +97,19 @@ def _description(op: Operation) -> dict[str, Any]:
         "dtypes": op.dtypes,
         "reference": op.reference,
         "source": asdict(source_of(op)),
+        "has_pullback": op.has_pullback,
+        "namespaced": op.namespaced,
     }
 
 
 def _restored(description: Mapping[str, Any]) -> Operation:
-    reference = description["reference"]
+    reference, source = description["reference"], Source(**description["source"])
+    function = Elsewhere(
+        description["name"], description["doc"], source, reference, has_pullback=description["has_pullback"]
+    )
     return Operation(
         name=description["name"],
-        function=Elsewhere(description["name"], description["doc"], Source(**description["source"]), reference),
+        function=function,
         signature=Signature.parse(description["signature"]),
         inputs=tuple(description["inputs"]),
         differentiable=tuple(description["differentiable"]),
@@ -113,6 +118,7 @@ def _restored(description: Mapping[str, Any]) -> Operation:
         draw=functools.partial(_drawn_elsewhere, reference) if description["draws"] else None,
         dtypes=tuple(description["dtypes"]),
         reference=reference,
+        namespaced=description["namespaced"],
     )
 
 
