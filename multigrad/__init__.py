@@ -20,6 +20,7 @@ from .operation import BadInput, Operation, load_operations, operation, operatio
 if TYPE_CHECKING:
     from .backend import Backend, Gap, Session, Unavailable
     from .backend.handover import to_autograd, to_jax, to_torch
+    from .backend.tracing import from_jax
     from .matrix.frame import GradientError, assert_gradients, check
 
 __version__ = "0.1.0"
@@ -34,6 +35,7 @@ __all__ = [
     "Unavailable",
     "assert_gradients",
     "check",
+    "from_jax",
     "load_operations",
     "operation",
     "operations",
@@ -45,6 +47,7 @@ __all__ = [
 _LATER = {
     "backend": ("Backend", "Gap", "Session", "Unavailable"),
     "backend.handover": ("to_autograd", "to_jax", "to_torch"),
+    "backend.tracing": ("from_jax",),
     "matrix": ("GradientError", "assert_gradients", "check"),
 }
 

@@ -86,6 +86,12 @@ class JaxBackend(Backend):
 
         return handed_over(operation, parameters)
 
+    def traced(self, function: Callable[..., Any], signature: str | None, **how: Any) -> Operation:
+        self.load()
+        from .trace import traced_operation
+
+        return traced_operation(function, signature, **how)
+
     def missing(self, device: str) -> str | None:
         reason = super().missing(device)
         if reason is None and device_kind(device) == "cuda" and not any(map(importlib.util.find_spec, CUDA_PLUGINS)):

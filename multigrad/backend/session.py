@@ -247,6 +247,15 @@ class Backend(ABC):
         """
         raise Unavailable(f"{self.name} has no autodiff that takes a pullback")
 
+    def traced(self, function: Callable[..., Any], signature: str | None, **how: Any) -> Operation:
+        """Return a function of the framework's own arrays as an operation; see :func:`multigrad.from_jax`.
+
+        Raises:
+            BadInput: it cannot be traced, or calls what has no array API form.
+            Unavailable: the framework is not here, or hands out no graph.
+        """
+        raise Unavailable(f"{self.name} hands out no graph of a function")
+
     def environment(
         self, device: str, threads: int | None, precision: Precision, *, caches: Path | None = None
     ) -> dict[str, str]:

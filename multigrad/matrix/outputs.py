@@ -195,7 +195,10 @@ class Outputs:
         kept = self.truth.arithmetic
         inside = kept.unit_roundoff if kept is not None and kept.accumulate else None
         name = op.outputs[number]
-        evidence = Evidence.of(op, self.case.size, arrays, name, computed, true, bound, roundoff, inside)
+        foreign = self.cell.variant not in (OURS, "forward", *THEIRS)
+        evidence = Evidence.of(
+            op, self.case.size, arrays, name, computed, true, bound, roundoff, inside, foreign=foreign
+        )
         try:
             return replace(judgement, reason=f"{diagnose(evidence)}; {judgement.reason}")
         except (ArithmeticError, ValueError, IndexError, np.linalg.LinAlgError):

@@ -1,0 +1,1 @@
+"""A function as a graph of calls, whatever framework traced it, and its evaluation in any array namespace."""

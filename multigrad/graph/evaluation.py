@@ -1,0 +1,198 @@
+"""The evaluation of a graph in any array namespace, by a table of facts.
+
+Integers and conditions that depend on no array of the namespace are computed with NumPy as they come up: the counters
+of loops, the indices of slices. So a loop whose count is known runs, and a compiler sees what it does alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ..data.errors import BadInput
+from ..namespaces.shared.unsupported import Unsupported
+from .calls import Call, Constant, Graph
+from .namespace import Namespace, is_known, is_plain, known, on_numpy
+
+Fact = Callable[..., Any]
+"""``fact(xp, *operands, **options)`` returns an array, or a tuple of them where the call has several results."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a framework's calls are in the array API standard."""
+
+    elementwise: Mapping[str, Fact] = field(repr=False)
+    """Functions of each element: operands are arrays, or Python numbers beside one."""
+    others: Mapping[str, Fact] = field(repr=False)
+    """All other functions: integers and conditions whose values are at hand may be NumPy's."""
+    numbers: Mapping[str, Callable[..., Any]] = field(default_factory=dict, repr=False)
+    """Functions of fractions, for constants: a result that is a float64 stays one, and a comparison is decided."""
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.elementwise or name in self.others or name in CONTROL
+
+
+def evaluate(graph: Graph, table: Table, xp: Any, inputs: Sequence[Any]) -> tuple[Any, ...]:
+    """Evaluate a graph at arrays of a namespace.
+
+    Raises:
+        Unsupported: a namespace of proof does not know a function; the message has the place in the person's function.
+        BadInput: what is computed depends on the value of an input.
+    """
+    at = Namespace.of(xp, inputs, [kind == "real" for kind in graph.kinds])
+    values = _Evaluation(table, at).run(graph, inputs)
+    return tuple(
+        at.real(v) if kind == "real" and is_known(v) else at.array(v)
+        for v, kind in zip(values, graph.output_kinds, strict=True)
+    )
+
+
+def folded(function: Callable[..., Any], numbers: Sequence[float]) -> float | bool | None:
+    """Return a function of constants: a float64 if it is one exactly, or a condition; None if it is neither."""
+    if not all(map(math.isfinite, numbers)):
+        return None
+    try:
+        result = function(*map(Fraction, numbers))
+        if isinstance(result, bool):
+            return result
+        number = float(result)
+    except ArithmeticError:
+        return None
+    return number if number == result else None
+
+
+class _Evaluation:
+    def __init__(self, table: Table, xp: Namespace) -> None:
+        self.table, self.xp, self.numpy = table, xp, on_numpy()
+
+    def run(self, graph: Graph, inputs: Sequence[Any]) -> list[Any]:
+        values: dict[int, Any] = dict(zip(graph.inputs, inputs, strict=True))
+
+        def value(operand: int | Constant) -> Any:
+            return operand.value if isinstance(operand, Constant) else values[operand]
+
+        for call, over in zip(graph.calls, graph.last_uses, strict=True):
+            results = self.results(call, [value(o) for o in call.operands])
+            values.update(zip(call.results, results, strict=True))
+            for number in over:
+                del values[number]
+        return [value(o) for o in graph.outputs]
+
+    def results(self, call: Call, operands: list[Any]) -> Sequence[Any]:
+        try:
+            if call.name in CONTROL:
+                return CONTROL[call.name](self, call, operands)
+            if call.name in self.table.numbers and all(isinstance(x, int | float) for x in operands):
+                number = folded(self.table.numbers[call.name], operands)
+                if number is not None:
+                    return (number,)
+            # What is known beforehand stays known.
+            here = "real" not in call.kinds and all(map(is_known, operands))
+            xp = self.numpy if here else self.xp
+            if call.name in self.table.elementwise:
+                result = self.table.elementwise[call.name](xp, *xp.together(*operands), **call.options)
+            else:
+                # A constant array of real numbers enters where it is used.
+                given = [xp.array(x) if is_plain(x) and not is_known(x) else x for x in operands]
+                result = self.table.others[call.name](xp, *given, **call.options)
+        except Unsupported as error:
+            if not call.place or error.place == call.place:
+                raise
+            raise Unsupported(error.call, error.advice, error.knower, call.place) from error
+        return result if isinstance(result, tuple) else (result,)
+
+    def called(self, call: Call, operands: list[Any]) -> list[Any]:
+        return self.run(call.options["graph"], operands)
+
+    def chosen(self, call: Call, operands: list[Any]) -> list[Any]:
+        """One of several branches: the one that is known to be meant, or a choice among the results of all."""
+        branches = call.options["branches"]
+        which, arguments = operands[0], operands[1:]
+        if is_known(which):
+            return self.run(branches[min(max(int(which), 0), len(branches) - 1)], arguments)
+        results = [self.run(branch, arguments) for branch in branches]
+        chosen = results[0]
+        for i in range(1, len(branches)):
+            there = which if call.options["truth"] else which >= i
+            pairs = zip(results[i], chosen, strict=True)
+            chosen = [self.xp.where(there, *self._arrays(pair)) for pair in pairs]
+        return chosen
+
+    def _arrays(self, pair: Sequence[Any]) -> list[Any]:
+        return [self.xp.array(x) for x in pair]
+
+    def looped(self, call: Call, operands: list[Any]) -> list[Any]:
+        """Repeat the body for as long as the condition holds, which no value of an input decides."""
+        counts = call.options["condition_constants"], call.options["body_constants"]
+        first, second, carry = operands[: counts[0]], operands[counts[0] : sum(counts)], operands[sum(counts) :]
+        while True:
+            (goes_on,) = self.run(call.options["condition"], [*first, *carry])
+            if not is_known(goes_on):
+                raise BadInput(f"a loop ({call.place}) ends where the value of an input says so; {NO_LOOP}")
+            if not bool(goes_on):
+                return carry
+            carry = self.run(call.options["body"], [*second, *carry])
+
+    def scanned(self, call: Call, operands: list[Any]) -> list[Any]:
+        """Run the body along the first axis of what it is given, one step after the other."""
+        options = call.options
+        body, constants, carried, length = options["body"], options["constants"], options["carried"], options["length"]
+        fixed, carry, xs = (
+            operands[:constants],
+            operands[constants : constants + carried],
+            operands[constants + carried :],
+        )
+        steps = range(length - 1, -1, -1) if options["reverse"] else range(length)
+        outputs: list[list[Any]] = []
+        for i in steps:
+            items = [known(x)[i] if is_known(x) else self.xp.array(x)[i, ...] for x in xs]
+            results = self.run(body, [*fixed, *carry, *items])
+            carry = results[:carried]
+            outputs.append(results[carried:])
+        if options["reverse"]:
+            outputs.reverse()
+        return [*carry, *(self._stacked(list(part), shape) for part, shape in self._columns(outputs, call))]
+
+    def solved(self, call: Call, operands: list[Any]) -> list[Any]:
+        """The solution of a system whose matrix is what a linear function makes of the unit vectors."""
+        *constants, b = operands
+        b = self.xp.array(b)
+        units = np.eye(math.prod(b.shape))
+        columns = []
+        for unit in units:
+            (column,) = self.run(call.options["matvec"], [*constants, self.xp.array(unit.reshape(b.shape))])
+            columns.append(self.xp.reshape(column, (len(units),)))
+        x = self.xp.linalg.solve(self.xp.stack(columns, axis=1), self.xp.reshape(b, (len(units),)))
+        return [self.xp.reshape(x, b.shape)]
+
+    def _columns(self, outputs: list[list[Any]], call: Call) -> list[tuple[tuple[Any, ...], tuple[int, ...]]]:
+        body: Graph = call.options["body"]
+        carried = call.options["carried"]
+        shapes = body.shapes[carried:]
+        columns = list(zip(*outputs, strict=True)) if outputs else [() for _ in shapes]
+        return list(zip(columns, shapes, strict=True))
+
+    def _stacked(self, items: list[Any], shape: tuple[int, ...]) -> Any:
+        if not items:
+            return self.xp.zeros((0, *shape), dtype=self.xp.floating, device=self.xp.device)
+        if all(map(is_known, items)):
+            return self.numpy.stack([known(x) for x in items])
+        return self.xp.stack([self.xp.array(x) for x in items], axis=0)
+
+
+NO_LOOP = "an operation never asks for a value; write a loop whose count is known (jax.lax.fori_loop)"
+
+CONTROL: dict[str, Callable[[_Evaluation, Call, list[Any]], Sequence[Any]]] = {
+    "call": _Evaluation.called,
+    "choice": _Evaluation.chosen,
+    "linear_solve": _Evaluation.solved,
+    "loop": _Evaluation.looped,
+    "scan": _Evaluation.scanned,
+}
+"""The calls that call graphs."""
