@@ -16,6 +16,7 @@ from multigrad.backend import (
     cpu_name,
     namespace,
 )
+from multigrad.backend.candidate import Candidate
 from multigrad.data.errors import one_line
 from multigrad.data.standard import numpy_standard
 from multigrad.extra.blocks import run_in_blocks
@@ -162,6 +163,12 @@ class NumPyBackend(Backend):
         from .handover_autograd import handed_over
 
         return handed_over(array_namespace(self.load()), operation, parameters)
+
+    def candidate(self, function: Callable[..., Any], inputs: Any) -> Candidate:
+        self.load()
+        from .numpy_candidate import NumPyCandidate
+
+        return NumPyCandidate(function, inputs)
 
 
 BACKEND = NumPyBackend()

@@ -16,6 +16,7 @@ from ..data.errors import WrongResult, one_line
 from ..ops.implementation import Implementation
 from ..ops.operation import Operation
 from ..ops.selection import Mode, Precision
+from .candidate import Candidate
 from .device import THREAD_VARIABLES, cuda_device_count, device_kind, mesh_shape
 from .limits import Gap, Inaccuracy, Judged, Refusal, Unavailable
 
@@ -246,6 +247,15 @@ class Backend(ABC):
             Unavailable: the framework is not here, or has no autodiff that takes a pullback.
         """
         raise Unavailable(f"{self.name} has no autodiff that takes a pullback")
+
+    def candidate(self, function: Callable[..., Any], inputs: Any) -> Candidate:
+        """Return somebody's function of the framework's own arrays, at given inputs, for a drop-in to judge.
+
+        Raises:
+            Unavailable: the framework is not here, or has no drop-in.
+            BadInput: the inputs are none.
+        """
+        raise Unavailable(f"{self.name} has no drop-in")
 
     def traced(self, function: Callable[..., Any], signature: str | None, **how: Any) -> Operation:
         """Return a function of the framework's own arrays as an operation; see :func:`multigrad.from_jax`.

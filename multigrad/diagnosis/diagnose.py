@@ -188,7 +188,7 @@ def _scaled(e: Evidence) -> str | None:
         return None
     if abs(factor) < 1e-3 * abs(factor - 1) and not np.any(np.abs(e.computed) > e.bound):
         return "is zero everywhere: the term is missing"
-    return f"is {number(factor)} × the true gradient{why_factor(factor, e.cotangents, e.sizes)}"
+    return f"is {number(factor)} × the true gradient{why_factor(factor, e.cotangents, e.sizes, e.roundoff)}"
 
 
 def _transposed(e: Evidence) -> str | None:

@@ -17,11 +17,18 @@ def number(x: float) -> str:
     return text.replace("-", "−")
 
 
-def why_factor(factor: float, cotangents: Sequence[np.ndarray], sizes: Mapping[str, int]) -> str:
-    """Say what a factor comes from: the sign, a cotangent that is a number, a size, a constant of mathematics."""
+def why_factor(factor: float, cotangents: Sequence[np.ndarray], sizes: Mapping[str, int], roundoff: float) -> str:
+    """Say what a factor comes from: the sign, a cotangent that is a number, a size, a constant of mathematics.
+
+    Args:
+        factor: the quotient of what was computed and the truth.
+        cotangents: what the outputs were weighted with.
+        sizes: dimensions, by name.
+        roundoff: the unit roundoff of the dtype; the quotient is known to a few of it.
+    """
 
     def is_(x: float) -> bool:
-        return bool(abs(factor - x) <= 1e-5 * abs(x))
+        return bool(abs(factor - x) <= max(1e-5, roundoff) * abs(x))
 
     scalars = [float(c) for c in map(np.asarray, cotangents) if c.size == 1]
     for cotangent in scalars:

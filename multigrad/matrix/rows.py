@@ -28,8 +28,8 @@ class MatrixRow:
     device: str = doc("`cpu` or `cuda`, or a mesh of such devices, as `cpu:8` or `cpu:4x2`.")
     mode: str = doc("`eager` or `compiled`.")
     variant: str = doc(
-        "`analytic` (hand-derived), `autodiff` (the framework's own), `native` (its fused functions), or the name of an "
-        "implementation."
+        "`analytic` (hand-derived), `autodiff` (the framework's own), `native` (its fused functions), or the name of "
+        "an implementation."
     )
     dtype: str = doc("Floating-point type of inputs and outputs; `arb` for ball arithmetic.")
     regime: str = doc(

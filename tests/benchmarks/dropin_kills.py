@@ -1,0 +1,333 @@
+"""Wrong gradients through the drop-ins: the catalogue's mutants as autograd.Functions, custom_vjps and NumPy pairs.
+
+`python tests/benchmarks/dropin_kills.py OPERATION… [--every N] [--csv FILE]` puts them to `multigrad.gradcheck`,
+`check_grads` and `check_grad`, and to torch's, JAX's and SciPy's own with their defaults, on the same functions and
+inputs. A file that is there already is gone on with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import itertools
+import signal
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import multigrad
+from multigrad.backend import backend
+from multigrad.data.errors import one_line
+from multigrad.mutation.checks import CORRECT, serve
+from multigrad.mutation.mutants import mutants
+from multigrad.ops.operation import Operation
+from multigrad.ops.reach import reaching_sizes, scaled_sizes
+from multigrad.ops.sizes import small_sizes
+from multigrad.truth.inputs import dtype_arrays
+
+TIMEOUT_S = 60
+"""A mutant that hangs is killed by its own slowness."""
+
+FURTHER_SIZES = 12
+"""At so many more sizes what passed at the small ones is tried, as a person may give any inputs."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One mutant before one check."""
+
+    operation: str
+    mutant: int
+    kind: str
+    line: int
+    change: str
+    check: str
+    killed: bool
+    equivalent: bool
+    """Whether ball arithmetic shows that the mutant is as right as the original."""
+    hidden: bool
+    """Whether the interface hides the mistake: what the function returns is right."""
+    reason: str
+    seconds: float
+
+
+def as_torch(op: Operation, parameters: Mapping[str, Any]) -> Callable[..., Any]:
+    """Return an operation as a torch.autograd.Function that keeps its pullback."""
+    import torch
+
+    xp = backend("torch").open("cpu", threads=1).xp
+
+    class Handwritten(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, *inputs: Any) -> Any:
+            value, ctx.pullback = op(xp, *inputs, **parameters)
+            return value
+
+        @staticmethod
+        def backward(ctx: Any, *cotangents: Any) -> Any:
+            gradients = ctx.pullback(*cotangents)
+            found = iter(gradients if isinstance(gradients, tuple) else (gradients,))
+            return tuple(next(found) if d else None for d in op.differentiable)
+
+    Handwritten.__name__ = op.name
+    return Handwritten.apply
+
+
+def as_jax(op: Operation, parameters: Mapping[str, Any], inputs: Sequence[np.ndarray]) -> Callable[..., Any]:
+    """Return an operation as a jax.custom_vjp of its differentiable inputs."""
+    import jax
+
+    xp = backend("jax").open("cpu", threads=1).xp
+
+    def joined(chosen: Sequence[Any]) -> list[Any]:
+        rest = iter(chosen)
+        return [next(rest) if d else a for d, a in zip(op.differentiable, inputs, strict=True)]
+
+    @jax.custom_vjp
+    def handwritten(*chosen: Any) -> Any:
+        return op(xp, *joined(chosen), **parameters)[0]
+
+    def backward(chosen: Any, cotangents: Any) -> Any:
+        _, pullback = op(xp, *joined(chosen), **parameters)
+        gradients = pullback(*(cotangents if isinstance(cotangents, tuple) else (cotangents,)))
+        return gradients if isinstance(gradients, tuple) else (gradients,)
+
+    handwritten.defvjp(lambda *chosen: (handwritten(*chosen), chosen), backward)
+    return handwritten
+
+
+@dataclass(frozen=True)
+class Vector:
+    """An operation as SciPy wants it: a number and its gradient, by one vector of all differentiable inputs."""
+
+    op: Operation
+    parameters: Mapping[str, Any]
+    inputs: Sequence[np.ndarray]
+    cotangents: Sequence[np.ndarray]
+
+    @property
+    def start(self) -> np.ndarray:
+        return np.concatenate([np.ravel(a) for a in self._chosen(self.inputs)])
+
+    def value(self, point: Any) -> Any:
+        xp = self.namespace(point)
+        values, _ = self.evaluated(point)
+        total = 0.0
+        for value, cotangent in values:
+            total = total + xp.sum(value * xp.asarray(cotangent))
+        return total
+
+    def gradient(self, point: Any) -> Any:
+        _, pullback = self.evaluated(point)
+        gradients = pullback(*self.cotangents)
+        return np.concatenate([np.ravel(g) for g in (gradients if isinstance(gradients, tuple) else (gradients,))])
+
+    def evaluated(self, point: Any) -> tuple[list[tuple[Any, Any]], Callable[..., Any]]:
+        xp = self.namespace(point)
+        sizes = np.cumsum([0, *(a.size for a in self._chosen(self.inputs))])
+        parts = (
+            xp.reshape(point[int(i) : int(j)], a.shape)
+            for i, j, a in zip(sizes, sizes[1:], self._chosen(self.inputs), strict=False)
+        )
+        given = [next(parts) if d else a for d, a in zip(self.op.differentiable, self.inputs, strict=True)]
+        value, pullback = self.op(xp, *given, **self.parameters)
+        values = value if isinstance(value, tuple) else (value,)
+        return list(zip(values, self.cotangents, strict=True)), pullback
+
+    @staticmethod
+    def namespace(point: Any) -> Any:
+        if isinstance(point, np.ndarray):
+            import array_api_compat.numpy as xp
+
+            return xp
+        return point.__array_namespace__()
+
+    def _chosen(self, arrays: Sequence[Any]) -> list[Any]:
+        return [a for d, a in zip(self.op.differentiable, arrays, strict=True) if d]
+
+
+def reference_of(op: Operation, parameters: Mapping[str, Any], held: Sequence[Any] = ()) -> Callable[..., Any]:
+    """Return what a person passes as reference: the operation at its parameters, of the inputs that are not held."""
+
+    def reference(xp: Any, *inputs: Any) -> Any:
+        rest = iter(inputs)
+        given = [next(rest) if d or not held else a for d, a in zip(op.differentiable, held or inputs, strict=True)]
+        return op(xp, *given, **parameters)
+
+    reference.__name__ = op.name
+    return reference
+
+
+def with_gradcheck(original: Operation, mutant: Operation, parameters: Any, arrays: Sequence[np.ndarray]) -> None:
+    import torch
+
+    given = [torch.tensor(a, requires_grad=d) for a, d in zip(arrays, original.differentiable, strict=False)]
+    multigrad.gradcheck(as_torch(mutant, parameters), given, reference_of(original, parameters))
+
+
+def with_check_grads(original: Operation, mutant: Operation, parameters: Any, arrays: Sequence[np.ndarray]) -> None:
+    inputs = arrays[: len(original.inputs)]
+    chosen = [a for a, d in zip(inputs, original.differentiable, strict=True) if d]
+    function = as_jax(mutant, parameters, inputs)
+    multigrad.check_grads(function, chosen, order=1, reference=reference_of(original, parameters, inputs))
+
+
+def with_check_grad(original: Operation, mutant: Operation, parameters: Any, arrays: Sequence[np.ndarray]) -> None:
+    count = len(original.inputs)
+    right, wrong = (Vector(op, parameters, arrays[:count], arrays[count:]) for op in (original, mutant))
+    multigrad.check_grad(right.value, wrong.gradient, right.start)
+
+
+ANEW = "the pullback is made anew at every call, so nothing is kept that could be wrong"
+HIDDEN = {
+    **{
+        (check, kind): ANEW
+        for check in ("multigrad.check_grads", "multigrad.check_grad")
+        for kind in ("second-call", "shared-buffer")
+    },
+    ("multigrad.check_grads", "change-inputs"): "arrays of JAX cannot be written to",
+    ("multigrad.gradcheck", "not-summed"): "torch sums a gradient that broadcasts to its input, so it arrives right",
+}
+"""The kinds of mistake that a form does not let through to anybody."""
+
+OURS = {
+    "multigrad.gradcheck": with_gradcheck,
+    "multigrad.check_grads": with_check_grads,
+    "multigrad.check_grad": with_check_grad,
+}
+"""Our drop-ins."""
+
+
+def killed_by(call: Callable[[], None]) -> str:
+    """Return why a check rejects; nothing if it accepts."""
+
+    def hang(*_: Any) -> None:
+        raise TimeoutError(f"took more than {TIMEOUT_S} s")
+
+    before = signal.signal(signal.SIGALRM, hang)
+    signal.alarm(TIMEOUT_S)
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            call()
+    except Exception as error:  # noqa: BLE001 - it raises in many ways
+        return one_line(error)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    return ""
+
+
+def rivals() -> dict[str, Callable[..., str]]:
+    """Return the checks of torch, JAX and SciPy with their defaults."""
+    sessions = [backend(name).open("cpu", threads=1) for name in ("torch", "jax", "numpy")]
+    return {name: check for session in sessions for name, check in session.checkers().items()}
+
+
+def judged(original: Operation, every: int, checks: Sequence[str] = (), *, others: bool = True) -> Iterator[Row]:
+    """Put the operation itself and its mutants to the drop-ins and their rivals."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a mutant may be odd Python
+        made = [(CORRECT, "correct", 0, "", original)]
+        made += [(m.number, m.kind, m.line, m.change, m.operation) for m in mutants(original)[::every]]
+    small = [original.size(name) for name in small_sizes(original)]
+    theirs = rivals() if others else {}
+    ours = {name: check for name, check in OURS.items() if not checks or name in checks}
+    for number, kind, line, change, mutant in made:
+        said = {name: _tried(original, mutant, small, check) for name, check in ours.items()}
+        survived = [name for name, (reason, _) in said.items() if not reason and number != CORRECT]
+        equivalent = number == CORRECT or (bool(survived) and _equivalent(original, number))
+        for name in () if equivalent else survived:
+            reason, seconds = _tried(original, mutant, _further(original), ours[name])
+            said[name] = reason, said[name][1] + seconds
+        said |= {name: _asked(original, mutant, small, rival) for name, rival in theirs.items()}
+        for name, (reason, seconds) in said.items():
+            hidden = HIDDEN.get((name, kind), "")
+            shown = reason or hidden
+            yield Row(
+                original.name, number, kind, line, change, name, bool(reason), equivalent, bool(hidden), shown, seconds
+            )
+
+
+def _further(op: Operation) -> list[Any]:
+    small = [op.size(name) for name in small_sizes(op)]
+    return [*reaching_sizes(op, small)[0], *itertools.islice(scaled_sizes(op, small), FURTHER_SIZES)]
+
+
+def _tried(original: Operation, mutant: Operation, sizes: Sequence[Any], check: Any) -> tuple[str, float]:
+    started = time.perf_counter()
+    for size in sizes:
+        try:
+            arrays = dtype_arrays(original, size, 0, "gaussian", "float64")
+        except Exception:  # noqa: BLE001 - a size made up may not fit
+            continue
+        _, parameters = original.split(size)
+        reason = killed_by(lambda p=parameters, a=arrays: check(original, mutant, p, a))
+        if reason:
+            return reason, time.perf_counter() - started
+    return "", time.perf_counter() - started
+
+
+def _asked(
+    original: Operation, mutant: Operation, sizes: Sequence[Any], rival: Callable[..., str]
+) -> tuple[str, float]:
+    started, reason = time.perf_counter(), ""
+    for size in sizes:
+        arrays = dtype_arrays(original, size, 0, "gaussian", "float64")
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            reason = rival(mutant, original.split(size)[1], arrays)
+        if reason:
+            break
+    return reason, time.perf_counter() - started
+
+
+def _equivalent(original: Operation, number: int) -> bool:
+    arguments = {"group": "equivalence", "backend": "exact", "items": {"0": (original.reference, number)}}
+    return any(m["answer"]["equivalent"] for m in serve(arguments) if "answer" in m)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("operations", nargs="*")
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--check", action="append", default=[])
+    parser.add_argument("--alone", action="store_true", help="leave out the checks of others")
+    parser.add_argument("--csv", type=Path)
+    chosen = parser.parse_args()
+    catalogue = multigrad.operations()
+    done: set[str] = set()
+    if chosen.csv and chosen.csv.is_file():
+        with chosen.csv.open(newline="") as file:
+            done = {row["operation"] for row in csv.DictReader(file)}
+    for name in chosen.operations or list(catalogue):
+        if name in done:
+            continue
+        rows = list(judged(catalogue[name], chosen.every, chosen.check, others=not chosen.alone))
+        if chosen.csv:
+            new = not chosen.csv.exists()
+            with chosen.csv.open("a", newline="") as file:
+                writer = csv.DictWriter(file, [f.name for f in fields(Row)])
+                if new:
+                    writer.writeheader()
+                writer.writerows(asdict(row) for row in rows)
+        for check in dict.fromkeys(row.check for row in rows):
+            of_check = [row for row in rows if row.check == check and not row.equivalent and not row.hidden]
+            alarms = [row.reason for row in rows if row.check == check and row.mutant == CORRECT and row.killed]
+            seconds = sum(row.seconds for row in rows if row.check == check)
+            share = f"{sum(row.killed for row in of_check)} of {len(of_check)}"
+            print(f"{name:24} {check:24} {share:>14} {seconds:8.1f} s {alarms or ''}", flush=True)
+        for row in rows:
+            if row.check in OURS and not row.killed and not row.equivalent and not row.hidden:
+                print(f"    survives {row.check}: {row.mutant} {row.kind} line {row.line}: {row.change}", flush=True)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        main()
