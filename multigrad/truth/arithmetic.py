@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend.accumulation import LARGEST, ONCE_ULPS, Accumulation
+from ..backend.accumulation import FUNCTIONS, LARGEST, ONCE_ULPS, Accumulation
 from ..namespaces import bounds
 from ..ops.implementation import HALVES
 from ..ops.operation import Operation
@@ -126,7 +126,7 @@ def narrower(dtype: str) -> Sequence[Arithmetic]:
         return ()
     return (
         Arithmetic(dtype, accumulate=WIDER),
-        Arithmetic(dtype, products=WIDER, sums=WIDER),
+        Arithmetic(dtype, products=WIDER, sums=WIDER, functions=tuple(FUNCTIONS)),
         Arithmetic(dtype, accumulate=WIDER, perturbed=True),
     )
 
