@@ -173,13 +173,14 @@ class Trial:
                 if judgement.verdict == FAIL:
                     sentences.append(judgement.reason)
                 elif judgement.verdict in (INCONCLUSIVE, UNAVAILABLE) and output.endswith("_bar"):
-                    open_.setdefault(output, []).append(judgement.reason)
+                    advice = self._advice() if judgement.verdict == INCONCLUSIVE else ""
+                    open_.setdefault(output, []).append(f"{judgement.reason}{advice}")
             if sentences:
                 yield from sentences
                 return
         for output, reasons in open_.items():
             if len(reasons) == len(plain):
-                yield f"{derivative_name(output)} cannot be judged: {reasons[0]}{self._advice()}"
+                yield f"{derivative_name(output)} cannot be judged: {reasons[0]}"
 
     def _advice(self) -> str:
         halves = self.dtype in HALVES and self.asked.accumulate is None

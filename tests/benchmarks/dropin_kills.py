@@ -1,6 +1,6 @@
 """Wrong gradients through the drop-ins: the catalogue's mutants as autograd.Functions, custom_vjps and NumPy pairs.
 
-`python tests/benchmarks/dropin_kills.py OPERATION… [--every N] [--csv FILE]` puts them to `multigrad.gradcheck`,
+`python -m tests.benchmarks.dropin_kills OPERATION… [--every N] [--csv FILE]` puts them to `multigrad.gradcheck`,
 `check_grads` and `check_grad`, and to torch's, JAX's and SciPy's own with their defaults, on the same functions and
 inputs. A file that is there already is gone on with.
 """
@@ -14,7 +14,7 @@ import itertools
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from multigrad.ops.operation import Operation
 from multigrad.ops.reach import reaching_sizes, scaled_sizes
 from multigrad.ops.sizes import small_sizes
 from multigrad.truth.inputs import dtype_arrays
+from tests.multigrad.dropin_forms import Vector, as_jax, as_torch, reference_of
 
 TIMEOUT_S = 60
 """A mutant that hangs is killed by its own slowness."""
@@ -55,113 +56,6 @@ class Row:
     """Whether the interface hides the mistake: what the function returns is right."""
     reason: str
     seconds: float
-
-
-def as_torch(op: Operation, parameters: Mapping[str, Any]) -> Callable[..., Any]:
-    """Return an operation as a torch.autograd.Function that keeps its pullback."""
-    import torch
-
-    xp = backend("torch").open("cpu", threads=1).xp
-
-    class Handwritten(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, *inputs: Any) -> Any:
-            value, ctx.pullback = op(xp, *inputs, **parameters)
-            return value
-
-        @staticmethod
-        def backward(ctx: Any, *cotangents: Any) -> Any:
-            gradients = ctx.pullback(*cotangents)
-            found = iter(gradients if isinstance(gradients, tuple) else (gradients,))
-            return tuple(next(found) if d else None for d in op.differentiable)
-
-    Handwritten.__name__ = op.name
-    return Handwritten.apply
-
-
-def as_jax(op: Operation, parameters: Mapping[str, Any], inputs: Sequence[np.ndarray]) -> Callable[..., Any]:
-    """Return an operation as a jax.custom_vjp of its differentiable inputs."""
-    import jax
-
-    xp = backend("jax").open("cpu", threads=1).xp
-
-    def joined(chosen: Sequence[Any]) -> list[Any]:
-        rest = iter(chosen)
-        return [next(rest) if d else a for d, a in zip(op.differentiable, inputs, strict=True)]
-
-    @jax.custom_vjp
-    def handwritten(*chosen: Any) -> Any:
-        return op(xp, *joined(chosen), **parameters)[0]
-
-    def backward(chosen: Any, cotangents: Any) -> Any:
-        _, pullback = op(xp, *joined(chosen), **parameters)
-        gradients = pullback(*(cotangents if isinstance(cotangents, tuple) else (cotangents,)))
-        return gradients if isinstance(gradients, tuple) else (gradients,)
-
-    handwritten.defvjp(lambda *chosen: (handwritten(*chosen), chosen), backward)
-    return handwritten
-
-
-@dataclass(frozen=True)
-class Vector:
-    """An operation as SciPy wants it: a number and its gradient, by one vector of all differentiable inputs."""
-
-    op: Operation
-    parameters: Mapping[str, Any]
-    inputs: Sequence[np.ndarray]
-    cotangents: Sequence[np.ndarray]
-
-    @property
-    def start(self) -> np.ndarray:
-        return np.concatenate([np.ravel(a) for a in self._chosen(self.inputs)])
-
-    def value(self, point: Any) -> Any:
-        xp = self.namespace(point)
-        values, _ = self.evaluated(point)
-        total = 0.0
-        for value, cotangent in values:
-            total = total + xp.sum(value * xp.asarray(cotangent))
-        return total
-
-    def gradient(self, point: Any) -> Any:
-        _, pullback = self.evaluated(point)
-        gradients = pullback(*self.cotangents)
-        return np.concatenate([np.ravel(g) for g in (gradients if isinstance(gradients, tuple) else (gradients,))])
-
-    def evaluated(self, point: Any) -> tuple[list[tuple[Any, Any]], Callable[..., Any]]:
-        xp = self.namespace(point)
-        sizes = np.cumsum([0, *(a.size for a in self._chosen(self.inputs))])
-        parts = (
-            xp.reshape(point[int(i) : int(j)], a.shape)
-            for i, j, a in zip(sizes, sizes[1:], self._chosen(self.inputs), strict=False)
-        )
-        given = [next(parts) if d else a for d, a in zip(self.op.differentiable, self.inputs, strict=True)]
-        value, pullback = self.op(xp, *given, **self.parameters)
-        values = value if isinstance(value, tuple) else (value,)
-        return list(zip(values, self.cotangents, strict=True)), pullback
-
-    @staticmethod
-    def namespace(point: Any) -> Any:
-        if isinstance(point, np.ndarray):
-            import array_api_compat.numpy as xp
-
-            return xp
-        return point.__array_namespace__()
-
-    def _chosen(self, arrays: Sequence[Any]) -> list[Any]:
-        return [a for d, a in zip(self.op.differentiable, arrays, strict=True) if d]
-
-
-def reference_of(op: Operation, parameters: Mapping[str, Any], held: Sequence[Any] = ()) -> Callable[..., Any]:
-    """Return what a person passes as reference: the operation at its parameters, of the inputs that are not held."""
-
-    def reference(xp: Any, *inputs: Any) -> Any:
-        rest = iter(inputs)
-        given = [next(rest) if d or not held else a for d, a in zip(op.differentiable, held or inputs, strict=True)]
-        return op(xp, *given, **parameters)
-
-    reference.__name__ = op.name
-    return reference
 
 
 def with_gradcheck(original: Operation, mutant: Operation, parameters: Any, arrays: Sequence[np.ndarray]) -> None:
