@@ -93,7 +93,7 @@ def test_a_gradient_that_changes_from_call_to_call_is_named():
     def noisy(*arguments):
         return slope(*arguments) * (1 + 1e-16 * noise.integers(0, 5, 5))
 
-    with pytest.raises(GradientError, match="other bits in ∂f/∂b.*deterministic=False"):
+    with pytest.raises(GradientError, match=r"other bits in ∂f/∂b.*deterministic=False"):
         check_grad(loss, noisy, start, X, y)
     assert check_grad(loss, noisy, start, X, y, deterministic=False)
 
