@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import csv
 import itertools
+import math
 import signal
 import time
 import warnings
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from multigrad.bench.report.markup import grid
 
 import multigrad
 from multigrad.backend import backend
@@ -80,15 +82,22 @@ def with_check_grad(original: Operation, mutant: Operation, parameters: Any, arr
 
 ANEW = "the pullback is made anew at every call, so nothing is kept that could be wrong"
 HIDDEN = {
-    **{
-        (check, kind): ANEW
-        for check in ("multigrad.check_grads", "multigrad.check_grad")
-        for kind in ("second-call", "shared-buffer")
-    },
-    ("multigrad.check_grads", "change-inputs"): "arrays of JAX cannot be written to",
-    ("multigrad.gradcheck", "not-summed"): "torch sums a gradient that broadcasts to its input, so it arrives right",
+    **{(form, kind): ANEW for form in ("custom_vjp", "NumPy pair") for kind in ("second-call", "shared-buffer")},
+    ("custom_vjp", "change-inputs"): "arrays of JAX cannot be written to",
+    ("autograd.Function", "not-summed"): "torch sums a gradient that broadcasts to its input, so it arrives right",
 }
-"""The kinds of mistake that a form does not let through to anybody."""
+"""The kinds of mistake that a form does not let through to anybody: what arrives is right."""
+
+FORMS = {
+    "multigrad.gradcheck": "autograd.Function",
+    "gradcheck": "autograd.Function",
+    "gradcheck fast": "autograd.Function",
+    "multigrad.check_grads": "custom_vjp",
+    "check_grads": "custom_vjp",
+    "multigrad.check_grad": "NumPy pair",
+    "scipy check_grad": "NumPy pair",
+}
+"""The form in which each check is given a gradient."""
 
 OURS = {
     "multigrad.gradcheck": with_gradcheck,
@@ -142,7 +151,7 @@ def judged(original: Operation, every: int, checks: Sequence[str] = (), *, other
             said[name] = reason, said[name][1] + seconds
         said |= {name: _asked(original, mutant, small, rival) for name, rival in theirs.items()}
         for name, (reason, seconds) in said.items():
-            hidden = HIDDEN.get((name, kind), "")
+            hidden = HIDDEN.get((FORMS[name], kind), "")
             shown = reason or hidden
             yield Row(
                 original.name, number, kind, line, change, name, bool(reason), equivalent, bool(hidden), shown, seconds
@@ -187,6 +196,41 @@ def _equivalent(original: Operation, number: int) -> bool:
     return any(m["answer"]["equivalent"] for m in serve(arguments) if "answer" in m)
 
 
+def table(rows: Sequence[Row]) -> str:
+    """Return the shares of mutants that each check killed, as Markdown."""
+    wrong = {(r.operation, r.mutant) for r in rows if not r.equivalent}
+    made = {(r.operation, r.mutant) for r in rows if r.mutant != CORRECT}
+    lines = []
+    for check, form in FORMS.items():
+        of_check = [r for r in rows if r.check == check]
+        counted = [r for r in of_check if (r.operation, r.mutant) in wrong and (form, r.kind) not in HIDDEN]
+        killed = sum(r.killed for r in counted)
+        alarms = sum(r.killed for r in of_check if r.mutant == CORRECT)
+        if counted:
+            # Rounded down: what is not all must not look like all.
+            share = f"{math.floor(1000 * killed / len(counted)) / 10:.1f} %"
+            name = f"**{check}**" if check in OURS else check
+            lines.append([form, name, f"{killed} of {len(counted)}", share, str(alarms)])
+    columns = ["gradient as", "check", "wrong gradients killed", "share", "right functions rejected"]
+    operations = len({r.operation for r in rows})
+    equivalent = len(made - wrong)
+    text = f"{len(made)} mutants of {operations} operations; {equivalent} are shown equivalent by ball arithmetic."
+    return f"{text}\n\n{grid(columns, lines, right=range(2, len(columns)))}\n"
+
+
+def read(path: Path) -> list[Row]:
+    """Read the rows of a file; none where there is none."""
+    if not path.is_file():
+        return []
+    kinds = {"mutant": int, "line": int, "seconds": float}
+    truths = ("killed", "equivalent", "hidden")
+    with path.open(newline="") as file:
+        return [
+            Row(**{k: v == "True" if k in truths else kinds.get(k, str)(v) for k, v in row.items()})
+            for row in csv.DictReader(file)
+        ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("operations", nargs="*")
@@ -194,12 +238,13 @@ def main() -> None:
     parser.add_argument("--check", action="append", default=[])
     parser.add_argument("--alone", action="store_true", help="leave out the checks of others")
     parser.add_argument("--csv", type=Path)
+    parser.add_argument("--table", action="store_true", help="print the table of the file and do nothing else")
     chosen = parser.parse_args()
+    if chosen.table:
+        print(table(read(chosen.csv)))
+        return
     catalogue = multigrad.operations()
-    done: set[str] = set()
-    if chosen.csv and chosen.csv.is_file():
-        with chosen.csv.open(newline="") as file:
-            done = {row["operation"] for row in csv.DictReader(file)}
+    done = {row.operation for row in read(chosen.csv)} if chosen.csv else set()
     for name in chosen.operations or list(catalogue):
         if name in done:
             continue
@@ -218,7 +263,7 @@ def main() -> None:
             share = f"{sum(row.killed for row in of_check)} of {len(of_check)}"
             print(f"{name:24} {check:24} {share:>14} {seconds:8.1f} s {alarms or ''}", flush=True)
         for row in rows:
-            if row.check in OURS and not row.killed and not row.equivalent and not row.hidden:
+            if row.check in OURS and row.mutant != CORRECT and not row.killed and not row.equivalent and not row.hidden:
                 print(f"    survives {row.check}: {row.mutant} {row.kind} line {row.line}: {row.change}", flush=True)
 
 
