@@ -99,6 +99,8 @@ class Converter:
             return self._control(name, params, eqn)
         if name == "convert_element_type":
             return self._converted(eqn.invars[0].aval, kinds[0], place), {}
+        if name in ("eq", "ne") and eqn.invars[0] is eqn.invars[1]:
+            return "is_nan" if name == "ne" else "is_no_nan", {}
         of_whole = {self._kind(atom.aval, place) for atom in eqn.invars} | set(kinds)
         other = f"integer_{name}"
         if other in TABLE and "real" not in of_whole and "whole" in of_whole:
@@ -143,6 +145,8 @@ def _needed(jaxpr: Any) -> list[Any]:
 
 def _operands(eqn: Any) -> Sequence[Any]:
     """Return the operands of an equation; of a system of linear equations without the factors that JAX solves it by."""
+    if eqn.primitive.name in ("eq", "ne") and eqn.invars[0] is eqn.invars[1]:
+        return list(eqn.invars[:1])
     if eqn.primitive.name != "custom_linear_solve":
         return list(eqn.invars)
     lengths = eqn.params["const_lengths"]

@@ -9,9 +9,10 @@ from typing import Any
 
 import jax
 from jax import numpy
-from jax.scipy import linalg
+from jax.scipy import linalg, special
 
 from multigrad.backend import Array, namespace
+from multigrad.extra.special import SCIPY
 
 
 class Eliminated:
@@ -69,7 +70,15 @@ def array_namespace(device: str) -> Any:
     own = _scatters(device)
     if device == "cpu":
         own["linalg"] = namespace(numpy.linalg, qr=one_by_one(numpy.linalg.qr))
-    return namespace(numpy, scan=jax.lax.scan, eliminated=Eliminated, triangular=Triangular, **own)
+    own |= {name: getattr(special, of_jax) for name, of_jax in SCIPY.items()}
+    return namespace(
+        numpy,
+        scan=jax.lax.scan,
+        eliminated=Eliminated,
+        triangular=Triangular,
+        stop_gradient=jax.lax.stop_gradient,
+        **own,
+    )
 
 
 def one_by_one(qr: Callable[..., Any]) -> Callable[..., Any]:

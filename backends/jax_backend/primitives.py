@@ -6,6 +6,7 @@ Each fact is ``fact(xp, *operands, **params)``; the params are those of the prim
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ from multigrad.graph.indexing import (
     scatter,
     strided,
 )
-from multigrad.graph.namespace import Namespace, is_known
+from multigrad.graph.namespace import Namespace, is_known, is_number
 from multigrad.graph.products import contracted, ordered, triangular_solve
 from multigrad.graph.windows import accumulated, convolve, reduce_windows
 
@@ -52,6 +53,8 @@ UNARY: dict[str, Fact] = {
     "exp2":        lambda xp, x, **_: xp.exp(x * math.log(2)),
     "expm1":       lambda xp, x, **_: xp.expm1(x),
     "floor":       lambda xp, x, **_: xp.floor(x),
+    "is_nan":      lambda xp, x, **_: xp.isnan(x),
+    "is_no_nan":   lambda xp, x, **_: xp.logical_not(xp.isnan(x)),
     "is_finite":   lambda xp, x, **_: xp.isfinite(x),
     "lgamma":      lambda xp, x, **_: special(xp, "lgamma", x),
     "log":         lambda xp, x, **_: xp.log(x),
@@ -105,11 +108,20 @@ BINARY: dict[str, Fact] = {
 }
 """Functions of two arrays, element by element. Of integers and of conditions some are others."""
 
+NUMBERS: dict[str, Callable[..., Any]] = {
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv, "neg": operator.neg,
+    "abs": abs, "max": max, "min": min, "floor": math.floor, "ceil": math.ceil,
+    "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
+    "clamp": lambda low, x, high: min(max(low, x), high),
+}
+"""Functions of constants, as fractions."""
+
 JAXS_OWN: dict[str, Fact] = {
     "copysign":     lambda xp, x, y, **_: xp.copysign(x, y),
     "floor_divide": lambda xp, x, y, **_: xp.floor_divide(x, y),
     "hypot":        lambda xp, x, y, **_: xp.hypot(x, y),
     "logaddexp":    lambda xp, x, y, **_: xp.logaddexp(x, y),
+    "logaddexp2":   lambda xp, x, y, **_: xp.logaddexp(x * math.log(2), y * math.log(2)) / math.log(2),
     "remainder":    lambda xp, x, y, **_: xp.remainder(x, y),
     "signbit":      lambda xp, x, **_: xp.signbit(x),
 }
@@ -343,8 +355,8 @@ def _convolved(
 
 # fmt: off
 ARRAYS: dict[str, Fact] = {
-    "argmax":               lambda xp, x, *, axes, **_: xp.argmax(xp.array(x), axis=axes[0]),
-    "argmin":               lambda xp, x, *, axes, **_: xp.argmin(xp.array(x), axis=axes[0]),
+    "argmax":               lambda xp, x, *, axes, **_: xp.argmax(xp.numeric(x), axis=axes[0]),
+    "argmin":               lambda xp, x, *, axes, **_: xp.argmin(xp.numeric(x), axis=axes[0]),
     "broadcast_in_dim":     _broadcast,
     "cholesky":             lambda xp, A, **_: xp.linalg.cholesky(A),
     "clamp":                _clamped,
@@ -390,8 +402,8 @@ ARRAYS: dict[str, Fact] = {
     "svd":                  _decomposed,
     "tile":                 lambda xp, x, *, reps, **_: xp.tile(xp.array(x), tuple(reps)),
     "to_condition":         lambda xp, x, **_: xp.not_equal(xp.array(x), 0),
-    "to_integer":           lambda xp, x, **_: xp.astype(xp.array(x), xp.int64),
-    "to_real":              lambda xp, x, **_: xp.real(x),
+    "to_integer":           lambda xp, x, **_: int(x) if is_number(x) else xp.astype(xp.array(x), xp.int64),
+    "to_real":              lambda xp, x, **_: float(x) if is_number(x) else xp.real(x),
     "top_k":                _largest,
     "transpose":            lambda xp, x, *, permutation, **_: xp.permute_dims(xp.array(x), tuple(permutation)),
     "triangular_solve":     _substituted,
@@ -416,5 +428,6 @@ TABLE = Table(
     others=ARRAYS
     | {of_jaxs_own(name): fact for name, fact in JAXS_LINALG.items()}
     | {name: lambda xp, *xs, **_: xs if len(xs) > 1 else xs[0] for name in SAME},
+    numbers=NUMBERS,
 )
 """All facts."""

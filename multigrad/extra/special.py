@@ -1,4 +1,4 @@
-"""Special functions, which the standard lacks: the namespace's own, or SciPy's on the host."""
+"""Special functions, which the standard lacks: the namespace's own, and SciPy's for NumPy."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ def special(xp: Any, name: str, x: Any) -> Any:
     """Compute a special function of each element.
 
     Args:
-        xp: the array namespace; one that lacks the function computes it in NumPy.
+        xp: the array namespace.
         name: a key of :data:`SCIPY`.
         x: real numbers, of any shape.
-    """
-    own = getattr(xp, name, None)
-    if own is not None:
-        return own(x)
-    import numpy as np
-    import scipy.special
 
-    host = getattr(scipy.special, SCIPY[name])(np.asarray(x))
-    return host if isinstance(x, np.ndarray | np.generic) else xp.asarray(host)
+    Raises:
+        AttributeError: the namespace is not NumPy's, and has no such function.
+    """
+    import numpy as np
+
+    if isinstance(x, np.ndarray | np.generic):
+        import scipy.special
+
+        return getattr(scipy.special, SCIPY[name])(x)
+    return getattr(xp, name)(x)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ class Table:
     """Functions of each element: operands are arrays, or Python numbers beside one."""
     others: Mapping[str, Fact] = field(repr=False)
     """All other functions: integers and conditions whose values are at hand may be NumPy's."""
+    numbers: Mapping[str, Callable[..., Any]] = field(default_factory=dict, repr=False)
+    """Functions of fractions, for constants: a result that is a float64 stays one, and a comparison is decided."""
 
     def __contains__(self, name: str) -> bool:
         return name in self.elementwise or name in self.others or name in CONTROL
@@ -48,6 +51,20 @@ def evaluate(graph: Graph, table: Table, xp: Any, inputs: Sequence[Any]) -> tupl
         at.real(v) if kind == "real" and is_known(v) else at.array(v)
         for v, kind in zip(values, graph.output_kinds, strict=True)
     )
+
+
+def folded(function: Callable[..., Any], numbers: Sequence[float]) -> float | bool | None:
+    """Return a function of constants: a float64 if it is one exactly, or a condition; None if it is neither."""
+    if not all(map(math.isfinite, numbers)):
+        return None
+    try:
+        result = function(*map(Fraction, numbers))
+        if isinstance(result, bool):
+            return result
+        number = float(result)
+    except ArithmeticError:
+        return None
+    return number if number == result else None
 
 
 class _Evaluation:
@@ -71,6 +88,10 @@ class _Evaluation:
         try:
             if call.name in CONTROL:
                 return CONTROL[call.name](self, call, operands)
+            if call.name in self.table.numbers and all(isinstance(x, int | float) for x in operands):
+                number = folded(self.table.numbers[call.name], operands)
+                if number is not None:
+                    return (number,)
             # What is known beforehand stays known.
             here = "real" not in call.kinds and all(map(is_known, operands))
             xp = self.numpy if here else self.xp

@@ -65,13 +65,13 @@ def gather(
     if corners.ndim - 1 == x.ndim and windows == _along_one(windows, x.ndim) and all(n == 1 for n in lengths):
         (axis,) = windows.index_axes
         places, inside = _inside(ix, corners[..., 0], x.shape[axis], outside)
-        return _filled(xp, xp.take_along_axis(x, xp.array(places), axis=axis), inside, fill)
+        return _filled(xp, xp.take_along_axis(x, _index(xp, places), axis=axis), inside, fill)
     whole = all(n == x.shape[a] for a, n in enumerate(lengths) if a not in windows.dropped_axes)
     if len(windows.index_axes) == 1 and windows.dropped_axes == windows.index_axes and whole and x.ndim:
         return _taken(xp, ix, x, corners[..., 0], windows, outside, fill)
     shape = _slab_shape(corners.shape[:-1], windows, [n for a, n in enumerate(lengths) if a in _kept(windows, x.ndim)])
     places, inside = _places(ix, x.shape, corners, windows, lengths, shape, outside)
-    taken = xp.take(xp.reshape(x, (-1,)), xp.array(ix.reshape(places, (-1,))), axis=0)
+    taken = xp.take(xp.reshape(x, (-1,)), _index(xp, ix.reshape(places, (-1,))), axis=0)
     return _filled(xp, xp.reshape(taken, shape), inside, fill)
 
 
@@ -90,7 +90,7 @@ def _taken(
     (axis,) = windows.index_axes
     batch = tuple(places.shape)
     places, inside = _inside(ix, places, x.shape[axis], outside)
-    taken = xp.take(x, xp.array(ix.reshape(places, (-1,))), axis=axis)
+    taken = xp.take(x, _index(xp, ix.reshape(places, (-1,))), axis=axis)
     before, after = x.shape[:axis], x.shape[axis + 1 :]
     laid = xp.reshape(taken, (*before, *batch, *after))
     rank = laid.ndim
@@ -120,6 +120,11 @@ def _slab_shape(batch: Sequence[int], windows: Windows, lengths: Sequence[int]) 
 def _integers(xp: Namespace, x: Array) -> tuple[Any, Array]:
     """Return the namespace that integers are computed in, and the integers."""
     return (on_numpy(), known(x)) if is_known(x) else (xp, x)
+
+
+def _index(xp: Namespace, places: Array) -> Array:
+    """Return integers as the namespace takes them for an index."""
+    return xp.array(places) if is_known(places) else xp.astype(places, xp.int64)
 
 
 def _inside(ix: Any, places: Array, size: int, outside: Outside) -> tuple[Array, Array | None]:

@@ -44,6 +44,11 @@ class Namespace:
         """Return integers or conditions as real numbers."""
         return self.standard.astype(self.array(x), self.floating)
 
+    def numeric(self, x: Any) -> Any:
+        """Return conditions as 0 and 1, and numbers as they are."""
+        x = self.array(x)
+        return self.standard.astype(x, self.standard.int64) if self.standard.isdtype(x.dtype, "bool") else x
+
     def together(self, *operands: Any) -> list[Any]:
         """Return operands of one elementwise function: arrays, and Python numbers if one of them is an array."""
         plain = [x.item() if is_plain(x) and is_known(x) and x.ndim == 0 else x for x in operands]

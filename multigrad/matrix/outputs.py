@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +18,10 @@ from ..backend.session import Session
 from ..diagnosis.diagnose import Evidence, diagnose
 from ..ops.operation import Operation
 from ..ops.text import derivative_name
-from ..truth.case import RESIZED, Case, Truth
+from ..truth.arithmetic import narrower
+from ..truth.case import RESIZED, Case, Truth, Unknown
 from ..truth.certified import true_gradients
+from ..truth.find import in_arithmetic
 from ..truth.variant import judge_variant
 from ..verdict.formats import FORMATS
 from ..verdict.judge import Judgement, Reference, judge_entries, worded
@@ -71,6 +75,8 @@ class Outputs:
             judgement = judge_entries(host, reference, case.dtype, why, boundless=True)
         else:
             judgement = self._judgement(number, host, reference, self.cell.variant)
+            if judgement.verdict == INCONCLUSIVE:
+                judgement = self._seen_right(number, host) or judgement
         if case.regime in RESIZED and judgement.verdict == INCONCLUSIVE:
             return  # one number less its own mean: there is nothing to hold a bound against
         judgement = self.session.backend.worded(judgement, op, self.cell.variant)
@@ -93,9 +99,31 @@ class Outputs:
 
     def _judgement(self, number: int, host: np.ndarray, reference: Reference, variant: str) -> Judgement:
         _, parameters = self.op.split(self.case.size)
+        arithmetic = self.truth.arithmetic or self.case.arithmetic
         return judge_variant(
-            self.op, parameters, self.case.dtype, variant, lambda: self.truth.arrays, number, host, reference
+            self.op, parameters, arithmetic, variant, lambda: self.truth.arrays, number, host, reference
         )
+
+    @functools.cached_property
+    def _narrower(self) -> Sequence[Truth]:
+        found = []
+        for arithmetic in narrower(self.case.dtype):
+            with contextlib.suppress(Unknown):
+                found.append(in_arithmetic(self.op, self.case, self.truth, arithmetic))
+        return found
+
+    def _seen_right(self, number: int, host: np.ndarray) -> Judgement | None:
+        """Pass what lies within a narrower bound, where its own is too wide to see anything; None where nothing does.
+
+        It has that bound's accuracy, whatever it was computed in; what it would be told if it were less accurate
+        stays as it is.
+        """
+        for truth in self._narrower:
+            reference = truth.outputs(self.cell.variant)[number]
+            judgement = judge_entries(host, reference, self.case.dtype, f"may overflow in {self.case.dtype}")
+            if judgement.verdict in (PASS, NOTE):
+                return replace(judgement, verdict=PASS, reason=f"within the bound of {truth.arithmetic}")
+        return None
 
     def _against_forward(
         self, number: int, host: np.ndarray, reference: Reference, judgement: Judgement
@@ -164,7 +192,13 @@ class Outputs:
         here = (number, *range(len(op.signature.outputs), len(op.outputs)))
         true = {op.outputs[i]: references[i].value for i in here}
         computed, roundoff = host.astype(np.float64), FORMATS[self.case.dtype].unit_roundoff
-        evidence = Evidence.of(op, self.case.size, arrays, op.outputs[number], computed, true, bound, roundoff)
+        kept = self.truth.arithmetic
+        inside = kept.unit_roundoff if kept is not None and kept.accumulate else None
+        name = op.outputs[number]
+        foreign = self.cell.variant not in (OURS, "forward", *THEIRS)
+        evidence = Evidence.of(
+            op, self.case.size, arrays, name, computed, true, bound, roundoff, inside, foreign=foreign
+        )
         try:
             return replace(judgement, reason=f"{diagnose(evidence)}; {judgement.reason}")
         except (ArithmeticError, ValueError, IndexError, np.linalg.LinAlgError):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..backend.accumulation import LARGEST, Accumulation
 from ..namespaces import bounds
 from ..ops.implementation import HALVES
 from ..verdict.formats import FORMATS
@@ -28,17 +29,33 @@ class Arithmetic:
     precision: str = "strict"
     """``tf32`` lets products of float32 lose bits."""
     products: str | None = None
-    """What sums in matrix products are kept in; None: the dtype."""
+    """What sums in matrix products of up to :data:`LARGEST` numbers are kept in; None: the dtype."""
     sums: str | None = None
-    """What sums and means are kept in; None: the dtype."""
+    """What sums and means of up to :data:`LARGEST` numbers are kept in; None: the dtype."""
     accumulate: str | None = None
     """What everything is computed in, inputs and outputs apart: each output is rounded once, where it is stored. None:
     the dtype."""
+    perturbed: bool = False
+    """Whether the inputs may be off by one rounding each, as they are where they were rounded to the dtype."""
+
+    @classmethod
+    def established(cls, dtype: str, found: Accumulation) -> Arithmetic:
+        """Return the arithmetic of a backend in a half, as far as it is known from asking."""
+        return cls(dtype, products=WIDER if found.products else None, sums=WIDER if found.sums else None)
 
     @classmethod
     def of(cls, arithmetic: str | Arithmetic) -> Arithmetic:
         """Return an arithmetic; the name of a dtype stands for one that keeps nothing wider."""
         return cls(arithmetic) if isinstance(arithmetic, str) else arithmetic
+
+    def __str__(self) -> str:
+        """Say what it is, as in ``within the bound of …``."""
+        if self.perturbed:
+            return "inputs that are off by one rounding each"
+        if self.accumulate:
+            return f"an evaluation in {self.accumulate} that is rounded once"
+        kept = [what for what, dtype in (("products", self.products), ("sums", self.sums)) if dtype]
+        return f"an evaluation in {self.dtype}" + (f" with {' and '.join(kept)} kept in {WIDER}" if kept else "")
 
     @property
     def computed(self) -> str:
@@ -56,7 +73,7 @@ class Arithmetic:
         units = {name: FORMATS[dtype].unit_roundoff for name, dtype in kept.items() if dtype is not None}
         if self.precision == "tf32" and self.computed == "float32" and self.accumulate is None:
             units["product_u"] = TF32_UNIT
-        return bounds.Context.of(self.computed, **{**units, **settings})
+        return bounds.Context.of(self.computed, **{"kept_entries": LARGEST, **units, **settings})
 
     def analyse(
         self, function: Callable[..., tuple[Any, ...]], arrays: Sequence[Any], *, endless: bool = False
@@ -70,23 +87,38 @@ class Arithmetic:
         """
         settings = {"overflow": np.inf, "underflow": 0.0} if endless else {}
         with bounds.context(self.context(**settings)):
-            outputs = function(*(bounds.asarray(a) for a in arrays))
+            outputs = function(*map(self._entered, arrays))
             return tuple(self._stored(bounds.asarray(one), endless) for one in outputs)
+
+    def _entered(self, array: Any) -> Any:
+        if not self.perturbed or not isinstance(array, np.ndarray):
+            return bounds.asarray(array)
+        return off_by(array, FORMATS[self.dtype].unit_roundoff * np.abs(array))
 
     def _stored(self, output: Any, endless: bool) -> Any:
         entered = bounds.as_array(output)
         return entered if self.accumulate is None else bounds.stored(entered, FORMATS[self.dtype], endless=endless)
 
 
-def kept_wider(dtype: str) -> Mapping[str, Arithmetic]:
-    """Return the arithmetics, by name, that an evaluation in a dtype may have besides its own; the narrowest last.
+def narrower(dtype: str) -> Sequence[Arithmetic]:
+    """Return arithmetics with narrower bounds than that of a half throughout; the narrowest first.
 
-    Frameworks and kernels keep sums of halves in float32. Only for halves is there one.
+    None is claimed of a backend. A number within the bound of one is seen to be right, whatever it was computed in:
+    that it is as near as if everything but the output had been float32, as if sums had been, or as that of inputs
+    which are off by one rounding each.
     """
     if dtype not in HALVES:
-        return {}
-    return {
-        "products": Arithmetic(dtype, products=WIDER),
-        "sums": Arithmetic(dtype, products=WIDER, sums=WIDER),
-        "accumulate": Arithmetic(dtype, accumulate=WIDER),
-    }
+        return ()
+    return (
+        Arithmetic(dtype, accumulate=WIDER),
+        Arithmetic(dtype, products=WIDER, sums=WIDER),
+        Arithmetic(dtype, accumulate=WIDER, perturbed=True),
+    )
+
+
+def off_by(array: np.ndarray, error: np.ndarray) -> Any:
+    """Return an array with an error in every finite entry, as `bounds` takes it; indices have none."""
+    if array.dtype.kind != "f":
+        return bounds.asarray(array)
+    error = np.where(np.isfinite(array), error, 0.0)  # an infinity that is given is exactly that
+    return bounds.Array(np.asarray(array, dtype=np.float64), error, error)

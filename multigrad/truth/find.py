@@ -201,4 +201,4 @@ def in_arithmetic(op: Operation, case: Case, truth: Truth, arithmetic: Arithmeti
         else old
         for old, new in zip(truth.references, others, strict=True)
     ]
-    return replace(truth, references=kept)
+    return replace(truth, references=kept, arithmetic=arithmetic)

@@ -12,7 +12,7 @@ from ..data.standard import numpy_standard
 from ..namespaces import bounds
 from ..ops.operation import Operation
 from ..verdict.judge import Reference
-from .arithmetic import Arithmetic
+from .arithmetic import Arithmetic, off_by
 from .case import Unknown
 
 xp = numpy_standard()
@@ -94,14 +94,6 @@ def _kinks(function: Callable[..., Any], arrays: Sequence[np.ndarray]) -> list[n
         whole = near > 1e-9 * float(np.max(np.abs(one.value), initial=HAIR))
         hulls.append(np.where(whole & ~(far > TIE_GROWTH / 4 * near), near, 0.0))
     return hulls
-
-
-def off_by(array: np.ndarray, error: np.ndarray) -> Any:
-    """Return an array with an error in every finite entry, as `bounds` takes it; indices have none."""
-    if array.dtype.kind != "f":
-        return bounds.asarray(array)
-    error = np.where(np.isfinite(array), error, 0.0)  # an infinity that is given is exactly that
-    return bounds.Array(np.asarray(array, dtype=np.float64), error, error)
 
 
 def _excused(

@@ -12,23 +12,24 @@ from ..namespaces import bounds
 from ..ops.operation import Operation
 from ..verdict.judge import Judgement, Reference, judge_entries
 from ..verdict.words import FAIL, NOTE, PASS
-from .arithmetic import Arithmetic
-from .references import HAIR, off_by
+from .arithmetic import Arithmetic, off_by
+from .references import HAIR
 
 
 def sensitivity(
-    op: Operation, parameters: Mapping[str, Any], arithmetic: Arithmetic | str, arrays: Sequence[np.ndarray]
+    op: Operation, parameters: Mapping[str, Any], arithmetic: str | Arithmetic, arrays: Sequence[np.ndarray]
 ) -> list[np.ndarray]:
     """Return how far each entry of each output may move where the inputs are off by one rounding each.
 
     Args:
         op: the operation.
         parameters: values of its parameters.
-        arithmetic: what is computed in, or the name of a dtype.
+        arithmetic: what is computed in, a dtype or more than that; a rounding is one of what lies between inputs and
+            outputs.
         arrays: inputs, then cotangents.
     """
     chosen = Arithmetic.of(arithmetic)
-    function, u = op.analytic(bounds, parameters), chosen.unit_roundoff
+    u, function = chosen.unit_roundoff, op.analytic(bounds, parameters)
     exact = chosen.analyse(function, arrays)
     rounded = chosen.analyse(function, [off_by(a, u * np.abs(a) + HAIR) for a in arrays])
     return [np.maximum(b.worst - a.worst, 0) for a, b in zip(exact, rounded, strict=True)]

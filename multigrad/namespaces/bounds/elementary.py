@@ -48,8 +48,13 @@ def _over(r: Floats, low: Any) -> Any:
     return np.where(low > 0, r / low, np.where(r > 0, np.inf, 0.0))
 
 
+def _of_exp(v: Floats, y: Floats, r: Floats) -> Any:
+    # No two powers of e are further apart than the larger one: where a mask has put −10³⁸, both are 0.
+    return np.fmin(y * np.exp(r) * np.expm1(r), np.exp(v + 2.0 * r))
+
+
 # fmt: off
-exp   = _elementary("exp",   np.exp,     lambda v, y, r: y * np.exp(r) * np.expm1(r), signed=False)
+exp   = _elementary("exp",   np.exp,     _of_exp, signed=False)
 expm1 = _elementary("expm1", np.expm1,   lambda v, y, r: np.exp(v + r) * np.expm1(r))
 log   = _elementary("log",   np.log,     lambda v, y, r: _over(r, v - 2.0 * r))
 log2  = _elementary("log2",  np.log2,    lambda v, y, r: _over(r, v - 2.0 * r) / math.log(2.0))

@@ -82,6 +82,8 @@ class Context:
     """Unit roundoff of matrix products. Above ``u``: operands are rounded to it (TF32). Below: sums are kept in it."""
     sum_u: float
     """Unit roundoff in which sums and means are kept before they are stored: ``u``, or that of a wider format."""
+    kept_entries: float
+    """Entries of the largest array of whose sums it is known that a unit below ``u`` holds."""
     underflow: float
     """Absolute error that every rounding adds."""
     overflow: float
@@ -101,6 +103,7 @@ class Context:
         u: float | None = None,
         product_u: float | None = None,
         sum_u: float | None = None,
+        kept_entries: float = math.inf,
         underflow: float | None = None,
         overflow: float | None = None,
         confidence: float = CONFIDENCE,
@@ -122,6 +125,7 @@ class Context:
             u=chosen,
             product_u=chosen if product_u is None else product_u,
             sum_u=chosen if sum_u is None else sum_u,
+            kept_entries=kept_entries,
             underflow=form.underflow if underflow is None else underflow,
             overflow=form.overflow if overflow is None else overflow,
             confidence=confidence,
@@ -137,6 +141,10 @@ class Context:
     def ulps(self, name: str) -> float:
         """Return the error in ulps of an elementary function."""
         return self.elementary_ulps.get(name, self.default_ulps)
+
+    def kept_in(self, u: float, entries: int) -> float:
+        """Return the unit roundoff in which the sums of an array of so many entries are kept, where ``u`` is said."""
+        return u if u < self.u and entries <= self.kept_entries else self.u
 
     def kept_below(self, u: float) -> float:
         """Return the magnitude up to which a sum that is kept in a unit roundoff may grow before it is stored."""

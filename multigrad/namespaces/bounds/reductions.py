@@ -23,7 +23,7 @@ def sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = Fals
     if not is_ours(x):
         return np.sum(x, axis=axis, keepdims=keepdims)
     A = as_array(x)
-    return added_up(A, axis=axis, keepdims=keepdims, kept=current().sum_u)
+    return added_up(A, axis=axis, keepdims=keepdims, kept=current().kept_in(current().sum_u, x.size))
 
 
 def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:

@@ -49,8 +49,8 @@ class Unit:
             return inside
         return inside + np.where(np.asarray(k) > 0, u * plus(np.abs(value), times(2.0, plus(moved, inside))), 0.0)
 
-    def products(self, k: int, reach: Any, value: Floats, moved: Error) -> Any:
-        """Bound the error of inner products of length k.
+    def products(self, k: int, reach: Any, value: Floats, moved: Error, kept: float) -> Any:
+        """Bound the error of inner products of length k; the parameters are those of :meth:`sums`.
 
         With operands rounded to a coarser unit (TF32) each product has an error of 2p + p², and tensor cores may
         truncate where they add, which doubles the unit.
@@ -59,7 +59,7 @@ class Unit:
         if p > u:
             inside = self.steps(k, 2 * u)
             return float(inside + (2 * p + p * p) * (1 + inside)) * reach
-        return self.sums(k, reach, value, moved, p)
+        return self.sums(k, reach, value, moved, kept)
 
 
 class Rule(Protocol):
@@ -261,9 +261,8 @@ def added(A: Array, B: Array, value: Any, *, signed: bool = True, infinite: Infi
 
     def rule(errors: Sequence[Error], unit: Unit) -> Any:
         x, y = errors
-        kept = min(current().u, current().product_u)
         begun = [
-            times(unit.steps(one.terms, kept), plus(np.abs(other.value), times(2.0, error))) if one.terms else 0.0
+            times(unit.steps(one.terms, one.kept), plus(np.abs(other.value), times(2.0, error))) if one.terms else 0.0
             for one, other, error in ((A, B, y), (B, A, x))
         ]
         return rounding(value, plus(x, y, *begun), 0.5)

@@ -185,7 +185,7 @@ def item(tape: Any, x: Any, key: Any, /) -> TapeArray:
     keys = tuple(map(value_of, key)) if isinstance(key, tuple) else (value_of(key),)
     value = X[keys if isinstance(key, tuple) else keys[0]]
     if all(map(_plain, keys)):
-        return recorded(tape, value, [x], [lambda g: put(xp, xp.zeros_like(X), keys, g)])
+        return recorded(tape, value, [x], [_placed(xp, X, keys)])
 
     def pull(g: Value) -> Value:
         if len(keys) == 1 and _whole(xp, keys[0]):
@@ -195,6 +195,15 @@ def item(tape: Any, x: Any, key: Any, /) -> TapeArray:
         return scattered(xp, g, places[settled], X)
 
     return recorded(tape, value, [x], [pull])
+
+
+def _placed(xp: Any, x: Value, keys: Sequence[Any]) -> Pull:
+    """Put a cotangent back where slices and places took it from; what only adds axes is undone by a new shape."""
+    taking = tuple(k for k in keys if k is not None)
+    if all(k is ... or (isinstance(k, slice) and k == slice(None)) for k in taking):
+        return _reshaped(xp, x)
+    shape = np.broadcast_to(np.int8(0), tuple(x.shape))[taking].shape
+    return lambda g: put(xp, xp.zeros_like(x), taking, xp.reshape(g, shape))
 
 
 def _plain(key: Any) -> bool:
