@@ -50,7 +50,7 @@ def bounded(
     function = op.analytic(bounds, parameters)
     chosen = Arithmetic.of(arithmetic)
     try:
-        outputs = chosen.analyse(function, arrays)
+        outputs = chosen.analyse(op, parameters, arrays)
         own = None if certain or chosen.dtype == "float64" else bounds.analyse(function, *arrays, context="float64")
         kinks = _kinks(function, arrays) if hull else [np.zeros(()) for _ in outputs]
         excused = _excused(op, parameters, arrays, outputs, chosen)
@@ -113,8 +113,7 @@ def _excused(
     # The bounds themselves are computed in float64, whose lower end counts too.
     if not any(b.any() for b in boundless) or _leaves(op, parameters, arrays, "float64", under="raise"):
         return boundless
-    function = op.analytic(bounds, parameters)
-    endless = arithmetic.analyse(function, arrays, endless=True)
+    endless = arithmetic.analyse(op, parameters, arrays, endless=True)
     undone = _undone(op, parameters, arrays, arithmetic.computed)
     return [b & (np.isfinite(one.worst) | nan) for b, one, nan in zip(boundless, endless, undone, strict=True)]
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ..namespaces import bounds
 from ..ops.operation import Operation
 from ..verdict.judge import Judgement, Reference, judge_entries
 from ..verdict.words import FAIL, NOTE, PASS
@@ -29,9 +28,9 @@ def sensitivity(
         arrays: inputs, then cotangents.
     """
     chosen = Arithmetic.of(arithmetic)
-    u, function = chosen.unit_roundoff, op.analytic(bounds, parameters)
-    exact = chosen.analyse(function, arrays)
-    rounded = chosen.analyse(function, [off_by(a, u * np.abs(a) + HAIR) for a in arrays])
+    u = chosen.unit_roundoff
+    exact = chosen.analyse(op, parameters, arrays)
+    rounded = chosen.analyse(op, parameters, [off_by(a, u * np.abs(a) + HAIR) for a in arrays])
     return [np.maximum(b.worst - a.worst, 0) for a, b in zip(exact, rounded, strict=True)]
 
 
