@@ -66,6 +66,18 @@ def truths_at(
     return narrowed(op, inputs, draws, found) if on_kink else found
 
 
+def with_bounds_of(op: Operation, truth: Truth, arithmetic: Arithmetic) -> Truth:
+    """Return a truth with the bounds of another arithmetic in the same dtype.
+
+    Raises:
+        Unknown: the analysis lacks a function.
+    """
+    others = bounded(op, truth.arrays, op.parameters, arithmetic, certain=True, hull=False)
+    pairs = zip(truth.references, others, strict=True)
+    kept = [replace(old, bound=new.bound, probable=new.probable, excused=new.excused) for old, new in pairs]
+    return replace(truth, references=kept)
+
+
 def _flops(op: Operation, inputs: Sequence[np.ndarray], cotangents: Sequence[np.ndarray]) -> float:
     arrays = [*inputs, *cotangents]
     shapes = [cost.Array(a.shape, "float64" if a.dtype.kind == "f" else str(a.dtype)) for a in arrays]
