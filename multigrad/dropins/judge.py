@@ -318,9 +318,13 @@ class Trial:
             return f"{derivative_name(name)}: {judgement.reason}"
         here = (number, *range(len(self.shapes), len(self.op.outputs)))
         true = {self.op.outputs[i]: references[i].value for i in here}
-        roundoff = FORMATS[self.dtype].unit_roundoff
+        roundoff, inside = FORMATS[self.dtype].unit_roundoff, None
+        if self.arithmetic.accumulate:
+            inside = self.arithmetic.unit_roundoff
         computed = found.astype(np.float64)
-        evidence = Evidence.of(self.op, self.size, truth.arrays, name, computed, true, bound, roundoff)
+        evidence = Evidence.of(
+            self.op, self.size, truth.arrays, name, computed, true, bound, roundoff, inside, foreign=True
+        )
         if not self.candidate.takes_cotangents:
             evidence = replace(evidence, cotangents=())
         try:
