@@ -394,3 +394,19 @@ def test_there_is_no_mutant_and_no_certificate_of_an_operation_without_a_pullbac
     )
     with pytest.raises(BadInput, match="there is no formula to certify: squares has no pullback of its own"):
         write_certificate(tmp_path / "certificate.json", [str(path)])
+
+
+def test_cotangents_are_added_in_the_same_order_every_time():
+    """Steps of one depth, of which a set would take any first."""
+
+    @operation("(n)->()")
+    def several(xp, x):
+        return sum(xp.sum(f(x)) for f in (xp.sin, xp.cos, xp.exp, xp.tanh, xp.square, xp.atan, xp.sinh, xp.cosh))
+
+    x = np.float16(np.random.default_rng(0).standard_normal(50))
+    gradients = []
+    for _ in range(20):
+        kept = [object() for _ in range(7)]  # addresses move on
+        gradients.append(several(numpy_standard(), x)[1](np.float16(1.5))[0])
+        del kept
+    assert len({g.tobytes() for g in gradients}) == 1

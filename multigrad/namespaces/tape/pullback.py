@@ -54,13 +54,13 @@ def with_pullback(
 
 
 def _in_order(roots: Sequence[Node]) -> list[Node]:
-    """Return every step that the roots come from, each before its operands."""
-    seen: set[Node] = set()
+    """Return every step that the roots come from, each before its operands: in the same order every time, for bits."""
+    seen: dict[Node, None] = {}
     open_ = list(roots)
     while open_:
         step = open_.pop()
         if step not in seen:
-            seen.add(step)
+            seen[step] = None
             open_.extend(parent for parent, _ in step.parents)
     return sorted(seen, key=lambda step: -step.depth)
 
