@@ -333,7 +333,7 @@ class Trial:
         except (ArithmeticError, ValueError, IndexError, np.linalg.LinAlgError):
             said = derivative_name(name)
         if not name.endswith("_bar"):
-            said = f"{name} is not that of the reference {self.op.name}: {said}"
+            said = f"{name} is not that of the reference {self.op.name}: {said.replace('true gradient', 'true value')}"
         return f"{said}; {judgement.reason}"
 
 
