@@ -332,7 +332,7 @@ def test_beyond_ball_arithmetic_the_tape_stands_in_for_a_pullback_that_nothing_c
         return value, lambda f_bar: tuple(2 * g for g in pullback(f_bar))
 
     assert gradcheck(function(right), drawn(), doubled) is True
-    with pytest.raises(GradientError, match="∂f/∂x is 0.5 ×"):
+    with pytest.raises(GradientError, match=r"∂f/∂x is 0.5 ×"):
         gradcheck(function(lambda *a: (right(*a)[0] / 2, right(*a)[1])), drawn(), doubled)
 
 
