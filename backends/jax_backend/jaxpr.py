@@ -146,7 +146,7 @@ def _needed(jaxpr: Any) -> list[Any]:
 def _operands(eqn: Any) -> Sequence[Any]:
     """Return the operands of an equation; of a system of linear equations without the factors that JAX solves it by."""
     if eqn.primitive.name in ("eq", "ne") and eqn.invars[0] is eqn.invars[1]:
-        return eqn.invars[:1]
+        return list(eqn.invars[:1])
     if eqn.primitive.name != "custom_linear_solve":
         return list(eqn.invars)
     lengths = eqn.params["const_lengths"]

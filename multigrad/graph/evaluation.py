@@ -16,7 +16,7 @@ import numpy as np
 
 from ..data.errors import BadInput
 from ..namespaces.shared.unsupported import Unsupported
-from .calls import Call, Constant, Graph
+from .calls import END, Call, Constant, Graph
 from .namespace import Namespace, is_known, is_plain, known, on_numpy
 
 Fact = Callable[..., Any]
@@ -75,7 +75,7 @@ class _Evaluation:
         values: dict[int, Any] = dict(zip(graph.inputs, inputs, strict=True))
 
         def value(operand: int | Constant) -> Any:
-            return operand.value if isinstance(operand, Constant) else values[operand]
+            return self.constant(operand) if isinstance(operand, Constant) else values[operand]
 
         for call, over in zip(graph.calls, graph.last_uses, strict=True):
             results = self.results(call, [value(o) for o in call.operands])
@@ -83,6 +83,17 @@ class _Evaluation:
             for number in over:
                 del values[number]
         return [value(o) for o in graph.outputs]
+
+    def constant(self, constant: Constant) -> Any:
+        """Return a constant; one at the end of float64's range stands for half the largest number of the dtype.
+
+        Half, so that what is added to it, as a mask's score has its row's maximum taken away, does not overflow.
+        """
+        if not constant.ends:
+            return constant.value
+        largest = float(self.xp.finfo(self.xp.floating).max)
+        moved = np.where(np.abs(constant.value) >= END, np.copysign(largest / 2, constant.value), constant.value)
+        return moved if moved.ndim else float(moved)
 
     def results(self, call: Call, operands: list[Any]) -> Sequence[Any]:
         try:
