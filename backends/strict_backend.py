@@ -13,7 +13,7 @@ from multigrad.backend import (
     cpu_name,
 )
 from multigrad.ops.operation import Operation
-from multigrad.ops.selection import Mode, Precision, Variant
+from multigrad.ops.selection import Mode, Precision
 
 from .taped import TapedSession
 
@@ -51,7 +51,7 @@ class StrictSession(TapedSession):
         return str(array.dtype).rpartition(".")[2]
 
     def function(
-        self, operation: Operation, parameters: Mapping[str, Any], variant: Variant, mode: Mode
+        self, operation: Operation, parameters: Mapping[str, Any], variant: str, mode: Mode
     ) -> Callable[..., tuple[Any, ...]]:
         if not operation.namespaced:
             raise Unavailable(f"{operation.name} is written with NumPy, not with the standard")
