@@ -103,8 +103,13 @@ class Session(ABC):
         """
         return ""
 
+    @property
+    def followed(self) -> Any:
+        """The array namespace in which :meth:`differentiate` follows a forward part: :attr:`xp`, or a tape over it."""
+        return self.xp
+
     def differentiate(self, forward: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
-        """Return ``f(*inputs, *cotangents) -> (*values, *gradients)`` by the framework's own autodiff.
+        """Return ``f(*inputs, *cotangents) -> (*values, *gradients)`` by the framework's own autodiff, or by a tape.
 
         Args:
             forward: ``f(*inputs)`` that returns a tuple of values.
@@ -168,7 +173,7 @@ class Session(ABC):
         if variant == "analytic":
             function = operation.analytic(self.xp, parameters)
         elif variant in ("forward", "autodiff"):
-            function = operation.forward(self.xp, parameters)
+            function = operation.forward(self.xp if variant == "forward" else self.followed, parameters)
             if variant == "autodiff":
                 function = self.differentiate(function, operation.differentiable)
         else:
@@ -207,6 +212,8 @@ class Backend(ABC):
     """``eager`` and, where it has a compiler, ``compiled``."""
     variants: ClassVar[tuple[str, ...]] = ("forward", "analytic")
     """What it can compute; ``autodiff`` and ``native`` where the framework differentiates."""
+    taped: ClassVar[bool] = False
+    """Whether its ``autodiff`` is the tape of :mod:`multigrad.namespaces.tape`: the framework has none."""
     gaps: ClassVar[tuple[Gap, ...]] = ()
     """What it cannot do."""
     inaccuracies: ClassVar[tuple[Inaccuracy, ...]] = ()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,11 +16,11 @@ from ..backend.session import Session
 from ..diagnosis.diagnose import Evidence, diagnose
 from ..ops.operation import Operation
 from ..ops.text import derivative_name
-from ..truth.arithmetic import narrower
-from ..truth.case import RESIZED, Case, Truth, Unknown
+from ..truth.arithmetic import Arithmetic
+from ..truth.case import RESIZED, Case, Truth
 from ..truth.certified import true_gradients
 from ..truth.find import in_arithmetic
-from ..truth.variant import judge_variant
+from ..truth.variant import judge_variant, seen_right
 from ..verdict.formats import FORMATS
 from ..verdict.judge import Judgement, Reference, judge_entries, worded
 from ..verdict.words import FAIL, INCONCLUSIVE, NOTE, OURS, PASS, THEIRS, UNAVAILABLE
@@ -76,7 +74,7 @@ class Outputs:
         else:
             judgement = self._judgement(number, host, reference, self.cell.variant)
             if judgement.verdict == INCONCLUSIVE:
-                judgement = self._seen_right(number, host) or judgement
+                judgement = seen_right(host, number, case.dtype, self._with_bounds) or judgement
         if case.regime in RESIZED and judgement.verdict == INCONCLUSIVE:
             return  # one number less its own mean: there is nothing to hold a bound against
         judgement = self.session.backend.worded(judgement, op, self.cell.variant)
@@ -104,26 +102,8 @@ class Outputs:
             self.op, parameters, arithmetic, variant, lambda: self.truth.arrays, number, host, reference
         )
 
-    @functools.cached_property
-    def _narrower(self) -> Sequence[Truth]:
-        found = []
-        for arithmetic in narrower(self.case.dtype):
-            with contextlib.suppress(Unknown):
-                found.append(in_arithmetic(self.op, self.case, self.truth, arithmetic))
-        return found
-
-    def _seen_right(self, number: int, host: np.ndarray) -> Judgement | None:
-        """Pass what lies within a narrower bound, where its own is too wide to see anything; None where nothing does.
-
-        It has that bound's accuracy, whatever it was computed in; what it would be told if it were less accurate
-        stays as it is.
-        """
-        for truth in self._narrower:
-            reference = truth.outputs(self.cell.variant)[number]
-            judgement = judge_entries(host, reference, self.case.dtype, f"may overflow in {self.case.dtype}")
-            if judgement.verdict in (PASS, NOTE):
-                return replace(judgement, verdict=PASS, reason=f"within the bound of {truth.arithmetic}")
-        return None
+    def _with_bounds(self, arithmetic: Arithmetic) -> Sequence[Reference]:
+        return in_arithmetic(self.op, self.case, self.truth, arithmetic).outputs(self.cell.variant)
 
     def _against_forward(
         self, number: int, host: np.ndarray, reference: Reference, judgement: Judgement

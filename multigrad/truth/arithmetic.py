@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..backend.accumulation import LARGEST, Accumulation
+from ..backend.accumulation import FUNCTIONS, LARGEST, ONCE_ULPS, Accumulation
 from ..namespaces import bounds
 from ..ops.implementation import HALVES
+from ..ops.operation import Operation
 from ..verdict.formats import FORMATS
 
 WIDER = "float32"
@@ -32,6 +33,8 @@ class Arithmetic:
     """What sums in matrix products of up to :data:`LARGEST` numbers are kept in; None: the dtype."""
     sums: str | None = None
     """What sums and means of up to :data:`LARGEST` numbers are kept in; None: the dtype."""
+    functions: tuple[str, ...] = ()
+    """Elementwise functions, by name, whose result is rounded once, and not off by an ulp."""
     accumulate: str | None = None
     """What everything is computed in, inputs and outputs apart: each output is rounded once, where it is stored. None:
     the dtype."""
@@ -41,7 +44,8 @@ class Arithmetic:
     @classmethod
     def established(cls, dtype: str, found: Accumulation) -> Arithmetic:
         """Return the arithmetic of a backend in a half, as far as it is known from asking."""
-        return cls(dtype, products=WIDER if found.products else None, sums=WIDER if found.sums else None)
+        products, sums = (WIDER if kept else None for kept in (found.products, found.sums))
+        return cls(dtype, products=products, sums=sums, functions=found.functions)
 
     @classmethod
     def of(cls, arithmetic: str | Arithmetic) -> Arithmetic:
@@ -73,31 +77,42 @@ class Arithmetic:
         units = {name: FORMATS[dtype].unit_roundoff for name, dtype in kept.items() if dtype is not None}
         if self.precision == "tf32" and self.computed == "float32" and self.accumulate is None:
             units["product_u"] = TF32_UNIT
-        return bounds.Context.of(self.computed, **{"kept_entries": LARGEST, **units, **settings})
+        ulps = dict.fromkeys(self.functions, ONCE_ULPS)
+        return bounds.Context.of(self.computed, elementary_ulps=ulps, **{"kept_entries": LARGEST, **units, **settings})
 
     def analyse(
-        self, function: Callable[..., tuple[Any, ...]], arrays: Sequence[Any], *, endless: bool = False
+        self, op: Operation, parameters: Mapping[str, Any], arrays: Sequence[Any], *, endless: bool = False
     ) -> tuple[bounds.Array, ...]:
-        """Run a function with the error bounds of this arithmetic.
+        """Evaluate values and gradients with the error bounds of this arithmetic.
+
+        Where something is accumulated, a pullback may read the values as they were stored, and not as they were
+        computed: a kernel keeps its softmax for the backward pass.
 
         Args:
-            function: ``f(*arrays)`` that returns a tuple.
-            arrays: NumPy arrays, or arrays of :mod:`multigrad.namespaces.bounds`.
+            op: the operation.
+            parameters: values of its parameters.
+            arrays: inputs, then cotangents; NumPy arrays, or arrays of :mod:`multigrad.namespaces.bounds`.
             endless: whether to take the formats for such that neither overflow nor underflow.
         """
         settings = {"overflow": np.inf, "underflow": 0.0} if endless else {}
+        count = len(op.inputs)
         with bounds.context(self.context(**settings)):
-            outputs = function(*map(self._entered, arrays))
-            return tuple(self._stored(bounds.asarray(one), endless) for one in outputs)
+            entered = [self._entered(a) for a in arrays]
+            value, pullback = op(bounds, *entered[:count], **parameters)
+            values = [bounds.as_array(v) for v in op.values(value)]
+            for each in values if self.accumulate else ():
+                # In its place, so that the pullback finds it rounded.
+                each[...] = self._stored(each, endless)
+            gradients = op.gradients_of(pullback(*entered[count:]))
+            return (*values, *(self._stored(bounds.as_array(g), endless) for g in gradients))
 
     def _entered(self, array: Any) -> Any:
         if not self.perturbed or not isinstance(array, np.ndarray):
             return bounds.asarray(array)
         return off_by(array, FORMATS[self.dtype].unit_roundoff * np.abs(array))
 
-    def _stored(self, output: Any, endless: bool) -> Any:
-        entered = bounds.as_array(output)
-        return entered if self.accumulate is None else bounds.stored(entered, FORMATS[self.dtype], endless=endless)
+    def _stored(self, output: bounds.Array, endless: bool) -> bounds.Array:
+        return output if self.accumulate is None else bounds.stored(output, FORMATS[self.dtype], endless=endless)
 
 
 def narrower(dtype: str) -> Sequence[Arithmetic]:
@@ -111,7 +126,7 @@ def narrower(dtype: str) -> Sequence[Arithmetic]:
         return ()
     return (
         Arithmetic(dtype, accumulate=WIDER),
-        Arithmetic(dtype, products=WIDER, sums=WIDER),
+        Arithmetic(dtype, products=WIDER, sums=WIDER, functions=tuple(FUNCTIONS)),
         Arithmetic(dtype, accumulate=WIDER, perturbed=True),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ def bounded(
     function = op.analytic(bounds, parameters)
     chosen = Arithmetic.of(arithmetic)
     try:
-        outputs = chosen.analyse(function, arrays)
+        outputs = chosen.analyse(op, parameters, arrays)
         own = None if certain or chosen.dtype == "float64" else bounds.analyse(function, *arrays, context="float64")
         kinks = _kinks(function, arrays) if hull else [np.zeros(()) for _ in outputs]
         excused = _excused(op, parameters, arrays, outputs, chosen)
@@ -73,6 +74,28 @@ def bounded(
             )
         )
     return references
+
+
+def rebounded(
+    op: Operation,
+    arrays: Sequence[np.ndarray],
+    parameters: Mapping[str, Any],
+    references: Sequence[Reference],
+    arithmetic: Arithmetic,
+    *,
+    certain: bool = False,
+) -> list[Reference]:
+    """Return references with the bounds of another arithmetic; that of an output whose shape is wrong stays.
+
+    The parameters are those of :func:`bounded`.
+    """
+    others = bounded(op, arrays, parameters, arithmetic, certain=certain, hull=False)
+    return [
+        replace(old, bound=new.bound, probable=new.probable, excused=new.excused)
+        if old.value.shape == new.value.shape
+        else old
+        for old, new in zip(references, others, strict=True)
+    ]
 
 
 def _kinks(function: Callable[..., Any], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -113,8 +136,7 @@ def _excused(
     # The bounds themselves are computed in float64, whose lower end counts too.
     if not any(b.any() for b in boundless) or _leaves(op, parameters, arrays, "float64", under="raise"):
         return boundless
-    function = op.analytic(bounds, parameters)
-    endless = arithmetic.analyse(function, arrays, endless=True)
+    endless = arithmetic.analyse(op, parameters, arrays, endless=True)
     undone = _undone(op, parameters, arrays, arithmetic.computed)
     return [b & (np.isfinite(one.worst) | nan) for b, one, nan in zip(boundless, endless, undone, strict=True)]
 

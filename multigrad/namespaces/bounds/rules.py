@@ -301,14 +301,20 @@ def both_nonnegative(a: Array, b: Array) -> bool:
     return a.nonnegative and b.nonnegative
 
 
-def exactly_infinite(*operands: Array) -> Callable[[Floats, int], Any]:
-    """Find where a result is infinite because an operand is exactly so, as a mask of −∞ makes it."""
+def exactly_infinite(*operands: Array, nonzero: bool = False) -> Callable[[Floats, int], Any]:
+    """Find where a result is infinite because an operand is exactly so, as a mask of −∞ makes it.
+
+    Args:
+        operands: the arguments.
+        nonzero: whether an operand that may be zero undoes it, as in a product.
+    """
 
     def find(value: Floats, part: int) -> Any:
         errors = [a.parts()[part] for a in operands]
         given = [np.isinf(a.value) & (r == 0) for a, r in zip(operands, errors, strict=True)]
         finite = [
-            np.isfinite(r) & (np.abs(a.value) > 2 * r) | g for a, r, g in zip(operands, errors, given, strict=True)
+            np.isfinite(r) & np.isfinite(a.value) & ((not nonzero) | (np.abs(a.value) > 2 * r)) | g
+            for a, r, g in zip(operands, errors, given, strict=True)
         ]
         return (
             np.isinf(value)
