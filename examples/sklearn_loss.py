@@ -27,6 +27,6 @@ def logistic_loss(xp, coef, X, y, *, l2=0.5):
 @logistic_loss.implementation("numpy", gradients=True)
 def loss_gradient(coef, X, y, *, l2=0.5):
     """Return the loss and its gradient (n_features) with respect to the coefficients."""
-    z = X @ coef
+    z, y = X @ coef, y.astype(X.dtype)  # integers would make float64 of float32
     loss = np.mean(np.logaddexp(0, z) - y * z) + 0.5 * l2 * coef @ coef
     return loss, X.T @ (expit(z) - y) / len(y) + l2 * coef

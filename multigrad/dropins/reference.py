@@ -62,6 +62,8 @@ def _of_function(function: Callable[..., Any], inputs: Sequence[Given]) -> Opera
         return function(xp, *arrays) if with_namespace else function(*arrays)
 
     evaluated.__name__, evaluated.__doc__ = name, function.__doc__
+    if with_namespace and inspect.isfunction(function):
+        evaluated = function  # its source shows what a wrong function may compute instead
     shapes = _shapes(name, evaluated, function, inputs)
     symbols = _symbols(inputs)
     sides = [tuple(symbols.get(n, str(n)) for n in given.array.shape) for given in inputs]

@@ -137,7 +137,7 @@ class Outputs:
     def _attributed(self, number: int, host: np.ndarray, judgement: Judgement) -> Judgement:
         """Say whose number is off, and whether the hand-derived one is right there."""
         what = f"{self.session.backend.name}'s {self.cell.variant}"
-        yours = "; yours is right" if self._ours_is_right(number) else ""
+        yours = "; yours is right" if self._is_right(number, OURS) else ""
         value = self.truth.references[number].value
         if np.isnan(judgement.ratio) or host.shape != value.shape:  # another dtype or shape
             return replace(judgement, reason=f"{what} {judgement.reason}{yours}")
@@ -147,17 +147,18 @@ class Outputs:
                 return replace(judgement, reason=f"{what} is {word} here{yours}: {judgement.reason}")
         return replace(judgement, reason=f"{what} is off here{yours}: {judgement.reason}")
 
-    def _ours_is_right(self, number: int) -> bool:
+    def _is_right(self, number: int, variant: str) -> bool:
+        """Tell whether a variant is right where its arguments are contiguous and nothing is compiled."""
         _, parameters = self.op.split(self.case.size)
         session = self.session
         try:
-            function = session.function(self.op, parameters, "analytic", "eager")
+            function = session.function(self.op, parameters, variant, "eager")
             outputs = function(*session.place(self.op, self.truth.arrays, self.case.dtype))
             session.wait(outputs)
             host = session.to_numpy(outputs[number])
         except Exception:  # noqa: BLE001 - its own cell says what it raised
             return False
-        judgement = self._judgement(number, host, self.truth.references[number], "analytic")
+        judgement = self._judgement(number, host, self.truth.outputs(variant)[number], variant)
         return judgement.verdict in (PASS, NOTE) and self.op.outputs[number] not in self.truth.refuted
 
     def _explained(self, number: int, host: np.ndarray, judgement: Judgement) -> Judgement:
@@ -176,6 +177,9 @@ class Outputs:
         inside = kept.unit_roundoff if kept is not None and kept.accumulate else None
         name = op.outputs[number]
         foreign = self.cell.variant not in (OURS, "forward", *THEIRS)
+        if self.case.regime == "strided" and foreign and self._is_right(number, self.cell.variant):
+            how = "depends on strides: it is right where inputs are contiguous"
+            return replace(judgement, reason=f"{derivative_name(name)} {how}; {judgement.reason}")
         evidence = Evidence.of(
             op, self.case.size, arrays, name, computed, true, bound, roundoff, inside, foreign=foreign
         )

@@ -46,6 +46,8 @@ def truths_at(
         Unknown: with the reason.
     """
     certain = len(draws) * _flops(op, inputs, draws[0]) <= EXACT_FLOPS
+    if not certain and not op.catalogued:
+        op = _without_pullback(op)  # which nothing here could certify
     parameters = op.parameters
     try:
         bounds = [bounded(op, [*inputs, *draw], parameters, arithmetic, certain=certain) for draw in draws]
@@ -64,6 +66,29 @@ def truths_at(
         for draw, references, values in zip(draws, bounds, outputs, strict=True)
     ]
     return narrowed(op, inputs, draws, found) if on_kink else found
+
+
+def _without_pullback(op: Operation) -> Operation:
+    """Return an operation whose pullback is the tape's, whether it has one of its own or not."""
+
+    def values(xp: Any, *arrays: Any, **parameters: Any) -> Any:
+        result = op.function(xp, *arrays, **parameters)
+        pair = isinstance(result, tuple | list) and len(result) == 2
+        return result[0] if pair and callable(result[1]) else result
+
+    return replace(op, function=values)
+
+
+def with_bounds_of(op: Operation, truth: Truth, arithmetic: Arithmetic) -> Truth:
+    """Return a truth with the bounds of another arithmetic in the same dtype.
+
+    Raises:
+        Unknown: the analysis lacks a function.
+    """
+    others = bounded(op, truth.arrays, op.parameters, arithmetic, certain=True, hull=False)
+    pairs = zip(truth.references, others, strict=True)
+    kept = [replace(old, bound=new.bound, probable=new.probable, excused=new.excused) for old, new in pairs]
+    return replace(truth, references=kept)
 
 
 def _flops(op: Operation, inputs: Sequence[np.ndarray], cotangents: Sequence[np.ndarray]) -> float:

@@ -1,6 +1,6 @@
 """Wrong gradients through the drop-ins: the catalogue's mutants as autograd.Functions, custom_vjps and NumPy pairs.
 
-`python tests/benchmarks/dropin_kills.py OPERATION… [--every N] [--csv FILE]` puts them to `multigrad.gradcheck`,
+`python -m tests.benchmarks.dropin_kills OPERATION… [--every N] [--csv FILE]` puts them to `multigrad.gradcheck`,
 `check_grads` and `check_grad`, and to torch's, JAX's and SciPy's own with their defaults, on the same functions and
 inputs. A file that is there already is gone on with.
 """
@@ -11,15 +11,17 @@ import argparse
 import contextlib
 import csv
 import itertools
+import math
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from multigrad.bench.report.markup import grid
 
 import multigrad
 from multigrad.backend import backend
@@ -30,6 +32,7 @@ from multigrad.ops.operation import Operation
 from multigrad.ops.reach import reaching_sizes, scaled_sizes
 from multigrad.ops.sizes import small_sizes
 from multigrad.truth.inputs import dtype_arrays
+from tests.multigrad.dropin_forms import Vector, as_jax, as_torch, reference_of
 
 TIMEOUT_S = 60
 """A mutant that hangs is killed by its own slowness."""
@@ -57,113 +60,6 @@ class Row:
     seconds: float
 
 
-def as_torch(op: Operation, parameters: Mapping[str, Any]) -> Callable[..., Any]:
-    """Return an operation as a torch.autograd.Function that keeps its pullback."""
-    import torch
-
-    xp = backend("torch").open("cpu", threads=1).xp
-
-    class Handwritten(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, *inputs: Any) -> Any:
-            value, ctx.pullback = op(xp, *inputs, **parameters)
-            return value
-
-        @staticmethod
-        def backward(ctx: Any, *cotangents: Any) -> Any:
-            gradients = ctx.pullback(*cotangents)
-            found = iter(gradients if isinstance(gradients, tuple) else (gradients,))
-            return tuple(next(found) if d else None for d in op.differentiable)
-
-    Handwritten.__name__ = op.name
-    return Handwritten.apply
-
-
-def as_jax(op: Operation, parameters: Mapping[str, Any], inputs: Sequence[np.ndarray]) -> Callable[..., Any]:
-    """Return an operation as a jax.custom_vjp of its differentiable inputs."""
-    import jax
-
-    xp = backend("jax").open("cpu", threads=1).xp
-
-    def joined(chosen: Sequence[Any]) -> list[Any]:
-        rest = iter(chosen)
-        return [next(rest) if d else a for d, a in zip(op.differentiable, inputs, strict=True)]
-
-    @jax.custom_vjp
-    def handwritten(*chosen: Any) -> Any:
-        return op(xp, *joined(chosen), **parameters)[0]
-
-    def backward(chosen: Any, cotangents: Any) -> Any:
-        _, pullback = op(xp, *joined(chosen), **parameters)
-        gradients = pullback(*(cotangents if isinstance(cotangents, tuple) else (cotangents,)))
-        return gradients if isinstance(gradients, tuple) else (gradients,)
-
-    handwritten.defvjp(lambda *chosen: (handwritten(*chosen), chosen), backward)
-    return handwritten
-
-
-@dataclass(frozen=True)
-class Vector:
-    """An operation as SciPy wants it: a number and its gradient, by one vector of all differentiable inputs."""
-
-    op: Operation
-    parameters: Mapping[str, Any]
-    inputs: Sequence[np.ndarray]
-    cotangents: Sequence[np.ndarray]
-
-    @property
-    def start(self) -> np.ndarray:
-        return np.concatenate([np.ravel(a) for a in self._chosen(self.inputs)])
-
-    def value(self, point: Any) -> Any:
-        xp = self.namespace(point)
-        values, _ = self.evaluated(point)
-        total = 0.0
-        for value, cotangent in values:
-            total = total + xp.sum(value * xp.asarray(cotangent))
-        return total
-
-    def gradient(self, point: Any) -> Any:
-        _, pullback = self.evaluated(point)
-        gradients = pullback(*self.cotangents)
-        return np.concatenate([np.ravel(g) for g in (gradients if isinstance(gradients, tuple) else (gradients,))])
-
-    def evaluated(self, point: Any) -> tuple[list[tuple[Any, Any]], Callable[..., Any]]:
-        xp = self.namespace(point)
-        sizes = np.cumsum([0, *(a.size for a in self._chosen(self.inputs))])
-        parts = (
-            xp.reshape(point[int(i) : int(j)], a.shape)
-            for i, j, a in zip(sizes, sizes[1:], self._chosen(self.inputs), strict=False)
-        )
-        given = [next(parts) if d else a for d, a in zip(self.op.differentiable, self.inputs, strict=True)]
-        value, pullback = self.op(xp, *given, **self.parameters)
-        values = value if isinstance(value, tuple) else (value,)
-        return list(zip(values, self.cotangents, strict=True)), pullback
-
-    @staticmethod
-    def namespace(point: Any) -> Any:
-        if isinstance(point, np.ndarray):
-            import array_api_compat.numpy as xp
-
-            return xp
-        return point.__array_namespace__()
-
-    def _chosen(self, arrays: Sequence[Any]) -> list[Any]:
-        return [a for d, a in zip(self.op.differentiable, arrays, strict=True) if d]
-
-
-def reference_of(op: Operation, parameters: Mapping[str, Any], held: Sequence[Any] = ()) -> Callable[..., Any]:
-    """Return what a person passes as reference: the operation at its parameters, of the inputs that are not held."""
-
-    def reference(xp: Any, *inputs: Any) -> Any:
-        rest = iter(inputs)
-        given = [next(rest) if d or not held else a for d, a in zip(op.differentiable, held or inputs, strict=True)]
-        return op(xp, *given, **parameters)
-
-    reference.__name__ = op.name
-    return reference
-
-
 def with_gradcheck(original: Operation, mutant: Operation, parameters: Any, arrays: Sequence[np.ndarray]) -> None:
     import torch
 
@@ -186,15 +82,22 @@ def with_check_grad(original: Operation, mutant: Operation, parameters: Any, arr
 
 ANEW = "the pullback is made anew at every call, so nothing is kept that could be wrong"
 HIDDEN = {
-    **{
-        (check, kind): ANEW
-        for check in ("multigrad.check_grads", "multigrad.check_grad")
-        for kind in ("second-call", "shared-buffer")
-    },
-    ("multigrad.check_grads", "change-inputs"): "arrays of JAX cannot be written to",
-    ("multigrad.gradcheck", "not-summed"): "torch sums a gradient that broadcasts to its input, so it arrives right",
+    **{(form, kind): ANEW for form in ("custom_vjp", "NumPy pair") for kind in ("second-call", "shared-buffer")},
+    ("custom_vjp", "change-inputs"): "arrays of JAX cannot be written to",
+    ("autograd.Function", "not-summed"): "torch sums a gradient that broadcasts to its input, so it arrives right",
 }
-"""The kinds of mistake that a form does not let through to anybody."""
+"""The kinds of mistake that a form does not let through to anybody: what arrives is right."""
+
+FORMS = {
+    "multigrad.gradcheck": "autograd.Function",
+    "gradcheck": "autograd.Function",
+    "gradcheck fast": "autograd.Function",
+    "multigrad.check_grads": "custom_vjp",
+    "check_grads": "custom_vjp",
+    "multigrad.check_grad": "NumPy pair",
+    "scipy check_grad": "NumPy pair",
+}
+"""The form in which each check is given a gradient."""
 
 OURS = {
     "multigrad.gradcheck": with_gradcheck,
@@ -248,7 +151,7 @@ def judged(original: Operation, every: int, checks: Sequence[str] = (), *, other
             said[name] = reason, said[name][1] + seconds
         said |= {name: _asked(original, mutant, small, rival) for name, rival in theirs.items()}
         for name, (reason, seconds) in said.items():
-            hidden = HIDDEN.get((name, kind), "")
+            hidden = HIDDEN.get((FORMS[name], kind), "")
             shown = reason or hidden
             yield Row(
                 original.name, number, kind, line, change, name, bool(reason), equivalent, bool(hidden), shown, seconds
@@ -293,6 +196,41 @@ def _equivalent(original: Operation, number: int) -> bool:
     return any(m["answer"]["equivalent"] for m in serve(arguments) if "answer" in m)
 
 
+def table(rows: Sequence[Row]) -> str:
+    """Return the shares of mutants that each check killed, as Markdown."""
+    wrong = {(r.operation, r.mutant) for r in rows if not r.equivalent}
+    made = {(r.operation, r.mutant) for r in rows if r.mutant != CORRECT}
+    lines = []
+    for check, form in FORMS.items():
+        of_check = [r for r in rows if r.check == check]
+        counted = [r for r in of_check if (r.operation, r.mutant) in wrong and (form, r.kind) not in HIDDEN]
+        killed = sum(r.killed for r in counted)
+        alarms = sum(r.killed for r in of_check if r.mutant == CORRECT)
+        if counted:
+            # Rounded down: what is not all must not look like all.
+            share = f"{math.floor(1000 * killed / len(counted)) / 10:.1f} %"
+            name = f"**{check}**" if check in OURS else check
+            lines.append([form, name, f"{killed} of {len(counted)}", share, str(alarms)])
+    columns = ["gradient as", "check", "wrong gradients killed", "share", "right functions rejected"]
+    operations = len({r.operation for r in rows})
+    equivalent = len(made - wrong)
+    text = f"{len(made)} mutants of {operations} operations; {equivalent} are shown equivalent by ball arithmetic."
+    return f"{text}\n\n{grid(columns, lines, right=range(2, len(columns)))}\n"
+
+
+def read(path: Path) -> list[Row]:
+    """Read the rows of a file; none where there is none."""
+    if not path.is_file():
+        return []
+    kinds = {"mutant": int, "line": int, "seconds": float}
+    truths = ("killed", "equivalent", "hidden")
+    with path.open(newline="") as file:
+        return [
+            Row(**{k: v == "True" if k in truths else kinds.get(k, str)(v) for k, v in row.items()})
+            for row in csv.DictReader(file)
+        ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("operations", nargs="*")
@@ -300,12 +238,13 @@ def main() -> None:
     parser.add_argument("--check", action="append", default=[])
     parser.add_argument("--alone", action="store_true", help="leave out the checks of others")
     parser.add_argument("--csv", type=Path)
+    parser.add_argument("--table", action="store_true", help="print the table of the file and do nothing else")
     chosen = parser.parse_args()
+    if chosen.table:
+        print(table(read(chosen.csv)))
+        return
     catalogue = multigrad.operations()
-    done: set[str] = set()
-    if chosen.csv and chosen.csv.is_file():
-        with chosen.csv.open(newline="") as file:
-            done = {row["operation"] for row in csv.DictReader(file)}
+    done = {row.operation for row in read(chosen.csv)} if chosen.csv else set()
     for name in chosen.operations or list(catalogue):
         if name in done:
             continue
@@ -324,7 +263,7 @@ def main() -> None:
             share = f"{sum(row.killed for row in of_check)} of {len(of_check)}"
             print(f"{name:24} {check:24} {share:>14} {seconds:8.1f} s {alarms or ''}", flush=True)
         for row in rows:
-            if row.check in OURS and not row.killed and not row.equivalent and not row.hidden:
+            if row.check in OURS and row.mutant != CORRECT and not row.killed and not row.equivalent and not row.hidden:
                 print(f"    survives {row.check}: {row.mutant} {row.kind} line {row.line}: {row.change}", flush=True)
 
 
