@@ -183,6 +183,8 @@ def traced_operation(
     traced = Traced(chosen, function, tree, leaves)
     if not traced.inputs:
         raise BadInput(f"{chosen}: the example has no array; wanted arguments that it takes, in a tuple")
+    if parsed is not None:
+        _check_count(traced, parsed)
     shapes = [[leaf.shape for leaf in leaves if leaf.kind is not None] for _, leaves in trees]
     if parsed is None:
         parsed, found = _signature(shapes, [traced.graph(each, {}).shapes for each in shapes])
@@ -225,11 +227,6 @@ def _made(
     names = [leaf.name for leaf in leaves]
     if unknown := sorted(without - set(names)):
         raise BadInput(f"{traced.name}: nondifferentiable names {unknown[0]!r}, which is not among {', '.join(names)}")
-    if len(signature.inputs) != len(leaves):
-        raise BadInput(
-            f"{traced.name}: the signature {signature.text} has {len(signature.inputs)} inputs, "
-            f"the function has {len(leaves)} ({', '.join(names)})"
-        )
 
     def made(xp: Any, *arrays: Any, **parameters: Any) -> Any:
         return traced(xp, *arrays, **parameters)
@@ -251,6 +248,15 @@ def _made(
     op = replace(op, inputs=tuple(names), reference="")
     object.__setattr__(op, "__doc__", made.__doc__)
     return op
+
+
+def _check_count(traced: Traced, signature: Signature) -> None:
+    names = [leaf.name for leaf in traced.inputs]
+    if len(signature.inputs) != len(names):
+        raise BadInput(
+            f"{traced.name}: the signature {signature.text} has {len(signature.inputs)} inputs, "
+            f"the function has {len(names)} ({', '.join(names)})"
+        )
 
 
 def _name_of(function: Callable[..., Any]) -> str:
