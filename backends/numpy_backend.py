@@ -16,12 +16,15 @@ from multigrad.backend import (
     cpu_name,
     namespace,
 )
+from multigrad.backend.candidate import Candidate
 from multigrad.data.errors import one_line
 from multigrad.data.standard import numpy_standard
 from multigrad.extra.blocks import run_in_blocks
 from multigrad.extra.elimination import Standard
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Precision
+
+from .taped import TapedSession
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +42,7 @@ def array_namespace(numpy: Any) -> Any:
     )
 
 
-class NumPySession(Session):
+class NumPySession(TapedSession):
     """NumPy on the CPU."""
 
     dtypes = ("float64", "float32", "float16")
@@ -140,6 +143,7 @@ class NumPyBackend(Backend):
     module = "numpy"
     distributions = ("numpy",)
     install = "pip install numpy"
+    variants = ("forward", "analytic", "autodiff")
     refusals = (
         Refusal("TypeError", r"array type \w+ is unsupported in linalg", "NumPy's linear algebra lacks the dtype."),
     )
@@ -162,6 +166,12 @@ class NumPyBackend(Backend):
         from .handover_autograd import handed_over
 
         return handed_over(array_namespace(self.load()), operation, parameters)
+
+    def candidate(self, function: Callable[..., Any], inputs: Any) -> Candidate:
+        self.load()
+        from .numpy_candidate import NumPyCandidate
+
+        return NumPyCandidate(function, inputs)
 
 
 BACKEND = NumPyBackend()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .backend import Backend, Gap, Session, Unavailable
     from .backend.handover import to_autograd, to_jax, to_torch
     from .backend.tracing import from_jax
+    from .dropins.calls import check_grad, check_grads, gradcheck
     from .matrix.frame import GradientError, assert_gradients, check
 
 __version__ = "0.1.0"
@@ -35,7 +36,10 @@ __all__ = [
     "Unavailable",
     "assert_gradients",
     "check",
+    "check_grad",
+    "check_grads",
     "from_jax",
+    "gradcheck",
     "load_operations",
     "operation",
     "operations",
@@ -47,6 +51,7 @@ __all__ = [
 _LATER = {
     "backend": ("Backend", "Gap", "Session", "Unavailable"),
     "backend.handover": ("to_autograd", "to_jax", "to_torch"),
+    "dropins.calls": ("check_grad", "check_grads", "gradcheck"),
     "backend.tracing": ("from_jax",),
     "matrix": ("GradientError", "assert_gradients", "check"),
 }

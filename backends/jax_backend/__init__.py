@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from multigrad.backend import Backend, Inaccuracy, Refusal, Session, Unavailable, device_kind, mesh_shape
+from multigrad.backend.candidate import Candidate
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Precision
 
@@ -85,6 +86,12 @@ class JaxBackend(Backend):
         from .handover import handed_over
 
         return handed_over(operation, parameters)
+
+    def candidate(self, function: Callable[..., Any], inputs: Any) -> Candidate:
+        self.load()
+        from .candidate import JaxCandidate
+
+        return JaxCandidate(function, inputs)
 
     def traced(self, function: Callable[..., Any], signature: str | None, **how: Any) -> Operation:
         self.load()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from multigrad.backend import Backend, Gap, Inaccuracy, Refusal, Session, Unavailable, device_kind, mesh_shape
+from multigrad.backend.candidate import Candidate
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Precision
 
@@ -78,6 +79,12 @@ class TorchBackend(Backend):
         from .handover import handed_over
 
         return handed_over(operation, parameters)
+
+    def candidate(self, function: Callable[..., Any], inputs: Any) -> Candidate:
+        self.load()
+        from .candidate import TorchCandidate
+
+        return TorchCandidate(function, inputs)
 
     def missing(self, device: str) -> str | None:
         reason = super().missing(device)

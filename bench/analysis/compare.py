@@ -35,7 +35,7 @@ class ComparisonRow:
     """One cell in two runs."""
 
     operation: str = doc("Name of the operation.")
-    variant: str = doc("`forward`, `analytic`, `autodiff` or `native`.")
+    variant: str = doc("`forward`, `analytic`, `autodiff`, `native`, or the name of an implementation.")
     mode: str = doc("`eager` or `compiled`.")
     backend: str = doc("Name of the backend.")
     device: str = doc("`cpu` or `cuda`, or a mesh of such devices, as `cpu:8` or `cpu:4x2`.")

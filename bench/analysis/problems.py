@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from multigrad.verdict.words import THEIRS
+
 from ..plan.cells import KEY, VARIANTS
-from ..store.rows import place, text
+from ..store.rows import place_of, text
 from ..store.run import Run
 from . import intervals
 from .compare import key_of, margins_of, times_of
@@ -29,7 +31,7 @@ class Timed:
     row: Mapping[str, Any]
     """Its row of the summary."""
     where: str
-    """Its place in words: `torch compiled`."""
+    """Its place in words: `torch compiled`; of an implementation with its name, `torch eager fused`."""
     over_best: Interval | None
     """Its time over that of the best; exactly 1 for the best, None where :attr:`barred` says why there is none."""
     tied: bool
@@ -39,22 +41,23 @@ class Timed:
 
     @property
     def variant(self) -> str:
-        """`analytic`, `autodiff`, `native` or `forward`."""
+        """`analytic`, `autodiff`, `native`, `forward`, or the name of an implementation."""
         return str(self.row["variant"])
 
 
 @dataclass(frozen=True)
 class Gain:
-    """What deriving by hand gains at one place: autodiff's time over that of the hand-derived gradient."""
+    """What deriving by hand, or an implementation, gains at one place: another form's time over its own."""
 
     where: str
     ratio: Interval
     word: Word
-    """What the hand-derived gradient is: `faster`, `slower`, `same` or `unclear`."""
+    """What the hand-derived gradient, or the implementation, is: `faster`, `slower`, `same` or `unclear`."""
     barred: tuple[str, ...]
     ours: Mapping[str, Any]
-    """The row of the summary of the hand-derived one."""
+    """The row of the summary of the hand-derived one, or of the implementation."""
     theirs: Mapping[str, Any]
+    """That of the other form, at the same place."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,19 @@ class Problem:
     ranked: str
     """The variant whose places are ranked: `analytic`, or the first there is."""
     places: Sequence[Timed]
-    """The ranked variant's, fastest first; those that are barred at the end."""
+    """The ranked variant's and every implementation, fastest first; those that are barred at the end."""
     others: Sequence[Timed]
     """Every other variant that was timed; a forward part, which is no gradient, has no :attr:`Timed.over_best`."""
     gains: Sequence[Gain]
-    """By place, in the order of :attr:`places`."""
+    """Of the hand-derived gradient over autodiff, by place, in the order of :attr:`places`."""
+    brought: Sequence[Gain]
+    """Of each implementation over each form that the framework brings at its place, likewise."""
+
+    @property
+    def over_autodiff(self) -> Mapping[str, Gain]:
+        """What is gained over autodiff, by place, of the hand-derived gradient and of implementations."""
+        brought = (gain for gain in self.brought if gain.theirs["variant"] == "autodiff")
+        return {gain.where: gain for gain in (*self.gains, *brought)}
 
     @property
     def fastest(self) -> Sequence[Timed]:
@@ -111,27 +122,31 @@ def problems(run: Run) -> list[Problem]:
 def _problem(known: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], times: Times, unexplained: float) -> Problem:
     variants = [variant for variant in RANKED if any(row["variant"] == variant for row in rows)]
     ranked = variants[0] if variants else str(rows[0]["variant"])
-    ours = sorted((row for row in rows if row["variant"] == ranked), key=lambda row: row["median_s"])
+    ranks = {ranked, *(row["variant"] for row in rows if row["variant"] not in VARIANTS)}
+    ours = sorted((row for row in rows if row["variant"] in ranks), key=lambda row: row["median_s"])
     best = _best([row for row in ours if not barring(text(row["flags"]))], times)
 
     def timed(row: Mapping[str, Any]) -> Timed:
         barred = barring(text(row["flags"]))
         if row is best:
-            return Timed(row, place(row), Interval(1.0, 1.0, 1.0), True, barred)
+            return Timed(row, place_of(row), Interval(1.0, 1.0, 1.0), True, barred)
         if best is not None:
             barred = barring(text(row["flags"]), text(best["flags"]))
         if best is None or barred or (row["variant"] == "forward" and ranked != "forward"):
-            return Timed(row, place(row), None, False, barred)
+            return Timed(row, place_of(row), None, False, barred)
         ratio = times.ratio(key_of(row), key_of(best))
         # NaN where nothing is known of the noise: then nobody can tell them apart.
-        tied = row["variant"] == ranked and not ratio.low > 1 + intervals.margin(unexplained)
-        return Timed(row, place(row), ratio, tied, barred)
+        tied = row["variant"] in ranks and not ratio.low > 1 + intervals.margin(unexplained)
+        return Timed(row, place_of(row), ratio, tied, barred)
 
     found = [timed(row) for row in ours]
     places = sorted(found, key=lambda one: one.over_best.estimate if one.over_best else math.inf)
-    gains = [gain for one in places if (gain := _gain(one.row, rows, times, unexplained))] if ranked == OURS else []
-    others = [timed(row) for row in rows if row["variant"] != ranked]
-    return Problem(**known, ranked=ranked, places=places, others=others, gains=gains)
+    derived = [one.row for one in places if one.variant == OURS]
+    gains = [gain for row in derived for gain in _gains(row, ("autodiff",), rows, times, unexplained)]
+    own = [one.row for one in places if one.variant not in VARIANTS]
+    brought = [gain for row in own for gain in _gains(row, THEIRS, rows, times, unexplained)]
+    others = [timed(row) for row in rows if row["variant"] not in ranks]
+    return Problem(**known, ranked=ranked, places=places, others=others, gains=gains, brought=brought)
 
 
 def _best(ours: Sequence[Mapping[str, Any]], times: Times) -> Mapping[str, Any] | None:
@@ -141,16 +156,20 @@ def _best(ours: Sequence[Mapping[str, Any]], times: Times) -> Mapping[str, Any] 
     return min(ours, key=lambda row: times.ratio(key_of(row), key_of(ours[0])).estimate)
 
 
-def _gain(ours: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], times: Times, unexplained: float) -> Gain | None:
+def _gains(
+    ours: Mapping[str, Any], over: Sequence[str], rows: Sequence[Mapping[str, Any]], times: Times, unexplained: float
+) -> list[Gain]:
+    """Return what one time gains over the times of other forms at the same place."""
     same = [name for name in KEY if name != "variant"]
+    gains = []
     for theirs in rows:
-        if theirs["variant"] == "autodiff" and all(theirs[name] == ours[name] for name in same):
+        if theirs["variant"] in over and all(theirs[name] == ours[name] for name in same):
             turned = times.ratio(key_of(ours), key_of(theirs))
             barred = barring(text(ours["flags"]), text(theirs["flags"]))
             word: Word = "unclear" if barred else intervals.word(turned, unexplained)
             ratio = Interval(1 / turned.estimate, 1 / turned.high, 1 / turned.low)
-            return Gain(place(ours), ratio, word, barred, ours, theirs)
-    return None
+            gains.append(Gain(place_of(ours), ratio, word, barred, ours, theirs))
+    return gains
 
 
 def totals(found: Sequence[Problem]) -> list[Total]:

@@ -29,7 +29,7 @@ class ScalingRow:
     """One size sweep: one variant of one operation on one backend at all the sizes that a run has."""
 
     operation: str = doc("Name of the operation.")
-    variant: str = doc("`forward`, `analytic`, `autodiff` or `native`.")
+    variant: str = doc("`forward`, `analytic`, `autodiff`, `native`, or the name of an implementation.")
     mode: str = doc("`eager` or `compiled`.")
     backend: str = doc("Name of the backend.")
     device: str = doc("`cpu` or `cuda`, or a mesh of such devices, as `cpu:8` or `cpu:4x2`.")

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from multigrad.matrix.rows import sentence
+from multigrad.ops.implementation import FORMS
 from multigrad.ops.text import derivative_name
 from multigrad.truth.case import DEFAULT_REGIMES, RESIZED
 from multigrad.verdict.words import (
@@ -128,7 +129,10 @@ def _show_formulas(proofs: pd.DataFrame) -> None:
 
 
 def _figures(numbers: pd.DataFrame) -> Table:
-    """Return a table with a row for each operation and variant, and one for half precision; a column for each place."""
+    """Return a table with a row for each operation and variant, and one for half precision; a column for each place.
+
+    An implementation has a row for half precision of its own.
+    """
     numbers = numbers.assign(column=[visible(place(row)) for row in numbers.to_dict("records")])
     columns = numpy_first(numbers["column"])
     heads = ["\n".join(column.rsplit(" ", 1)) for column in columns]
@@ -140,9 +144,10 @@ def _figures(numbers: pd.DataFrame) -> Table:
         for variant, rows in sorted(full.groupby("variant"), key=lambda g: g[0] != "analytic"):
             label = Text(visible(str(name))) if variant == "analytic" else Text(f"  {variant}", "dim")
             table.add_row(label, *(_cell(rows[rows["column"] == column]) for column in columns))
-        if len(low):
-            label = Text("  half precision", "dim") if len(full) else Text(visible(f"{name} (half precision)"))
-            table.add_row(label, *(_cell(low[low["column"] == column]) for column in columns))
+        for own, rows in low.groupby(low["variant"].where(~low["variant"].isin(FORMS), "")):
+            what = f"{own}, {HALF_PRECISION}" if own else HALF_PRECISION
+            label = Text(f"  {what}", "dim") if len(full) else Text(visible(f"{name} ({what})"))
+            table.add_row(label, *(_cell(rows[rows["column"] == column]) for column in columns))
     return table
 
 

@@ -22,13 +22,15 @@ from multigrad.backend import (
 from multigrad.backend.placement import input_shapes, undivided
 from multigrad.data.errors import BadInput
 from multigrad.ops.find import given_operations
+from multigrad.ops.implementation import FORMS
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Selection, SizeGiven
 
 if TYPE_CHECKING:
     import pandas as pd
 
-VARIANTS = ("forward", "analytic", "autodiff", "native")
+VARIANTS = FORMS
+"""What every operation may have; the other variants are the names of implementations."""
 MODES = ("eager", "compiled")
 DEFAULT_DTYPES = ("float32",)
 """What people train in; a run of both widths takes twice as long, and a study compares them."""

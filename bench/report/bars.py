@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..analysis.intervals import Interval
 from ..analysis.problems import Problem, Timed, Total
+from ..store.rows import place
 from .conclusions import MOST, Paragraph, conclusions
 from .doubts import notes, reach_of, words
 from .figures import Figures
@@ -141,10 +142,10 @@ def _compared(problem: Problem) -> list[Timed]:
 def _panel(problem: Problem, said: Paragraph, figures: Figures, colours: Mapping[str, str]) -> Panel:
     scale = Scale.of(one.over_best for one in _compared(problem) if one.over_best)
     autodiff = {one.where: one for one in problem.others if one.variant == "autodiff"}
-    gains = {gain.where: gain for gain in problem.gains}
+    gains = problem.over_autodiff
     lines = []
     for one in problem.places:
-        other, gain = autodiff.get(one.where), gains.get(one.where)
+        other, gain = autodiff.get(place(one.row)), gains.get(one.where)
         ratio, reach = _ratio(one, len(problem.fastest) > 1)
         lines.append(
             Line(

@@ -12,6 +12,7 @@ from multigrad.verdict.words import (
     FINDING,
     INCONCLUSIVE,
     PORTABILITY,
+    THEIRS,
     UNAVAILABLE,
 )
 
@@ -111,7 +112,8 @@ def paragraph(problem: Problem, figures: Figures) -> Paragraph:
         tie = ", which tie" if len(tied) > 1 else ""
         of = "" if problem.ranked == "analytic" else f" for {_what(problem)}"
         fastest = f"Fastest{of}: {joined(tied)}{tie}, {_time(problem.fastest[0])}."
-    return Paragraph(problem_title(problem, figures), fastest, " ".join(filter(None, rest)), _gain(problem, names))
+    gain = " ".join(filter(None, (_gain(problem, names), _brought(problem, names))))
+    return Paragraph(problem_title(problem, figures), fastest, " ".join(filter(None, rest)), gain)
 
 
 def problem_title(problem: Problem, figures: Figures) -> str:
@@ -166,7 +168,7 @@ def _faster_still(problem: Problem, names: Names) -> str:
     if not faster:
         return ""
     ratio, reach, other = min(faster, key=lambda one: one[0])
-    form = {"native": "form with its fused functions", "autodiff": "autodiff"}.get(other.variant, WHAT[other.variant])
+    form = {"native": "form with its fused functions"}.get(other.variant, WHAT[other.variant])
     where = names[other.where]
     return f"{where}'s own {form} is faster still: {multiple(ratio)} ({_span(reach)})."
 
@@ -193,22 +195,39 @@ def _gain(problem: Problem, names: Names) -> str:
     return f"Deriving by hand {'; it '.join(_clauses(sound, names))}."
 
 
-def _clauses(gains: Sequence[Gain], names: Names) -> list[str]:
-    """Say where the hand-derived gradient is faster than autodiff, where it is slower, and where it is neither."""
+def _brought(problem: Problem, names: Names) -> str:
+    """Say of each implementation what it gains over the forms that the framework brings at its place."""
+    sentences = []
+    for where in dict.fromkeys(gain.where for gain in problem.brought):
+        clauses = [
+            clause
+            for form in THEIRS
+            for gain in problem.brought
+            if gain.where == where and gain.theirs["variant"] == form and not gain.barred
+            for clause in _clauses([gain], names, WHAT[form])
+        ]
+        if clauses:
+            said = "; it ".join(clause.replace(f" on {names[where]}", "") for clause in clauses)
+            sentences.append(f"{names[where]} {said}.")
+    return " ".join(sentences)
+
+
+def _clauses(gains: Sequence[Gain], names: Names, other: str = "autodiff") -> list[str]:
+    """Say where one form is faster than another, where it is slower, and where it is neither."""
     clauses = []
     for verb, what, mine in (
-        ("gains", "over autodiff", [g for g in gains if g.word == "faster"]),
-        ("takes", "as long as autodiff", [g for g in gains if g.word == "slower"]),
-        ("probably gains", "over autodiff", [g for g in gains if g.word == "unclear" and g.ratio.low > 1]),
-        ("probably takes", "as long as autodiff", [g for g in gains if g.word == "unclear" and g.ratio.high < 1]),
+        ("gains", f"over {other}", [g for g in gains if g.word == "faster"]),
+        ("takes", f"as long as {other}", [g for g in gains if g.word == "slower"]),
+        ("probably gains", f"over {other}", [g for g in gains if g.word == "unclear" and g.ratio.low > 1]),
+        ("probably takes", f"as long as {other}", [g for g in gains if g.word == "unclear" and g.ratio.high < 1]),
     ):
         ratios = [gain.ratio if verb.endswith("gains") else _turned(gain.ratio) for gain in mine]
         factors = [_on(ratio, names[gain.where]) for ratio, gain in zip(ratios, mine, strict=True)]
         clauses += [f"{verb} {_listed(factors, what)}"] if factors else []
     for how, mine in (
-        ("ties with autodiff", [g for g in gains if g.word == "same"]),
+        (f"ties with {other}", [g for g in gains if g.word == "same"]),
         (
-            "ties with autodiff within the noise",
+            f"ties with {other} within the noise",
             [g for g in gains if g.word == "unclear" and g.ratio.low <= 1 <= g.ratio.high],
         ),
     ):

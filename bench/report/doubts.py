@@ -76,5 +76,5 @@ def reach_of(row: Mapping[str, Any]) -> float:
 
 
 def label(one: Timed, names: Mapping[str, str]) -> str:
-    """Name a time in a list of all variants: the hand-derived gradient's by its place alone."""
-    return names[one.where] if one.variant == "analytic" else f"{names[one.where]} {one.variant}"
+    """Name a time in a list of all variants: the hand-derived gradient's by its place alone, as an implementation's."""
+    return f"{names[one.where]} {one.variant}" if one.variant in ("autodiff", "native", "forward") else names[one.where]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ Figure = Mapping[str, Any]
 """One time: ``where``, ``dtype``, ``size``, ``variant``, ``median_s``, ``low_s``, ``high_s``, ``barred``."""
 
 VARIANTS = ("analytic", "autodiff", "native")
-"""What is drawn, in this order."""
+"""What is drawn first, in this order; implementations follow."""
 
-COLOURS = ("#1f83cc", "#d55e00", "#12936c")
-"""Near Okabe and Ito's blue, vermilion and green: told apart by all, and in contrast with white as with black."""
+COLOURS = ("#1f83cc", "#d55e00", "#12936c", "#b8609b", "#a07800")
+"""Near Okabe and Ito's blue, vermilion, green, purple and a dark yellow: told apart by all, and in contrast with white
+as with black."""
 
-SHAPES = ("circle", "square", "triangle-up")
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross")
 GREY = "#7d8590"
 FONT = "Arial"
 FONTS = "Helvetica, Arial, 'Liberation Sans', sans-serif"
@@ -76,15 +77,28 @@ def draw(figures: Sequence[Figure]) -> str:
     return svg.replace(f'font-family="{FONT}"', f'font-family="{FONTS}"') + "\n"
 
 
+def known_first(values: Iterable[str], order: Sequence[str] = VARIANTS) -> list[str]:
+    """Return different names, those that are known in their order, then the others by the alphabet."""
+    present = set(values) - {"*"}
+    return [v for v in order if v in present] + sorted(present - set(order))
+
+
+def scales(drawn: Sequence[str]) -> tuple[Any, Any]:
+    """Return the colours and the shapes of variants; a known one has its own in every picture."""
+    import altair as alt
+
+    places = [VARIANTS.index(v) if v in VARIANTS else i for i, v in enumerate(drawn, len(VARIANTS))]
+    colours, shapes = ([kinds[i % len(kinds)] for i in places] for kinds in (COLOURS, SHAPES))
+    return alt.Scale(domain=drawn, range=colours), alt.Scale(domain=drawn, range=shapes)
+
+
 def _chart(figures: Sequence[Figure]) -> Any:
     import altair as alt
 
     values = [{**f, "panel": f"{f['size']}, {f['dtype']}"} for f in figures]
     panels, places = (list(dict.fromkeys(v[column] for v in values)) for column in ("panel", "where"))
-    drawn = [v for v in VARIANTS if any(f["variant"] == v for f in figures)]
-    at = [VARIANTS.index(v) for v in drawn]
-    colours = alt.Scale(domain=drawn, range=[COLOURS[i] for i in at])
-    shapes = alt.Scale(domain=drawn, range=[SHAPES[i] for i in at])
+    drawn = known_first(f["variant"] for f in figures)
+    colours, shapes = scales(drawn)
     scale = alt.Scale(type="log", nice=False, padding=12)
     axis = alt.Axis(labelExpr="format(datum.value, '.3~s') + 's'", tickCount=5, title=None)
     base = alt.Chart({"values": values}).encode(

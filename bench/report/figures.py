@@ -20,10 +20,9 @@ from ..plan.cells import KEY, parse_size
 from ..plan.protocol import FULL
 from ..store.folder import SCALING
 from ..store.frames import read_rows
-from ..store.rows import place, text
+from ..store.rows import place, place_of, text
 from ..store.run import Run
 from .doubts import said
-from .drawing import VARIANTS
 from .names import place_names
 from .plain import visible
 
@@ -125,7 +124,7 @@ class Figures:
         rows = [
             {
                 **_plain(r, names),
-                "where": place(r),
+                "where": place_of(r),
                 "setting": _setting(r),
                 **_doubts(r["flags"], barring(text(r["flags"]))),
             }
@@ -141,7 +140,7 @@ class Figures:
     @cached_property
     def compared(self) -> list[Row]:
         """The cells of the variants that all compute a gradient, and so may be compared."""
-        return [cell for cell in self.cells if cell["variant"] in VARIANTS]
+        return [cell for cell in self.cells if cell["variant"] != "forward"]
 
     @cached_property
     def largest(self) -> list[Row]:

@@ -27,7 +27,7 @@ class Line:
 
 def lines(problem: Problem, figures: Figures) -> list[Line]:
     """Return a line for each time of a problem: places as they are ranked, then each other variant, fastest first."""
-    gains = {gain.where: _with_span(gain.ratio) for gain in problem.gains if not gain.barred}
+    gains = {where: _with_span(gain.ratio) for where, gain in problem.over_autodiff.items() if not gain.barred}
     others = sorted(problem.others, key=lambda one: (one.variant == "forward", one.variant, one.row["median_s"]))
     return [
         Line(_texts(one.row, label(one, figures.names), _beside(one), gain), one)

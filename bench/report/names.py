@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..store.rows import place
+from ..store.rows import own_name, place_of
 
 WRITTEN = {
     "numpy": "NumPy",
@@ -32,7 +32,7 @@ def place_names(rows: Iterable[Mapping[Any, Any]]) -> dict[str, str]:
         told = len(modes[row["backend"]]) > 1 or row["mode"] != "eager"
         device = "" if row["device"] == "cpu" else f" on {row['device']}"
         mode = f" {row['mode']}" if told else ""
-        names[place(row)] = f"{WRITTEN.get(row['backend'], row['backend'])}{mode}{device}"
+        names[place_of(row)] = f"{WRITTEN.get(row['backend'], row['backend'])}{mode}{own_name(row)}{device}"
     return names
 
 

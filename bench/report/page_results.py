@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from multigrad.ops.implementation import parts_of
@@ -23,7 +23,7 @@ from multigrad.verdict.words import (
 from ..analysis.flags import barring
 from ..analysis.intervals import geometric_mean
 from .doubts import words
-from .drawing import VARIANTS, Figure
+from .drawing import Figure, known_first
 from .markup import code, grid, plain
 from .names import numpy_first
 from .quantities import figure, interval, size_of, times
@@ -121,7 +121,7 @@ def _verdicts(frame: pd.DataFrame) -> str:
     dtypes = [d for d in ("float64", "float32", "bfloat16", "float16") if (frame["dtype"] == d).any()]
     rows = []
     for where in numpy_first(frame["where"]):
-        for variant in _known_first(frame["variant"], VARIANTS):
+        for variant in known_first(frame["variant"]):
             here = frame[(frame["where"] == where) & frame["variant"].isin([variant, "*"])]
             if (here["variant"] == variant).any():
                 cells = [_verdict(here[here["dtype"].isin([dtype, "*"])]) for dtype in dtypes]
@@ -162,11 +162,6 @@ def _not_here(rows: pd.DataFrame) -> list[str]:
     return [f"Not here: {plain('; '.join(reasons))}."] if reasons else []
 
 
-def _known_first(values: Iterable[str], order: Sequence[str]) -> list[str]:
-    present = set(values) - {"*"}
-    return [v for v in order if v in present] + sorted(present - set(order))
-
-
 def timings(op: Operation, results: Results, drawn: bool) -> str:
     """Return the times of each size; ``drawn`` says whether there is a picture of them."""
     frame = results.rows(results.summary, op)
@@ -202,8 +197,8 @@ def _by_size(op: Operation, timed: pd.DataFrame) -> pd.DataFrame:
 
 
 def _times(rows: pd.DataFrame) -> str:
-    variants = [v for v in ("analytic", "autodiff", "native", "forward") if (rows["variant"] == v).any()]
-    ratios = [v for v in ("autodiff", "native") if v in variants and "analytic" in variants]
+    variants = sorted(known_first(rows["variant"]), key=lambda v: v == "forward")
+    ratios = [v for v in variants if v not in ("analytic", "forward") and "analytic" in variants]
     has_memory = bool(rows["peak_bytes"].notna().any())
     body = []
     for where in dict.fromkeys(rows["where"]):
@@ -249,7 +244,7 @@ def _untimed(frame: pd.DataFrame) -> list[str]:
 def drawn_times(op: Operation, results: Results) -> tuple[Figure, ...]:
     """Return what the picture shows: one number of threads and one precision, those of most cells."""
     frame = results.rows(results.summary, op)
-    timed = frame[frame["median_s"].notna() & frame["variant"].isin(VARIANTS)]
+    timed = frame[frame["median_s"].notna() & (frame["variant"] != "forward")]
     if timed.empty:
         return ()
     counts = timed.groupby(["threads", "precision"]).size()

@@ -7,8 +7,7 @@ from typing import Any
 
 from multigrad.data.errors import BadInput
 
-from .drawing import COLOURS as VARIANT_COLOURS
-from .drawing import FONT, GREY, VARIANTS
+from .drawing import FONT, GREY, known_first, scales
 from .figures import Row
 from .vega import missing
 
@@ -72,17 +71,10 @@ def _by_place(rows: Sequence[Row], look: Looks) -> dict[str, Any]:
 
 def _by_variant(rows: Sequence[Row]) -> dict[str, Any]:
     alt = _alt()
-    drawn = [v for v in VARIANTS if any(row["variant"] == v for row in rows)]
-    shapes = ("circle", "square", "triangle-up")
+    colours, shapes = scales(known_first(row["variant"] for row in rows))
     return {
-        "color": alt.Color(
-            "variant:N",
-            scale=alt.Scale(domain=drawn, range=[VARIANT_COLOURS[VARIANTS.index(v)] for v in drawn]),
-            title=None,
-        ),
-        "shape": alt.Shape(
-            "variant:N", scale=alt.Scale(domain=drawn, range=[shapes[VARIANTS.index(v)] for v in drawn]), title=None
-        ),
+        "color": alt.Color("variant:N", scale=colours, title=None),
+        "shape": alt.Shape("variant:N", scale=shapes, title=None),
     }
 
 

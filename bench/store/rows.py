@@ -10,6 +10,7 @@ import msgspec
 
 from multigrad.data.columns import doc
 from multigrad.data.decode import Amount, Count, Elapsed, Positive, Seconds
+from multigrad.ops.implementation import FORMS
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,10 @@ class SummaryRow:
     """One cell: one variant of one operation at one size on one backend, from all its processes."""
 
     operation: str = doc("Name of the operation.")
-    variant: str = doc("`forward`, `analytic` (hand-derived), `autodiff` (the framework's own) or `native`.")
+    variant: str = doc(
+        "`forward`, `analytic` (hand-derived), `autodiff` (the framework's own), `native`, or the name of an "
+        "implementation."
+    )
     mode: str = doc("`eager` or `compiled`.")
     backend: str = doc("Name of the backend.")
     device: str = doc("`cpu` or `cuda`, or a mesh of such devices, as `cpu:8` or `cpu:4x2`.")
@@ -99,7 +103,7 @@ class SampleRow:
     """One timed block."""
 
     operation: str = doc("Name of the operation.")
-    variant: str = doc("`forward`, `analytic`, `autodiff` or `native`.")
+    variant: str = doc("`forward`, `analytic`, `autodiff`, `native`, or the name of an implementation.")
     mode: str = doc("`eager` or `compiled`.")
     backend: str = doc("Name of the backend.")
     device: str = doc("`cpu` or `cuda`, or a mesh of such devices, as `cpu:8` or `cpu:4x2`.")
@@ -136,6 +140,16 @@ def place(row: Mapping[Any, Any]) -> str:
     """Say where a row was computed, as it is written in the row; the CPU goes without saying."""
     device = "" if row["device"] == "cpu" else f"/{row['device']}"
     return f"{row['backend']}{device} {row['mode']}".strip()
+
+
+def place_of(row: Mapping[Any, Any]) -> str:
+    """Say where a row was computed, and by which implementation, where that is somebody's own."""
+    return f"{place(row)}{own_name(row)}"
+
+
+def own_name(row: Mapping[Any, Any]) -> str:
+    """Return the name of an implementation, with a space before it; nothing of a form that every operation has."""
+    return "" if row["variant"] in FORMS else f" {row['variant']}"
 
 
 def text(value: Any) -> str:

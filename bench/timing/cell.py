@@ -76,6 +76,8 @@ class Measurement:
     def _failed(self, error: Exception, kind: type[Ended]) -> Ended:
         if isinstance(error, Unavailable | BadInput):  # a commit that has no such operation is no failure of it
             return kind(cell=self.number, verdict="UNAVAILABLE", reason=reason(error))
+        if cannot := self.session.backend.cannot(error):
+            return kind(cell=self.number, verdict="UNAVAILABLE", reason=f"{cannot.rstrip('.')}: {reason(error)}")
         verdict = blamed("FAIL", self.cell.variant)
         return kind(cell=self.number, verdict=verdict, reason=f"raised {one_line(error)}")
 

@@ -2,17 +2,20 @@
 
 A product with the identity matrix has one term that is not zero, so its result is the operand, rounded to whatever the
 backend rounds operands or results to. The significand bits that survive are counted.
+
+Of halves it is asked as well what they are accumulated in; see :mod:`.accumulation`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..verdict.formats import FORMATS
+from .accumulation import Accumulation, accumulation
 
 if TYPE_CHECKING:
     from .session import Session
@@ -33,6 +36,8 @@ class Roundoff:
     """Of a matrix product."""
     elementwise: int
     """Of a product of two numbers."""
+    accumulation: Accumulation = field(default_factory=Accumulation)
+    """What is kept in float32 where the dtype is a half."""
 
     @property
     def nominal(self) -> int:
@@ -53,7 +58,7 @@ class Roundoff:
 
 
 def probe(session: Session, dtypes: Iterable[str] | None = None) -> Mapping[str, Roundoff]:
-    """Count the significand bits of products on a backend.
+    """Count the significand bits of products on a backend, and ask what it accumulates halves in.
 
     Args:
         session: the backend, opened with the settings in question.
@@ -79,6 +84,7 @@ def _probe(session: Session, dtype: str) -> Roundoff:
         dtype,
         product=min(_surviving(session, p, host, k) for p in products),
         elementwise=min(_surviving(session, p, host, k) for p in (A * one, one * A)),
+        accumulation=accumulation(session, dtype),
     )
 
 

@@ -7,17 +7,25 @@ explains every entry within the bound is the answer.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..ops.operation import Operation
 from ..ops.text import derivative_name
+from ..verdict.formats import FORMATS
+from .alternatives import BLOCKS, Asked, alternatives, either
+from .conditions import observed_conditions
+from .factors import number, why_factor
 
 PRECISIONS = {"float32": 24, "float16 or TF32": 11, "bfloat16": 8}
 """Significand bits of what a result may secretly have been computed in."""
+
+EXPLAINED = 4
+"""How many times nearer than the truth a change of the reference must come to what was found."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,8 @@ class Evidence:
     """Dimensions of the signature."""
     cotangents: Sequence[np.ndarray] = ()
     """The cotangents the pullback was given."""
+    otherwise: Callable[[], Iterable[tuple[str, np.ndarray]]] = tuple
+    """What an implementation may compute instead, each with how. Nothing for a formula that can be read itself."""
 
     @classmethod
     def of(
@@ -57,10 +67,13 @@ class Evidence:
         bound: np.ndarray,
         roundoff: float = 2.0**-53,
         inside: float | None = None,
+        *,
+        foreign: bool = False,
     ) -> Evidence:
         """Collect the evidence about an output (``W_bar``) that an operation gives for inputs and cotangents.
 
-        ``true`` has the true value of this output, and those of the other gradients.
+        ``true`` has the true value of this output, and those of the other gradients; ``foreign`` tells that an
+        implementation gave it, which is held against changes of the operation.
         """
         dimensions, parameters = op.split(size)
         return cls(
@@ -74,6 +87,7 @@ class Evidence:
             conditions=observed_conditions(op, parameters, arrays),
             sizes={k: v for k, v in dimensions.items() if isinstance(v, int)},
             cotangents=arrays[len(op.inputs) :],
+            otherwise=partial(alternatives, Asked(op, parameters, arrays, output)) if foreign else tuple,
         )
 
     def shows_an_error(self) -> bool:
@@ -81,61 +95,20 @@ class Evidence:
         return self.computed.shape != self.true.shape or bool(_wrong(self).any())
 
 
-class _Watched(np.ndarray[Any, Any]):
-    """A NumPy array that writes down the conditions that are asked of it."""
-
-    seen: list[np.ndarray]
-
-    def __array_finalize__(self, parent: Any) -> None:
-        self.seen = getattr(parent, "seen", [])
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        plain = [i.view(np.ndarray) if isinstance(i, _Watched) else i for i in inputs]
-        result = getattr(ufunc, method)(*plain, **options)
-        if method == "__call__" and isinstance(result, np.ndarray) and result.dtype == np.bool_:
-            self.seen.append(result)
-        elif method == "__call__" and ufunc in (np.maximum, np.minimum):
-            self.seen.append(np.asarray(plain[0] > plain[1]))
-        elif method == "__call__" and ufunc is np.abs:
-            self.seen.append(np.asarray(plain[0] > 0))
-        if not isinstance(result, np.ndarray):
-            result = np.asarray(result)
-        watched = result.view(_Watched)
-        watched.seen = self.seen
-        return watched
-
-
-def observed_conditions(op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Run an operation in NumPy and return the boolean arrays that it made on its way, such as Z > 0."""
-    seen: list[np.ndarray] = []
-
-    def watched(array: np.ndarray) -> _Watched:
-        view = np.array(array).view(_Watched)
-        view.seen = seen
-        return view
-
-    try:
-        with np.errstate(all="ignore"):
-            op.analytic(np, parameters)(*map(watched, arrays))
-    except Exception:  # noqa: BLE001 - a formula that does not run has no conditions to show
-        return []
-    unique = {(c.shape, c.tobytes()): c for c in seen}
-    return [np.asarray(c) for c in unique.values()]
-
-
 def diagnose(evidence: Evidence) -> str:
     """Name the mistake in one sentence with its figure; where none is recognised, say how large the error is."""
     for test in _tests(evidence):
         sentence = test(evidence)
         if sentence:
-            return f"{evidence.name} {sentence}"
+            what = "gradient" if evidence.name.startswith("∂") else "value"
+            return f"{evidence.name} {sentence}".replace("the true gradient", f"the true {what}")
     return f"{evidence.name} {_size_of_error(evidence)}"
 
 
 def _tests(evidence: Evidence) -> Sequence[Callable[[Evidence], str | None]]:
     if evidence.computed.shape != evidence.true.shape:
         return _SHAPES
-    return (_accumulation,) if _slight(evidence) else _VALUES
+    return (_computed_otherwise, _accumulation) if _slight(evidence) else _VALUES
 
 
 def _slight(evidence: Evidence) -> bool:
@@ -217,54 +190,7 @@ def _scaled(e: Evidence) -> str | None:
         return None
     if abs(factor) < 1e-3 * abs(factor - 1) and not np.any(np.abs(e.computed) > e.bound):
         return "is zero everywhere: the term is missing"
-    return f"is {_number(factor)} × the true gradient{_why_factor(factor, e)}"
-
-
-def _number(x: float) -> str:
-    nearest = round(x)
-    if nearest and abs(x - nearest) < 1e-9 * abs(x):
-        return str(nearest).replace("-", "−")
-    text = f"{x:.9g}" if abs(x - 1) < 1e-2 else f"{x:.6g}"
-    return text.replace("-", "−")
-
-
-def _why_factor(factor: float, e: Evidence) -> str:
-    def is_(x: float) -> bool:
-        return bool(abs(factor - x) <= 1e-5 * abs(x))
-
-    scalars = [float(c) for c in map(np.asarray, e.cotangents) if c.size == 1]
-    for cotangent in scalars:
-        for sign, word in ((1.0, ""), (-1.0, " and a sign is wrong")):
-            if is_(sign / cotangent):
-                return f": the factor of the cotangent is missing{word}"
-            if is_(sign * cotangent):
-                return f": the factor of the cotangent is there twice{word}"
-    if is_(-1.0):
-        return ": the sign is wrong"
-    factors: list[tuple[float, str]] = [(float(k), str(k)) for k in (2, 3, 4, 8)]
-    factors += [(float(np.prod(list(c), dtype=float)), "·".join(names)) for names, c in _products(e.sizes)]
-    factors += [(np.sqrt(v), f"√{n}") for n, v in e.sizes.items()] + [
-        (np.sqrt(2.0), "√2"),
-        (np.pi, "π"),
-        (2 * np.pi, "2π"),
-    ]
-    factors += [(np.log(2.0), "log 2"), (np.log(10.0), "log 10")]
-    for value, name in factors:
-        label = name if name.isdigit() else f"{name} = {value:.6g}"
-        for sign, word in ((1.0, ""), (-1.0, " and the sign is wrong")):
-            if value != 1 and is_(sign / value):
-                return f": a factor {label} is missing{word}"
-            if value != 1 and is_(sign * value):
-                return f": a factor {label} is too much{word}"
-    if abs(factor - 1) < 0.02:
-        return f": a relative error of {abs(factor - 1):.3g} throughout"
-    return ": a constant factor is wrong"
-
-
-def _products(sizes: Mapping[str, int]) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
-    for count in (1, 2, 3):
-        for names in itertools.combinations(sizes, count):
-            yield names, tuple(sizes[n] for n in names)
+    return f"is {number(factor)} × the true gradient{why_factor(factor, e.cotangents, e.sizes, e.roundoff)}"
 
 
 def _transposed(e: Evidence) -> str | None:
@@ -346,11 +272,13 @@ def _locality(e: Evidence) -> str | None:
     count = int(wrong.sum())
     if count == 0 or wrong.size < 4 or count > wrong.size // 2:
         return None
+    if left_out := _last_block(e, wrong):
+        return left_out
     places = np.argwhere(wrong)
     first = tuple(int(i) for i in places[0])
     if count == 1:
         factor = e.computed[first] / e.true[first] if e.true[first] else np.nan
-        times = f", {_number(float(factor))} × the true one" if np.isfinite(factor) else ""
+        times = f", {number(float(factor))} × the true one" if np.isfinite(factor) else ""
         values = f"found {e.computed[first]:.6g}, true {e.true[first]:.6g}{times}"
         return f"is wrong in one entry only, {_index(places[0])}: {values}"
     low, high = places.min(axis=0), places.max(axis=0)
@@ -362,6 +290,24 @@ def _locality(e: Evidence) -> str | None:
         return f"is wrong in one {'row' if fixed[0] == 0 else 'column'} only, number {low[fixed[0]]}"
     span = ", ".join(str(a) if a == b else f"{a}:{b + 1}" for a, b in zip(low, high, strict=True))
     return f"is wrong in one block only, [{span}]"
+
+
+def _last_block(e: Evidence, wrong: np.ndarray) -> str | None:
+    """Tell whether what is wrong is what is left over where a kernel takes whole blocks."""
+    for axis, size in enumerate(wrong.shape):
+        first = int(np.flatnonzero(wrong.any(axis=tuple(i for i in range(wrong.ndim) if i != axis)))[0])
+        left_over = {b: (size - 1) // b * b for b in BLOCKS if size % b}
+        starts = [start for start in left_over.values() if 0 < start <= first and size - start > 1]
+        if not starts or np.mean(wrong.take(range(max(starts), size), axis)) < 0.75:
+            continue
+        blocks = either([b for b, start in left_over.items() if start == max(starts)][-3:])
+        what = ("rows", "columns")[axis] if wrong.ndim == 2 else "entries" if wrong.ndim == 1 else f"axis {axis},"
+        where = (
+            f"{what} {max(starts)} to {size - 1} of {size}, and right elsewhere: the last, partial block (of {blocks})"
+        )
+        zero = not np.any(np.abs(e.computed[wrong]) > e.bound[wrong])
+        return f"is zero in {where} is left out" if zero else f"is wrong in {where} is not masked"
+    return None
 
 
 def _constant_along(e: Evidence) -> str | None:
@@ -425,6 +371,17 @@ def _precision(e: Evidence) -> str | None:
     return None
 
 
+def _computed_otherwise(e: Evidence) -> str | None:
+    """Name what the reference must do to give what was found; of several, what comes nearest."""
+    nearest, least = None, float(np.sum(np.abs(e.computed - e.true))) / EXPLAINED
+    for how, candidate in e.otherwise():
+        if _tells(e, candidate) and _close(e, candidate):
+            distance = float(np.sum(np.abs(e.computed - candidate)))
+            if distance < least:
+                nearest, least = how, distance
+    return None if nearest is None else f"is what the reference gives with {nearest}"
+
+
 def _accumulation(e: Evidence) -> str | None:
     """Recognise sums, or whatever else lies between, that were kept in the dtype and not in the finer one."""
     if e.inside is None or not np.all(np.isfinite(e.computed)):
@@ -437,10 +394,14 @@ def _accumulation(e: Evidence) -> str | None:
     size = float(np.sqrt(np.mean(difference**2))) / scale
     if not (4 * e.inside <= unit <= 2 * e.roundoff and size <= 64 * e.roundoff):
         return None
-    return (
-        f"has errors of the size of rounding in its own dtype between inputs and outputs (relative {size:.2g}): "
-        "lower precision than what it accumulates in"
+    return _computed_otherwise(e) or (
+        f"has errors as of sums in {_dtype_of(e.roundoff)} (relative {size:.2g}): lower precision than "
+        f"{_dtype_of(e.inside)}, in which it is said to accumulate"
     )
+
+
+def _dtype_of(roundoff: float) -> str:
+    return next(name for name, form in FORMATS.items() if form.unit_roundoff == roundoff)
 
 
 def _linear_mix(e: Evidence) -> str | None:
@@ -454,7 +415,7 @@ def _linear_mix(e: Evidence) -> str | None:
         if abs(weights[1]) > 1e-9 and _close(
             e, (basis @ weights).reshape(e.true.shape), float(np.max(np.abs(weights)))
         ):
-            return f"is {_number(float(weights[0]))} × the true gradient plus {_number(float(weights[1]))} × {name}"
+            return f"is {number(float(weights[0]))} × the true gradient plus {number(float(weights[1]))} × {name}"
     return None
 
 
@@ -499,6 +460,7 @@ _VALUES: tuple[Callable[[Evidence], str | None], ...] = (
     _by_condition,
     _locality,
     _zeroed,
+    _computed_otherwise,
     _constant_along,
     _rank_one,
     _precision,

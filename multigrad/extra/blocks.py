@@ -38,6 +38,20 @@ def in_blocks(
     return results
 
 
+def block_length(count: int, itemsize: int, most_bytes: int, elements: int, threads: int = 1) -> int:
+    """Return how many steps along the axis are taken at once.
+
+    Args:
+        count: steps in all.
+        itemsize: bytes of a number.
+        most_bytes: of the largest argument.
+        elements: how many numbers one step keeps in work.
+        threads: how many share a block.
+    """
+    each = max(elements * itemsize, most_bytes // max(count, 1), 1)
+    return max(1, threads * BLOCK_BYTES // each)
+
+
 def run_in_blocks(
     empty_like: Callable[[Any, tuple[int, ...]], Any],
     function: Callable[..., tuple[Any, ...]],
@@ -60,8 +74,7 @@ def run_in_blocks(
         threads: how many share a block, each with a cache of its own.
     """
     count = arrays[0].shape[axis]
-    each = max(elements * arrays[0].dtype.itemsize, max(a.nbytes for a in arrays) // max(count, 1), 1)
-    length = max(1, threads * BLOCK_BYTES // each)
+    length = block_length(count, arrays[0].dtype.itemsize, max(a.nbytes for a in arrays), elements, threads)
     if count <= length:
         return function(*arrays)
     ahead = (slice(None),) * axis

@@ -14,7 +14,9 @@ from ..backend.registry import backend
 from ..backend.roundoff import Roundoff, probe
 from ..backend.session import NATIVE, Session
 from ..data.errors import BadInput
+from ..ops.implementation import HALVES
 from ..ops.operation import Operation
+from ..truth.arithmetic import Arithmetic
 from ..truth.case import (
     RESIZED,
     Case,
@@ -23,6 +25,7 @@ from ..truth.case import (
     Unserved,
 )
 from ..truth.files import read_truth
+from ..truth.find import in_arithmetic
 from ..verdict.judge import Judgement, worded
 from ..verdict.words import FAIL, GAP, INCONCLUSIVE, NOTE, OURS, PORTABILITY, THEIRS, UNAVAILABLE
 from .outputs import Outputs
@@ -109,7 +112,7 @@ class _Bench:
             return  # nothing is missing: there is no other way to write it
         gap = session.backend.gap(op, case.dtype, cell.mode, cell.variant, session.device)
         try:
-            truth = self._truth(cell, case)
+            truth = self._truth(cell, case, op)
         except Unserved:
             return  # said once, beside the formula
         except Unknown as error:
@@ -155,10 +158,22 @@ class _Bench:
             return replace(judgement, verdict=UNAVAILABLE, reason=f"does not compile: {judgement.reason}")
         return judgement
 
-    def _truth(self, cell: Cell, case: Case) -> Truth:
+    def _truth(self, cell: Cell, case: Case, op: Operation) -> Truth:
         roundoff = self.probed.get(case.dtype)
         strict = case.precision != "strict" and case.dtype == "float32" and roundoff and roundoff.product >= 24
-        return read_truth(self.folder, f"{cell.case}-strict" if strict else cell.case)
+        truth = read_truth(self.folder, f"{cell.case}-strict" if strict else cell.case)
+        arithmetic = self._arithmetic(cell, case, op)
+        return truth if arithmetic is None else in_arithmetic(op, case, truth, arithmetic)
+
+    def _arithmetic(self, cell: Cell, case: Case, op: Operation) -> Arithmetic | None:
+        """Return what a half is computed in where that is known to be more than itself: it is said, or was probed."""
+        if case.dtype not in HALVES:
+            return None
+        if cell.variant == OURS and cell.mode == "eager" and case.dtype in self.probed:
+            return Arithmetic.established(case.dtype, self.probed[case.dtype].accumulation)
+        given = self.session.implementation(op, cell.variant)
+        said = None if given is None else given.accumulate
+        return None if said is None else Arithmetic(case.dtype, accumulate=said)
 
     def _compute(self, cell: Cell, case: Case, op: Operation, truth: Truth) -> tuple[Any, ...]:
         session = self.session

@@ -16,9 +16,11 @@ from ..backend.session import Session
 from ..diagnosis.diagnose import Evidence, diagnose
 from ..ops.operation import Operation
 from ..ops.text import derivative_name
+from ..truth.arithmetic import Arithmetic
 from ..truth.case import RESIZED, Case, Truth
 from ..truth.certified import true_gradients
-from ..truth.variant import judge_variant
+from ..truth.find import in_arithmetic
+from ..truth.variant import judge_variant, seen_right
 from ..verdict.formats import FORMATS
 from ..verdict.judge import Judgement, Reference, judge_entries, worded
 from ..verdict.words import FAIL, INCONCLUSIVE, NOTE, OURS, PASS, THEIRS, UNAVAILABLE
@@ -71,6 +73,8 @@ class Outputs:
             judgement = judge_entries(host, reference, case.dtype, why, boundless=True)
         else:
             judgement = self._judgement(number, host, reference, self.cell.variant)
+            if judgement.verdict == INCONCLUSIVE:
+                judgement = seen_right(host, number, case.dtype, self._with_bounds) or judgement
         if case.regime in RESIZED and judgement.verdict == INCONCLUSIVE:
             return  # one number less its own mean: there is nothing to hold a bound against
         judgement = self.session.backend.worded(judgement, op, self.cell.variant)
@@ -93,9 +97,13 @@ class Outputs:
 
     def _judgement(self, number: int, host: np.ndarray, reference: Reference, variant: str) -> Judgement:
         _, parameters = self.op.split(self.case.size)
+        arithmetic = self.truth.arithmetic or self.case.arithmetic
         return judge_variant(
-            self.op, parameters, self.case.dtype, variant, lambda: self.truth.arrays, number, host, reference
+            self.op, parameters, arithmetic, variant, lambda: self.truth.arrays, number, host, reference
         )
+
+    def _with_bounds(self, arithmetic: Arithmetic) -> Sequence[Reference]:
+        return in_arithmetic(self.op, self.case, self.truth, arithmetic).outputs(self.cell.variant)
 
     def _against_forward(
         self, number: int, host: np.ndarray, reference: Reference, judgement: Judgement
@@ -129,7 +137,7 @@ class Outputs:
     def _attributed(self, number: int, host: np.ndarray, judgement: Judgement) -> Judgement:
         """Say whose number is off, and whether the hand-derived one is right there."""
         what = f"{self.session.backend.name}'s {self.cell.variant}"
-        yours = "; yours is right" if self._ours_is_right(number) else ""
+        yours = "; yours is right" if self._is_right(number, OURS) else ""
         value = self.truth.references[number].value
         if np.isnan(judgement.ratio) or host.shape != value.shape:  # another dtype or shape
             return replace(judgement, reason=f"{what} {judgement.reason}{yours}")
@@ -139,17 +147,18 @@ class Outputs:
                 return replace(judgement, reason=f"{what} is {word} here{yours}: {judgement.reason}")
         return replace(judgement, reason=f"{what} is off here{yours}: {judgement.reason}")
 
-    def _ours_is_right(self, number: int) -> bool:
+    def _is_right(self, number: int, variant: str) -> bool:
+        """Tell whether a variant is right where its arguments are contiguous and nothing is compiled."""
         _, parameters = self.op.split(self.case.size)
         session = self.session
         try:
-            function = session.function(self.op, parameters, "analytic", "eager")
+            function = session.function(self.op, parameters, variant, "eager")
             outputs = function(*session.place(self.op, self.truth.arrays, self.case.dtype))
             session.wait(outputs)
             host = session.to_numpy(outputs[number])
         except Exception:  # noqa: BLE001 - its own cell says what it raised
             return False
-        judgement = self._judgement(number, host, self.truth.references[number], "analytic")
+        judgement = self._judgement(number, host, self.truth.outputs(variant)[number], variant)
         return judgement.verdict in (PASS, NOTE) and self.op.outputs[number] not in self.truth.refuted
 
     def _explained(self, number: int, host: np.ndarray, judgement: Judgement) -> Judgement:
@@ -164,7 +173,16 @@ class Outputs:
         here = (number, *range(len(op.signature.outputs), len(op.outputs)))
         true = {op.outputs[i]: references[i].value for i in here}
         computed, roundoff = host.astype(np.float64), FORMATS[self.case.dtype].unit_roundoff
-        evidence = Evidence.of(op, self.case.size, arrays, op.outputs[number], computed, true, bound, roundoff)
+        kept = self.truth.arithmetic
+        inside = kept.unit_roundoff if kept is not None and kept.accumulate else None
+        name = op.outputs[number]
+        foreign = self.cell.variant not in (OURS, "forward", *THEIRS)
+        if self.case.regime == "strided" and foreign and self._is_right(number, self.cell.variant):
+            how = "depends on strides: it is right where inputs are contiguous"
+            return replace(judgement, reason=f"{derivative_name(name)} {how}; {judgement.reason}")
+        evidence = Evidence.of(
+            op, self.case.size, arrays, name, computed, true, bound, roundoff, inside, foreign=foreign
+        )
         try:
             return replace(judgement, reason=f"{diagnose(evidence)}; {judgement.reason}")
         except (ArithmeticError, ValueError, IndexError, np.linalg.LinAlgError):

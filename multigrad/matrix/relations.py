@@ -16,7 +16,7 @@ import numpy as np
 from ..backend.refusals import judge_error
 from ..backend.session import Session
 from ..diagnosis.conduct import Conduct, same_bits
-from ..ops.implementation import Implementation
+from ..ops.implementation import HALVES, Implementation
 from ..ops.operation import Operation
 from ..ops.signature import Size
 from ..ops.text import derivative_name
@@ -111,6 +111,7 @@ class _Trial:
         self.u, self.v = ([small_integers(rng, s) for s in self.shapes] for _ in range(2))
         self.values = len(self.shapes)
         self.overflow = f"may overflow in {dtype}"
+        self.arithmetic = Arithmetic(dtype, precision)
 
     def on_device(self, arrays: Sequence[np.ndarray]) -> list[Any]:
         return self.session.place(self.op, arrays, self.dtype)
@@ -124,8 +125,7 @@ class _Trial:
 
     def bounds(self, inputs: Sequence[np.ndarray], cotangents: Sequence[np.ndarray]) -> list[Reference]:
         arrays = [*inputs, *cotangents]
-        arithmetic = Arithmetic(self.dtype, self.precision)
-        return bounded(self.op, arrays, self.parameters, arithmetic, certain=True, hull=False)
+        return bounded(self.op, arrays, self.parameters, self.arithmetic, certain=True, hull=False)
 
     def zero(self) -> Judgement:
         nothing = [np.zeros(s) for s in self.shapes]
@@ -264,11 +264,13 @@ class _ForeignTrial(_Trial):
     def __init__(self, *arguments: Any, made: Implementation) -> None:
         super().__init__(*arguments)
         self.made = made
+        if self.dtype in HALVES:
+            self.arithmetic = replace(self.arithmetic, accumulate=made.accumulate)
 
     def bounds(self, inputs: Sequence[np.ndarray], cotangents: Sequence[np.ndarray]) -> list[Reference]:
         """Return bounds of another formula: as for inputs that are off by one rounding each."""
         arrays = [*inputs, *cotangents]
-        moved = sensitivity(self.op, self.parameters, self.dtype, arrays)
+        moved = sensitivity(self.op, self.parameters, self.arithmetic, arrays)
         bounds = super().bounds(inputs, cotangents)
         return [replace(b, bound=b.bound + m, probable=b.probable + m) for b, m in zip(bounds, moved, strict=True)]
 

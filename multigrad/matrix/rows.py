@@ -27,7 +27,10 @@ class MatrixRow:
     backend: str = doc("Name of the backend; `exact` for the verdict on the formula itself.")
     device: str = doc("`cpu` or `cuda`, or a mesh of such devices, as `cpu:8` or `cpu:4x2`.")
     mode: str = doc("`eager` or `compiled`.")
-    variant: str = doc("`analytic` (hand-derived), `autodiff` (the framework's own) or `native` (its fused functions).")
+    variant: str = doc(
+        "`analytic` (hand-derived), `autodiff` (the framework's own), `native` (its fused functions), or the name of "
+        "an implementation."
+    )
     dtype: str = doc("Floating-point type of inputs and outputs; `arb` for ball arithmetic.")
     regime: str = doc(
         "How the inputs were drawn, `aimed` at the branches of the formula, or `file`; or the relation that was tried; "

@@ -190,7 +190,7 @@ class Address:
         Raises:
             BadInput: its name is not free.
         """
-        said = {"name": None, "gradients": False, "accumulate": None, "deterministic": True, **self.options}
+        said = {"gradients": False, "accumulate": None, "deterministic": True, **self.options, "name": self.name}
         return named_implementation(operation, self.backend, function, origin=f"{self.path}::{self.function}", **said)
 
 

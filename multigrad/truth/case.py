@@ -78,6 +78,8 @@ class Truth:
     """What is special about the inputs, such as the entry that is NaN."""
     refuted: tuple[str, ...] = ()
     """The outputs whose formula is known to be wrong, here or elsewhere; ``*`` is all."""
+    arithmetic: Arithmetic | None = None
+    """What the bounds are those of; None: that of the case."""
 
     def outputs(self, variant: str) -> list[Reference]:
         """Return the references of a variant. Only the hand-derived one is held to our convention at a kink."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from ..data.standard import numpy_standard
 from ..namespaces import bounds
 from ..ops.operation import Operation
 from ..verdict.judge import Reference
-from .arithmetic import Arithmetic
+from .arithmetic import Arithmetic, off_by
 from .case import Unknown
 
 xp = numpy_standard()
@@ -50,7 +51,7 @@ def bounded(
     function = op.analytic(bounds, parameters)
     chosen = Arithmetic.of(arithmetic)
     try:
-        outputs = chosen.analyse(function, arrays)
+        outputs = chosen.analyse(op, parameters, arrays)
         own = None if certain or chosen.dtype == "float64" else bounds.analyse(function, *arrays, context="float64")
         kinks = _kinks(function, arrays) if hull else [np.zeros(()) for _ in outputs]
         excused = _excused(op, parameters, arrays, outputs, chosen)
@@ -75,6 +76,28 @@ def bounded(
     return references
 
 
+def rebounded(
+    op: Operation,
+    arrays: Sequence[np.ndarray],
+    parameters: Mapping[str, Any],
+    references: Sequence[Reference],
+    arithmetic: Arithmetic,
+    *,
+    certain: bool = False,
+) -> list[Reference]:
+    """Return references with the bounds of another arithmetic; that of an output whose shape is wrong stays.
+
+    The parameters are those of :func:`bounded`.
+    """
+    others = bounded(op, arrays, parameters, arithmetic, certain=certain, hull=False)
+    return [
+        replace(old, bound=new.bound, probable=new.probable, excused=new.excused)
+        if old.value.shape == new.value.shape
+        else old
+        for old, new in zip(references, others, strict=True)
+    ]
+
+
 def _kinks(function: Callable[..., Any], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Return how far another convention moves each entry of each output that lies on a kink; 0 for the others.
 
@@ -96,14 +119,6 @@ def _kinks(function: Callable[..., Any], arrays: Sequence[np.ndarray]) -> list[n
     return hulls
 
 
-def off_by(array: np.ndarray, error: np.ndarray) -> Any:
-    """Return an array with an error in every finite entry, as `bounds` takes it; indices have none."""
-    if array.dtype.kind != "f":
-        return bounds.asarray(array)
-    error = np.where(np.isfinite(array), error, 0.0)  # an infinity that is given is exactly that
-    return bounds.Array(np.asarray(array, dtype=np.float64), error, error)
-
-
 def _excused(
     op: Operation,
     parameters: Mapping[str, Any],
@@ -121,8 +136,7 @@ def _excused(
     # The bounds themselves are computed in float64, whose lower end counts too.
     if not any(b.any() for b in boundless) or _leaves(op, parameters, arrays, "float64", under="raise"):
         return boundless
-    function = op.analytic(bounds, parameters)
-    endless = arithmetic.analyse(function, arrays, endless=True)
+    endless = arithmetic.analyse(op, parameters, arrays, endless=True)
     undone = _undone(op, parameters, arrays, arithmetic.computed)
     return [b & (np.isfinite(one.worst) | nan) for b, one, nan in zip(boundless, endless, undone, strict=True)]
 

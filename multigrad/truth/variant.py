@@ -8,29 +8,30 @@ from typing import Any
 
 import numpy as np
 
-from ..namespaces import bounds
 from ..ops.operation import Operation
 from ..verdict.judge import Judgement, Reference, judge_entries
 from ..verdict.words import FAIL, NOTE, PASS
-from .arithmetic import Arithmetic
-from .references import HAIR, off_by
+from .arithmetic import Arithmetic, narrower, off_by
+from .case import Unknown
+from .references import HAIR
 
 
 def sensitivity(
-    op: Operation, parameters: Mapping[str, Any], arithmetic: Arithmetic | str, arrays: Sequence[np.ndarray]
+    op: Operation, parameters: Mapping[str, Any], arithmetic: str | Arithmetic, arrays: Sequence[np.ndarray]
 ) -> list[np.ndarray]:
     """Return how far each entry of each output may move where the inputs are off by one rounding each.
 
     Args:
         op: the operation.
         parameters: values of its parameters.
-        arithmetic: what is computed in, or the name of a dtype.
+        arithmetic: what is computed in, a dtype or more than that; a rounding is one of what lies between inputs and
+            outputs.
         arrays: inputs, then cotangents.
     """
     chosen = Arithmetic.of(arithmetic)
-    function, u = op.analytic(bounds, parameters), chosen.unit_roundoff
-    exact = chosen.analyse(function, arrays)
-    rounded = chosen.analyse(function, [off_by(a, u * np.abs(a) + HAIR) for a in arrays])
+    u = chosen.unit_roundoff
+    exact = chosen.analyse(op, parameters, arrays)
+    rounded = chosen.analyse(op, parameters, [off_by(a, u * np.abs(a) + HAIR) for a in arrays])
     return [np.maximum(b.worst - a.worst, 0) for a, b in zip(exact, rounded, strict=True)]
 
 
@@ -77,3 +78,30 @@ def judge_variant(
     ours = "not exact, as the hand-derived formula is here" if exact else f"{judged.ratio:.3g} × its bound"
     reason = f"{ours}, {again.ratio:.2g} × that of inputs which are off by one rounding"
     return replace(again if exact else judged, verdict=NOTE, reason=reason)
+
+
+def seen_right(
+    computed: np.ndarray, number: int, dtype: str, references: Callable[[Arithmetic], Sequence[Reference]]
+) -> Judgement | None:
+    """Pass what lies within a narrower bound than its own, where that is too wide to see anything.
+
+    It has that bound's accuracy, whatever it was computed in. What is less accurate is not wrong.
+
+    Args:
+        computed: one output in a half.
+        number: which output it is.
+        dtype: the half.
+        references: returns the truth about every output with the bounds of an arithmetic.
+
+    Returns:
+        A PASS that says within which bound it lies, or None where it lies within none that is narrow.
+    """
+    for arithmetic in narrower(dtype):
+        try:
+            reference = references(arithmetic)[number]
+        except Unknown:
+            continue
+        judgement = judge_entries(computed, reference, dtype, f"may overflow in {dtype}")
+        if judgement.verdict in (PASS, NOTE):
+            return replace(judgement, verdict=PASS, reason=f"within the bound of {arithmetic}")
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,11 +11,12 @@ from multigrad.bench.analysis.flags import FLAGS
 from multigrad.bench.analysis.intervals import Interval, Word
 from multigrad.bench.analysis.problems import Gain, Problem, Timed, Total
 from multigrad.bench.report.bars import Scale, chart
-from multigrad.bench.report.conclusions import MOST, NOTHING_TIMED, Conclusions, conclusions
+from multigrad.bench.report.conclusions import MOST, NOTHING_TIMED, Conclusions, conclusions, paragraph
 from multigrad.bench.report.doubts import WORDS, notes, said
 from multigrad.bench.report.figures import Figures
 from multigrad.bench.report.names import place_names
 from multigrad.bench.report.quantities import factor, give_or_take, reach, span
+from multigrad.bench.store.rows import place_of
 from multigrad.bench.store.run import Run, no_run
 
 
@@ -35,8 +37,7 @@ def timed(
         "sizes": "n=8", "threads": 2, "precision": "strict", "machine": "", "median_s": seconds, "flags": flags,
         "ci_low_s": 0.97 * seconds, "ci_high_s": 1.04 * seconds, "first_call_s": 0.1, "roof_percent": 50.0,
     }  # fmt: skip
-    place = where if device == "cpu" else f"{backend}/{device} {mode}"
-    return Timed(row, place, Interval(*over) if over else None, tied, tuple(barred))
+    return Timed(row, place_of(row), Interval(*over) if over else None, tied, tuple(barred))
 
 
 BEST = (1.0, 1.0, 1.0)
@@ -46,19 +47,23 @@ JAX = timed("jax eager", 900e-6, (3.0, 2.5, 3.5))
 TORCH = timed("torch eager", 810e-6, (2.72, 2.5, 2.9))
 
 
-def gain(one: Timed, ratio: tuple[float, float, float], word: Word, *barred: str) -> Gain:
-    return Gain(one.where, Interval(*ratio), word, barred, one.row, one.row)
+FUSED = timed("torch eager", 400e-6, (1.3, 1.2, 1.4), variant="fused")
+
+
+def gain(one: Timed, ratio: tuple[float, float, float], word: Word, *barred: str, over: str = "autodiff") -> Gain:
+    return Gain(one.where, Interval(*ratio), word, barred, one.row, {**one.row, "variant": over})
 
 
 def problem(
     places: Sequence[Timed] = (NUMPY, COMPILED, TORCH, JAX),
     others: Sequence[Timed] = (),
     gains: Sequence[Gain] = (),
+    brought: Sequence[Gain] = (),
     **more: Any,
 ) -> Problem:
     known = {"operation": "relu_regression", "dtype": "float32", "sizes": "m=1797 k=64 n=10", "threads": 2}
     known |= {"precision": "strict", "machine": "", "ranked": "analytic"}
-    return Problem(**{**known, **more}, places=places, others=others, gains=gains)  # type: ignore[arg-type]
+    return Problem(**{**known, **more}, places=places, others=others, gains=gains, brought=brought)  # type: ignore[arg-type]
 
 
 def figures_of(*problems: Problem, totals: Sequence[Total] = (), machines: Sequence[str] = ()) -> Figures:
@@ -271,6 +276,27 @@ def test_an_interval_is_as_wide_as_its_further_end() -> None:
     assert give_or_take(reach(1.0, 0.999, 1.001)) == "±<1\u202f%"
     assert give_or_take(reach(1.0, 0.9, 3.2)) == "up to 3.2\u202f×"
     assert give_or_take(float("nan")) == ""
+
+
+def test_an_implementation_is_one_more_place_and_has_its_gains_over_what_the_framework_brings() -> None:
+    brought = [
+        gain(FUSED, (1.8, 1.7, 1.9), "faster"),
+        gain(FUSED, (0.8, 0.76, 0.84), "slower", over="native"),
+        gain(timed("torch eager", 1.0, variant="other"), (1.0, 0.98, 1.02), "same"),
+    ]
+    found = problem([NUMPY, FUSED, TORCH], gains=[gain(TORCH, (0.9, 0.85, 0.95), "slower")], brought=brought)
+    other = timed("torch eager", 1.0, variant="other")
+    figures = figures_of(replace(found, places=[*found.places, other]))
+    said = paragraph(figures.problems[0], figures)
+    assert said.rest.startswith("PyTorch fused takes 1.3 × as long (1.2–1.4)")
+    assert said.gain == (
+        "Deriving by hand takes 1.11 × as long as autodiff on PyTorch (1.05–1.18). "
+        "PyTorch fused gains 1.8 × over autodiff (1.7–1.9); it takes 1.25 × as long as the framework's own "
+        "form (1.19–1.32). PyTorch other ties with autodiff (0.98–1.02)."
+    )
+    (panel,) = chart(figures_of(found)).first
+    assert [line.where for line in panel.lines] == ["NumPy", "PyTorch fused", "PyTorch"]
+    assert [line.gain for line in panel.lines] == ["", "1.8 ×", "0.90 ×"]
 
 
 # The bars

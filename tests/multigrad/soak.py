@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from multigrad.backend import backend, backends
+from multigrad.backend.accumulation import accumulation
 from multigrad.matrix.outputs import Outputs
 from multigrad.matrix.plan import Cell
 from multigrad.ops.find import load_operations
+from multigrad.ops.implementation import HALVES
 from multigrad.ops.reach import scaled_sizes
 from multigrad.ops.sizes import SMALL_ENTRIES, small_sizes
 from multigrad.process import child as worker
 from multigrad.process.pool import lanes
+from multigrad.truth.arithmetic import Arithmetic
 from multigrad.truth.case import Case, Unknown
-from multigrad.truth.find import find_truth
+from multigrad.truth.find import find_truth, in_arithmetic
 from multigrad.truth.inputs import dtype_arrays
 from multigrad.verdict.words import INCONCLUSIVE
 
@@ -31,8 +34,18 @@ REGIMES = ("gaussian", "integers", "kink", "wide", "cancellation", "huge", "tiny
 COLUMNS = ("operation", "output", "backend", "dtype", "regime", "sizes", "seed", "verdict", "ratio", "reason")
 
 
+WIDE = ("float64", "float32")
+"""The dtypes in which every bound is narrow enough to judge by."""
+
+
 def soak(
-    count: int, *, ops: Sequence[str] = (), names: Sequence[str] | None = None, seed: int = 0, timeout_s: float = 300.0
+    count: int,
+    *,
+    ops: Sequence[str] = (),
+    names: Sequence[str] | None = None,
+    dtypes: Sequence[str] = WIDE,
+    seed: int = 0,
+    timeout_s: float = 300.0,
 ) -> pd.DataFrame:
     """Evaluate correct operations so often and judge every output.
 
@@ -40,6 +53,7 @@ def soak(
         count: evaluations in all, shared out among the backends; one evaluation has several outputs.
         ops: catalogue names or files; none is the whole catalogue.
         names: backends; None is every one that there is on the CPU.
+        dtypes: in turn, those that operation and backend have; an operation that has none of them is left out.
         seed: of everything that is drawn. Each backend draws its own.
         timeout_s: how long a backend may be silent.
 
@@ -58,6 +72,7 @@ def soak(
     def work(number: int) -> list[dict[str, Any]]:
         name = chosen[number]
         arguments = {"backend": name, "count": shares[number], "ops": list(ops), "seed": seed + 1_000_000 * number}
+        arguments["dtypes"] = list(dtypes)
         environment = backend(name).environment("cpu", 1, "strict")
         rows: list[dict[str, Any]] = []
         for message in worker.run(f"{__name__}:serve", arguments, environment=environment, timeout_s=timeout_s):
@@ -74,7 +89,11 @@ def soak(
 def serve(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Evaluate on one backend; the worker's side."""
     session = backend(arguments["backend"]).open("cpu", threads=1)
-    for case in itertools.islice(_cases(arguments["ops"], session.dtypes, arguments["seed"]), arguments["count"]):
+    dtypes = [d for d in arguments.get("dtypes", WIDE) if d in session.dtypes]
+    if not dtypes:
+        return
+    probed = {d: Arithmetic.established(d, accumulation(session, d)) for d in dtypes if d in HALVES}
+    for case in itertools.islice(_cases(arguments["ops"], dtypes, arguments["seed"]), arguments["count"]):
         op = load_operations([case.reference])[0]
         common = {
             "operation": op.name,
@@ -86,6 +105,8 @@ def serve(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         }
         try:
             known = find_truth(op, case)
+            if case.dtype in probed:
+                known = in_arithmetic(op, case, known, probed[case.dtype])
         except Unknown as error:
             yield {"rows": [{**common, "output": "*", "verdict": INCONCLUSIVE, "reason": str(error)}]}
             continue
@@ -106,7 +127,7 @@ def serve(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def _cases(references: Sequence[str], dtypes: Sequence[str], seed: int) -> Iterator[Case]:
     """Draw operation, size, regime and dtype for ever, regimes and dtypes in turn."""
     rng = np.random.default_rng(seed)
-    ops = [op for op in load_operations(list(references)) if op.reference]
+    ops = [op for op in load_operations(list(references)) if op.reference and set(dtypes) & set(op.dtypes)]
     sizes = {}
     for op in ops:
         small = [op.size(name) for name in small_sizes(op)]
@@ -114,7 +135,7 @@ def _cases(references: Sequence[str], dtypes: Sequence[str], seed: int) -> Itera
         sizes[op.reference] = small + [scaled[i] for i in rng.permutation(len(scaled))[:6]]
     for number in itertools.count():
         op = ops[int(rng.integers(len(ops)))]
-        usable = [d for d in ("float64", "float32") if d in dtypes and d in op.dtypes]
+        usable = [d for d in dtypes if d in op.dtypes]
         size = sizes[op.reference][int(rng.integers(len(sizes[op.reference])))]
         regime = REGIMES[number % len(REGIMES)]
         yield Case(op.reference, op.name, size, regime, usable[number // len(REGIMES) % len(usable)], seed + number)

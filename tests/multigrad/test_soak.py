@@ -2,6 +2,7 @@
 
 import pytest
 
+from multigrad.ops.implementation import HALVES
 from tests.multigrad import soak as soaking
 from tests.multigrad.soak import alarms, soak
 
@@ -12,6 +13,20 @@ def test_a_hundred_correct_evaluations_raise_no_alarm():
     assert (frame["verdict"] == "PASS").mean() > 0.9
     assert len(frame.drop_duplicates(["operation", "dtype", "regime", "sizes", "seed"])) == 100
     assert set(frame["dtype"]) == {"float64", "float32"}
+
+
+def test_fifty_correct_evaluations_in_float16_raise_no_alarm():
+    frame = soak(50, names=["numpy"], dtypes=HALVES, seed=7)
+    assert not (frame["verdict"] == "FAIL").any(), alarms(frame)
+    assert set(frame["dtype"]) == {"float16"}
+
+
+@pytest.mark.long
+def test_two_thousand_correct_evaluations_in_halves_raise_no_alarm():
+    frame = soak(2000, dtypes=HALVES, seed=1)
+    print(alarms(frame))  # noqa: T201 - the figures are wanted
+    assert not (frame["verdict"] == "FAIL").any(), alarms(frame)
+    assert set(frame["dtype"]) == {*HALVES}
 
 
 @pytest.mark.long

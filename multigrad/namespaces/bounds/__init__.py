@@ -32,7 +32,19 @@ import numpy as np
 from ...verdict.formats import FORMATS
 from ..shared import textbook
 from ..shared.namespace import Linalg, attributes, bound, functions_of, guarded_table, namespace_info
-from . import arithmetic, conditions, creation, elementary, matrices, model, ordering, products, reductions, shapes
+from . import (
+    arithmetic,
+    conditions,
+    creation,
+    elementary,
+    matrices,
+    model,
+    ordering,
+    products,
+    reductions,
+    shapes,
+    unprobed,
+)
 from .arrays import Array, Choice, Condition, Parts, as_array
 from .model import Context, FloatType, context, current
 from .rules import stored
@@ -71,8 +83,8 @@ def analyse(function: Callable[..., Any], *arrays: Any, context: str | Context =
 
 
 _this = Parts.namespace = sys.modules[__name__]
-_textbook = {name: textbook.FUNCTIONS[name] for name in ("copysign", "einsum", "tensordot", "vecdot")}
-_own = functions_of(arithmetic, conditions, creation, elementary, ordering, products, reductions, shapes)
+_textbook = {name: textbook.FUNCTIONS[name] for name in ("copysign", "tensordot", "vecdot")}
+_own = functions_of(arithmetic, conditions, creation, elementary, ordering, products, reductions, shapes, unprobed)
 _functions = _own | bound(_textbook | textbook.SPECIAL, _this)
 globals().update(guarded_table(_functions, "xp", Parts.knower))
 _shared = {name: _functions[name] for name in ("matmul", "matrix_transpose", "tensordot", "vecdot")}

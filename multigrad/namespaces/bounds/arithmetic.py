@@ -43,7 +43,7 @@ def multiply(a: Any, b: Any, /) -> Any:
         moved,
         ulps=0.5,
         exact=True,
-        infinite=exactly_infinite(A, B),
+        infinite=exactly_infinite(A, B, nonzero=True),
         signed=not (square or both_nonnegative(A, B)),
     )
 

@@ -132,7 +132,7 @@ class Array(Parts):
     All three parts are float64 and of one shape.
     """
 
-    __slots__ = ("integral", "nonnegative", "probable", "terms", "worst")
+    __slots__ = ("integral", "kept", "nonnegative", "probable", "terms", "worst")
     names = ("value", "worst", "probable")
 
     def __init__(
@@ -149,6 +149,8 @@ class Array(Parts):
         """No honest evaluation gives a negative element, however large its error."""
         self.terms = 0
         """How many products an element is the sum of: what is added to it next may have been where the sum began."""
+        self.kept: float | None = None
+        """The unit roundoff in which that sum is kept; None is the format's."""
 
     @property
     def dtype(self) -> FloatType:
@@ -169,7 +171,7 @@ class Array(Parts):
         worst = function(self.worst) if worst is None else worst
         probable = worst if self.probable is self.worst else still.get(id(self.probable))
         moved = self.rebuilt((value, worst, function(self.probable) if probable is None else probable))
-        moved.terms = self.terms
+        moved.terms, moved.kept = self.terms, self.kept
         return moved
 
     def rebuilt(self, parts: Sequence[Any], others: Sequence[Array] = ()) -> Array:  # noqa: D102 - the base class says it

@@ -22,7 +22,7 @@ def matmul(a: Any, b: Any, /) -> Any:
     left, right = np.abs(A.value), np.abs(B.value)
     sizes = np.asarray(left @ right)
     nonnegative = A.nonnegative and B.nonnegative
-    kept = min(current().u, current().product_u)
+    kept = current().kept_in(current().product_u, max(left.size, right.size))
     operands = max(np.max(left, initial=0.0), np.max(right, initial=0.0))
     if A.integral and B.integral and operands <= 1.0 / current().product_u and whole(value, sizes, kept):
         return Array(value, *(nothing(value.shape),) * 2, integral=True, nonnegative=nonnegative)
@@ -34,9 +34,9 @@ def matmul(a: Any, b: Any, /) -> Any:
             0.0 if isinstance(y, float) else plus(left, x) @ y,
         )
         reach = plus(sizes, times(3.0, moved))
-        error = plus(unit.products(k, reach, value, moved), moved, k * current().underflow)
+        error = plus(unit.products(k, reach, value, moved, kept), moved, k * current().underflow)
         return within(reach, up(error, 2 * k), kept)
 
     product = bounded([A, B], value, rule, rounds=True, differ=k > 1, nonnegative=nonnegative)
-    product.terms = k
+    product.terms, product.kept = k, kept
     return product

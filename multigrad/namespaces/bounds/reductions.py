@@ -23,7 +23,7 @@ def sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = Fals
     if not is_ours(x):
         return np.sum(x, axis=axis, keepdims=keepdims)
     A = as_array(x)
-    return added_up(A, axis=axis, keepdims=keepdims, kept=current().sum_u)
+    return added_up(A, axis=axis, keepdims=keepdims, kept=current().kept_in(current().sum_u, x.size))
 
 
 def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
@@ -126,6 +126,7 @@ max, min = _reduced_extremum(np.max, 1.0), _reduced_extremum(np.min, -1.0)
 
 def any(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Decided where one is decidedly true, or all are decidedly false."""
+    x = not_equal(x, 0) if isinstance(x, Array) else x
     if not isinstance(x, Condition):
         return np.any(x, axis=axis, keepdims=keepdims)
     value = np.any(x.value, axis=axis, keepdims=keepdims)
@@ -138,6 +139,7 @@ def any(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
 
 def all(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Decided where one is decidedly false, or all are decidedly true."""
+    x = not_equal(x, 0) if isinstance(x, Array) else x
     if not isinstance(x, Condition):
         return np.all(x, axis=axis, keepdims=keepdims)
     return ~any(~x, axis=axis, keepdims=keepdims)

@@ -49,8 +49,8 @@ class Unit:
             return inside
         return inside + np.where(np.asarray(k) > 0, u * plus(np.abs(value), times(2.0, plus(moved, inside))), 0.0)
 
-    def products(self, k: int, reach: Any, value: Floats, moved: Error) -> Any:
-        """Bound the error of inner products of length k.
+    def products(self, k: int, reach: Any, value: Floats, moved: Error, kept: float) -> Any:
+        """Bound the error of inner products of length k; the parameters are those of :meth:`sums`.
 
         With operands rounded to a coarser unit (TF32) each product has an error of 2p + p², and tensor cores may
         truncate where they add, which doubles the unit.
@@ -59,7 +59,7 @@ class Unit:
         if p > u:
             inside = self.steps(k, 2 * u)
             return float(inside + (2 * p + p * p) * (1 + inside)) * reach
-        return self.sums(k, reach, value, moved, p)
+        return self.sums(k, reach, value, moved, kept)
 
 
 class Rule(Protocol):
@@ -261,9 +261,8 @@ def added(A: Array, B: Array, value: Any, *, signed: bool = True, infinite: Infi
 
     def rule(errors: Sequence[Error], unit: Unit) -> Any:
         x, y = errors
-        kept = min(current().u, current().product_u)
         begun = [
-            times(unit.steps(one.terms, kept), plus(np.abs(other.value), times(2.0, error))) if one.terms else 0.0
+            times(unit.steps(one.terms, one.kept), plus(np.abs(other.value), times(2.0, error))) if one.terms else 0.0
             for one, other, error in ((A, B, y), (B, A, x))
         ]
         return rounding(value, plus(x, y, *begun), 0.5)
@@ -302,14 +301,20 @@ def both_nonnegative(a: Array, b: Array) -> bool:
     return a.nonnegative and b.nonnegative
 
 
-def exactly_infinite(*operands: Array) -> Callable[[Floats, int], Any]:
-    """Find where a result is infinite because an operand is exactly so, as a mask of −∞ makes it."""
+def exactly_infinite(*operands: Array, nonzero: bool = False) -> Callable[[Floats, int], Any]:
+    """Find where a result is infinite because an operand is exactly so, as a mask of −∞ makes it.
+
+    Args:
+        operands: the arguments.
+        nonzero: whether an operand that may be zero undoes it, as in a product.
+    """
 
     def find(value: Floats, part: int) -> Any:
         errors = [a.parts()[part] for a in operands]
         given = [np.isinf(a.value) & (r == 0) for a, r in zip(operands, errors, strict=True)]
         finite = [
-            np.isfinite(r) & (np.abs(a.value) > 2 * r) | g for a, r, g in zip(operands, errors, given, strict=True)
+            np.isfinite(r) & np.isfinite(a.value) & ((not nonzero) | (np.abs(a.value) > 2 * r)) | g
+            for a, r, g in zip(operands, errors, given, strict=True)
         ]
         return (
             np.isinf(value)

@@ -33,7 +33,7 @@ def diagonal(xp: Any, x: Array, /, *, offset: int = 0) -> Array:
 
 def trace(xp: Any, x: Array, /, *, offset: int = 0, dtype: Any = None) -> Array:
     """The sum of a diagonal."""
-    return xp.sum(diagonal(xp, x, offset=offset), axis=-1)
+    return xp.sum(xp.linalg.diagonal(x, offset=offset), axis=-1)
 
 
 def cross(xp: Any, x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
@@ -47,7 +47,7 @@ def matrix_power(xp: Any, x: Array, n: int, /) -> Array:
     """Xⁿ by repeated squaring; X⁻¹ first where n is negative."""
     if n < 0:
         return matrix_power(xp, xp.linalg.inv(x), -n)
-    result = xp.zeros_like(x) + xp.eye(x.shape[-1])
+    result = xp.zeros_like(x) + xp.eye(x.shape[-1], dtype=x.dtype)
     while n:
         if n % 2:
             result = xp.matmul(result, x)
@@ -234,7 +234,8 @@ def vector_norm(xp: Any, x: Array, /, *, axis: Axis = None, keepdims: bool = Fal
         return xp.sum(xp.where(x != 0, xp.ones_like(x), xp.zeros_like(x)), axis=axis, keepdims=keepdims)
     if ord == 1:
         return xp.sum(xp.abs(x), axis=axis, keepdims=keepdims)
-    return xp.sum(xp.abs(x) ** ord, axis=axis, keepdims=keepdims) ** (xp.ones(()) / ord)
+    total = xp.sum(xp.abs(x) ** ord, axis=axis, keepdims=keepdims)
+    return total ** (xp.ones_like(total) / ord)
 
 
 def matrix_norm(xp: Any, x: Array, /, *, keepdims: bool = False, ord: Any = "fro") -> Array:

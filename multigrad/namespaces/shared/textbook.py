@@ -44,7 +44,7 @@ def prod(xp: Any, x: Array, /, *, axis: Axis = None, dtype: Any = None, keepdims
     """Πx over the axes, one factor after the other."""
     axes = axes_of(x, axis)
     laid = lanes(xp, x, axes)
-    result = xp.ones(laid.shape[:-1])
+    result = xp.ones(laid.shape[:-1], dtype=x.dtype)
     for i in range(laid.shape[-1]):
         result = result * laid[..., i]
     return xp.reshape(result, reduced_shape(x, axes, keepdims))
@@ -56,7 +56,7 @@ def cumulative_prod(
     """The products of the first 1, 2, … entries along an axis."""
     axis = 0 if axis is None else axis
     lanes = xp.moveaxis(x, axis, 0)
-    results = [xp.ones(lanes.shape[1:])] if include_initial else []
+    results = [xp.ones(lanes.shape[1:], dtype=x.dtype)] if include_initial else []
     for i in range(lanes.shape[0]):
         results.append(results[-1] * lanes[i, ...] if results else lanes[i, ...])
     return xp.moveaxis(xp.stack(results, axis=0), 0, axis)
