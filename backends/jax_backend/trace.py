@@ -197,23 +197,6 @@ def traced_operation(
     return _made(traced, parsed, without, sizes=sizes, inputs=inputs, dtypes=dtypes)
 
 
-def operation_of(function: Callable[..., Any], args: Sequence[Any], name: str | None = None) -> Operation:
-    """Return a function, of a custom_vjp the primal, as an operation whose only inputs are these arguments.
-
-    Args:
-        function: takes the arguments.
-        args: arrays, numbers and pytrees of them.
-        name: of the operation; left out, the function's.
-
-    Raises:
-        BadInput: it cannot be traced, or calls what has no array API form.
-    """
-    op = traced_operation(function, example=tuple(args), name=name)
-    _, leaves = _flattened(op.name, function, tuple(args))
-    arrays = [_values(leaf) for leaf in leaves if leaf.kind is not None]
-    return replace(op, sizes={"args": op.sizes["example"]}, draw=lambda draw, **size: [np.copy(a) for a in arrays])
-
-
 def _made(
     traced: Traced,
     signature: Signature,
