@@ -18,7 +18,7 @@ SAID = {
     "numpy": {
         "huber_mask_lost": "is wrong only where a condition of the formula",
         "ridge_without_the_two": "is 0.5 × the true gradient: a factor 2 is missing",
-        "ridge_without_the_penalty": "with `xp.sum(r * r)` in place of `xp.sum(r * r) + l2 * xp.sum(w * w)`",
+        "ridge_without_the_penalty": "is what the reference gives without the term `l2 * xp.sum(w * w)`",
         "logistic_sign": "the sign is wrong",
         "logistic_wider": "has dtype float64, wanted float32",
         "log_sum_exp_single": "rounding in float32",
