@@ -202,8 +202,14 @@ def _operands(eqn: Any) -> Sequence[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a constant as a number of Python's or an array of NumPy's, with every digit that it has."""
+    """Return a constant as a number of Python's or an array of NumPy's, with every digit that it has.
+
+    A number of float32 or less is the shortest decimal that is rounded to it: 0.1 was meant, and is in float64 another.
+    """
     array = np.asarray(value)
+    if array.ndim == 0 and array.itemsize < 8 and array.dtype.kind not in "biu":
+        decimals = (float(f"{float(array):.{digits}g}") for digits in range(1, 10))
+        return next((x for x in decimals if array.dtype.type(x) == array), float(array))
     if array.dtype.kind not in "biuf":
         array = array.astype(np.float64)  # bfloat16 and the like
     wide = {"b": np.bool_, "i": np.int64, "u": np.int64, "f": np.float64}[array.dtype.kind]
