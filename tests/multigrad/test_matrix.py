@@ -556,7 +556,10 @@ RETURNED = {
     "none": ("return xp.sum(x * x), lambda f_bar: None", "none's pullback returned None; wanted one array"),
     "text": ("return xp.sum(x * x), lambda f_bar: 'x'", "text's pullback returned the text 'x'; wanted one array"),
     "two": ("return xp.sum(x * x), lambda f_bar: [x, x]", "two's pullback returned 2 gradients; wanted one array"),
-    "no_pullback": ("return xp.sum(x * x), 2 * x", "no_pullback returned a tuple of 2; wanted a value, or (value, pullback)"),
+    "no_pullback": (
+        "return xp.sum(x * x), 2 * x",
+        "no_pullback returned a tuple of 2; wanted a value, or (value, pullback)",
+    ),
     "nothing": ("return None", "nothing returned None; wanted a value, or (value, pullback)"),
     "no_value": ("return None, lambda f_bar: 2 * x", "no_value's forward part returned None; wanted one array"),
     "nan_value": ("return xp.sum(x) * float('nan'), lambda f_bar: f_bar * x", "the value is NaN in every entry"),
