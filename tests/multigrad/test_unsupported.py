@@ -64,6 +64,7 @@ UNKNOWN = {
     "int(x)": (lambda xp, x: int(x), "never asks for a value"),
     "complex(x)": (lambda xp, x: complex(x), "never asks for a value"),
     "x.unsqueeze": (lambda xp, x: x.unsqueeze(0), "write `xp.expand_dims`"),
+    "x.argpartition": (lambda xp, x: x.argpartition(1), "write it with other functions"),
     "x.clamp": (lambda xp, x: x.clamp(0), "write `xp.clip`"),
     "x.item": (lambda xp, x: x.item(), "never asks for a value"),
     "x.gumbel": (lambda xp, x: x.gumbel(), "write it with other functions"),
