@@ -1,4 +1,4 @@
-"""CuPy: NumPy's functions on CUDA. No autodiff and no compiler of whole functions."""
+"""CuPy: NumPy's functions on CUDA. Autodiff is that of our tape; there is no compiler of whole functions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from multigrad.backend import Array, Backend, Session, Unavailable
 from multigrad.data.errors import one_line
 from multigrad.ops.selection import Precision
+
+from .taped import TapedSession
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +38,7 @@ def peak_hook(cupy: Any) -> Any:
     return PeakHook()
 
 
-class CuPySession(Session):
+class CuPySession(TapedSession):
     """CuPy on CUDA device 0."""
 
     dtypes = ("float64", "float32", "float16")
@@ -110,6 +112,8 @@ class CuPyBackend(Backend):
     distributions = ("cupy-cuda13x", "cupy-cuda12x", "cupy-cuda11x", "cupy")
     install = "pip install cupy-cuda13x, or cupy-cuda12x for a driver of CUDA 12"
     devices = ("cuda",)
+    variants = ("forward", "analytic", "autodiff")
+    taped = True
 
     def open(self, device: str = "cuda", *, threads: int | None = None, precision: Precision = "strict") -> Session:
         if reason := self.missing(device):

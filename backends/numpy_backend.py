@@ -24,6 +24,8 @@ from multigrad.extra.elimination import Standard
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Precision
 
+from .taped import TapedSession
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -40,7 +42,7 @@ def array_namespace(numpy: Any) -> Any:
     )
 
 
-class NumPySession(Session):
+class NumPySession(TapedSession):
     """NumPy on the CPU."""
 
     dtypes = ("float64", "float32", "float16")
@@ -141,6 +143,8 @@ class NumPyBackend(Backend):
     module = "numpy"
     distributions = ("numpy",)
     install = "pip install numpy"
+    variants = ("forward", "analytic", "autodiff")
+    taped = True
     refusals = (
         Refusal("TypeError", r"array type \w+ is unsupported in linalg", "NumPy's linear algebra lacks the dtype."),
     )

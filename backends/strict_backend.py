@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from multigrad.backend import (
@@ -11,13 +12,16 @@ from multigrad.backend import (
     Unavailable,
     cpu_name,
 )
-from multigrad.ops.selection import Precision
+from multigrad.ops.operation import Operation
+from multigrad.ops.selection import Mode, Precision
+
+from .taped import TapedSession
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-class StrictSession(Session):
+class StrictSession(TapedSession):
     """The newest version of the standard that array-api-strict knows, on a device that is not the default one.
 
     An array that an operation makes without saying on which device lands on the default device and meets the inputs
@@ -45,6 +49,13 @@ class StrictSession(Session):
 
     def dtype_name(self, array: Any) -> str:
         return str(array.dtype).rpartition(".")[2]
+
+    def function(
+        self, operation: Operation, parameters: Mapping[str, Any], variant: str, mode: Mode
+    ) -> Callable[..., tuple[Any, ...]]:
+        if not operation.namespaced:
+            raise Unavailable(f"{operation.name} is written with NumPy, not with the standard")
+        return super().function(operation, parameters, variant, mode)
 
     def settings(self) -> dict[str, Any]:
         return {"standard": self.xp.__array_api_version__}
@@ -109,6 +120,8 @@ class StrictBackend(Backend):
     module = "array_api_strict"
     distributions = ("array-api-strict",)
     install = "pip install array-api-strict"
+    variants = ("forward", "analytic", "autodiff")
+    taped = True
     standard = True
     refusals = REFUSALS
 

@@ -1,4 +1,4 @@
-"""A loss as scikit-learn has it, with its gradient: `multigrad check examples/sklearn_loss.py`."""
+"""A loss as scikit-learn has it, in its two dtypes, with its gradient: `multigrad check examples/sklearn_loss.py`."""
 
 import numpy as np
 from scipy.special import expit
@@ -11,7 +11,7 @@ def samples(draw, m, n):
     return draw(n), draw(m, n), draw.labels(2, m)
 
 
-@operation("(n),(m,n),(m)->()", nondifferentiable=["X", "y"], inputs=samples)
+@operation("(n),(m,n),(m)->()", nondifferentiable=["X", "y"], inputs=samples, dtypes=("float64", "float32"))
 def logistic_loss(xp, coef, X, y, *, l2=0.5):
     """Mean logistic loss of m samples, with an ℓ₂ penalty on the coefficients.
 
@@ -27,6 +27,6 @@ def logistic_loss(xp, coef, X, y, *, l2=0.5):
 @logistic_loss.implementation("numpy", gradients=True)
 def loss_gradient(coef, X, y, *, l2=0.5):
     """Return the loss and its gradient (n_features) with respect to the coefficients."""
-    z = X @ coef
+    z, y = X @ coef, y.astype(X.dtype)  # integers would make float64 of float32
     loss = np.mean(np.logaddexp(0, z) - y * z) + 0.5 * l2 * coef @ coef
     return loss, X.T @ (expit(z) - y) / len(y) + l2 * coef

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,20 +39,32 @@ class Converter:
         """By primitive the first place of each."""
 
     def graph(self, closed: Any) -> Graph:
-        jaxpr = closed.jaxpr if hasattr(closed, "jaxpr") else closed
-        constants = dict(zip(jaxpr.constvars, getattr(closed, "consts", ()), strict=True))
-        operands: dict[Any, Operand] = {var: Constant(_plain(value)) for var, value in constants.items()}
-        numbers: dict[Any, int] = {}
+        """Return the graph of a function, none of whose inputs is known beforehand.
 
-        def number(var: Any) -> int:
-            return numbers.setdefault(var, len(numbers))
+        Raises:
+            BadInput: it computes with complex or random numbers, has a side effect, or lets a value decide on a loop.
+        """
+        return self.converted(closed, [False] * len(_open(closed).invars))[0]
+
+    def converted(self, closed: Any, given: Sequence[bool]) -> tuple[Graph, list[bool]]:
+        """Return a graph, and which outputs are known where these inputs are: integers and conditions, no values."""
+        jaxpr = _open(closed)
+        operands: dict[Any, Operand] = {
+            var: Constant(_plain(value))
+            for var, value in zip(jaxpr.constvars, getattr(closed, "consts", ()), strict=True)
+        }
+        numbers: dict[Any, int] = {}
+        known = {var for var, is_known in zip(jaxpr.invars, given, strict=True) if is_known}
 
         def operand(atom: Any) -> Operand:
             if isinstance(atom, core.Literal):
                 return Constant(_plain(atom.val))
-            return operands[atom] if atom in operands else number(atom)
+            return operands[atom] if atom in operands else numbers.setdefault(atom, len(numbers))
 
-        inputs = tuple(number(var) for var in jaxpr.invars)
+        def is_known(atom: Any) -> bool:
+            return isinstance(atom, core.Literal) or atom in operands or atom in known
+
+        inputs = tuple(numbers.setdefault(var, len(numbers)) for var in jaxpr.invars)
         calls = []
         for eqn in _needed(jaxpr):
             place = _place(eqn)
@@ -62,19 +74,22 @@ class Converter:
             if eqn.effects:
                 raise BadInput(f"{self.name} has a side effect, {eqn.primitive.name} ({place}); take it out")
             kinds = tuple(self._kind(var.aval, place) for var in eqn.outvars)
-            name, options = self._call(eqn, kinds, place)
+            needed = _operands(eqn)
+            name, options, results = self._call(eqn, kinds, place, [is_known(atom) for atom in needed])
             if name not in TABLE:
                 self.missing.setdefault(name, place)
-            given = tuple(operand(atom) for atom in _operands(eqn))
-            calls.append(Call(name, given, tuple(number(var) for var in eqn.outvars), kinds, options, place))
-        return Graph(
+            known |= {var for var, is_one in zip(eqn.outvars, results, strict=True) if is_one}
+            written = tuple(numbers.setdefault(var, len(numbers)) for var in eqn.outvars)
+            calls.append(Call(name, tuple(map(operand, needed)), written, kinds, options, place))
+        graph = Graph(
             inputs,
             tuple(self._kind(var.aval, "") for var in jaxpr.invars),
             tuple(calls),
-            tuple(operand(atom) for atom in jaxpr.outvars),
+            tuple(map(operand, jaxpr.outvars)),
             tuple(self._kind(var.aval, "") for var in jaxpr.outvars),
             tuple(tuple(var.aval.shape) for var in jaxpr.outvars),
         )
+        return graph, [is_known(atom) for atom in jaxpr.outvars]
 
     def _kind(self, aval: Any, place: str) -> Kind:
         where = f" ({place})" if place else ""
@@ -87,49 +102,82 @@ class Converter:
             return "real"
         return "truth" if dtype == np.bool_ else "whole"
 
-    def _call(self, eqn: Any, kinds: tuple[Kind, ...], place: str) -> tuple[str, dict[str, Any]]:
+    def _call(
+        self, eqn: Any, kinds: tuple[Kind, ...], place: str, given: Sequence[bool]
+    ) -> tuple[str, Mapping[str, Any], Sequence[bool]]:
+        """Return what is called, with which options, and which results are known."""
         name, params = eqn.primitive.name, eqn.params
+        plain = [kind != "real" and all(given) for kind in kinds]
         if name in CALLS:
             called = next(params[key] for key in CALLED if key in params)
-            own = _own_function(called)
-            return (of_jaxs_own(own), {}) if own else ("call", {"graph": self.graph(called)})
+            if own := _own_function(called):
+                return of_jaxs_own(own), {}, plain
+            graph, results = self.converted(called, given)
+            return "call", {"graph": graph}, results
         if name == "custom_linear_solve":
-            return "linear_solve", {"matvec": self.graph(params["jaxprs"].matvec)}
-        if name in ("scan", "while", "cond"):
-            return self._control(name, params, eqn)
-        if name == "convert_element_type":
-            return self._converted(eqn.invars[0].aval, kinds[0], place), {}
-        if name in ("eq", "ne") and eqn.invars[0] is eqn.invars[1]:
-            return "is_nan" if name == "ne" else "is_no_nan", {}
-        of_whole = {self._kind(atom.aval, place) for atom in eqn.invars} | set(kinds)
-        other = f"integer_{name}"
-        if other in TABLE and "real" not in of_whole and "whole" in of_whole:
-            return other, params
-        return name, params
-
-    def _converted(self, aval: Any, kind: Kind, place: str) -> str:
-        if self._kind(aval, place) == kind:
-            return "to_same"
-        return {"real": "to_real", "whole": "to_integer", "truth": "to_condition"}[kind]
-
-    def _control(self, name: str, params: Any, eqn: Any) -> tuple[str, dict[str, Any]]:
+            return "linear_solve", {"matvec": self.graph(params["jaxprs"].matvec)}, plain
         if name == "scan":
-            return "scan", {
-                "body": self.graph(params["jaxpr"]),
-                "constants": params["num_consts"],
-                "carried": params["num_carry"],
-                "length": params["length"],
-                "reverse": params["reverse"],
-            }
+            return "scan", *self._scan(params, given)
         if name == "while":
-            return "loop", {
-                "condition": self.graph(params["cond_jaxpr"]),
-                "body": self.graph(params["body_jaxpr"]),
-                "condition_constants": params["cond_nconsts"],
-                "body_constants": params["body_nconsts"],
-            }
-        truth = eqn.invars[0].aval.dtype == np.bool_
-        return "choice", {"branches": tuple(map(self.graph, params["branches"])), "truth": truth}
+            return "loop", *self._loop(params, place, given)
+        if name == "cond":
+            branches, known = zip(*(self.converted(b, given[1:]) for b in params["branches"]), strict=True)
+            truth = eqn.invars[0].aval.dtype == np.bool_
+            return (
+                "choice",
+                {"branches": branches, "truth": truth},
+                [given[0] and all(k) for k in zip(*known, strict=True)],
+            )
+        return self._named(eqn, kinds, place), params, plain
+
+    def _named(self, eqn: Any, kinds: tuple[Kind, ...], place: str) -> str:
+        """Return the key of a primitive in the table: of integers and of conditions some have others."""
+        name = str(eqn.primitive.name)
+        of = self._kind(eqn.invars[0].aval, place) if eqn.invars else kinds[0]
+        if name == "convert_element_type":
+            return "to_same" if of == kinds[0] else CONVERSIONS[kinds[0]]
+        if _asks_for_nan(eqn):
+            return "is_nan" if name == "ne" else "is_no_nan"
+        return f"integer_{name}" if f"integer_{name}" in TABLE and of == "whole" == kinds[0] else name
+
+    def _scan(self, params: Any, given: Sequence[bool]) -> tuple[dict[str, Any], list[bool]]:
+        constants, carried = params["num_consts"], params["num_carry"]
+        body, results = self._repeated(params["jaxpr"], given, constants, carried)
+        options = {"constants": constants, "carried": carried, "length": params["length"], "reverse": params["reverse"]}
+        return {"body": body} | options, results
+
+    def _repeated(self, closed: Any, given: Sequence[bool], constants: int, carried: int) -> tuple[Graph, list[bool]]:
+        """Convert the body of a loop; what goes from step to step is known if it stays so."""
+        flags = list(given)
+        while True:
+            body, results = self.converted(closed, flags)
+            carry = [a and b for a, b in zip(flags[constants : constants + carried], results, strict=False)]
+            if carry == flags[constants : constants + carried]:
+                return body, results
+            flags[constants : constants + carried] = carry
+
+    def _loop(self, params: Any, place: str, given: Sequence[bool]) -> tuple[dict[str, Any], list[bool]]:
+        first, second = params["cond_nconsts"], params["body_nconsts"]
+        carry = given[first + second :]
+        body, results = self._repeated(params["body_jaxpr"], given[first:], second, len(carry))
+        carry = [a and b for a, b in zip(carry, results, strict=True)]
+        condition, (decided,) = self.converted(params["cond_jaxpr"], [*given[:first], *carry])
+        if not decided:
+            raise BadInput(
+                f"{self.name} ends a loop where the value of an input says so ({place}); "
+                "write one whose count is known, such as jax.lax.fori_loop"
+            )
+        options = {"condition": condition, "body": body, "condition_constants": first, "body_constants": second}
+        return options, carry
+
+
+CONVERSIONS: Mapping[Kind, str] = {"real": "to_real", "whole": "to_integer", "truth": "to_condition"}
+"""What a change of dtype is that changes what an array holds."""
+
+
+def _asks_for_nan(eqn: Any) -> bool:
+    """Tell whether something is compared with itself, which NaN alone is not equal to."""
+    return eqn.primitive.name in ("eq", "ne") and eqn.invars[0] is eqn.invars[1]
 
 
 def _needed(jaxpr: Any) -> list[Any]:
@@ -145,7 +193,7 @@ def _needed(jaxpr: Any) -> list[Any]:
 
 def _operands(eqn: Any) -> Sequence[Any]:
     """Return the operands of an equation; of a system of linear equations without the factors that JAX solves it by."""
-    if eqn.primitive.name in ("eq", "ne") and eqn.invars[0] is eqn.invars[1]:
+    if _asks_for_nan(eqn):
         return list(eqn.invars[:1])
     if eqn.primitive.name != "custom_linear_solve":
         return list(eqn.invars)
@@ -154,8 +202,14 @@ def _operands(eqn: Any) -> Sequence[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a constant as a number of Python's or an array of NumPy's, with every digit that it has."""
+    """Return a constant as a number of Python's or an array of NumPy's, with every digit that it has.
+
+    A number of float32 or less is the shortest decimal that is rounded to it: 0.1 was meant, and is in float64 another.
+    """
     array = np.asarray(value)
+    if array.ndim == 0 and array.itemsize < 8 and array.dtype.kind not in "biu":
+        decimals = (float(f"{float(array):.{digits}g}") for digits in range(1, 10))
+        return next((x for x in decimals if array.dtype.type(x) == array), float(array))
     if array.dtype.kind not in "biuf":
         array = array.astype(np.float64)  # bfloat16 and the like
     wide = {"b": np.bool_, "i": np.int64, "u": np.int64, "f": np.float64}[array.dtype.kind]

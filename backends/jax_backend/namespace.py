@@ -12,7 +12,7 @@ from jax import numpy
 from jax.scipy import linalg, special
 
 from multigrad.backend import Array, namespace
-from multigrad.extra.special import SCIPY
+from multigrad.data.standard import SPECIAL
 
 
 class Eliminated:
@@ -70,7 +70,7 @@ def array_namespace(device: str) -> Any:
     own = _scatters(device)
     if device == "cpu":
         own["linalg"] = namespace(numpy.linalg, qr=one_by_one(numpy.linalg.qr))
-    own |= {name: getattr(special, of_jax) for name, of_jax in SCIPY.items()}
+    own |= {name: functools.partial(function, special) for name, function in SPECIAL.items()}
     return namespace(
         numpy,
         scan=jax.lax.scan,

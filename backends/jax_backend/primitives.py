@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from multigrad.extra.special import special
 from multigrad.graph.evaluation import Table
 from multigrad.graph.indexing import (
     Outside,
@@ -45,10 +44,10 @@ UNARY: dict[str, Fact] = {
     "ceil":        lambda xp, x, **_: xp.ceil(x),
     "cos":         lambda xp, x, **_: xp.cos(x),
     "cosh":        lambda xp, x, **_: xp.cosh(x),
-    "digamma":     lambda xp, x, **_: special(xp, "digamma", x),
-    "erf":         lambda xp, x, **_: special(xp, "erf", x),
-    "erfc":        lambda xp, x, **_: special(xp, "erfc", x),
-    "erf_inv":     lambda xp, x, **_: special(xp, "erfinv", x),
+    "digamma":     lambda xp, x, **_: xp.digamma(x),
+    "erf":         lambda xp, x, **_: xp.erf(x),
+    "erfc":        lambda xp, x, **_: xp.erfc(x),
+    "erf_inv":     lambda xp, x, **_: xp.erfinv(x),
     "exp":         lambda xp, x, **_: xp.exp(x),
     "exp2":        lambda xp, x, **_: xp.exp(x * math.log(2)),
     "expm1":       lambda xp, x, **_: xp.expm1(x),
@@ -56,7 +55,7 @@ UNARY: dict[str, Fact] = {
     "is_nan":      lambda xp, x, **_: xp.isnan(x),
     "is_no_nan":   lambda xp, x, **_: xp.logical_not(xp.isnan(x)),
     "is_finite":   lambda xp, x, **_: xp.isfinite(x),
-    "lgamma":      lambda xp, x, **_: special(xp, "lgamma", x),
+    "lgamma":      lambda xp, x, **_: xp.lgamma(x),
     "log":         lambda xp, x, **_: xp.log(x),
     "log1p":       lambda xp, x, **_: xp.log1p(x),
     "logistic":    lambda xp, x, **_: xp.reciprocal(1 + xp.exp(-x)),
@@ -97,6 +96,7 @@ BINARY: dict[str, Fact] = {
     "ne":                     lambda xp, x, y, **_: xp.not_equal(x, y),
     "or":                     lambda xp, x, y, **_: xp.logical_or(x, y),
     "integer_or":             lambda xp, x, y, **_: xp.bitwise_or(x, y),
+    "polygamma":              lambda xp, n, x, **_: _polygamma(xp, n, x),
     "pow":                    lambda xp, x, y, **_: xp.pow(x, y),
     "rem":                    lambda xp, x, y, **_: x - xp.trunc(xp.divide(x, y)) * y,
     "integer_rem":            lambda xp, x, y, **_: xp.sign(x) * xp.remainder(xp.abs(x), xp.abs(y)),
@@ -134,6 +134,12 @@ JAXS_LINALG: dict[str, Fact] = {
     "solve":   lambda xp, A, B, **_: xp.linalg.solve(A, xp.array(B)),
 }
 """The same for matrices: an elimination with pivots would be a choice by values."""
+
+
+def _polygamma(xp: Namespace, n: Array, x: Array) -> Array:
+    if n in (0, 1):
+        return xp.trigamma(x) if n else xp.digamma(x)
+    raise NotImplementedError(f"the derivative of order {n} of the digamma function")
 
 
 def _rounded(xp: Namespace, x: Array, method: int) -> Array:

@@ -183,6 +183,8 @@ def traced_operation(
     traced = Traced(chosen, function, tree, leaves)
     if not traced.inputs:
         raise BadInput(f"{chosen}: the example has no array; wanted arguments that it takes, in a tuple")
+    if parsed is not None:
+        _check_count(traced, parsed)
     shapes = [[leaf.shape for leaf in leaves if leaf.kind is not None] for _, leaves in trees]
     if parsed is None:
         parsed, found = _signature(shapes, [traced.graph(each, {}).shapes for each in shapes])
@@ -193,23 +195,6 @@ def traced_operation(
     if inputs is None and any(leaf.kind != "real" for leaf in traced.inputs):
         inputs = _drawn_beside(traced, parsed)
     return _made(traced, parsed, without, sizes=sizes, inputs=inputs, dtypes=dtypes)
-
-
-def operation_of(function: Callable[..., Any], args: Sequence[Any], name: str | None = None) -> Operation:
-    """Return a function, of a custom_vjp the primal, as an operation whose only inputs are these arguments.
-
-    Args:
-        function: takes the arguments.
-        args: arrays, numbers and pytrees of them.
-        name: of the operation; left out, the function's.
-
-    Raises:
-        BadInput: it cannot be traced, or calls what has no array API form.
-    """
-    op = traced_operation(function, example=tuple(args), name=name)
-    _, leaves = _flattened(op.name, function, tuple(args))
-    arrays = [_values(leaf) for leaf in leaves if leaf.kind is not None]
-    return replace(op, sizes={"args": op.sizes["example"]}, draw=lambda draw, **size: [np.copy(a) for a in arrays])
 
 
 def _made(
@@ -225,11 +210,6 @@ def _made(
     names = [leaf.name for leaf in leaves]
     if unknown := sorted(without - set(names)):
         raise BadInput(f"{traced.name}: nondifferentiable names {unknown[0]!r}, which is not among {', '.join(names)}")
-    if len(signature.inputs) != len(leaves):
-        raise BadInput(
-            f"{traced.name}: the signature {signature.text} has {len(signature.inputs)} inputs, "
-            f"the function has {len(leaves)} ({', '.join(names)})"
-        )
 
     def made(xp: Any, *arrays: Any, **parameters: Any) -> Any:
         return traced(xp, *arrays, **parameters)
@@ -251,6 +231,15 @@ def _made(
     op = replace(op, inputs=tuple(names), reference="")
     object.__setattr__(op, "__doc__", made.__doc__)
     return op
+
+
+def _check_count(traced: Traced, signature: Signature) -> None:
+    names = [leaf.name for leaf in traced.inputs]
+    if len(signature.inputs) != len(names):
+        raise BadInput(
+            f"{traced.name}: the signature {signature.text} has {len(signature.inputs)} inputs, "
+            f"the function has {len(names)} ({', '.join(names)})"
+        )
 
 
 def _name_of(function: Callable[..., Any]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from multigrad.matrix.rows import PROOF_DIED, failing, sentence
+from multigrad.ops.implementation import FORMS
 from multigrad.ops.text import derivative_name
 from multigrad.truth.case import DEFAULT_REGIMES
 from multigrad.verdict.words import (
@@ -76,7 +77,8 @@ def is_wrong(frame: pd.DataFrame, fail_on: str | None = None) -> bool:
 
 
 def without_verdict(frame: pd.DataFrame) -> str:
-    """Name the formulas that were to be judged and have no verdict, and the outputs no number of which could be judged.
+    """Name the formulas that were to be judged and have no verdict, the outputs no number of which could be judged, and
+    the implementations that did not run.
 
     Returns:
         Names with reasons, in one line; empty where there is none.
@@ -94,4 +96,8 @@ def without_verdict(frame: pd.DataFrame) -> str:
         name, output = map(str, key)
         if INCONCLUSIVE in set(rows["verdict"]) and not rows["verdict"].isin([PASS, NOTE, FAIL]).any():
             names.append(f"{name} {derivative_name(output)} ({rows['reason'].iloc[0]})")
+    brought = frame[~frame["variant"].isin([*FORMS, "*"]) & (frame["backend"] != "exact")]
+    for key, rows in brought.groupby(["operation", "variant"], sort=False):
+        if not rows["verdict"].isin([PASS, NOTE, FAIL, INCONCLUSIVE]).any():
+            names.append(f"{' '.join(map(str, key))} ({rows['reason'].iloc[0]})")
     return listed(names, most=3)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,14 @@ REPEATS = 32
 """How often a question is asked whose answer is a single number: that it comes out right may be a coincidence. Of sums
 of two parts, each rounded to a half, two in three come out right."""
 
+FUNCTIONS: Mapping[str, np.ufunc] = {
+    name: getattr(np, name) for name in ("divide", "exp", "expm1", "log", "log1p", "sqrt", "tanh")
+}
+"""Functions that are asked about at every number of the half; a quotient at as many pairs of them."""
+
+ONCE_ULPS = 0.51
+"""The most ulps by which one rounding of a result in float32 is off, with room for eighty ulps of float32."""
+
 EXACT_BITS = FORMATS["float32"].significand_bits
 """A sum of whole numbers is exact in float32, in any order, while the sum of the magnitudes has so many bits."""
 
@@ -51,6 +59,8 @@ class Accumulation:
     """Sums and means along axes, and inner products."""
     chains: bool = False
     """What elementwise functions, one after the other, hand on."""
+    functions: tuple[str, ...] = ()
+    """The elementwise functions whose result is rounded once, by name: each is computed in a wider format."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,7 @@ def accumulation(session: Session, dtype: str, mode: str = "eager") -> Accumulat
         products=asked(session, dtype, _of_products),
         sums=asked(session, dtype, _of_sums),
         chains=asked(session, dtype, _of_chains),
+        functions=tuple(f for f in FUNCTIONS if mode == "eager" and _rounds_once(session, dtype, f)),
     )
 
 
@@ -119,6 +130,28 @@ def _right(session: Session, dtype: str, question: _Question, found: Any) -> boo
     session.wait([found])
     wanted = FORMATS[dtype].round(question.exact)
     return bool(np.array_equal(session.to_numpy(found).astype(np.float64), wanted))
+
+
+def _rounds_once(session: Session, dtype: str, name: str) -> bool:
+    """Compare a function with the exact one at every number of a half, as far as neither is beyond its range."""
+    form, function = FORMATS[dtype], FUNCTIONS[name]
+    bits = np.arange(2**16, dtype=np.uint32)
+    every: Any = (bits << 16).view(np.float32) if dtype == "bfloat16" else bits.astype(np.uint16).view(np.float16)
+    x = every[np.isfinite(every)].astype(np.float64)
+    given = (x, np.random.default_rng(0).permutation(x)) if function.nin == 2 else (x,)
+    smallest = math.ldexp(1.0, form.smallest_exponent)
+    with np.errstate(all="ignore"):
+        exact = function(*given)
+        try:
+            found = getattr(session.xp, name)(*(session.to_device(a, dtype) for a in given))
+            session.wait([found])
+            error = np.abs(session.to_numpy(found).astype(np.float64) - exact) / form.spacing(exact)
+        except Exception:
+            return False
+    # A framework may read a subnormal number as zero.
+    normal = [np.abs(a) >= smallest for a in (*given, exact)]
+    inside = np.isfinite(exact) & (np.abs(exact) < form.overflow) & np.logical_and.reduce(normal)
+    return bool(np.all(error[inside] <= ONCE_ULPS))
 
 
 def _drawn(rng: np.random.Generator, shape: tuple[int, ...], bits: int) -> np.ndarray:

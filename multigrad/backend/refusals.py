@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data.errors import one_line
+from ..data.errors import WrongResult, one_line
 from ..data.standard import numpy_standard
 from ..verdict.judge import Judgement, worded
 from ..verdict.words import FAIL, PORTABILITY, UNAVAILABLE
@@ -49,6 +49,8 @@ def judge_error(
         PORTABILITY where the backend is the standard and NumPy computes it; UNAVAILABLE where the framework lacks the
         function or the dtype; else FAIL. The reason has file and line of the operation's own frame.
     """
+    if isinstance(error, WrongResult):
+        return worded(FAIL, str(error))
     made = session.implementation(op, variant)
     place = place_of(error, made.function if made else op.function)
     raised = f"{one_line(error)}{f' ({place})' if place else ''}"

@@ -12,12 +12,13 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..data.errors import WrongResult, one_line
+from ..data.errors import one_line
 from ..ops.implementation import Implementation
 from ..ops.operation import Operation
 from ..ops.selection import Mode, Precision
 from .candidate import Candidate
 from .device import THREAD_VARIABLES, cuda_device_count, device_kind, mesh_shape
+from .implemented import forward_of, with_gradients
 from .limits import Gap, Inaccuracy, Judged, Refusal, Unavailable
 
 if TYPE_CHECKING:
@@ -102,8 +103,13 @@ class Session(ABC):
         """
         return ""
 
+    @property
+    def followed(self) -> Any:
+        """The array namespace in which :meth:`differentiate` follows a forward part: :attr:`xp`, or a tape over it."""
+        return self.xp
+
     def differentiate(self, forward: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
-        """Return ``f(*inputs, *cotangents) -> (*values, *gradients)`` by the framework's own autodiff.
+        """Return ``f(*inputs, *cotangents) -> (*values, *gradients)`` by the framework's own autodiff, or by a tape.
 
         Args:
             forward: ``f(*inputs)`` that returns a tuple of values.
@@ -167,7 +173,7 @@ class Session(ABC):
         if variant == "analytic":
             function = operation.analytic(self.xp, parameters)
         elif variant in ("forward", "autodiff"):
-            function = operation.forward(self.xp, parameters)
+            function = operation.forward(self.xp if variant == "forward" else self.followed, parameters)
             if variant == "autodiff":
                 function = self.differentiate(function, operation.differentiable)
         else:
@@ -182,11 +188,8 @@ class Session(ABC):
     ) -> Callable[..., tuple[Array, ...]]:
         """Return an implementation as a function of inputs and cotangents."""
         if made.gradients:
-            return with_gradients(operation, parameters, made)
-
-        def forward(*inputs: Array) -> tuple[Array, ...]:
-            return operation.values(made.function(*inputs, **parameters), made.name)
-
+            return with_gradients(operation, parameters, made, self.xp)
+        forward = forward_of(operation, parameters, made, self.xp)
         return self.differentiate(forward, operation.differentiable)
 
 
@@ -209,6 +212,8 @@ class Backend(ABC):
     """``eager`` and, where it has a compiler, ``compiled``."""
     variants: ClassVar[tuple[str, ...]] = ("forward", "analytic")
     """What it can compute; ``autodiff`` and ``native`` where the framework differentiates."""
+    taped: ClassVar[bool] = False
+    """Whether its ``autodiff`` is the tape of :mod:`multigrad.namespaces.tape`: the framework has none."""
     gaps: ClassVar[tuple[Gap, ...]] = ()
     """What it cannot do."""
     inaccuracies: ClassVar[tuple[Inaccuracy, ...]] = ()
@@ -348,37 +353,6 @@ class Backend(ABC):
             if operation.catalogued and (inaccuracy.operation, inaccuracy.variant) == (operation.name, variant):
                 judged = inaccuracy.worded(judged)
         return judged
-
-
-def with_gradients(
-    operation: Operation, parameters: Mapping[str, Any], made: Implementation
-) -> Callable[..., tuple[Array, ...]]:
-    """Return ``f(*inputs, *cotangents) -> (*values, *gradients)`` of an implementation that has its own gradients.
-
-    It raises :class:`WrongResult` where it returns something else, or takes no cotangent and has more than one number
-    as its value.
-    """
-    count = len(operation.inputs)
-    alone = not made.takes_cotangents(count + len(operation.value_names))
-
-    def function(*arrays: Array) -> tuple[Array, ...]:
-        if alone and operation.signature.outputs != ((),):
-            raise WrongResult(
-                f"{made.name} takes the inputs alone, and the value of {operation.name} is no single number; wanted "
-                "f(*inputs, *cotangents) -> values, gradients"
-            )
-        result = made.function(*arrays[: count if alone else len(arrays)], **parameters)
-        if not isinstance(result, tuple | list) or len(result) != 2:
-            found = f"{type(result).__name__} of {len(result)}" if hasattr(result, "__len__") else type(result).__name__
-            raise WrongResult(f"{made.name} returned a {found}; wanted (values, gradients)")
-        values = operation.values(result[0], made.name)
-        gradients = operation.gradients_of(result[1], f"{made.name}'s backward pass")
-        if alone:
-            gradients = tuple(gradient * arrays[count] for gradient in gradients)
-        return (*values, *gradients)
-
-    function.__name__ = made.name
-    return function
 
 
 def own_function(module: types.ModuleType, name: str) -> Callable[..., Any] | None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..ops.operation import Operation
 from ..ops.text import derivative_name
+from ..verdict.formats import FORMATS
 from .alternatives import BLOCKS, Asked, alternatives, either
 from .conditions import observed_conditions
 from .factors import number, why_factor
@@ -99,7 +100,8 @@ def diagnose(evidence: Evidence) -> str:
     for test in _tests(evidence):
         sentence = test(evidence)
         if sentence:
-            return f"{evidence.name} {sentence}"
+            what = "gradient" if evidence.name.startswith("∂") else "value"
+            return f"{evidence.name} {sentence}".replace("the true gradient", f"the true {what}")
     return f"{evidence.name} {_size_of_error(evidence)}"
 
 
@@ -291,19 +293,20 @@ def _locality(e: Evidence) -> str | None:
 
 
 def _last_block(e: Evidence, wrong: np.ndarray) -> str | None:
-    """Tell whether all that is wrong begins at a multiple of a block that a kernel may take, and goes on to the end."""
+    """Tell whether what is wrong is what is left over where a kernel takes whole blocks."""
     for axis, size in enumerate(wrong.shape):
-        along = np.flatnonzero(wrong.any(axis=tuple(i for i in range(wrong.ndim) if i != axis)))
-        first = int(along[0])
-        blocks = [b for b in BLOCKS if first % b == 0 and size - first < b]
-        if first == 0 or not blocks or len(along) < size - first or np.mean(wrong.take(along, axis)) < 0.75:
+        first = int(np.flatnonzero(wrong.any(axis=tuple(i for i in range(wrong.ndim) if i != axis)))[0])
+        left_over = {b: (size - 1) // b * b for b in BLOCKS if size % b}
+        starts = [start for start in left_over.values() if 0 < start <= first and size - start > 1]
+        if not starts or np.mean(wrong.take(range(max(starts), size), axis)) < 0.75:
             continue
+        blocks = either([b for b, start in left_over.items() if start == max(starts)][-3:])
         what = ("rows", "columns")[axis] if wrong.ndim == 2 else "entries" if wrong.ndim == 1 else f"axis {axis},"
-        where = f"{what} {first} to {size - 1} of {size}, and right elsewhere"
-        block = f"the last, partial block (of {either(blocks[-3:])})"
-        if np.any(np.abs(e.computed[wrong]) > e.bound[wrong]):
-            return f"is wrong in {where}: {block} is not masked"
-        return f"is zero in {where}: {block} is left out"
+        where = (
+            f"{what} {max(starts)} to {size - 1} of {size}, and right elsewhere: the last, partial block (of {blocks})"
+        )
+        zero = not np.any(np.abs(e.computed[wrong]) > e.bound[wrong])
+        return f"is zero in {where} is left out" if zero else f"is wrong in {where} is not masked"
     return None
 
 
@@ -376,7 +379,7 @@ def _computed_otherwise(e: Evidence) -> str | None:
             distance = float(np.sum(np.abs(e.computed - candidate)))
             if distance < least:
                 nearest, least = how, distance
-    return None if nearest is None else f"is what the reference gives with {nearest}"
+    return None if nearest is None else f"is what the reference gives {nearest}"
 
 
 def _accumulation(e: Evidence) -> str | None:
@@ -392,9 +395,13 @@ def _accumulation(e: Evidence) -> str | None:
     if not (4 * e.inside <= unit <= 2 * e.roundoff and size <= 64 * e.roundoff):
         return None
     return _computed_otherwise(e) or (
-        f"has errors of the size of rounding in its own dtype between inputs and outputs (relative {size:.2g}): "
-        "lower precision than what it accumulates in"
+        f"has errors as of sums in {_dtype_of(e.roundoff)} (relative {size:.2g}): lower precision than "
+        f"{_dtype_of(e.inside)}, in which it is said to accumulate"
     )
+
+
+def _dtype_of(roundoff: float) -> str:
+    return next(name for name, form in FORMATS.items() if form.unit_roundoff == roundoff)
 
 
 def _linear_mix(e: Evidence) -> str | None:

@@ -30,7 +30,7 @@ def why_factor(factor: float, cotangents: Sequence[np.ndarray], sizes: Mapping[s
     def is_(x: float) -> bool:
         return bool(abs(factor - x) <= max(1e-5, roundoff) * abs(x))
 
-    scalars = [float(c) for c in map(np.asarray, cotangents) if c.size == 1]
+    scalars = [float(c.item()) for c in map(np.asarray, cotangents) if c.size == 1]
     for cotangent in scalars:
         for sign, word in ((1.0, ""), (-1.0, " and a sign is wrong")):
             if is_(sign / cotangent):
@@ -47,6 +47,8 @@ def why_factor(factor: float, cotangents: Sequence[np.ndarray], sizes: Mapping[s
         (2 * np.pi, "2π"),
     ]
     factors += [(np.log(2.0), "log 2"), (np.log(10.0), "log 10")]
+    samples = [(n, v / (v - 1)) for n, v in sizes.items() if v > 1]  # a variance that divides by n − 1
+    factors += [(v, f"{n} / ({n} − 1)") for n, v in samples] + [(np.sqrt(v), f"√({n} / ({n} − 1))") for n, v in samples]
     for value, name in factors:
         label = name if name.isdigit() else f"{name} = {value:.6g}"
         for sign, word in ((1.0, ""), (-1.0, " and the sign is wrong")):

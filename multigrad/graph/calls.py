@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 Kind = Literal["real", "whole", "truth"]
 """What an array holds: real numbers, of whatever dtype is computed in; integers; or conditions."""
 
@@ -18,6 +20,14 @@ class Constant:
     value: Any = field(repr=False)
     """A Python number, or a NumPy array of float64, int64 or bool: the very number that was traced."""
 
+    @functools.cached_property
+    def ends(self) -> bool:
+        """Whether it holds numbers at the end of the range of float64, such as ``finfo(x.dtype).min`` in a mask."""
+        return bool(np.any(np.isfinite(self.value) & (np.abs(self.value) >= END)))
+
+
+END = 2.0**1022
+"""Numbers from here on stand for the end of the range of whatever dtype is computed in."""
 
 Operand = int | Constant
 """The number of a value of the graph, or a constant."""

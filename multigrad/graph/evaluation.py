@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ..data.errors import BadInput
 from ..namespaces.shared.unsupported import Unsupported
-from .calls import Call, Constant, Graph
-from .namespace import Namespace, is_known, is_plain, known, on_numpy
+from .calls import END, Call, Constant, Graph, Kind
+from .namespace import Namespace, is_known, is_number, is_plain, known, on_numpy
 
 Fact = Callable[..., Any]
 """``fact(xp, *operands, **options)`` returns an array, or a tuple of them where the call has several results."""
@@ -43,14 +42,11 @@ def evaluate(graph: Graph, table: Table, xp: Any, inputs: Sequence[Any]) -> tupl
 
     Raises:
         Unsupported: a namespace of proof does not know a function; the message has the place in the person's function.
-        BadInput: what is computed depends on the value of an input.
     """
     at = Namespace.of(xp, inputs, [kind == "real" for kind in graph.kinds])
-    values = _Evaluation(table, at).run(graph, inputs)
-    return tuple(
-        at.real(v) if kind == "real" and is_known(v) else at.array(v)
-        for v, kind in zip(values, graph.output_kinds, strict=True)
-    )
+    evaluation = _Evaluation(table, at)
+    values = evaluation.run(graph, inputs)
+    return tuple(evaluation.held(v, kind) for v, kind in zip(values, graph.output_kinds, strict=True))
 
 
 def folded(function: Callable[..., Any], numbers: Sequence[float]) -> float | bool | None:
@@ -75,7 +71,7 @@ class _Evaluation:
         values: dict[int, Any] = dict(zip(graph.inputs, inputs, strict=True))
 
         def value(operand: int | Constant) -> Any:
-            return operand.value if isinstance(operand, Constant) else values[operand]
+            return self.constant(operand) if isinstance(operand, Constant) else values[operand]
 
         for call, over in zip(graph.calls, graph.last_uses, strict=True):
             results = self.results(call, [value(o) for o in call.operands])
@@ -84,12 +80,24 @@ class _Evaluation:
                 del values[number]
         return [value(o) for o in graph.outputs]
 
+    def constant(self, constant: Constant) -> Any:
+        """Return a constant; one at the end of float64's range stands for half the largest number of the dtype.
+
+        Half, so that what is added to it, as a mask's score has its row's maximum taken away, does not overflow.
+        """
+        if not constant.ends:
+            return constant.value
+        largest = float(self.xp.finfo(self.xp.floating).max)
+        moved = np.where(np.abs(constant.value) >= END, np.copysign(largest / 2, constant.value), constant.value)
+        return moved if moved.ndim else float(moved)
+
     def results(self, call: Call, operands: list[Any]) -> Sequence[Any]:
         try:
             if call.name in CONTROL:
                 return CONTROL[call.name](self, call, operands)
-            if call.name in self.table.numbers and all(isinstance(x, int | float) for x in operands):
-                number = folded(self.table.numbers[call.name], operands)
+            fraction = self.table.numbers.get(call.name)
+            if fraction is not None and call.kinds[0] != "whole" and all(map(is_number, operands)):
+                number = folded(fraction, operands)
                 if number is not None:
                     return (number,)
             # What is known beforehand stays known.
@@ -128,13 +136,11 @@ class _Evaluation:
         return [self.xp.array(x) for x in pair]
 
     def looped(self, call: Call, operands: list[Any]) -> list[Any]:
-        """Repeat the body for as long as the condition holds, which no value of an input decides."""
+        """Repeat the body for as long as the condition holds, which depends on no value of an input."""
         counts = call.options["condition_constants"], call.options["body_constants"]
         first, second, carry = operands[: counts[0]], operands[counts[0] : sum(counts)], operands[sum(counts) :]
         while True:
             (goes_on,) = self.run(call.options["condition"], [*first, *carry])
-            if not is_known(goes_on):
-                raise BadInput(f"a loop ({call.place}) ends where the value of an input says so; {NO_LOOP}")
             if not bool(goes_on):
                 return carry
             carry = self.run(call.options["body"], [*second, *carry])
@@ -148,6 +154,9 @@ class _Evaluation:
             operands[constants : constants + carried],
             operands[constants + carried :],
         )
+        own = getattr(self.xp.standard, "scan", None)
+        if own is not None and length > UNROLLED:
+            return self._scanned_by(own, call, operands)
         steps = range(length - 1, -1, -1) if options["reverse"] else range(length)
         outputs: list[list[Any]] = []
         for i in steps:
@@ -158,6 +167,27 @@ class _Evaluation:
         if options["reverse"]:
             outputs.reverse()
         return [*carry, *(self._stacked(list(part), shape) for part, shape in self._columns(outputs, call))]
+
+    def _scanned_by(self, scan: Callable[..., Any], call: Call, operands: list[Any]) -> list[Any]:
+        """Leave a recurrence to the namespace, whose compiler sees the body once."""
+        options, body = call.options, call.options["body"]
+        constants, carried = options["constants"], options["carried"]
+        fixed, kinds = operands[:constants], body.kinds[constants:]
+        given = [self.held(x, kind) for x, kind in zip(operands[constants:], kinds, strict=True)]
+
+        def step(carry: Any, items: Any) -> Any:
+            results = self.run(body, [*fixed, *carry, *(items if given[carried:] else ())])
+            held = tuple(self.held(x, kind) for x, kind in zip(results, body.output_kinds, strict=True))
+            return held[:carried], held[carried:]
+
+        # What goes from step to step is counted where nothing is given to it.
+        xs = tuple(given[carried:]) or self.held(np.arange(options["length"]), "whole")
+        carry, outputs = scan(step, tuple(given[:carried]), xs, reverse=options["reverse"])
+        return [*carry, *outputs]
+
+    def held(self, x: Any, kind: Kind) -> Any:
+        """Return a value as an array of the namespace."""
+        return self.xp.real(x) if kind == "real" and is_known(x) else self.xp.array(x)
 
     def solved(self, call: Call, operands: list[Any]) -> list[Any]:
         """The solution of a system whose matrix is what a linear function makes of the unit vectors."""
@@ -186,7 +216,8 @@ class _Evaluation:
         return self.xp.stack([self.xp.array(x) for x in items], axis=0)
 
 
-NO_LOOP = "an operation never asks for a value; write a loop whose count is known (jax.lax.fori_loop)"
+UNROLLED = 8
+"""So many steps of a recurrence are written one after the other for a compiler."""
 
 CONTROL: dict[str, Callable[[_Evaluation, Call, list[Any]], Sequence[Any]]] = {
     "call": _Evaluation.called,

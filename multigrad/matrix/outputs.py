@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,11 +16,11 @@ from ..backend.session import Session
 from ..diagnosis.diagnose import Evidence, diagnose
 from ..ops.operation import Operation
 from ..ops.text import derivative_name
-from ..truth.arithmetic import narrower
-from ..truth.case import RESIZED, Case, Truth, Unknown
+from ..truth.arithmetic import Arithmetic
+from ..truth.case import RESIZED, Case, Truth
 from ..truth.certified import true_gradients
 from ..truth.find import in_arithmetic
-from ..truth.variant import judge_variant
+from ..truth.variant import judge_variant, seen_right
 from ..verdict.formats import FORMATS
 from ..verdict.judge import Judgement, Reference, judge_entries, worded
 from ..verdict.words import FAIL, INCONCLUSIVE, NOTE, OURS, PASS, THEIRS, UNAVAILABLE
@@ -76,7 +74,7 @@ class Outputs:
         else:
             judgement = self._judgement(number, host, reference, self.cell.variant)
             if judgement.verdict == INCONCLUSIVE:
-                judgement = self._seen_right(number, host) or judgement
+                judgement = seen_right(host, number, case.dtype, self._with_bounds) or judgement
         if case.regime in RESIZED and judgement.verdict == INCONCLUSIVE:
             return  # one number less its own mean: there is nothing to hold a bound against
         judgement = self.session.backend.worded(judgement, op, self.cell.variant)
@@ -104,26 +102,8 @@ class Outputs:
             self.op, parameters, arithmetic, variant, lambda: self.truth.arrays, number, host, reference
         )
 
-    @functools.cached_property
-    def _narrower(self) -> Sequence[Truth]:
-        found = []
-        for arithmetic in narrower(self.case.dtype):
-            with contextlib.suppress(Unknown):
-                found.append(in_arithmetic(self.op, self.case, self.truth, arithmetic))
-        return found
-
-    def _seen_right(self, number: int, host: np.ndarray) -> Judgement | None:
-        """Pass what lies within a narrower bound, where its own is too wide to see anything; None where nothing does.
-
-        It has that bound's accuracy, whatever it was computed in; what it would be told if it were less accurate
-        stays as it is.
-        """
-        for truth in self._narrower:
-            reference = truth.outputs(self.cell.variant)[number]
-            judgement = judge_entries(host, reference, self.case.dtype, f"may overflow in {self.case.dtype}")
-            if judgement.verdict in (PASS, NOTE):
-                return replace(judgement, verdict=PASS, reason=f"within the bound of {truth.arithmetic}")
-        return None
+    def _with_bounds(self, arithmetic: Arithmetic) -> Sequence[Reference]:
+        return in_arithmetic(self.op, self.case, self.truth, arithmetic).outputs(self.cell.variant)
 
     def _against_forward(
         self, number: int, host: np.ndarray, reference: Reference, judgement: Judgement
@@ -157,7 +137,7 @@ class Outputs:
     def _attributed(self, number: int, host: np.ndarray, judgement: Judgement) -> Judgement:
         """Say whose number is off, and whether the hand-derived one is right there."""
         what = f"{self.session.backend.name}'s {self.cell.variant}"
-        yours = "; yours is right" if self._ours_is_right(number) else ""
+        yours = "; yours is right" if self._is_right(number, OURS) else ""
         value = self.truth.references[number].value
         if np.isnan(judgement.ratio) or host.shape != value.shape:  # another dtype or shape
             return replace(judgement, reason=f"{what} {judgement.reason}{yours}")
@@ -167,17 +147,18 @@ class Outputs:
                 return replace(judgement, reason=f"{what} is {word} here{yours}: {judgement.reason}")
         return replace(judgement, reason=f"{what} is off here{yours}: {judgement.reason}")
 
-    def _ours_is_right(self, number: int) -> bool:
+    def _is_right(self, number: int, variant: str) -> bool:
+        """Tell whether a variant is right where its arguments are contiguous and nothing is compiled."""
         _, parameters = self.op.split(self.case.size)
         session = self.session
         try:
-            function = session.function(self.op, parameters, "analytic", "eager")
+            function = session.function(self.op, parameters, variant, "eager")
             outputs = function(*session.place(self.op, self.truth.arrays, self.case.dtype))
             session.wait(outputs)
             host = session.to_numpy(outputs[number])
         except Exception:  # noqa: BLE001 - its own cell says what it raised
             return False
-        judgement = self._judgement(number, host, self.truth.references[number], "analytic")
+        judgement = self._judgement(number, host, self.truth.outputs(variant)[number], variant)
         return judgement.verdict in (PASS, NOTE) and self.op.outputs[number] not in self.truth.refuted
 
     def _explained(self, number: int, host: np.ndarray, judgement: Judgement) -> Judgement:
@@ -196,6 +177,9 @@ class Outputs:
         inside = kept.unit_roundoff if kept is not None and kept.accumulate else None
         name = op.outputs[number]
         foreign = self.cell.variant not in (OURS, "forward", *THEIRS)
+        if self.case.regime == "strided" and foreign and self._is_right(number, self.cell.variant):
+            how = "depends on strides: it is right where inputs are contiguous"
+            return replace(judgement, reason=f"{derivative_name(name)} {how}; {judgement.reason}")
         evidence = Evidence.of(
             op, self.case.size, arrays, name, computed, true, bound, roundoff, inside, foreign=foreign
         )

@@ -102,14 +102,19 @@ def _description(op: Operation) -> dict[str, Any]:
             for one in op.implementations.values()
         ],
         "source": asdict(source_of(op)),
+        "has_pullback": op.has_pullback,
+        "namespaced": op.namespaced,
     }
 
 
 def _restored(description: Mapping[str, Any]) -> Operation:
-    reference = description["reference"]
+    reference, source = description["reference"], Source(**description["source"])
+    function = Elsewhere(
+        description["name"], description["doc"], source, reference, has_pullback=description["has_pullback"]
+    )
     return Operation(
         name=description["name"],
-        function=Elsewhere(description["name"], description["doc"], Source(**description["source"]), reference),
+        function=function,
         signature=Signature.parse(description["signature"]),
         inputs=tuple(description["inputs"]),
         differentiable=tuple(description["differentiable"]),
@@ -122,6 +127,7 @@ def _restored(description: Mapping[str, Any]) -> Operation:
             (one["backend"], one["name"]): Implementation(**one, function=_absent)
             for one in description["implementations"]
         },
+        namespaced=description["namespaced"],
     )
 
 

@@ -6,7 +6,6 @@ Nothing here imports NumPy or a framework: reading the catalogue costs nothing.
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 import operator
 import re
@@ -22,8 +21,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..data.errors import BadInput, WrongResult
 from ..data.standard import numpy_standard
 from .draw import DOMAIN_DRAWS, DOMAINS, LINE, Draw, Regime
+from .evaluate import evaluated, has_pullback, on_tape
 from .implementation import ADDED, Implementation, joined, named_implementation, parts_of
 from .signature import Signature, Size, default_sizes
+from .text import described
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,6 +66,8 @@ class Operation:
     """How another process finds it: a catalogue name or ``path.py::name``; empty if it cannot be found again."""
     implementations: dict[tuple[str, str], Implementation] = field(default_factory=dict, repr=False)
     """Ways to compute it that are not ours, by backend and name."""
+    namespaced: bool = True
+    """Whether the function takes the array namespace first; one that does not is written with NumPy."""
 
     def __call__(self, xp: Any, *inputs: Any, **parameters: Any) -> tuple[Any, Callable[..., Any]]:
         """Return the value (a tuple of them, if there are several) and the pullback.
@@ -74,34 +77,8 @@ class Operation:
         Raises:
             WrongResult: the function returns something else.
         """
-        value, pullback = self._evaluated(xp, *inputs, **parameters)
-        return self._on_tape(xp)(xp, *inputs, **parameters) if pullback is None else (value, pullback)
-
-    def _evaluated(self, xp: Any, *inputs: Any, **parameters: Any) -> tuple[Any, Callable[..., Any] | None]:
-        """Return the value and the operation's own pullback; None where it has none."""
-        result: Any = self.function(xp, *inputs, **parameters)
-        count = len(self.signature.outputs)
-        pair = isinstance(result, tuple | list) and len(result) == 2
-        if pair and callable(result[1]):
-            return result[0], result[1]
-        if result is None or (isinstance(result, tuple | list) and len(result) != count):
-            wanted = "a value" if count == 1 else f"{count} values"
-            raise WrongResult(f"{self.name} returned {_described(result)}; wanted {wanted}, or (value, pullback)")
-        return result, None
-
-    def _on_tape(self, xp: Any) -> Callable[..., tuple[Any, Callable[..., Any]]]:
-        """Return what evaluates it in a namespace as :meth:`__call__` does, with the pullback of the tape."""
-        # By name, when it is needed: the namespaces stand above operations.
-        tape = importlib.import_module("..namespaces.tape", __package__)
-        over = tape.over(xp)
-
-        def evaluated(_: Any, *inputs: Any, **parameters: Any) -> tuple[Any, Callable[..., Any]]:
-            pair: tuple[Any, Callable[..., Any]] = tape.with_pullback(
-                self.function, over, inputs, self.differentiable, parameters
-            )
-            return pair
-
-        return evaluated
+        value, pullback = evaluated(self, xp, inputs, parameters)
+        return on_tape(self, xp)(xp, *inputs, **parameters) if pullback is None else (value, pullback)
 
     @functools.cached_property
     def has_pullback(self) -> bool:
@@ -109,19 +86,8 @@ class Operation:
 
         It is run in NumPy, at the smallest size, to find out; one that raises there is taken to have one.
         """
-        known: bool | None = getattr(self.function, "has_pullback", None)  # where another process has the function
-        if known is not None:
-            return known
-        xp = numpy_standard()
-        import numpy as np
-
         size = next(iter(self.sizes.values()))
-        try:
-            with np.errstate(all="ignore"), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return self._evaluated(xp, *self.make_inputs(size, 0), **self.split(size)[1])[1] is not None
-        except Exception:  # noqa: BLE001 - what it raises is said where it is judged
-            return True
+        return has_pullback(self, lambda: self.make_inputs(size, 0), self.split(size)[1])
 
     def implementation(
         self,
@@ -350,7 +316,7 @@ class Operation:
         """Return ``f(*inputs) -> values``: the forward part alone."""
 
         def forward(*inputs: Any) -> tuple[Any, ...]:
-            value, _ = self._evaluated(xp, *inputs, **parameters)
+            value, _ = evaluated(self, xp, inputs, parameters)
             return self.values(value)
 
         forward.__name__ = f"{self.name}_forward"
@@ -360,10 +326,10 @@ class Operation:
         """Return ``f(*inputs, *cotangents) -> (*values, *gradients)``: forward part and pullback."""
         count = len(self.inputs)
         # Asked here, and not where a compiler may follow.
-        evaluated = self if self.has_pullback else self._on_tape(xp)
+        pulled_back = self if self.has_pullback else on_tape(self, xp)
 
         def analytic(*arrays: Any) -> tuple[Any, ...]:
-            value, pullback = evaluated(xp, *arrays[:count], **parameters)
+            value, pullback = pulled_back(xp, *arrays[:count], **parameters)
             return self.values(value) + self.gradients_of(pullback(*arrays[count:]))
 
         analytic.__name__ = f"{self.name}_analytic"
@@ -376,18 +342,10 @@ def _results(result: Any, names: Sequence[str], what: str, kind: str) -> tuple[A
     for name, each in zip(names, results, strict=False):
         if each is None or isinstance(each, str | bytes | Mapping) or callable(each):
             where = f", for {name}" if len(names) > 1 else ""
-            raise WrongResult(f"{what} returned {_described(each)}{where}; wanted {wanted}")
+            raise WrongResult(f"{what} returned {described(each)}{where}; wanted {wanted}")
     if len(results) != len(names):
         raise WrongResult(f"{what} returned {len(results)} {kind}; wanted {wanted}")
     return results
-
-
-def _described(thing: Any) -> str:
-    if thing is None or isinstance(thing, bool | int | float):
-        return str(thing)
-    if isinstance(thing, tuple | list):
-        return f"a {type(thing).__name__} of {len(thing)}"
-    return f"the {'text' if isinstance(thing, str) else type(thing).__name__} {thing!r:.60}"
 
 
 def operation(
@@ -399,6 +357,9 @@ def operation(
     dtypes: tuple[str, ...] = DTYPES,
 ) -> Callable[[Callable[..., Any]], Operation]:
     """Make an :class:`Operation` of a function ``f(xp, *arrays, *, parameters)``.
+
+    The function returns a value and its pullback, or a value alone. One that is written with NumPy takes no namespace:
+    it has as many array parameters as the signature has inputs.
 
     Args:
         signature: the shapes in gufunc notation, ``"(m,k),(k,n)->(m,n)"``.
@@ -418,8 +379,10 @@ def operation(
     def wrap(function: Callable[..., Any]) -> Operation:
         name = _name_of(function)
         arguments = list(inspect.signature(function).parameters.values())
-        arrays = tuple(a.name for a in arguments if a.kind in (a.POSITIONAL_OR_KEYWORD, a.POSITIONAL_ONLY))[1:]
+        arrays = tuple(a.name for a in arguments if a.kind in (a.POSITIONAL_OR_KEYWORD, a.POSITIONAL_ONLY))
         parameters = _parameters(name, arguments)
+        namespaced = len(arrays) != len(parsed.inputs) or arrays[0] == "xp"
+        arrays = arrays[1:] if namespaced else arrays
         if len(arrays) != len(parsed.inputs):
             raise BadInput(
                 f"{name}: the signature {parsed.text} has {len(parsed.inputs)} inputs, "
@@ -440,7 +403,10 @@ def operation(
         chosen = default_sizes(parsed) if sizes is None else _sizes(name, parsed, sizes, parameters, drawn=own)
         for size_name, size in chosen.items():
             _check_room(f"{name}: size {size_name!r}", parsed, size)
-        op = Operation(name, function, parsed, arrays, flags, parameters, chosen, inputs, kinds, _reference(function))
+        op = Operation(
+            *(name, function, parsed, arrays, flags, parameters, chosen, inputs, kinds, _reference(function)),
+            namespaced=namespaced,
+        )
         object.__setattr__(op, "__doc__", function.__doc__)  # so that help() shows the formula
         return op
 

@@ -1,4 +1,4 @@
-"""How a size and a derivative are written, in every table and message."""
+"""How a size, a derivative and what a function returned are written, in every table and message."""
 
 from __future__ import annotations
 
@@ -18,3 +18,12 @@ def sizes_text(size: Mapping[str, Any]) -> str:
 def derivative_name(output: str) -> str:
     """Write an output as mathematics does: ``W_bar`` is ∂f/∂W."""
     return f"∂f/∂{output.removesuffix('_bar')}" if output.endswith("_bar") else output
+
+
+def described(thing: Any) -> str:
+    """Say in a few words what something is."""
+    if thing is None or isinstance(thing, bool | int | float):
+        return str(thing)
+    if isinstance(thing, tuple | list):
+        return f"a {type(thing).__name__} of {len(thing)}"
+    return f"the {'text' if isinstance(thing, str) else type(thing).__name__} {thing!r:.60}"

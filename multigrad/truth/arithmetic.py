@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend.accumulation import LARGEST, Accumulation
+from ..backend.accumulation import FUNCTIONS, LARGEST, ONCE_ULPS, Accumulation
 from ..namespaces import bounds
 from ..ops.implementation import HALVES
 from ..ops.operation import Operation
@@ -33,6 +33,8 @@ class Arithmetic:
     """What sums in matrix products of up to :data:`LARGEST` numbers are kept in; None: the dtype."""
     sums: str | None = None
     """What sums and means of up to :data:`LARGEST` numbers are kept in; None: the dtype."""
+    functions: tuple[str, ...] = ()
+    """Elementwise functions, by name, whose result is rounded once, and not off by an ulp."""
     accumulate: str | None = None
     """What everything is computed in, inputs and outputs apart: each output is rounded once, where it is stored. None:
     the dtype."""
@@ -42,7 +44,8 @@ class Arithmetic:
     @classmethod
     def established(cls, dtype: str, found: Accumulation) -> Arithmetic:
         """Return the arithmetic of a backend in a half, as far as it is known from asking."""
-        return cls(dtype, products=WIDER if found.products else None, sums=WIDER if found.sums else None)
+        products, sums = (WIDER if kept else None for kept in (found.products, found.sums))
+        return cls(dtype, products=products, sums=sums, functions=found.functions)
 
     @classmethod
     def of(cls, arithmetic: str | Arithmetic) -> Arithmetic:
@@ -70,11 +73,14 @@ class Arithmetic:
 
     def context(self, **settings: Any) -> bounds.Context:
         """Return what stands between inputs and outputs as :mod:`multigrad.namespaces.bounds` takes it."""
-        kept = {"product_u": self.products, "sum_u": self.sums}
+        kept = {"product_u": self.accumulate or self.products, "sum_u": self.accumulate or self.sums}
         units = {name: FORMATS[dtype].unit_roundoff for name, dtype in kept.items() if dtype is not None}
+        if "product_u" in units:
+            units["product_u"] *= 2  # tensor cores may truncate where they add
         if self.precision == "tf32" and self.computed == "float32" and self.accumulate is None:
             units["product_u"] = TF32_UNIT
-        return bounds.Context.of(self.computed, **{"kept_entries": LARGEST, **units, **settings})
+        ulps = dict.fromkeys(self.functions, ONCE_ULPS)
+        return bounds.Context.of(self.computed, elementary_ulps=ulps, **{"kept_entries": LARGEST, **units, **settings})
 
     def analyse(
         self, op: Operation, parameters: Mapping[str, Any], arrays: Sequence[Any], *, endless: bool = False
@@ -122,7 +128,7 @@ def narrower(dtype: str) -> Sequence[Arithmetic]:
         return ()
     return (
         Arithmetic(dtype, accumulate=WIDER),
-        Arithmetic(dtype, products=WIDER, sums=WIDER),
+        Arithmetic(dtype, products=WIDER, sums=WIDER, functions=tuple(FUNCTIONS)),
         Arithmetic(dtype, accumulate=WIDER, perturbed=True),
     )
 

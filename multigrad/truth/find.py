@@ -20,7 +20,7 @@ from .arithmetic import Arithmetic
 from .case import DEFAULT_REGIMES, Case, Truth, Unknown
 from .certified import BASIS_ENTRIES, certified, halves, true_gradients
 from .inputs import case_arrays, check_served
-from .references import bounded
+from .references import bounded, rebounded
 
 xp = numpy_standard()
 
@@ -194,11 +194,5 @@ def in_arithmetic(op: Operation, case: Case, truth: Truth, arithmetic: Arithmeti
         return truth
     _, parameters = op.split(case.size)
     certain = _flops(op, case.size, truth.arrays) <= EXACT_FLOPS
-    others = bounded(op, truth.arrays, parameters, arithmetic, certain=certain, hull=False)
-    kept = [
-        replace(old, bound=new.bound, probable=new.probable, excused=new.excused)
-        if old.value.shape == new.value.shape
-        else old
-        for old, new in zip(truth.references, others, strict=True)
-    ]
+    kept = rebounded(op, truth.arrays, parameters, truth.references, arithmetic, certain=certain)
     return replace(truth, references=kept, arithmetic=arithmetic)

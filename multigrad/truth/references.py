@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,28 @@ def bounded(
             )
         )
     return references
+
+
+def rebounded(
+    op: Operation,
+    arrays: Sequence[np.ndarray],
+    parameters: Mapping[str, Any],
+    references: Sequence[Reference],
+    arithmetic: Arithmetic,
+    *,
+    certain: bool = False,
+) -> list[Reference]:
+    """Return references with the bounds of another arithmetic; that of an output whose shape is wrong stays.
+
+    The parameters are those of :func:`bounded`.
+    """
+    others = bounded(op, arrays, parameters, arithmetic, certain=certain, hull=False)
+    return [
+        replace(old, bound=new.bound, probable=new.probable, excused=new.excused)
+        if old.value.shape == new.value.shape
+        else old
+        for old, new in zip(references, others, strict=True)
+    ]
 
 
 def _kinks(function: Callable[..., Any], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:

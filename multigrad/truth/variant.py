@@ -11,7 +11,8 @@ import numpy as np
 from ..ops.operation import Operation
 from ..verdict.judge import Judgement, Reference, judge_entries
 from ..verdict.words import FAIL, NOTE, PASS
-from .arithmetic import Arithmetic, off_by
+from .arithmetic import Arithmetic, narrower, off_by
+from .case import Unknown
 from .references import HAIR
 
 
@@ -77,3 +78,30 @@ def judge_variant(
     ours = "not exact, as the hand-derived formula is here" if exact else f"{judged.ratio:.3g} × its bound"
     reason = f"{ours}, {again.ratio:.2g} × that of inputs which are off by one rounding"
     return replace(again if exact else judged, verdict=NOTE, reason=reason)
+
+
+def seen_right(
+    computed: np.ndarray, number: int, dtype: str, references: Callable[[Arithmetic], Sequence[Reference]]
+) -> Judgement | None:
+    """Pass what lies within a narrower bound than its own, where that is too wide to see anything.
+
+    It has that bound's accuracy, whatever it was computed in. What is less accurate is not wrong.
+
+    Args:
+        computed: one output in a half.
+        number: which output it is.
+        dtype: the half.
+        references: returns the truth about every output with the bounds of an arithmetic.
+
+    Returns:
+        A PASS that says within which bound it lies, or None where it lies within none that is narrow.
+    """
+    for arithmetic in narrower(dtype):
+        try:
+            reference = references(arithmetic)[number]
+        except Unknown:
+            continue
+        judgement = judge_entries(computed, reference, dtype, f"may overflow in {dtype}")
+        if judgement.verdict in (PASS, NOTE):
+            return replace(judgement, verdict=PASS, reason=f"within the bound of {arithmetic}")
+    return None

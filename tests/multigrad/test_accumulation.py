@@ -8,7 +8,7 @@ from multigrad.backends.numpy_backend import BACKEND, NumPySession
 
 from multigrad.backend import accumulation as asking
 from multigrad.backend import namespace
-from multigrad.backend.accumulation import LARGEST, Accumulation, accumulation
+from multigrad.backend.accumulation import FUNCTIONS, LARGEST, Accumulation, accumulation
 from multigrad.backend.roundoff import probe
 from multigrad.data.standard import numpy_standard
 
@@ -69,7 +69,7 @@ def session_with(add_up):
 
 def test_numpy_keeps_products_in_float32_and_not_every_sum():
     found = probe(BACKEND.open())
-    assert found["float16"].accumulation == Accumulation(products=True)
+    assert found["float16"].accumulation == Accumulation(products=True, functions=tuple(FUNCTIONS))
     assert found["float32"].accumulation == found["float64"].accumulation == Accumulation()
 
 
@@ -121,6 +121,19 @@ def test_a_chain_that_is_kept_in_float32_is_found():
     session.to_device = lambda array, dtype=None: np.asarray(array, np.float32)
     session.to_numpy = lambda array: np.asarray(array).astype(np.float16)
     assert accumulation(session, "float16").chains
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_that_rounds_twice_is_found(name):
+    session = BACKEND.open()
+    right = getattr(xp, name)
+
+    def rounded_before(*arrays):
+        with np.errstate(all="ignore"):
+            return right(*arrays).astype(np.float16) * np.float16(1.0009765625)
+
+    session.xp = namespace(xp, **{name: rounded_before})
+    assert accumulation(session, "float16").functions == tuple(f for f in FUNCTIONS if f != name)
 
 
 def test_compiled_questions_are_asked_as_one_function():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from multigrad.bench.report.verdicts import without_verdict
 
 import multigrad
 from multigrad import BadInput, operation
@@ -82,7 +83,7 @@ WRONG = {
     ),
     "blind": ("value, (a, b) = whole(A, x, 1); return value, (a, b)", "the true gradient"),
     "raises": ("return whole(A, x)", "raised TypeError"),
-    "a_dict": ("return {'value': 1.0}", "returned a dict of 1; wanted (values, gradients)"),
+    "a_dict": ("return {'value': 1.0}", "returned a dict with 'value'; wanted (values, gradients)"),
     "one_short": ("value, (a, b) = whole(A, x, f_bar); return value, (a,)", "1 gradients; wanted 2: A, x"),
 }
 
@@ -256,3 +257,77 @@ def test_a_worker_finds_it_by_the_reference_alone(tmp_path: Path) -> None:
     assert op.reference == f"{path}::squares"
     (same,) = load_operations([op.reference])
     assert same is op
+
+
+NO_RESULTS = '''
+import torch
+
+from multigrad import operation
+
+
+@operation("(m,n),(n)->(m,n)")
+def scale(xp, x, w):
+    """Rows times a weight. y = x ∘ w."""
+    return x * w
+
+
+class WithoutBackward(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, w):
+        return x * w
+
+
+@scale.implementation("torch")
+def another_shape(x, w):
+    return (x * w).sum(0)
+
+
+@scale.implementation("torch")
+def complex_numbers(x, w):
+    return x * w + 0j
+
+
+@scale.implementation("torch")
+def independent(x, w):
+    return x * w.detach()
+
+
+@scale.implementation("torch")
+def a_dict(x, w):
+    return {"y": x * w}
+
+
+@scale.implementation("torch")
+def no_backward(x, w):
+    return WithoutBackward.apply(x, w)
+'''
+
+
+def test_what_is_no_result_of_a_framework_is_one_line_each(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed (pip install torch)")
+    path = tmp_path / "mine.py"
+    path.write_text(NO_RESULTS, encoding="utf-8")
+    frame = multigrad.check(str(path), backend="torch", dtype="float32", mode="eager", regime=["gaussian", "integers"])
+    failed = frame[frame["verdict"] == "FAIL"].groupby("variant")["reason"].agg(list)
+    wanted = {
+        "another_shape": "another_shape returned value of shape (3,); the reference's is (m,n) = (4, 3)",
+        "complex_numbers": "complex_numbers returned value of torch.complex64; only real numbers have a verdict",
+        "independent": "∂f/∂w is zero everywhere: the term is missing",
+        "a_dict": "a_dict returned a dict with 'y'; wanted value alone",
+        "no_backward": "You must implement either the backward or vjp method",
+    }
+    assert set(failed.index) == set(wanted)
+    for variant, words in wanted.items():
+        assert any(words in reason for reason in failed[variant]), failed[variant]
+    assert set(frame[frame["variant"] == "analytic"]["verdict"]) == {"PASS"}
+
+
+def test_what_nobody_could_run_is_no_pass(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed (pip install torch)")
+    path = tmp_path / "mine.py"
+    head = NO_RESULTS.partition("class WithoutBackward")[0]
+    body = '@scale.implementation("torch")\ndef on_gpu(x, w):\n    return (x.cuda() * w.cuda()).cpu()\n'
+    path.write_text(head + body, encoding="utf-8")
+    frame = multigrad.check(str(path), backend="torch", device="cpu", dtype="float32", mode="eager", regime="gaussian")
+    if (frame["verdict"] == "UNAVAILABLE").any():  # without a GPU
+        assert without_verdict(frame).startswith("scale on_gpu (the code wants a GPU that is not here: ")

@@ -126,6 +126,7 @@ max, min = _reduced_extremum(np.max, 1.0), _reduced_extremum(np.min, -1.0)
 
 def any(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Decided where one is decidedly true, or all are decidedly false."""
+    x = not_equal(x, 0) if isinstance(x, Array) else x
     if not isinstance(x, Condition):
         return np.any(x, axis=axis, keepdims=keepdims)
     value = np.any(x.value, axis=axis, keepdims=keepdims)
@@ -138,6 +139,7 @@ def any(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
 
 def all(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Decided where one is decidedly false, or all are decidedly true."""
+    x = not_equal(x, 0) if isinstance(x, Array) else x
     if not isinstance(x, Condition):
         return np.all(x, axis=axis, keepdims=keepdims)
     return ~any(~x, axis=axis, keepdims=keepdims)

@@ -151,7 +151,7 @@ def guarded(function: Callable[..., Any], call: str, knower: str) -> Callable[..
         try:
             return function(*args, **options)
         except TypeError as error:
-            if isinstance(error, Unsupported) or _fits(function, args, options):
+            if isinstance(error, Unsupported) or fits(function, args, options):
                 raise
             laid_out = _with_keywords(function, args, options)
             if laid_out is None:
@@ -163,7 +163,8 @@ def guarded(function: Callable[..., Any], call: str, knower: str) -> Callable[..
     return run
 
 
-def _fits(function: Callable[..., Any], args: Sequence[Any], options: Mapping[str, Any]) -> bool:
+def fits(function: Callable[..., Any], args: Sequence[Any], options: Mapping[str, Any]) -> bool:
+    """Whether a function takes these arguments."""
     try:
         inspect.signature(function).bind(*args, **options)
     except TypeError:
@@ -182,4 +183,4 @@ def _with_keywords(
     names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     named = {**dict(zip(names, args[count:], strict=False)), **options}
     whole = len(named) == len(args[count:]) + len(options)
-    return (args[:count], named) if whole and _fits(function, args[:count], named) else None
+    return (args[:count], named) if whole and fits(function, args[:count], named) else None

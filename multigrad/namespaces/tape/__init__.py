@@ -16,7 +16,20 @@ from __future__ import annotations
 from .arrays import Node, TapeArray
 from .linear import LINALG
 from .namespace import FUNCTIONS, Tape, over
-from .pullback import with_pullback
+from .numpy_code import run_numpy
+from .pullback import differentiated, with_pullback
 from .rules import BINARY, UNARY
 
-__all__ = ["BINARY", "FUNCTIONS", "LINALG", "UNARY", "Node", "Tape", "TapeArray", "over", "with_pullback"]
+__all__ = [
+    "BINARY",
+    "FUNCTIONS",
+    "LINALG",
+    "UNARY",
+    "Node",
+    "Tape",
+    "TapeArray",
+    "differentiated",
+    "over",
+    "run_numpy",
+    "with_pullback",
+]

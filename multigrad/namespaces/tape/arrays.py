@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..shared.operators import Operators
 
 Value = Any
@@ -72,6 +74,8 @@ def value_of(x: Any) -> Any:
         return x.value
     if isinstance(x, list | tuple) and holds(x):
         return type(x)(map(value_of, x))
+    if isinstance(x, np.generic):
+        return x.item()  # a number of NumPy's would widen what Python's leaves as it is
     if isinstance(x, slice):
         return slice(value_of(x.start), value_of(x.stop), value_of(x.step))
     return x

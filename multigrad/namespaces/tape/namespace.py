@@ -114,6 +114,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "full": full,
     "full_like": full_like,
     "scatter_add": scatter_add,
+    "stop_gradient": lambda tape, x: TapeArray(tape, x.value),
 }
 """The functions that have a rule, and those that are written in terms of them; the tape comes first."""
 

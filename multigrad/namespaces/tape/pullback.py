@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .arrays import Node, TapeArray, Value
-from .namespace import Tape
+from .namespace import Tape, over
 
 
 def with_pullback(
@@ -51,6 +51,23 @@ def with_pullback(
         return tuple(_gradient(xp, held.get(node), x) for node, x in leaves)
 
     return (values if isinstance(returned, tuple | list) else values[0]), pullback
+
+
+def differentiated(xp: Any, forward: Callable[..., tuple[Any, ...]], wanted: Sequence[bool]) -> Callable[..., Any]:
+    """Return ``f(*inputs, *cotangents) -> (*values, *gradients)`` in arrays of a namespace.
+
+    Args:
+        xp: the namespace.
+        forward: ``f(*inputs)`` over :func:`over` of the namespace, or in NumPy's functions; returns a tuple of values.
+        wanted: for each input, whether its gradient is wanted.
+    """
+    tape, count = over(xp), len(wanted)
+
+    def function(*arrays: Value) -> tuple[Value, ...]:
+        values, pullback = with_pullback(lambda _, *inputs: tuple(forward(*inputs)), tape, arrays[:count], wanted, {})
+        return (*values, *pullback(*arrays[count:]))
+
+    return function
 
 
 def _in_order(roots: Sequence[Node]) -> list[Node]:

@@ -182,7 +182,7 @@ def tile(tape: Any, x: Any, repetitions: Sequence[int], /) -> Any:
 def item(tape: Any, x: Any, key: Any, /) -> TapeArray:
     """``x[key]``: slices and places, indices, masks."""
     xp, X = tape.base, x.value
-    keys = tuple(map(value_of, key)) if isinstance(key, tuple) else (value_of(key),)
+    keys = _keys(xp, X, key)
     value = X[keys if isinstance(key, tuple) else keys[0]]
     if all(map(_plain, keys)):
         return recorded(tape, value, [x], [_placed(xp, X, keys)])
@@ -195,6 +195,15 @@ def item(tape: Any, x: Any, key: Any, /) -> TapeArray:
         return scattered(xp, g, places[settled], X)
 
     return recorded(tape, value, [x], [pull])
+
+
+def _keys(xp: Any, x: Value, key: Any) -> tuple[Any, ...]:
+    """Return an index as a tuple, in which NumPy's arrays are those of the namespace, where x is."""
+    keys = tuple(map(value_of, key)) if isinstance(key, tuple) else (value_of(key),)
+    if isinstance(x, np.ndarray | np.generic | Operators):
+        return keys
+    there = {"device": getattr(x, "device", None)}
+    return tuple(xp.asarray(k.copy(), **there) if isinstance(k, np.ndarray) else k for k in keys)
 
 
 def _placed(xp: Any, x: Value, keys: Sequence[Any]) -> Pull:
@@ -225,7 +234,7 @@ def put(xp: Any, x: Value, key: tuple[Any, ...], value: Any) -> Value:
 def assigned(tape: Any, x: Any, key: Any, value: Any, /) -> TapeArray:
     """Return x with ``x[key] = value``: what is overwritten gets no cotangent."""
     xp, X = tape.base, x.value
-    keys = tuple(map(value_of, key)) if isinstance(key, tuple) else (value_of(key),)
+    keys = _keys(xp, X, key)
     copy = X[...] if isinstance(X, Operators) else xp.asarray(X, copy=True)
     changed = put(xp, copy, keys, value_of(value))
 
