@@ -136,6 +136,17 @@ def test_a_function_that_rounds_twice_is_found(name):
     assert accumulation(session, "float16").functions == tuple(f for f in FUNCTIONS if f != name)
 
 
+def test_a_division_by_a_single_number_that_is_a_product_is_found():
+    session = BACKEND.open()
+
+    def divide(x, y):
+        with np.errstate(all="ignore"):
+            return x * np.float16(1 / y) if np.size(y) == 1 else np.divide(x, y)
+
+    session.xp = namespace(xp, divide=divide)
+    assert "divide" not in accumulation(session, "float16").functions
+
+
 def test_compiled_questions_are_asked_as_one_function():
     session = session_with(in_float32)
     compiled = []
