@@ -102,19 +102,16 @@ def _description(op: Operation) -> dict[str, Any]:
             for one in op.implementations.values()
         ],
         "source": asdict(source_of(op)),
-        "has_pullback": op.has_pullback,
         "namespaced": op.namespaced,
     }
 
 
 def _restored(description: Mapping[str, Any]) -> Operation:
     reference, source = description["reference"], Source(**description["source"])
-    function = Elsewhere(
-        description["name"], description["doc"], source, reference, has_pullback=description["has_pullback"]
-    )
+    has_pullback = functools.partial(_has_pullback_elsewhere, reference)
     return Operation(
         name=description["name"],
-        function=function,
+        function=Elsewhere(description["name"], description["doc"], source, reference, has_pullback),
         signature=Signature.parse(description["signature"]),
         inputs=tuple(description["inputs"]),
         differentiable=tuple(description["differentiable"]),
@@ -180,6 +177,17 @@ def _decoded(encoded: Mapping[str, Any]) -> Any:
 
 def _tupled(value: Any) -> Any:
     return tuple(map(_tupled, value)) if isinstance(value, list) else value
+
+
+def _has_pullback_elsewhere(reference: str) -> bool:
+    return bool(ask(f"{__name__}:tell_pullback", {"reference": reference}, reference.partition("::")[0]))
+
+
+def tell_pullback(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Run an operation once and tell whether it has a pullback of its own; the worker's side."""
+    path, _, name = arguments["reference"].partition("::")
+    (op,) = named(imported(Path(path)), path, name)
+    yield {"answer": op.has_pullback}
 
 
 def _drawn_elsewhere(reference: str, draw: Draw, **size: Any) -> list[np.ndarray]:

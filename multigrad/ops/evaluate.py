@@ -83,9 +83,9 @@ def has_pullback(op: Formula, inputs: Callable[[], Sequence[Any]], parameters: M
         inputs: draws its inputs.
         parameters: its keyword parameters.
     """
-    known: bool | None = getattr(op.function, "has_pullback", None)  # where another process has the function
-    if known is not None:
-        return known
+    elsewhere: Callable[[], bool] | None = getattr(op.function, "has_pullback", None)
+    if elsewhere is not None:  # another process has the function
+        return elsewhere()
     xp = numpy_standard()
     import numpy as np
 
@@ -93,5 +93,5 @@ def has_pullback(op: Formula, inputs: Callable[[], Sequence[Any]], parameters: M
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return evaluated(op, xp, inputs(), parameters)[1] is not None
-    except Exception:  # noqa: BLE001 - what it raises is said where it is judged
+    except (Exception, SystemExit):  # noqa: BLE001 - what it raises is said where it is judged
         return True

@@ -37,10 +37,13 @@ class Source:
 class Elsewhere:
     """Stands for a function that another process has."""
 
-    def __init__(self, name: str, doc: str | None, source: Source, reference: str, *, has_pullback: bool) -> None:
+    def __init__(
+        self, name: str, doc: str | None, source: Source, reference: str, has_pullback: Callable[[], bool]
+    ) -> None:
         self.__name__, self.__doc__, self.__module__ = name, doc, source.module
         self.source, self.reference = source, reference
         self.has_pullback = has_pullback
+        """Asks the other process, for the answer takes a run of the function."""
 
     def __call__(self, *_: Any, **__: Any) -> Any:
         """Refuse.

@@ -193,7 +193,7 @@ def test_a_result_of_nan_never_passes():
         return xp.sum(x * x), pullback
 
     frame = quick(f, regime="gaussian")
-    bad = rows(frame, backend="numpy", output="x_bar")
+    bad = rows(frame, backend="numpy", output="x_bar", variant="analytic")
     assert set(bad["verdict"]) == {FAIL}
     assert "not finite" in bad["reason"].iloc[0]
     assert set(rows(frame, backend="exact")["verdict"]) == {PASS}
@@ -287,7 +287,7 @@ def test_a_dead_worker_costs_its_cell_only(tmp_path):
             return xp.sum(x * x), lambda b: 2 * b * x
         """)
     )
-    frame = quick(str(path), dtype=["float64", "float32"], regime=["gaussian"])
+    frame = quick(str(path), dtype=["float64", "float32"], regime=["gaussian"], variant="analytic")
     lost = rows(frame, dtype="float32", backend="numpy")
     assert set(lost["verdict"]) == {FAIL}
     assert "exit code 7" in lost["reason"].iloc[0]
@@ -432,7 +432,7 @@ def test_products_in_lower_precision_are_told(monkeypatch, made):
         T = xp.matrix_transpose
         return A @ B, lambda y_bar: (y_bar @ T(B), T(A) @ y_bar)
 
-    frame = check(product, backend="degraded", dtype="float32", regime="gaussian")
+    frame = check(product, backend="degraded", dtype="float32", regime="gaussian", variant="analytic")
     judged = rows(frame, backend="degraded")
     assert set(judged["verdict"]) <= {FAIL, NOTE}
     assert judged["reason"].str.contains("lower precision").all()
@@ -797,7 +797,7 @@ def test_what_raises_in_half_precision_alone_is_unavailable_whatever_it_says(mon
         y = xp.exp(x)
         return y, lambda y_bar: y * y_bar
 
-    frame = check(f, backend="halfless", dtype=["float32", "float16"], regime="gaussian")
+    frame = check(f, backend="halfless", dtype=["float32", "float16"], regime="gaussian", variant="analytic")
     (half,) = rows(frame, backend="halfless", dtype="float16").to_dict("records")
     assert half["verdict"] == UNAVAILABLE
     assert half["reason"].startswith(
@@ -827,7 +827,12 @@ BOOMS = {
 @pytest.fixture(scope="module")
 def booms(tmp_path_factory):
     texts = {name: BOOM.replace("NAME", name).replace("LINE", line) for name, (line, *_) in BOOMS.items()}
-    options = {"backend": "numpy", "dtype": ["float64", "float32", "float16"], "regime": "gaussian"}
+    options = {
+        "backend": "numpy",
+        "dtype": ["float64", "float32", "float16"],
+        "regime": "gaussian",
+        "variant": "analytic",
+    }
     return checked(tmp_path_factory.mktemp("booms"), texts, **options)
 
 
@@ -916,7 +921,7 @@ def test_what_raises_on_numpy_too_is_no_matter_of_portability(tmp_path):
                 X[7, :]
             return X[0, :], lambda y_bar: xp.stack([y_bar, 0 * y_bar])
     """
-    frame = of_file(tmp_path, text, backend=["numpy", "strict"], dtype=["float64", "float32"])
+    frame = of_file(tmp_path, text, backend=["numpy", "strict"], dtype=["float64", "float32"], variant="analytic")
     for name in ("numpy", "strict"):
         assert set(rows(frame, backend=name, dtype="float32")["verdict"]) == {FAIL}
 
@@ -957,7 +962,9 @@ OVERFLOWING = """
 
 
 def test_what_overflows_in_half_precision_is_no_failure_of_a_right_gradient(tmp_path):
-    frame = of_file(tmp_path, OVERFLOWING, backend="numpy", dtype=["float32", "float16"], regime=None)
+    frame = of_file(
+        tmp_path, OVERFLOWING, backend="numpy", dtype=["float32", "float16"], regime=None, variant="analytic"
+    )
     assert set(frame["verdict"]) <= {PASS, NOTE, UNAVAILABLE, INCONCLUSIVE}
     half = rows(frame, backend="numpy", dtype="float16")
     assert half["reason"].str.contains("may overflow in float16").sum() >= 4
@@ -985,7 +992,7 @@ SPOILED = """
 
 def test_not_a_number_where_the_truth_is_zero_is_excused_by_no_regime(tmp_path):
     regimes = ["wide", "cancellation", "gaussian"]
-    frame = of_file(tmp_path, SPOILED, backend="numpy", dtype="float32", regime=regimes)
+    frame = of_file(tmp_path, SPOILED, backend="numpy", dtype="float32", regime=regimes, variant="analytic")
     for regime in regimes:
         assert set(rows(frame, backend="numpy", output="x_bar", regime=regime)["verdict"]) == {FAIL}
 

@@ -15,6 +15,7 @@ import multigrad
 from multigrad import BadInput, load_operations, operation, operations
 from multigrad.ops import draw
 from multigrad.ops.draw import Draw
+from multigrad.ops.elsewhere import described
 from multigrad.ops.find import given_operations
 from multigrad.ops.signature import Signature
 
@@ -197,3 +198,14 @@ def test_where_inputs_are_drawn_does_not_depend_on_the_name(name):
 
     forward.__name__ = forward.__qualname__ = name
     assert operation("(n)->(n)")(forward).domain == "numbers between −1 and 1"
+
+
+def test_another_process_tells_whether_an_operation_has_a_pullback(tmp_path):
+    path = tmp_path / "both.py"
+    path.write_text(
+        "import numpy as np\nfrom multigrad import operation\n\n\n"
+        "@operation('(n)->()')\ndef with_one(xp, x):\n    return xp.sum(x), lambda f_bar: f_bar + 0 * x\n\n\n"
+        "@operation('(n)->()')\ndef without(x):\n    return np.sum(x)\n"
+    )
+    found = {op.name: (op.namespaced, op.has_pullback) for op in described(path)}
+    assert found == {"with_one": (True, True), "without": (False, False)}

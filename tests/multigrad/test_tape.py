@@ -343,6 +343,10 @@ def test_what_is_constant_is_not_traced():
     assert (x * 2).node is not None
 
 
+def test_the_tape_has_the_name_of_the_namespace_below():
+    assert [tape.over(space).__name__ for space in (np, exact)] == ["numpy", "multigrad.namespaces.exact"]
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_gradients_have_the_dtype_of_their_inputs(dtype):
     x, w = np.ones((2, 3), dtype=dtype), np.ones(3, dtype=dtype)

@@ -188,6 +188,7 @@ class Tape:
 
     def __init__(self, base: Any) -> None:
         self.base = base
+        self.__name__ = getattr(base, "__name__", "")  # by which some tell where they are
         self.linalg = _Linalg(self, base.linalg, LINALG, linear_algebra.LINALG)
         self._functions = _Functions(self, base, FUNCTIONS, textbook.FUNCTIONS | textbook.SPECIAL)
         # Now, and not where a compiler follows the calls.

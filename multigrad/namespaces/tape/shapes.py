@@ -230,7 +230,7 @@ def _copied(x: Value) -> Value:
 
 def put(x: Value, key: tuple[Any, ...], value: Any) -> Value:
     """Return x, whose own memory this is, with entries written."""
-    if hasattr(x, "at"):
+    if not isinstance(x, Operators) and hasattr(x, "at"):
         return x.at[key].set(value)
     x[key] = value
     return x
