@@ -113,6 +113,7 @@ class CuPyBackend(Backend):
     install = "pip install cupy-cuda13x, or cupy-cuda12x for a driver of CUDA 12"
     devices = ("cuda",)
     variants = ("forward", "analytic", "autodiff")
+    taped = True
 
     def open(self, device: str = "cuda", *, threads: int | None = None, precision: Precision = "strict") -> Session:
         if reason := self.missing(device):

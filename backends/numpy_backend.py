@@ -144,6 +144,7 @@ class NumPyBackend(Backend):
     distributions = ("numpy",)
     install = "pip install numpy"
     variants = ("forward", "analytic", "autodiff")
+    taped = True
     refusals = (
         Refusal("TypeError", r"array type \w+ is unsupported in linalg", "NumPy's linear algebra lacks the dtype."),
     )

@@ -121,6 +121,7 @@ class StrictBackend(Backend):
     distributions = ("array-api-strict",)
     install = "pip install array-api-strict"
     variants = ("forward", "analytic", "autodiff")
+    taped = True
     standard = True
     refusals = REFUSALS
 

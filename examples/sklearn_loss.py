@@ -1,4 +1,4 @@
-"""A loss as scikit-learn has it, with its gradient: `multigrad check examples/sklearn_loss.py`."""
+"""A loss as scikit-learn has it, in its two dtypes, with its gradient: `multigrad check examples/sklearn_loss.py`."""
 
 import numpy as np
 from scipy.special import expit
@@ -11,7 +11,7 @@ def samples(draw, m, n):
     return draw(n), draw(m, n), draw.labels(2, m)
 
 
-@operation("(n),(m,n),(m)->()", nondifferentiable=["X", "y"], inputs=samples)
+@operation("(n),(m,n),(m)->()", nondifferentiable=["X", "y"], inputs=samples, dtypes=("float64", "float32"))
 def logistic_loss(xp, coef, X, y, *, l2=0.5):
     """Mean logistic loss of m samples, with an ℓ₂ penalty on the coefficients.
 

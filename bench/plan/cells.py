@@ -203,7 +203,7 @@ def cells(selection: Selection) -> dict[Cell, Refusal | None]:
                 variants, modes, selection.dtype or DEFAULT_DTYPES, sizes, selection.threads or (1,)
             )
             for variant, mode, dtype, (size_name, size), count in where:
-                if not asked and (variant, mode) in WITHOUT_ASKING:
+                if not asked and ((variant, mode) in WITHOUT_ASKING or variant == _without_meaning(one, op)):
                     continue
                 if variant in names and (one.name, variant) not in op.implementations:
                     continue  # nobody wrote it here
@@ -223,6 +223,17 @@ def cells(selection: Selection) -> dict[Cell, Refusal | None]:
                 )
                 combinations.setdefault(cell, refusal(one, op, cell))
     return combinations
+
+
+def _without_meaning(one: Backend, op: Operation) -> str:
+    """Return the variant that is timed only if it is asked for: nobody would pick it.
+
+    It is the tape's pullback of a reference that has none, beside the framework's autodiff; or the tape's autodiff,
+    beside a hand-derived pullback.
+    """
+    if not op.has_pullback:
+        return "analytic"
+    return "autodiff" if one.taped else ""
 
 
 def again(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from multigrad.ops.implementation import FORMS
 from multigrad.ops.text import derivative_name
 from multigrad.verdict.words import (
     FAIL,
@@ -100,7 +101,10 @@ def conclusions(figures: Figures) -> Conclusions:
 
 def paragraph(problem: Problem, figures: Figures) -> Paragraph:
     """Say which place is fastest at one problem, how the others stand beside it, and what deriving by hand gains."""
+    own = {one.where for one in problem.places if one.variant not in FORMS}
     names = figures.names
+    if own and problem.ranked != "analytic":
+        names = {where: name if where in own else f"{name} {problem.ranked}" for where, name in names.items()}
     ranked = [one for one in problem.places if one.over_best is not None]
     rest = [_beside(problem, names), _faster_still(problem, names), _left_out(problem, names)]
     if not ranked:
@@ -110,7 +114,7 @@ def paragraph(problem: Problem, figures: Figures) -> Paragraph:
     else:
         tied = [names[one.where] for one in problem.fastest]
         tie = ", which tie" if len(tied) > 1 else ""
-        of = "" if problem.ranked == "analytic" else f" for {_what(problem)}"
+        of = "" if problem.ranked == "analytic" or own else f" for {_what(problem)}"
         fastest = f"Fastest{of}: {joined(tied)}{tie}, {_time(problem.fastest[0])}."
     gain = " ".join(filter(None, (_gain(problem, names), _brought(problem, names))))
     return Paragraph(problem_title(problem, figures), fastest, " ".join(filter(None, rest)), gain)
@@ -184,6 +188,8 @@ def _left_out(problem: Problem, names: Names) -> str:
 
 
 def _gain(problem: Problem, names: Names) -> str:
+    if problem.ranked != "analytic" and problem.brought:
+        return ""
     if problem.ranked != "analytic":
         return "The hand-derived gradient was not timed, so what it gains is not known."
     if not problem.gains:

@@ -212,6 +212,8 @@ class Backend(ABC):
     """``eager`` and, where it has a compiler, ``compiled``."""
     variants: ClassVar[tuple[str, ...]] = ("forward", "analytic")
     """What it can compute; ``autodiff`` and ``native`` where the framework differentiates."""
+    taped: ClassVar[bool] = False
+    """Whether its ``autodiff`` is the tape of :mod:`multigrad.namespaces.tape`: the framework has none."""
     gaps: ClassVar[tuple[Gap, ...]] = ()
     """What it cannot do."""
     inaccuracies: ClassVar[tuple[Inaccuracy, ...]] = ()

@@ -73,7 +73,7 @@ class Asked:
 
 
 def alternatives(asked: Asked) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield what a reference gives otherwise, each with how: ```axis=0` in place of `axis=-1```.
+    """Yield what a reference gives otherwise, each with how: ``with `axis=0` in place of `axis=-1```.
 
     A change that changes nothing is among them; whether one explains anything is for the diagnosis to tell.
     """
@@ -125,7 +125,7 @@ def _other_axes(paths: Sequence[NodePath]) -> Iterator[Change]:
     for axis, there in axes.items():
         for other in (0, -1, -2, 1):
             if other != axis:
-                words = f"`axis={other}` in place of `axis={axis}`"
+                words = f"with `axis={other}` in place of `axis={axis}`"
                 yield f"{words}{' throughout' * (len(there) > 1)}", [(path, ast.Constant(other)) for path in there]
 
 
@@ -134,10 +134,20 @@ def _single(paths: Sequence[NodePath], asked: Asked, start: int) -> Iterator[Cha
     for path in paths:
         old = path[-1]
         assert isinstance(old, ast.expr)
-        news = [new for _, new in edits(old, asked.op)] if place_of(path) == "formula" else []
-        for new in (*news, *_magnitudes(old), *_unbiased(old, asked.sizes.values())):
+        mistakes = [new for _, new in edits(old, asked.op)] if place_of(path) == "formula" else []
+        for new in (*mistakes, *_magnitudes(old), *_unbiased(old, asked.sizes.values())):
             line = start + getattr(old, "lineno", 1) - 1
-            yield f"`{text(new)}` in place of `{text(old)}` (line {line})", [(path, new)]
+            how = _left_out(old, new) or f"with `{text(new)}` in place of `{text(old)}`"
+            yield f"{how} (line {line})", [(path, new)]
+
+
+def _left_out(old: ast.expr, new: ast.expr) -> str:
+    """Say what an expression lacks that another has, where it is the other's left or right side; else nothing."""
+    if not isinstance(old, ast.BinOp) or new not in (old.left, old.right):
+        return ""
+    kinds = {ast.Add: "term", ast.Sub: "term", ast.Mult: "factor", ast.Div: "divisor", ast.Pow: "power"}
+    what = kinds.get(type(old.op), "operand")
+    return f"without the {what} `{text(old.right if new is old.left else old.left)}`"
 
 
 def _magnitudes(node: ast.expr) -> Iterator[ast.expr]:
@@ -173,7 +183,10 @@ def _padded(asked: Asked) -> Iterator[tuple[str, np.ndarray]]:
                 ]
                 result = asked.of(op.function, _Unmasked(n, whole), there)
                 if result is not None and result.ndim == len(inside):
-                    yield f"the last block (of {blocks}) not masked: {beyond} beyond {name} = {n} count", result[inside]
+                    yield (
+                        f"with the last block (of {blocks}) not masked: {beyond} beyond {name} = {n} count",
+                        result[inside],
+                    )
 
 
 def either(items: Sequence[int]) -> str:

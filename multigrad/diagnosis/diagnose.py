@@ -379,7 +379,7 @@ def _computed_otherwise(e: Evidence) -> str | None:
             distance = float(np.sum(np.abs(e.computed - candidate)))
             if distance < least:
                 nearest, least = how, distance
-    return None if nearest is None else f"is what the reference gives with {nearest}"
+    return None if nearest is None else f"is what the reference gives {nearest}"
 
 
 def _accumulation(e: Evidence) -> str | None:

@@ -73,8 +73,10 @@ class Arithmetic:
 
     def context(self, **settings: Any) -> bounds.Context:
         """Return what stands between inputs and outputs as :mod:`multigrad.namespaces.bounds` takes it."""
-        kept = {"product_u": self.products, "sum_u": self.sums}
+        kept = {"product_u": self.accumulate or self.products, "sum_u": self.accumulate or self.sums}
         units = {name: FORMATS[dtype].unit_roundoff for name, dtype in kept.items() if dtype is not None}
+        if "product_u" in units:
+            units["product_u"] *= 2  # tensor cores may truncate where they add
         if self.precision == "tf32" and self.computed == "float32" and self.accumulate is None:
             units["product_u"] = TF32_UNIT
         ulps = dict.fromkeys(self.functions, ONCE_ULPS)

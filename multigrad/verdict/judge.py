@@ -232,7 +232,7 @@ def _block_errors(parts: Sequence[np.ndarray], start: int, dtype: str) -> _Error
     finite = np.isfinite(error)
     smooth = hull == 0
     size = np.abs(value)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         relative = bound / np.where(size == 0, np.nan, size)
     return _Errors(
         ratio=float(ratio[worst]),

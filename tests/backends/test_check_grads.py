@@ -77,6 +77,10 @@ def test_labels_are_held_fixed():
     assert check_grads(picked, (drawn()[0], numpy.asarray([1, 0, 3]))) is True
 
 
+def test_numbers_of_python_are_arguments_too():
+    assert check_grads(lambda x, scale, n: numpy.sum(scale * x) * n, (drawn()[0], 0.5, 3)) is True
+
+
 MISTAKES = {
     "zeros": (lambda x, w, g: (0 * x, 0 * w), "∂f/∂x is zero everywhere: the term is missing"),
     "NaN": (lambda x, w, g: (right(x, w, g)[0].at[1, 2].set(numpy.nan), right(x, w, g)[1]), r"first at \[1, 2\]"),

@@ -54,7 +54,7 @@ def as_jax(op: Operation, parameters: Mapping[str, Any], inputs: Sequence[np.nda
 
     def joined(chosen: Sequence[Any]) -> list[Any]:
         rest = iter(chosen)
-        return [next(rest) if d else a for d, a in zip(op.differentiable, inputs, strict=True)]
+        return [next(rest) if d else jax.numpy.asarray(a) for d, a in zip(op.differentiable, inputs, strict=True)]
 
     @jax.custom_vjp
     def handwritten(*chosen: Any) -> Any:

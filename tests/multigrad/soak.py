@@ -11,7 +11,8 @@ import numpy as np
 
 from multigrad.backend import backend, backends
 from multigrad.backend.accumulation import accumulation
-from multigrad.matrix.outputs import Outputs
+from multigrad.data.standard import numpy_standard
+from multigrad.matrix.outputs import BOUNDLESS, Outputs
 from multigrad.matrix.plan import Cell
 from multigrad.ops.find import load_operations
 from multigrad.ops.implementation import HALVES
@@ -23,7 +24,9 @@ from multigrad.truth.arithmetic import Arithmetic
 from multigrad.truth.case import Case, Unknown
 from multigrad.truth.find import find_truth, in_arithmetic
 from multigrad.truth.inputs import dtype_arrays
-from multigrad.verdict.words import INCONCLUSIVE
+from multigrad.verdict.formats import FORMATS
+from multigrad.verdict.judge import judge_entries
+from multigrad.verdict.words import INCONCLUSIVE, OURS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,6 +125,41 @@ def serve(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             for one in judged
         ]
         yield {"rows": rows}
+
+
+def soak_kernels(count: int, *, ops: Sequence[str] = (), seed: int = 0) -> pd.DataFrame:
+    """Evaluate so often in NumPy's float32 what is stored in a half, round every output once, and judge it as that.
+
+    Args:
+        count: evaluations in all.
+        ops: catalogue names or files; none is the whole catalogue.
+        seed: of everything that is drawn.
+
+    Returns:
+        One row per output, with the columns of :func:`soak`.
+    """
+    import pandas as pd
+
+    xp = numpy_standard()
+    rows = []
+    for case in itertools.islice(_cases(list(ops), HALVES, seed), count):
+        op, arithmetic = load_operations([case.reference])[0], Arithmetic(case.dtype, accumulate="float32")
+        common = {name: getattr(case, name) for name in ("operation", "dtype", "regime", "sizes", "seed")}
+        try:
+            known = in_arithmetic(op, case, find_truth(op, case), arithmetic)
+        except Unknown as error:
+            rows.append({**common, "output": "*", "verdict": INCONCLUSIVE, "reason": str(error)})
+            continue
+        given = [a.astype(np.float32) if a.dtype.kind == "f" else a for a in known.arrays]
+        with np.errstate(all="ignore"):
+            outputs = op.analytic(xp, op.split(case.size)[1])(*given)
+        references = known.outputs(OURS)
+        for name, computed, reference in zip(op.outputs, outputs, references, strict=True):
+            host = FORMATS[case.dtype].round(computed)
+            judged = judge_entries(host, reference, case.dtype, "", boundless=case.regime in BOUNDLESS)
+            found = {part: getattr(judged, part) for part in ("verdict", "ratio", "reason")}
+            rows.append({**common, "backend": "kernel", "output": name, **found})
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _cases(references: Sequence[str], dtypes: Sequence[str], seed: int) -> Iterator[Case]:

@@ -167,6 +167,21 @@ def test_on_a_kink_every_convention_is_right_and_nothing_beyond():
             check_grad(lambda b: np.sum(np.maximum(b, 0)), lambda b, c=choice: c, point)
 
 
+def test_another_formula_may_be_some_roundings_further_off_and_no_more():
+    point = np.linspace(8.0, 30.0, 40)
+
+    def silu(x):
+        return np.sum(x / (1 + np.exp(-x)))
+
+    def slope(x):
+        s = 1 / (1 + np.exp(-x))
+        return s * (1 + x * (1 - s))  # 1 − s has few digits here
+
+    assert check_grad(silu, slope, point) is True
+    with pytest.raises(GradientError, match="a relative error of 1e-12 throughout"):
+        check_grad(silu, lambda x: slope(x) * (1 + 1e-12), point)
+
+
 def test_it_runs_in_a_script_without_a_main_guard_and_says_nothing(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

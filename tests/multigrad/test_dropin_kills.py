@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ import multigrad
 from multigrad.mutation.checks import CORRECT
 from tests.benchmarks.dropin_kills import FORMS, HIDDEN, OURS, Row, judged, table
 
+ROOT = Path(__file__).parent.parent.parent
 MODULES = {"multigrad.gradcheck": "torch", "multigrad.check_grads": "jax", "multigrad.check_grad": "numpy"}
 HERE = [check for check, module in MODULES.items() if importlib.util.find_spec(module)]
 
@@ -33,6 +36,12 @@ def test_every_mutant_of_the_catalogue_is_killed_through_every_drop_in(name: str
     rows = list(judged(multigrad.operations()[name], 1, HERE, others=False))
     assert not [r.reason for r in rows if r.mutant == CORRECT and r.killed]
     assert len(survivors(rows)) <= len(rows) // 100, survivors(rows)
+
+
+def test_the_table_of_the_page_is_the_one_that_was_measured() -> None:
+    page = (ROOT / "docs" / "gradcheck.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"<!-- dropin_kills -->\n(.*?)\n<!-- /dropin_kills -->", page, flags=re.DOTALL)
+    assert shown == (ROOT / "results" / "dropin_kills.md").read_text(encoding="utf-8").strip()
 
 
 def test_what_a_form_hides_is_left_out_of_the_shares() -> None:

@@ -15,9 +15,9 @@ FEW = ("relu_regression", "softmax", "huber", "linear_map")
 
 
 def test_right_functions_raise_no_alarm() -> None:
-    rows = list(itertools.islice(evaluations(7, FEW), 30))
+    rows = list(itertools.islice(evaluations(7, FEW), 20))
     assert not [row for row in rows if row.verdict == ALARM], counted(rows)
-    assert sum(row.verdict == RIGHT for row in rows) >= 20, counted(rows)
+    assert sum(row.verdict == RIGHT for row in rows) >= 14, counted(rows)
     assert {row.drop_in for row in rows} == {"gradcheck", "check_grads", "check_grad"}
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from multigrad.ops.implementation import HALVES
 from tests.multigrad import soak as soaking
-from tests.multigrad.soak import alarms, soak
+from tests.multigrad.soak import alarms, soak, soak_kernels
 
 
 def test_a_hundred_correct_evaluations_raise_no_alarm():
@@ -19,6 +19,20 @@ def test_fifty_correct_evaluations_in_float16_raise_no_alarm():
     frame = soak(50, names=["numpy"], dtypes=HALVES, seed=7)
     assert not (frame["verdict"] == "FAIL").any(), alarms(frame)
     assert set(frame["dtype"]) == {"float16"}
+
+
+def test_two_hundred_correct_kernels_in_halves_raise_no_alarm():
+    frame = soak_kernels(200, seed=7)
+    assert not (frame["verdict"] == "FAIL").any(), alarms(frame)
+    assert (frame["verdict"] == "PASS").mean() > 0.95
+    assert set(frame["dtype"]) == {*HALVES}
+
+
+@pytest.mark.long
+def test_five_thousand_correct_kernels_in_halves_raise_no_alarm():
+    frame = soak_kernels(5000, seed=100)
+    print(alarms(frame))  # noqa: T201 - the figures are wanted
+    assert not (frame["verdict"] == "FAIL").any(), alarms(frame)
 
 
 @pytest.mark.long
