@@ -24,7 +24,7 @@ from multigrad.graph.indexing import (
     strided,
 )
 from multigrad.graph.namespace import Namespace, is_known, is_number
-from multigrad.graph.products import contracted, ordered, triangular_solve
+from multigrad.graph.products import contracted, eliminated_with_pivots, order_after, ordered, triangular_solve
 from multigrad.graph.windows import accumulated, convolve, reduce_windows
 
 Array = Any
@@ -120,6 +120,7 @@ JAXS_OWN: dict[str, Fact] = {
     "copysign":     lambda xp, x, y, **_: xp.copysign(x, y),
     "floor_divide": lambda xp, x, y, **_: xp.floor_divide(x, y),
     "hypot":        lambda xp, x, y, **_: xp.hypot(x, y),
+    "ldexp":        lambda xp, x, n, **_: xp.multiply(x, xp.pow(2.0, xp.real(n))),
     "logaddexp":    lambda xp, x, y, **_: xp.logaddexp(x, y),
     "logaddexp2":   lambda xp, x, y, **_: xp.logaddexp(x * math.log(2), y * math.log(2)) / math.log(2),
     "remainder":    lambda xp, x, y, **_: xp.remainder(x, y),
@@ -380,6 +381,8 @@ ARRAYS: dict[str, Fact] = {
     "gather":               _gathered,
     "iota":                 lambda xp, *, shape, dimension, **_: xp.real(_numbers(shape, dimension)),
     "integer_iota":         lambda xp, *, shape, dimension, **_: _numbers(shape, dimension),
+    "lu":                   lambda xp, A, **_: eliminated_with_pivots(xp, A),
+    "lu_pivots_to_permutation": lambda xp, p, *, permutation_size, **_: order_after(xp, p, permutation_size),
     "pad":                  lambda xp, x, value, *, padding_config, **_: pad(xp, x, value, edges=padding_config),
     "qr":                   lambda xp, A, **_: tuple(xp.linalg.qr(A)),
     "reduce_and":           lambda xp, x, *, axes, **_: xp.all(xp.array(x), axis=axes),
@@ -413,6 +416,7 @@ ARRAYS: dict[str, Fact] = {
     "top_k":                _largest,
     "transpose":            lambda xp, x, *, permutation, **_: xp.permute_dims(xp.array(x), tuple(permutation)),
     "triangular_solve":     _substituted,
+    "unstack":              lambda xp, x, *, axis=0, **_: tuple(xp.unstack(xp.array(x), axis=axis)),
 }
 """Everything else: axes, shapes, entries by index, matrices, kinds of number."""
 # fmt: on

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..extra.elimination import triangular
-from .namespace import Namespace
+from .namespace import Namespace, is_known, known, on_numpy
 
 Array = Any
 
@@ -80,6 +80,40 @@ def triangular_solve(
     X = triangular(xp, L).solve(xp.reshape(B, (count, n, B.shape[-1])), transposed=transposed)
     X = xp.reshape(X, B.shape)
     return X if left else T(X)
+
+
+def eliminated_with_pivots(xp: Namespace, A: Array) -> tuple[Array, Array, Array]:
+    """Return L below the diagonal and U from it on in one array, the row exchanged at each step, and the order of rows.
+
+    Args:
+        xp: the namespace.
+        A: (m, n).
+    """
+    M = xp.array(A)
+    m, n = M.shape
+    rows, columns = (xp.arange(size, device=xp.device) for size in (m, n))
+    order, exchanges = rows, []
+    for k in range(min(m, n)):
+        size = xp.where(rows >= k, xp.abs(M[:, k]), xp.array(-1.0))
+        largest = xp.argmax(size, axis=0)
+        exchanged = xp.where(rows == k, largest, xp.where(rows == largest, xp.array(k), rows))
+        M, order = xp.take(M, exchanged, axis=0), xp.take(order, exchanged, axis=0)
+        exchanges.append(largest)
+        factors = xp.where(rows > k, M[:, k] / M[k, k], xp.array(0.0))
+        rest = M - xp.where(columns > k, factors[:, None] * M[k, :], xp.array(0.0))
+        M = xp.where((columns == k) & (rows > k)[:, None], factors[:, None], rest)
+    return M, xp.stack(exchanges), order
+
+
+def order_after(xp: Namespace, exchanges: Array, rows: int) -> Array:
+    """Return the order of rows after each has been exchanged for the one that stands at its place."""
+    ix, exchanges = (on_numpy(), known(exchanges)) if is_known(exchanges) else (xp, exchanges)
+    places = order = ix.arange(rows, device=ix.device)
+    for k in range(exchanges.shape[0]):
+        other = exchanges[k]
+        exchanged = ix.where(places == k, other, ix.where(places == other, ix.array(k), places))
+        order = ix.take(order, exchanged, axis=0)
+    return order
 
 
 def ordered(xp: Namespace, operands: Sequence[Array], *, axis: int, keys: int) -> tuple[Array, ...]:

@@ -109,6 +109,7 @@ ANY = {
     "hypot": (jnp.hypot, M, M),
     "logaddexp": (jnp.logaddexp, M, M),
     "logaddexp2": (jnp.logaddexp2, M, M),
+    "ldexp": (lambda x: jnp.ldexp(x, jnp.arange(4)), M),
     "copysign": (jnp.copysign, M, M),
     "mod": (jnp.mod, M, M),
     "fmod": (jnp.fmod, M, M),
@@ -149,6 +150,7 @@ ANY = {
     "tile": (lambda x: jnp.tile(x, (2, 1)), M),
     "split": (lambda x: jnp.split(x, 2, axis=1)[1], M),
     "tril": (jnp.tril, M),
+    "unstack": (lambda x: jnp.unstack(x)[1], M),
     "kron": (lambda x: jnp.kron(x, x), M),
     # products
     "einsum": (lambda a, b: jnp.einsum("ijk,ikl->jl", a, b), (2, 3, 4), (2, 4, 5)),
@@ -232,6 +234,8 @@ DEFINITE = {
     "matrix_power": (lambda A: la.matrix_power(A, 3), S),
     "lstsq": (lambda A, b: la.lstsq(A, b)[0], (4, 3), (4,)),
     "expm": (sla.expm, (3, 3)),
+    "lu": (lambda A: sla.lu(A)[1:], (4, 3)),
+    "lu_solve": (lambda A, b: sla.lu_solve(sla.lu_factor(A), b), S, (4,)),
     "mvn_logpdf": (lambda x, A: stats.multivariate_normal.logpdf(x, jnp.zeros(4), A), (4,), S),
 }
 """Functions of matrices; square ones are symmetric and positive definite."""

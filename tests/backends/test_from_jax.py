@@ -18,6 +18,8 @@ from multigrad.namespaces import bounds, cost, dual, exact
 jax = pytest.importorskip("jax", reason="jax is not installed (pip install jax)")
 jnp = jax.numpy
 
+from multigrad.backends.jax_backend import native  # noqa: E402 - imports jax
+
 from tests.backends import jax_functions  # noqa: E402 - imports jax
 
 REFERENCES = Path(__file__).parent / "jax_references.py"
@@ -38,6 +40,20 @@ def example(*shapes):
     return tuple(np.linspace(-1.0, 2.0, math.prod(s)).reshape(s) for s in shapes)
 
 
+def long(name):
+    return pytest.param(name, marks=pytest.mark.long)
+
+
+SLOW_TO_COMPILE = (
+    *("expm", "cumlogsumexp", "mvn_logpdf", "hessian", "weighted_logsumexp", "associative_scan", "betaln", "lstsq"),
+    *("gamma_logpdf", "log_ndtr"),
+)
+"""Functions of which JAX's own derivative takes seconds to be compiled."""
+
+EACH = pytest.mark.parametrize(
+    "name", [long(name) if name in SLOW_TO_COMPILE else name for name in jax_functions.NAMES]
+)
+
 # Values and derivatives
 
 
@@ -50,7 +66,7 @@ def in_jax(name):
     return op, arguments, directions, values, tangents
 
 
-@pytest.mark.parametrize("name", jax_functions.NAMES)
+@EACH
 def test_the_graph_has_the_values_of_jax_to_the_last_digits(name):
     op, arguments, _, wanted, _ = in_jax(name)
     with np.errstate(all="ignore"):
@@ -61,7 +77,7 @@ def test_the_graph_has_the_values_of_jax_to_the_last_digits(name):
         assert np.shape(ours) == theirs.shape
 
 
-@pytest.mark.parametrize("name", jax_functions.NAMES)
+@EACH
 def test_the_derivative_in_ball_arithmetic_is_that_of_jax(name):
     op, arguments, directions, _, wanted = in_jax(name)
 
@@ -109,6 +125,36 @@ def test_indices_that_a_compiler_computes_gather_and_scatter():
     compiled = session.compile(functools.partial(op.function, session.xp))(E, t, y)
     np.testing.assert_array_equal(compiled, function(jnp.asarray(E), t, y))
     np.testing.assert_array_equal(op.function(xp, E, t, y), function(jnp.asarray(E), t, y))
+
+
+NATIVE = [name for name in multigrad.operations() if hasattr(native, name)]
+
+
+REPRESENTATIVE = (
+    *("relu_regression", "conv2d", "softmax_cross_entropy", "layer_norm", "masked_attention", "embedding", "sort"),
+    *("cumulative_sum", "max_pool2d", "lstm", "det", "cholesky", "matrix_exponential", "gmm", "ode"),
+)
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in REPRESENTATIVE else pytest.param(n, marks=pytest.mark.long) for n in NATIVE]
+)
+def test_the_native_form_of_an_operation_is_the_same_function_in_ball_arithmetic(name):
+    op = multigrad.operations()[name]
+    size = next(iter(op.sizes.values()))
+    dimensions, parameters = op.split(size)
+    inputs = op.make_inputs(size, 0)
+    traced = from_jax(getattr(native, name), op.signature.text, example=tuple(inputs), sizes={"one": dimensions})
+    ours, theirs = (
+        exact.evaluate(each.forward(exact, parameters), *inputs, width=1e-25).outputs for each in (traced, op)
+    )
+    for a, b in zip(ours, theirs, strict=True):
+        # Where both have a constant of 16 digits, each has its own.
+        np.testing.assert_allclose(exact.midpoints(a), exact.midpoints(b), rtol=1e-14, atol=1e-15)
+
+
+def test_most_of_the_catalogue_has_a_native_form():
+    assert len(NATIVE) >= 88
 
 
 # What is traced

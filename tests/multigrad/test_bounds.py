@@ -592,3 +592,10 @@ def test_log1p_in_float64_allows_for_what_xla_does_near_its_polynomial_end():
             y = bounds.log1p(bounds.asarray(FORMATS[dtype].round(x)))
         ulps = y.worst / FORMATS[dtype].spacing(y.value)
         assert least <= ulps[0] <= most
+
+
+def test_an_exponential_far_below_zero_is_zero_however_far_off_its_argument_is():
+    masked = bounds.analyse(lambda x: bounds.exp(x / 3), np.array([-1e38, -1.0]), context="float32")
+    assert masked.value[0] == 0
+    assert masked.worst[0] <= 2.0**-125
+    assert 0 < masked.worst[1] < 1e-6

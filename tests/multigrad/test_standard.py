@@ -13,6 +13,7 @@ import pytest
 import scipy.special
 from flint import arb
 
+from multigrad.data.standard import SPECIAL, numpy_standard
 from multigrad.namespaces import bounds, cost, dual, exact
 from multigrad.namespaces.shared.unsupported import Unsupported
 
@@ -417,3 +418,9 @@ def test_what_a_factorisation_returns_has_the_names_of_the_standard(namespace):
     assert xp.linalg.eigh(A).eigenvectors.shape == (2, 2)
     assert xp.linalg.qr(A).R.shape == (2, 2)
     assert xp.linalg.svd(A).Vh.shape == (2, 2)
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+def test_a_special_function_is_that_of_the_exact_namespace(name):
+    x = np.array([0.25, 0.75])
+    np.testing.assert_allclose(getattr(numpy_standard(), name)(x), exact.midpoints(getattr(exact, name)(x)), rtol=1e-13)

@@ -415,3 +415,9 @@ def test_cotangents_are_added_in_the_same_order_every_time():
         gradients.append(several(numpy_standard(), x)[1](np.float16(1.5))[0])
         del kept
     assert len({g.tobytes() for g in gradients}) == 1
+
+
+def test_what_is_held_fixed_does_not_move():
+    X = np.array([0.5, -2.0])
+    found = gradient(lambda xp, x: x * xp.stop_gradient(x), X, np.ones(2), Tape(exact))
+    np.testing.assert_array_equal(exact.midpoints(found), X)
