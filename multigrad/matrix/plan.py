@@ -120,6 +120,7 @@ class Plan:
         dtypes = _chosen("dtype", selection.dtype, DTYPES)
         modes = _chosen("mode", selection.mode, MODES)
         variants = _chosen("variant", selection.variant, (*VARIANTS, *_implementations(operations)))
+        asked = selection.variant is not None
         regimes = _regimes(selection.regime, file=inputs is not None)
         _chosen("device", [device_kind(name) for name in selection.device or ()], KINDS)
         devices = KINDS if selection.device is None else selection.device
@@ -134,7 +135,9 @@ class Plan:
             if reason := one.missing(device):
                 unavailable += [unavailable_row(op.name, one.name, device, reason, selection.seed) for op in operations]
             else:
-                work[one.name, device] = _cells(one, ops, cases, modes, variants, relations=RELATIONS in regimes)
+                # The tape stands for a pullback that is missing; beside one that is there it is shown if asked for.
+                forms = [v for v in variants if asked or not (one.taped and v == "autodiff")]
+                work[one.name, device] = _cells(one, ops, cases, modes, forms, relations=RELATIONS in regimes)
         return cls(
             ops,
             cases,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..ops.operation import Operation
+from ..verdict.formats import FORMATS
 from ..verdict.judge import Judgement, Reference, judge_entries
 from ..verdict.words import FAIL, NOTE, PASS
 from .arithmetic import Arithmetic, narrower, off_by
@@ -80,6 +82,10 @@ def judge_variant(
     return replace(again if exact else judged, verdict=NOTE, reason=reason)
 
 
+FEW = 4
+"""Roundings of the largest number of an output: an error below that, in every entry, is no mistake in a formula."""
+
+
 def seen_right(
     computed: np.ndarray, number: int, dtype: str, references: Callable[[Arithmetic], Sequence[Reference]]
 ) -> Judgement | None:
@@ -96,12 +102,22 @@ def seen_right(
     Returns:
         A PASS that says within which bound it lies, or None where it lies within none that is narrow.
     """
-    for arithmetic in narrower(dtype):
-        try:
-            reference = references(arithmetic)[number]
-        except Unknown:
-            continue
+    for what, reference in _narrow(number, dtype, references):
         judgement = judge_entries(computed, reference, dtype, f"may overflow in {dtype}")
         if judgement.verdict in (PASS, NOTE):
-            return replace(judgement, verdict=PASS, reason=f"within the bound of {arithmetic}")
+            return replace(judgement, verdict=PASS, reason=f"within {what}")
     return None
+
+
+def _narrow(
+    number: int, dtype: str, references: Callable[[Arithmetic], Sequence[Reference]]
+) -> Iterator[tuple[str, Reference]]:
+    reference = None
+    for arithmetic in narrower(dtype):
+        with contextlib.suppress(Unknown):
+            reference = references(arithmetic)[number]
+            yield f"the bound of {arithmetic}", reference
+    if reference is not None:
+        size = np.where(np.isfinite(reference.value) & ~reference.excused, np.abs(reference.value), 0.0)
+        few = np.full(size.shape, FEW * FORMATS[dtype].unit_roundoff * np.max(size, initial=0.0))
+        yield f"{FEW} roundings of its largest number", replace(reference, bound=few, probable=few)

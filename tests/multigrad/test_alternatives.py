@@ -97,5 +97,19 @@ def test_a_formula_of_ours_is_not_held_against_its_own_changes() -> None:
     assert [*Evidence("∂f/∂x", X, X, X).otherwise()] == []
 
 
+def test_a_factor_is_named_where_the_cotangent_is_a_matrix_of_one_entry() -> None:
+    true = np.array([[3.0]])
+    evidence = Evidence("value", 2 * true, true, 1e-15 * true, cotangents=[np.array([[5.0]])])
+    assert diagnose(evidence) == "value is 2 × the true value: a factor 2 is too much"
+
+
+@pytest.mark.parametrize(("power", "words"), [(1, "n / (n − 1) = 1.2"), (0.5, "√(n / (n − 1)) = 1.09545")])
+def test_a_variance_that_divides_by_one_less_is_named(power: float, words: str) -> None:
+    true = rng.standard_normal((3, 6))
+    found = true * (5 / 6) ** power
+    said = diagnose(Evidence("value", found, true, 1e-14 * np.abs(true), sizes={"m": 3, "n": 6}))
+    assert f"a factor {words} is missing" in said
+
+
 def test_numbers_of_which_one_is_meant() -> None:
     assert (either([8]), either([8, 16]), either([8, 16, 32])) == ("8", "8 or 16", "8, 16 or 32")

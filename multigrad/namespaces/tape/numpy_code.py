@@ -23,6 +23,8 @@ from .namespace import over
 MAKERS = ("array", "asarray", "zeros", "ones", "empty", "full", "eye", "identity", "arange", "linspace")
 """NumPy's functions that make an array of something else."""
 
+_MADE = {id(getattr(np, name)): name for name in MAKERS}
+
 
 def run_numpy(function: Callable[..., Any], xp: Any, inputs: Sequence[Any], parameters: Mapping[str, Any]) -> Any:
     """Call a function of NumPy's arrays with arrays of a namespace.
@@ -104,8 +106,8 @@ def _seeing(function: Callable[..., Any], numpy: _Numpy) -> Callable[..., Any]:
     for name, value in function.__globals__.items():
         if value is np:
             scope[name] = numpy
-        elif any(value is getattr(np, maker) for maker in MAKERS):
-            scope[name] = getattr(numpy, value.__name__)
+        elif id(value) in _MADE:
+            scope[name] = getattr(numpy, _MADE[id(value)])
         elif isinstance(value, FunctionType) and value.__globals__ is function.__globals__:
             scope[name] = _rebuilt(value, scope)
     return _rebuilt(function, scope)

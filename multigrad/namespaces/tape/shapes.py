@@ -212,7 +212,7 @@ def _placed(xp: Any, x: Value, keys: Sequence[Any]) -> Pull:
     if all(k is ... or (isinstance(k, slice) and k == slice(None)) for k in taking):
         return _reshaped(xp, x)
     shape = np.broadcast_to(np.int8(0), tuple(x.shape))[taking].shape
-    return lambda g: put(xp, xp.zeros_like(x), taking, xp.reshape(g, shape))
+    return lambda g: put(xp.zeros_like(x), taking, xp.reshape(g, shape))
 
 
 def _plain(key: Any) -> bool:
@@ -223,7 +223,12 @@ def _whole(xp: Any, key: Any) -> bool:
     return hasattr(key, "dtype") and hasattr(key, "ndim") and xp.isdtype(key.dtype, "integral")
 
 
-def put(xp: Any, x: Value, key: tuple[Any, ...], value: Any) -> Value:
+def _copied(x: Value) -> Value:
+    """Return a copy in memory of its own, which the autodiff of a framework follows."""
+    return x[...] if isinstance(x, Operators) else 1 * x
+
+
+def put(x: Value, key: tuple[Any, ...], value: Any) -> Value:
     """Return x, whose own memory this is, with entries written."""
     if hasattr(x, "at"):
         return x.at[key].set(value)
@@ -235,11 +240,10 @@ def assigned(tape: Any, x: Any, key: Any, value: Any, /) -> TapeArray:
     """Return x with ``x[key] = value``: what is overwritten gets no cotangent."""
     xp, X = tape.base, x.value
     keys = _keys(xp, X, key)
-    copy = X[...] if isinstance(X, Operators) else xp.asarray(X, copy=True)
-    changed = put(xp, copy, keys, value_of(value))
+    changed = put(_copied(X), keys, value_of(value))
 
     def kept(g: Value) -> Value:
-        return put(xp, g[...] if isinstance(g, Operators) else xp.asarray(g, copy=True), keys, 0)
+        return put(_copied(g), keys, 0)
 
     pulls: list[Pull] = [kept, lambda g: summed_to(xp, g[keys], value.shape)]
     return recorded(tape, changed, [x, value], pulls)
