@@ -40,8 +40,8 @@ FREEDOM = 32.0
 Right formulas with other intermediate results were up to 17 times as far off, at inputs of wide range.
 """
 
-HALF_FREEDOM = 8.0
-"""By how many roundings of the largest entry one may be off in bfloat16 and float16."""
+ROUNDINGS = {"float64": FREEDOM, "float32": FREEDOM, "float16": FREEDOM, "bfloat16": 8.0}
+"""By how many roundings of the largest entry one may be off."""
 
 
 @dataclass(frozen=True)
@@ -305,7 +305,7 @@ class Trial:
             return False
         freedom = 1.0 if self.dtype in HALVES else FREEDOM
         scale = float(np.max(np.abs(reference.value), where=np.isfinite(reference.value), initial=0.0))
-        floor = max(HALF_FREEDOM, freedom) * FORMATS[self.dtype].unit_roundoff * scale
+        floor = ROUNDINGS[self.dtype] * FORMATS[self.dtype].unit_roundoff * scale
         bound = freedom * (reference.bound - reference.hull) + reference.hull + floor
         judgement = judge_entries(found, replace(reference, bound=bound), self.dtype, f"may overflow in {self.dtype}")
         return judgement.verdict in (PASS, NOTE)
