@@ -164,8 +164,8 @@ class JaxSession(Session):
         wanted = op.differentiable
 
         def joined(chosen: Sequence[Array]) -> list[Array]:
-            rest = iter(chosen)
-            return [next(rest) if w else a for a, w in zip(given, wanted, strict=True)]
+            rest = iter(chosen)  # arrays of NumPy where JAX's checker moves them
+            return [numpy.asarray(next(rest)) if w else a for a, w in zip(given, wanted, strict=True)]
 
         @jax.custom_vjp
         def handwritten(*chosen: Array) -> Any:
@@ -176,7 +176,8 @@ class JaxSession(Session):
 
         def backward(chosen: Any, cotangent: Any) -> tuple[Array, ...]:
             _, pullback = op(xp, *joined(chosen), **parameters)
-            gradients = pullback(*(cotangent if isinstance(cotangent, tuple) else (cotangent,)))
+            cotangents = cotangent if isinstance(cotangent, tuple) else (cotangent,)
+            gradients = pullback(*map(numpy.asarray, cotangents))
             return gradients if isinstance(gradients, tuple) else (gradients,)
 
         handwritten.defvjp(forward, backward)

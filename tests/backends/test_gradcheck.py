@@ -97,6 +97,12 @@ def test_only_inputs_that_require_grad_are_differentiated():
         gradcheck(wrong_by_w, [x, w], weighted)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_usual_derivative_of_a_sigmoid_is_right_where_it_is_saturated(dtype):
+    x = torch.tensor([-1.0, 0.5, 3.0, 7.0, 25.0, 60.0, 8.5], dtype=dtype, requires_grad=True)
+    assert gradcheck(torch.sigmoid, x, lambda xp, x: 1 / (1 + xp.exp(-x))) is True
+
+
 def test_labels_are_passed_on():
     scores = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
     labels = torch.tensor([0, 2, 1, 1, 0])
