@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from ..data.errors import BadInput
 from ..process.child import Death, run
 from ..process.entry import WORKER
+from .declared import portable
 from .draw import Draw
 from .files import function_of, imported, named, raised, regular, try_to_draw
 from .implementation import Implementation, parts_of
-from .operation import Operation, portable
+from .operation import Operation
 from .signature import Signature
 from .source import Elsewhere, Source, source_of
 

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-import operator
 import re
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
-from numbers import Integral, Number, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..data.errors import BadInput, WrongResult
 from ..data.standard import numpy_standard
+from .declared import check_room, function_name, names_of, parameters_of, sizes_of
 from .draw import DOMAIN_DRAWS, DOMAINS, LINE, Draw, Regime
 from .evaluate import evaluated, has_pullback, on_tape
 from .implementation import ADDED, Implementation, joined, named_implementation, parts_of
@@ -31,9 +29,6 @@ if TYPE_CHECKING:
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 """The floating-point types the project knows, widest first."""
-
-LARGEST_BYTES = 2**40
-"""Inputs of more bytes, in float64, are a mistake in a size."""
 
 Inputs = Callable[..., "Sequence[np.ndarray]"]
 Implemented = TypeVar("Implemented", bound=Callable[..., Any])
@@ -373,14 +368,14 @@ def operation(
         BadInput: signature, function and names do not fit each other.
     """
     parsed = Signature.parse(signature)
-    without = _names("nondifferentiable", nondifferentiable)
-    kinds = _names("dtypes", dtypes)
+    without = names_of("nondifferentiable", nondifferentiable)
+    kinds = names_of("dtypes", dtypes)
 
     def wrap(function: Callable[..., Any]) -> Operation:
-        name = _name_of(function)
+        name = function_name(function)
         arguments = list(inspect.signature(function).parameters.values())
         arrays = tuple(a.name for a in arguments if a.kind in (a.POSITIONAL_OR_KEYWORD, a.POSITIONAL_ONLY))
-        parameters = _parameters(name, arguments)
+        parameters = parameters_of(name, arguments)
         namespaced = len(arrays) != len(parsed.inputs) or arrays[0] == "xp"
         arrays = arrays[1:] if namespaced else arrays
         if len(arrays) != len(parsed.inputs):
@@ -400,9 +395,9 @@ def operation(
         if inputs is not None and not callable(inputs):
             raise BadInput(f"{name}: inputs is {type(inputs).__name__}; wanted a function: inputs(draw, **size)")
         own = inputs is not None
-        chosen = default_sizes(parsed) if sizes is None else _sizes(name, parsed, sizes, parameters, drawn=own)
+        chosen = default_sizes(parsed) if sizes is None else sizes_of(name, parsed, sizes, parameters, drawn=own)
         for size_name, size in chosen.items():
-            _check_room(f"{name}: size {size_name!r}", parsed, size)
+            check_room(f"{name}: size {size_name!r}", parsed, size)
         op = Operation(
             *(name, function, parsed, arrays, flags, parameters, chosen, inputs, kinds, _reference(function)),
             namespaced=namespaced,
@@ -411,123 +406,6 @@ def operation(
         return op
 
     return wrap
-
-
-def _name_of(function: Any) -> str:
-    """Return the name of a function that can be an operation.
-
-    Raises:
-        BadInput: it is something else that can be called, or has no name of its own.
-    """
-    if not inspect.isfunction(function):
-        raise BadInput(f"an operation is a function written with def; found {type(function).__name__} {function!r:.60}")
-    name = str(function.__name__)
-    if not name.isidentifier():
-        raise BadInput(f"an operation is a function with a name of its own, written with def; found {name!r}")
-    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
-        raise BadInput(f"{name} is a coroutine or a generator; wanted a function that returns value and pullback")
-    if inspect.isasyncgenfunction(function):
-        raise BadInput(f"{name} is an asynchronous generator; wanted a function that returns value and pullback")
-    return name
-
-
-def _parameters(name: str, arguments: Iterable[inspect.Parameter]) -> dict[str, Any]:
-    """Return the keyword-only parameters of a function with their defaults.
-
-    Raises:
-        BadInput: one has no default, or one that is no plain value.
-    """
-    parameters = {a.name: a.default for a in arguments if a.kind is a.KEYWORD_ONLY}
-    for parameter, default in parameters.items():
-        if default is inspect.Parameter.empty:
-            raise BadInput(f"{name}: parameter {parameter} has no default; every parameter needs one")
-        if not _is_plain(default):
-            raise BadInput(
-                f"{name}: parameter {parameter} is {type(default).__name__}; wanted a plain value: a number, "
-                "a text, None, or a tuple of them"
-            )
-    return parameters
-
-
-def _names(what: str, given: Any) -> tuple[str, ...]:
-    names = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Iterable) else (given,)
-    for name in names:
-        if not isinstance(name, str):
-            raise BadInput(f"{what} has {name!r:.60}, which is {type(name).__name__}; wanted names")
-    return names
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, tuple | list | set | frozenset | range):
-        return all(map(_is_plain, value))
-    if isinstance(value, Mapping):
-        return all(map(_is_plain, value.values()))
-    return value is None or isinstance(value, str | bytes | slice | Number | Enum)
-
-
-def _sizes(
-    name: str, signature: Signature, given: Any, parameters: Mapping[str, Any], *, drawn: bool
-) -> dict[str, dict[str, Any]]:
-    """Return named sizes whose numbers are Python's.
-
-    Raises:
-        BadInput: there is none, or one does not fit the signature or is no size.
-    """
-    if not isinstance(given, Mapping) or not given:
-        found = "empty" if isinstance(given, Mapping) else type(given).__name__
-        raise BadInput(f"{name}: sizes is {found}; wanted named sizes such as {{'tiny': {{'n': 3}}}}, or none at all")
-    sizes: dict[str, dict[str, Any]] = {}
-    for size_name, size in given.items():
-        if not isinstance(size_name, str) or not isinstance(size, Mapping):
-            raise BadInput(f"{name}: sizes has {size_name!r:.40}: {size!r:.40}; wanted a name and a dictionary")
-        stray = [k for k in size if k not in signature.symbols and k not in parameters]
-        missing = [s for s in signature.symbols if s not in size]
-        if (stray or missing) and not drawn:
-            word, key = ("gives", stray[0]) if stray else ("lacks", missing[0])
-            raise BadInput(
-                f"{name}: size {size_name!r} {word} {key!r}; the signature has {', '.join(signature.symbols)}"
-            )
-        sizes[size_name] = {
-            key: _dimension(f"{name}: size {size_name!r}: {key}", value)
-            if key in signature.symbols and key not in parameters
-            else portable(f"{name}: size {size_name!r}: {key}", value)
-            for key, value in size.items()
-        }
-    return sizes
-
-
-def _check_room(where: str, signature: Signature, size: Size) -> None:
-    wanted = 8 * signature.entries(size)
-    if wanted > LARGEST_BYTES:
-        most = f"{LARGEST_BYTES / 2**40:g} TiB at most"
-        raise BadInput(f"{where} has inputs of {wanted / 2**40:.3g} TiB in float64; wanted {most}")
-
-
-def _dimension(where: str, value: Any) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = 0
-    if isinstance(value, bool) or number < 1:
-        raise BadInput(f"{where} is {value!r:.60}; wanted a whole number of 1 or more (--regime empty has arrays of 0)")
-    return number
-
-
-def portable(where: str, value: Any) -> Any:
-    """Return a value as one that JSON holds, in lists and tuples too.
-
-    Raises:
-        BadInput: it is none; the message says where it stands.
-    """
-    if value is None or isinstance(value, str | bool):
-        return value
-    if isinstance(value, tuple | list):
-        return (list if type(value) is list else tuple)(portable(where, v) for v in value)
-    if isinstance(value, Integral):
-        return int(value)
-    if isinstance(value, Real):
-        return float(value)
-    raise BadInput(f"{where} is {type(value).__name__}; wanted a number, a text, None, or a tuple of them")
 
 
 def _reference(function: Callable[..., Any]) -> str:
