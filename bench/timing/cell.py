@@ -219,6 +219,10 @@ class Measurement:
         kinds = [self.session.dtype_name(array) for array in outputs]
         operation, variant = self.operation, self.cell.variant
         _, parameters = operation.split(dict(self.cell.size))
-        passed, digest = self.gate.passes(operation, parameters, variant, host, kinds, self.reference, self.cell.dtype)
+        made = self.session.implementation(operation, variant)
+        accumulate = None if made is None else made.accumulate
+        passed, digest = self.gate.passes(
+            operation, parameters, variant, host, kinds, self.reference, self.cell.dtype, accumulate
+        )
         passed = self.session.backend.worded(passed, operation, variant)
         return replace(passed, verdict=blamed(passed.verdict, variant)), digest

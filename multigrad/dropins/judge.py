@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,11 +16,11 @@ from ..matrix.frame import GradientError
 from ..ops.implementation import HALVES
 from ..ops.operation import DTYPES
 from ..ops.text import derivative_name
-from ..truth.arithmetic import Arithmetic, narrower
+from ..truth.arithmetic import Arithmetic
 from ..truth.case import Truth, Unknown
 from ..truth.given import truths_at, with_bounds_of
 from ..truth.inputs import output_shapes
-from ..truth.variant import judge_variant
+from ..truth.variant import judge_variant, seen_right
 from ..verdict.formats import FORMATS
 from ..verdict.judge import Judgement, Reference, judge_entries, passed, worded
 from ..verdict.words import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
@@ -89,7 +88,6 @@ class Trial:
         kinds = [given.dtype for given in candidate.inputs if given.dtype in DTYPES]
         self.dtype = max(kinds, key=DTYPES.index)
         self.arithmetic = Arithmetic(self.dtype, accumulate=asked.accumulate if self.dtype in HALVES else None)
-        self.narrower: dict[str, list[Truth]] = {}
         self.first = self._evaluate()
         self.op = as_operation(asked.reference, candidate.inputs)
         self.size = self.op.check_inputs(self.arrays)
@@ -283,7 +281,7 @@ class Trial:
                     judgement = self._on_kinks(one.array, reference, judgement)
                 if judgement.verdict == FAIL and self._of_another_formula(one.array, reference):
                     judgement = passed(one.array.size)
-            if judgement.verdict == INCONCLUSIVE and self._seen_right(draw, number, one.array):
+            if judgement.verdict == INCONCLUSIVE and self.dtype in HALVES and self._seen_right(draw, number, one.array):
                 judgement = passed(one.array.size)
             if judgement.verdict != FAIL and (misfit := self._misfit(name, one)):
                 judgement = worded(FAIL, misfit)
@@ -312,14 +310,11 @@ class Trial:
 
     def _seen_right(self, draw: str, number: int, found: np.ndarray) -> bool:
         """Whether an array lies within a narrower bound, where its own is too wide to see anything."""
-        if draw not in self.narrower:
-            self.narrower[draw] = []
-            for arithmetic in narrower(self.dtype):
-                with contextlib.suppress(Unknown):
-                    self.narrower[draw].append(with_bounds_of(self.op, self.truths[draw], arithmetic))
-        references = [truth.outputs(VARIANT)[number] for truth in self.narrower[draw]]
-        verdicts = [judge_entries(found, r, self.dtype, f"may overflow in {self.dtype}").verdict for r in references]
-        return PASS in verdicts or NOTE in verdicts
+        truth = self.truths[draw]
+        right = seen_right(
+            found, number, self.dtype, lambda narrow: with_bounds_of(self.op, truth, narrow).outputs(VARIANT)
+        )
+        return right is not None
 
     def _misfit(self, name: str, one: Computed) -> str:
         """Say what is wrong with an array's dtype or place; nothing if that is right."""
