@@ -87,7 +87,8 @@ def scales(drawn: Sequence[str]) -> tuple[Any, Any]:
     """Return the colours and the shapes of variants; a known one has its own in every picture."""
     import altair as alt
 
-    places = [VARIANTS.index(v) if v in VARIANTS else i for i, v in enumerate(drawn, len(VARIANTS))]
+    own = [v for v in drawn if v not in VARIANTS]
+    places = [VARIANTS.index(v) if v in VARIANTS else len(VARIANTS) + own.index(v) for v in drawn]
     colours, shapes = ([kinds[i % len(kinds)] for i in places] for kinds in (COLOURS, SHAPES))
     return alt.Scale(domain=drawn, range=colours), alt.Scale(domain=drawn, range=shapes)
 

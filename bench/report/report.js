@@ -4,7 +4,7 @@
 (() => {
   const page = JSON.parse(document.getElementById("data").textContent);
   const cells = page.cells;
-  const compared = ["analytic", "autodiff", "native"];
+  const alone = "forward"; // computes no gradient, and is compared with nothing
   const $ = (id) => document.getElementById(id);
 
   function element(name, properties = {}, ...children) {
@@ -91,7 +91,7 @@
   const chips = [
     ["backend", (row) => row.device === undefined || row.device === "cpu" ? row.backend : `${row.backend}/${row.device}`],
     ["mode", (row) => row.mode],
-    ["variant", (row) => compared.includes(row.variant) ? row.variant : undefined],
+    ["variant", (row) => row.variant === alone ? undefined : row.variant],
     ["dtype", (row) => row.dtype],
     ["setting", (row) => row.setting],
     ["machine", (row) => row.machine],
