@@ -279,7 +279,7 @@ class Trial:
                 if judgement.verdict == NOTE and (reference.hull > 0).any():
                     # Inputs that are off by a rounding leave every tie open; what is right on it is known.
                     judgement = self._on_kinks(one.array, reference, judgement)
-                if judgement.verdict == FAIL and self._of_another_formula(one.array, reference):
+                if judgement.verdict in (FAIL, INCONCLUSIVE) and self._of_another_formula(one.array, reference):
                     judgement = passed(one.array.size)
             if judgement.verdict == INCONCLUSIVE and self.dtype in HALVES and self._seen_right(draw, number, one.array):
                 judgement = passed(one.array.size)

@@ -140,7 +140,7 @@ def with_files(reference: str, seen: Callable[[str], str]) -> str:
         backend, _, rest = text.partition("=")
         file, colons, function = rest.partition("::")
         moved.append(f"{backend}={seen(file)}{colons}{function}")
-    return joined(f"{seen(path)}{mark}{name}" if mark else base, *moved)
+    return joined(f"{seen(path)}{mark}{name}" if mark or is_file(path) else base, *moved)
 
 
 def is_file(path: str) -> bool:

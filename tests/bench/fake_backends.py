@@ -265,6 +265,7 @@ class Coarse(WrongSession):
 
 class Fake(NumPyBackend):
     variants = ("forward", "analytic")
+    taped = False
 
     def __init__(self, name, session, fault=None):
         self.name = name

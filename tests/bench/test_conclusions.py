@@ -294,9 +294,9 @@ def test_an_implementation_is_one_more_place_and_has_its_gains_over_what_the_fra
         "PyTorch fused gains 1.8 × over autodiff (1.7–1.9); it takes 1.2 × as long as the framework's own "
         "form (1.19–1.32). PyTorch other ties with autodiff (0.98–1.02)."
     )
-    (panel,) = chart(figures_of(found)).first
-    assert [line.where for line in panel.lines] == ["NumPy", "PyTorch fused", "PyTorch"]
-    assert [line.gain for line in panel.lines] == ["", "1.8 ×", "0.90 ×"]
+    (panel,) = chart(figures).first
+    assert [line.where for line in panel.lines][:3] == ["NumPy", "PyTorch fused", "PyTorch"]
+    assert [line.gain for line in panel.lines][:3] == ["", "1.8 ×", "0.90 ×"]
 
 
 # The bars
