@@ -69,3 +69,27 @@ def test_another_formula_may_be_off_by_a_rounding_of_the_inputs(prepared):
     outputs[1] = (product * (1 + 3 * np.longdouble(2.0**-53))).astype(np.float64)
     assert judged(judge, path, outputs, "analytic")[0].verdict == "FAIL"
     assert judged(judge, path, outputs, "native")[0].verdict == "NOTE"
+
+
+def test_what_a_kernel_says_that_it_computes_in_decides_its_bounds_in_halves(tmp_path: Path):
+    path = str(tmp_path / "reference-0.npz")
+    size = {"m": 4, "n": 4000}
+    wanted = {"reference": "linear_map", "size": size, "seed": 0, "dtype": "float16", "precision": "strict"}
+    [*gate.prepare({"wanted": {"0": {**wanted, "path": path, "variants": []}}})]
+    C, x, y_bar = read_arrays(Path(path))
+
+    def stored(*arrays):
+        return [np.asarray(a, dtype=np.float16) for a in arrays]
+
+    y = np.float32(C) @ np.float32(x)
+    once = stored(y, np.outer(y_bar, x), C.T @ y_bar)
+    halves = stored(np.add.accumulate(np.float16(C) * np.float16(x), axis=1, dtype=np.float16)[:, -1], *once[1:])
+    (op,) = load_operations(["linear_map"])
+    kinds = ["float16"] * 3
+
+    def verdict(outputs, accumulate):
+        return gate.Gate().passes(op, {}, "mine", outputs, kinds, path, "float16", accumulate)[0].verdict
+
+    assert verdict(once, "float32") in ("PASS", "NOTE")
+    assert verdict(halves, "float32") == "FAIL"
+    assert verdict(halves, None) != "FAIL"
