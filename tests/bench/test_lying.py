@@ -18,12 +18,14 @@ def timed(square, name, **changes):
     return row
 
 
+@pytest.mark.long  # what it measures, a busy machine takes longer for
 def test_a_slow_first_call_is_told_apart_and_not_averaged_in(square):
     row = timed(square, "SLOW_FIRST")
     assert row["first_call_s"] == pytest.approx(fake_backends.FIRST_CALL_S, rel=0.2)
     assert row["min_s"] == pytest.approx(CALL_S, rel=0.05)
 
 
+@pytest.mark.long  # what it measures, a busy machine takes longer for
 def test_periodic_noise_does_not_move_the_fastest_nor_a_first_quartile_far(square):
     row = timed(square, "PERIODIC", process_blocks=20, block_s=1e-4)
     # Single calls: six of seven take their time, every seventh twice as long.
@@ -37,6 +39,7 @@ def test_a_drift_is_flagged(square):
     assert {"spread-within", "spread-turns", "not-warm"} & set(row["flags"].split())
 
 
+@pytest.mark.long  # what it measures, a busy machine takes longer for
 @pytest.mark.parametrize("percent", [3, 5, 10, 20])
 def test_a_known_slowdown_is_measured(square, percent):
     before, after = (timed(square, name) for name in ("STEADY", f"LONGER_{percent}"))
