@@ -443,6 +443,16 @@ def _size_of_error(e: Evidence) -> str:
     )
 
 
+def with_figures(said: str, figures: str) -> str:
+    """Return a diagnosis with the figures of the judgement. What has no name tells the worst entry itself."""
+    error = figures.rpartition(", error ")[2]
+    return f"{said}, error {error}" if NAMELESS in said and error != figures else f"{said}; {figures}"
+
+
+NAMELESS = " of its size; worst"
+"""Stands in what is said of a mistake that has no name."""
+
+
 def _index(place: np.ndarray) -> str:
     return "[" + ", ".join(str(int(i)) for i in place) + "]"
 

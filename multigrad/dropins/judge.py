@@ -11,7 +11,7 @@ import numpy as np
 from ..backend.candidate import Candidate, Computed, Evaluated
 from ..data.errors import BadInput, one_line
 from ..diagnosis.conduct import same_bits
-from ..diagnosis.diagnose import Evidence, diagnose
+from ..diagnosis.diagnose import Evidence, diagnose, with_figures
 from ..matrix.frame import GradientError
 from ..ops.implementation import HALVES
 from ..ops.operation import DTYPES
@@ -355,7 +355,7 @@ class Trial:
             said = derivative_name(name)
         if not name.endswith("_bar"):
             said = f"{name} is not that of the reference {self.op.name}: {said.replace('true gradient', 'true value')}"
-        return f"{said}; {judgement.reason}"
+        return with_figures(said, judgement.reason)
 
 
 def _counted(values: Sequence[Any]) -> str:

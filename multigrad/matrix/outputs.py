@@ -13,7 +13,7 @@ from ..backend.device import mesh_shape
 from ..backend.placement import undivided
 from ..backend.roundoff import Roundoff
 from ..backend.session import Session
-from ..diagnosis.diagnose import Evidence, diagnose
+from ..diagnosis.diagnose import Evidence, diagnose, with_figures
 from ..ops.operation import Operation
 from ..ops.text import derivative_name
 from ..truth.arithmetic import Arithmetic
@@ -184,7 +184,7 @@ class Outputs:
             op, self.case.size, arrays, name, computed, true, bound, roundoff, inside, foreign=foreign
         )
         try:
-            return replace(judgement, reason=f"{diagnose(evidence)}; {judgement.reason}")
+            return replace(judgement, reason=with_figures(diagnose(evidence), judgement.reason))
         except (ArithmeticError, ValueError, IndexError, np.linalg.LinAlgError):
             return judgement  # the figures alone, rather than no verdict
 

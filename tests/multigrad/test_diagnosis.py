@@ -13,7 +13,7 @@ import pytest
 
 from multigrad import load_operations, operation
 from multigrad.diagnosis.conduct import diagnose_calls
-from multigrad.diagnosis.diagnose import Evidence, diagnose
+from multigrad.diagnosis.diagnose import Evidence, diagnose, with_figures
 
 rng = np.random.default_rng(1)
 TRUE = rng.standard_normal((4, 4)) * np.exp(rng.standard_normal((4, 4)))
@@ -171,3 +171,12 @@ def test_nine_of_ten_of_all_listed_mistakes_are_named_on_operations_nobody_tuned
     named, count = measured(1, listed=True)
     assert count > 400
     assert named / count >= 0.9
+
+
+def test_the_figures_of_what_has_no_name_are_said_once():
+    named = "∂f/∂x is 2 × the true gradient: a factor 2 is too much"
+    nameless = "∂f/∂x is wrong in 3 of 4 entries, by 0.2 of its size; worst at [1]: found 3, true 2"
+    figures = "3 of 4 entries are beyond the bound; worst at [1]: found 3, true 2, error 1 = 5e+15 × the bound"
+    assert with_figures(named, figures) == f"{named}; {figures}"
+    assert with_figures(nameless, figures) == f"{nameless}, error 1 = 5e+15 × the bound"
+    assert with_figures(nameless, "has shape (3,)") == f"{nameless}; has shape (3,)"
