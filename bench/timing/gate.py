@@ -152,7 +152,9 @@ def _judged(
     if arithmetic.accumulate:
         references = list(bounded_by(arithmetic))
     judgements = {}
-    for i, (name, array, kind, reference) in enumerate(zip(names, outputs, kinds, references, strict=False)):
+    for i, (name, array, kind, reference) in enumerate(
+        zip(names, outputs, kinds, references[: len(names)], strict=True)
+    ):
         if kind != dtype:
             return Passed(FAIL, float("inf"), f"{name} has dtype {kind}, wanted {dtype}")
         judgement = judge_variant(

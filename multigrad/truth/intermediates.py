@@ -19,6 +19,9 @@ from ..namespaces import tape
 from ..namespaces.tape import Tape, TapeArray, with_pullback
 from ..ops.operation import Operation
 
+MOST = 200
+"""Of more intermediate results than that none is looked at."""
+
 
 def off_through_intermediates(
     op: Operation, parameters: Mapping[str, Any], inputs: Sequence[np.ndarray], unit_roundoff: float
@@ -44,7 +47,9 @@ def off_through_intermediates(
     rng = np.random.default_rng(0)
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for number in range(len(_results(forward, parameters, inputs, wanted))):
+        count = len(_results(forward, parameters, inputs, wanted))
+        # Each is computed once more with all before it: of a long recurrence that would take minutes.
+        for number in range(count if count <= MOST else 0):
             value, pullback = _result(forward, parameters, inputs, wanted, number)
             if value.dtype.kind != "f" or not value.size:
                 continue

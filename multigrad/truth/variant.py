@@ -58,7 +58,10 @@ def _through_intermediates(
 ) -> list[np.ndarray]:
     count = len(op.inputs)
     shifts = off_through_intermediates(op, parameters, arrays[:count], ROUNDINGS * u)
-    small = min(1.0, SMALL / max(float(np.max(shift, initial=0.0)) for shift in shifts))
+    furthest = max(float(np.max(shift, initial=0.0)) for shift in shifts)
+    if furthest == 0:  # nothing to add, and nothing to evaluate
+        return [np.zeros(())] * len(op.outputs)
+    small = min(1.0, SMALL / furthest)
     function = op.analytic(bounds, parameters)
     with bounds.context("float64", u=2.0**-200, underflow=0.0):
         still = function(*map(bounds.asarray, arrays))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from multigrad import operation
-from multigrad.truth.intermediates import off_through_intermediates
+from multigrad.truth.intermediates import MOST, off_through_intermediates
 from multigrad.truth.references import bounded
 from multigrad.truth.variant import judge_variant
 from multigrad.verdict.words import FAIL, INCONCLUSIVE, NOTE, PASS
@@ -80,4 +80,15 @@ def test_an_input_is_off_by_what_moves_a_result_by_a_rounding():
 
 def test_what_other_entries_decide_too_does_not_count():
     (off,) = off_through_intermediates(centred, {}, [np.array([[1.0, 2.0, 4.0], [-1.0, 1.0, 3.0]])], 1e-10)
+    assert not off.any()
+
+
+def test_a_long_recurrence_is_left_alone():
+    @operation("(n)->(n)")
+    def repeated(xp, x):
+        for _ in range(MOST):
+            x = 1 / (1 + xp.exp(-x))
+        return x
+
+    (off,) = off_through_intermediates(repeated, {}, [np.full(3, 20.0)], 1e-10)
     assert not off.any()
