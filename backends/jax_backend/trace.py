@@ -21,6 +21,7 @@ from jax import numpy
 from multigrad.data.errors import BadInput, one_line
 from multigrad.graph.calls import Graph, Kind
 from multigrad.graph.evaluation import evaluate
+from multigrad.graph.simplified import simplified
 from multigrad.ops.operation import DTYPES as DTYPES_OF_OPERATIONS
 from multigrad.ops.operation import Inputs, Operation, operation
 from multigrad.ops.signature import Signature, Size, default_sizes
@@ -86,7 +87,7 @@ class Traced:
             if wrong or not graph.outputs:
                 held = "nothing" if not graph.outputs else "integers" if "whole" in wrong else "conditions"
                 raise BadInput(f"{self.name} returns {held}; wanted real numbers, of which there is a derivative")
-            self.graphs[key] = graph
+            self.graphs[key] = simplified(graph, TABLE)
         return self.graphs[key]
 
     def _jaxpr(self, shapes: Sequence[tuple[int, ...]], parameters: Mapping[str, Any]) -> Any:
