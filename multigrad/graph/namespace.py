@@ -38,6 +38,8 @@ class Namespace:
             return self.standard.asarray(value, dtype=None if whole else self.floating, device=self.device)
         if not is_plain(value):
             return value
+        if not value.flags.writeable:
+            value = value.copy()  # a broadcast array, which torch does not take
         dtype = self.floating if value.dtype.kind == "f" else None
         return self.standard.asarray(value, dtype=dtype, device=self.device)
 
