@@ -14,6 +14,7 @@ from jax.extend import core, source_info_util
 
 from multigrad.data.errors import BadInput
 from multigrad.graph.calls import NESTED, Call, Constant, Graph, Kind, Operand
+from multigrad.graph.traced import bracketed
 
 from .primitives import JAXS_LINALG, JAXS_OWN, TABLE, of_jaxs_own
 
@@ -73,7 +74,7 @@ class Converter:
                 operands[eqn.outvars[0]] = Constant(_platform(eqn.params["platforms"]))
                 continue
             if eqn.effects:
-                raise BadInput(f"{self.name} has a side effect, {eqn.primitive.name}{_bracketed(place)}; take it out")
+                raise BadInput(f"{self.name} has a side effect, {eqn.primitive.name}{bracketed(place)}; take it out")
             kinds = tuple(self._kind(var.aval, place) for var in eqn.outvars)
             needed = _operands(eqn)
             name, options, results = self._call(eqn, kinds, place, [is_known(atom) for atom in needed])
@@ -97,7 +98,7 @@ class Converter:
         return graph, [is_known(atom) for atom in jaxpr.outvars]
 
     def _kind(self, aval: Any, place: str) -> Kind:
-        where = _bracketed(place)
+        where = bracketed(place)
         dtype = getattr(aval, "dtype", None)
         if dtype is None or numpy.issubdtype(dtype, jax.dtypes.extended):
             raise BadInput(f"{self.name} draws random numbers{where}; draw them before and pass them as an input")
@@ -169,7 +170,7 @@ class Converter:
         condition, (decided,) = self.converted(params["cond_jaxpr"], [*given[:first], *carry])
         if not decided:
             raise BadInput(
-                f"{self.name} ends a loop where the value of an input says so{_bracketed(place)}; "
+                f"{self.name} ends a loop where the value of an input says so{bracketed(place)}; "
                 "write one whose count is known, such as jax.lax.fori_loop"
             )
         options = {"condition": condition, "body": body, "condition_constants": first, "body_constants": second}
@@ -239,10 +240,6 @@ def _place(eqn: Any) -> str:
     if summary is None or Path(summary[1]).parent == Path(__file__).parent:
         return ""
     return f"{Path(summary[1]).name}, line {summary[2]}"
-
-
-def _bracketed(place: str) -> str:
-    return f" ({place})" if place else ""
 
 
 def _name_in_jax(called: Any) -> str:

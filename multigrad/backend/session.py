@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from ..data.errors import one_line
 from ..ops.implementation import Implementation
@@ -20,6 +20,7 @@ from .candidate import Candidate
 from .device import THREAD_VARIABLES, cuda_device_count, device_kind, mesh_shape
 from .implemented import forward_of, with_gradients
 from .limits import Gap, Inaccuracy, Judged, Refusal, Unavailable
+from .traced import Description
 
 if TYPE_CHECKING:
     import numpy as np
@@ -262,8 +263,15 @@ class Backend(ABC):
         """
         raise Unavailable(f"{self.name} has no drop-in")
 
-    def traced(self, function: Callable[..., Any], signature: str | None, **how: Any) -> Operation:
+    def traced(
+        self, function: Callable[..., Any], signature: str | None = None, **described: Unpack[Description]
+    ) -> Operation:
         """Return a function of the framework's own arrays as an operation; see :func:`multigrad.from_jax`.
+
+        Args:
+            function: what is traced.
+            signature: the shapes in gufunc notation.
+            described: what else is said of it.
 
         Raises:
             BadInput: it cannot be traced, or calls what has no array API form.

@@ -110,7 +110,7 @@ def check_grads(
     jax = backend("jax")
     candidate = jax.candidate(f, args)
     if reference is None:
-        reference = jax.traced(f, None, example=tuple(given.array for given in candidate.inputs))
+        reference = jax.traced(f, example=tuple(given.array for given in candidate.inputs))
     return check_candidate(candidate, _asked(reference, accumulate, deterministic, seed))
 
 
