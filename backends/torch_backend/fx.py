@@ -20,7 +20,11 @@ from .primitives import TABLE
 LEFT_OUT = ("dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking")
 """Arguments that change no number. What a dtype says of the kind of number is the option ``kind``."""
 
-SAME = ("alias", "clone", "contiguous", "lift_fresh", "lift_fresh_copy", "_to_copy")
+STOPPED = " without a gradient"
+"""Stands behind the place of what no derivative goes through. Other calls of ``detach`` are autograd's own, who puts
+what it keeps for later aside."""
+
+SAME = ("alias", "clone", "contiguous", "detach", "lift_fresh", "lift_fresh_copy", "_to_copy")
 """Calls that leave an array as it is, if they leave its kind."""
 
 
@@ -98,11 +102,13 @@ class Converter:
             return ()
         if torch.Tag.nondeterministic_seeded in target.tags:
             raise draws_at_random(self.name, place, "; of a module with dropout call .eval() before")
-        if target.namespace == "aten" and target.overloadpacket.__name__ in SAME:
-            source = node.args[0]
-            if self._kinds(source) == kinds:
-                self._operands[node] = self._operands[source]
+        same = target.namespace == "aten" and target.overloadpacket.__name__ in SAME
+        if same and self._kinds(node.args[0]) == kinds:
+            if not is_stopped(node):
+                self._operands[node] = self._operands[node.args[0]]
                 return ()
+            self._take(node, results := self._new(node))
+            return (Call("stop_gradient", (self._operand(node.args[0]),), results, kinds, {}, place),)
         name = key_of(target)
         if name not in TABLE:
             self.missing.setdefault(name, place)
@@ -168,7 +174,12 @@ def _stands_for_a_tensor(target: Any, name: str, of: str) -> bool:
 
 def place_of(node: Node) -> str:
     """Return the place of a call in the person's function, see :func:`.trace.traced_module`."""
-    return node.meta.get("stack_trace") or ""
+    return (node.meta.get("stack_trace") or "").removesuffix(STOPPED)
+
+
+def is_stopped(node: Node) -> bool:
+    """Tell whether a person asked for no derivative there."""
+    return (node.meta.get("stack_trace") or "").endswith(STOPPED)
 
 
 def _made(node: Node) -> Sequence[Any]:

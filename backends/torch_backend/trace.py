@@ -16,8 +16,14 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch._dynamo.config
 from torch import nn
-from torch._subclasses import fake_tensor
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+    FakeTensorMode,
+)
 from torch.fx import GraphModule, Interpreter, traceback
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -31,7 +37,7 @@ from multigrad.graph.calls import Graph, Kind
 from multigrad.graph.traced import Traced, Tracer, is_persons, raised_in
 
 from .decompositions import decompositions
-from .fx import Converter, writes_in_place
+from .fx import STOPPED, Converter, writes_in_place
 from .primitives import TABLE
 
 LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
@@ -39,10 +45,7 @@ LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
 DTYPES: Mapping[Kind, torch.dtype] = {"real": torch.float64, "whole": torch.int64, "truth": torch.bool}
 """What inputs are traced in."""
 
-VALUES_ASKED = (
-    fake_tensor.DataDependentOutputException,
-    fake_tensor.DynamicOutputShapeException,
-)
+VALUES_ASKED = (DataDependentOutputException, DynamicOutputShapeException)
 """What a tensor raises that has a shape and no values."""
 
 ASKING = ("trying to get value out of a tracing tensor", ".numpy() is not supported", "Cannot access data pointer")
@@ -181,7 +184,7 @@ class Watch(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.recording = torch.is_grad_enabled()
-        self.wide: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self.entered: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         """By identity the tensors that the function found elsewhere than in its arguments, and what stands for each."""
 
     def __torch_function__(
@@ -189,26 +192,46 @@ class Watch(TorchFunctionMode):
     ) -> Any:
         """Call a function of torch's."""
         if func is torch._C._set_grad_enabled:
-            self.recording = args[0]
+            # The forward part of an autograd.Function is not recorded, whatever it says of that itself.
+            self.recording = self.recording if _in_forward_part() else args[0]
             return func(*args)
-        traceback.set_stack_trace([_place()])
-        if (constant := _constant(func, args, kwargs or {})) is not None:
-            return constant
-        args, named = pytree.tree_map(self._widened, (tuple(args), dict(kwargs or {})))
-        result = WIDE.get(func, func)(*args, **named)
-        if self.recording:
+        call = Constant(func, tuple(args), dict(kwargs or {}))
+        if call.holds(self.entered) and (result := call.result()) is not None:
+            return result.value
+        place = _place()
+        traceback.set_stack_trace([place])
+        func, given = WIDE.get(func, func), (call.args, call.kwargs)
+        if func in INDEXED:
+            given = pytree.tree_map(self._without_mask, given)
+        args, named = pytree.tree_map(self._entered, given)
+        if func in DETACHING:
+            return _stopped(func(*args, **named), place)
+        result = func(*args, **named)
+        if self.recording and not torch.is_inference_mode_enabled():
             return result
-        given = {id(leaf) for leaf in pytree.tree_leaves((args, named))}
-        return pytree.tree_map(lambda x: x if id(x) in given else _stopped(x), result)
+        known = {id(leaf) for leaf in pytree.tree_leaves((args, named))}
+        return pytree.tree_map(lambda x: x if id(x) in known else _stopped(x, place), result)
 
-    def _widened(self, value: Any) -> Any:
+    def _entered(self, value: Any) -> Any:
+        """Return what stands for a value in the graph: a tensor of float64, a copy of one that is there already."""
         if isinstance(value, torch.dtype) and value.is_floating_point:
             return torch.float64
-        if not isinstance(value, torch.Tensor) or not value.is_floating_point() or value.dtype == torch.float64:
+        if not isinstance(value, torch.Tensor):
             return value
-        if id(value) not in self.wide:
-            self.wide[id(value)] = (value, value.to(torch.float64))
-        return self.wide[id(value)][1]
+        narrow = value.is_floating_point() and value.dtype != torch.float64
+        if not narrow and not _is_there(value):
+            return value
+        if id(value) not in self.entered:
+            self.entered[id(value)] = (value, value.to(torch.float64) if narrow else value.clone())
+        return self.entered[id(value)][1]
+
+    def _without_mask(self, value: Any) -> Any:
+        """Return integers in the place of a mask whose conditions are known: they have a shape that is."""
+        known = isinstance(value, torch.Tensor) and value.dtype == torch.bool and _is_there(value)
+        if not known or id(value) in self.entered:
+            return value
+        with _disable_current_modes():
+            return value.nonzero(as_tuple=True) if value.ndim != 1 else value.nonzero()[:, 0]
 
 
 WIDE: Mapping[Any, Callable[..., Any]] = dict.fromkeys(
@@ -216,48 +239,93 @@ WIDE: Mapping[Any, Callable[..., Any]] = dict.fromkeys(
 )
 """Casts from one floating-point type to another change nothing."""
 
+DETACHING = (torch.detach, torch.Tensor.detach, torch.Tensor.data.__get__)
+INDEXED = (torch.Tensor.__getitem__, torch.Tensor.__setitem__)
 
-def _stopped(value: Any) -> Any:
+
+def _stopped(value: Any, place: str) -> Any:
     """Return a tensor as one that no derivative goes through."""
-    return value.detach() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+    if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+        return value
+    traceback.set_stack_trace([place, STOPPED])
+    stopped = value.detach()
+    traceback.set_stack_trace([place])
+    return stopped
 
 
 def _place() -> str:
-    """Return the place in a person's code that is being executed."""
+    """Return the place in a person's code that is being executed; nothing where it is all of a library."""
     frame = sys._getframe(2)
-    while frame is not None and not is_persons(frame.f_code.co_filename, LIBRARIES):
-        frame = frame.f_back  # type: ignore[assignment]
-    return "" if frame is None else f"{Path(frame.f_code.co_filename).name}, line {frame.f_lineno}"
+    while frame.f_code.co_filename != __file__:
+        if is_persons(frame.f_code.co_filename, LIBRARIES):
+            return f"{Path(frame.f_code.co_filename).name}, line {frame.f_lineno}"
+        assert frame.f_back is not None
+        frame = frame.f_back
+    return ""
 
 
-def _constant(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Return integers and conditions that depend on no input, with their values; None for all else.
+def _in_forward_part() -> bool:
+    """Tell whether the forward part of an ``autograd.Function`` is being executed."""
+    apply = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
+    frame = sys._getframe(2)
+    while frame.f_code.co_filename != __file__:
+        if frame.f_code is apply:
+            return True
+        assert frame.f_back is not None
+        frame = frame.f_back
+    return False
 
+
+def _is_there(tensor: torch.Tensor) -> bool:
+    """Tell whether a tensor was there before the trace, or has its values at least."""
+    fake = isinstance(tensor, FakeTensor)
+    return not fake and not torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a call of constants returned."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A call that may depend on no input.
+
+    Integers and conditions that do not are computed as they come up, so that masks have a shape and conditions a value.
     Real numbers are traced: what they are depends on the dtype that is computed in.
     """
-    tensors = [x for x in pytree.tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
-    if any(not _is_constant(x) for x in tensors):
-        return None
-    if not tensors and func not in MAKING:
-        return None
-    with _disable_current_modes():
-        state = torch.get_rng_state()
-        result = func(*args, **kwargs)
-        if not torch.equal(state, torch.get_rng_state()):
-            torch.set_rng_state(state)
-            return None
-    made = [x for x in pytree.tree_leaves(result) if isinstance(x, torch.Tensor)]
-    return result if made and all(map(_is_constant, made)) else None
+
+    func: Any
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+    def holds(self, entered: Mapping[int, Any]) -> bool:
+        """Tell whether all it takes are integers and conditions that are there and have not entered the graph."""
+        tensors = [x for x in pytree.tree_leaves((self.args, self.kwargs)) if isinstance(x, torch.Tensor)]
+        if not tensors:
+            return self.func in MAKING
+        return all(_is_there(x) and not _is_real(x) and id(x) not in entered for x in tensors)
+
+    def result(self) -> Result | None:
+        """Compute it; None where it is real or random."""
+        with _disable_current_modes():
+            state = torch.get_rng_state()
+            value = self.func(*self.args, **self.kwargs)
+            drawn = not torch.equal(state, torch.get_rng_state())
+            if drawn:
+                torch.set_rng_state(state)
+        made = [x for x in pytree.tree_leaves(value) if isinstance(x, torch.Tensor)]
+        return None if drawn or any(map(_is_real, made)) else Result(value)
 
 
 MAKING = (torch.arange, torch.eye, torch.full, torch.ones, torch.tensor, torch.tril_indices, torch.triu_indices)
-"""Functions that make a tensor of nothing."""
+"""Functions that make a tensor of nothing, and may make it of integers or conditions."""
 
 
-def _is_constant(tensor: torch.Tensor) -> bool:
-    """Tell whether a tensor has values, and they are no real numbers."""
-    plain = type(tensor) is torch.Tensor and not torch._C._functorch.is_functorch_wrapped_tensor(tensor)
-    return plain and tensor.dtype in (torch.bool, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+def _is_real(tensor: torch.Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()
 
 
 def _traced(traced: Traced, shapes: Sequence[tuple[int, ...]], parameters: Mapping[str, Any]) -> GraphModule:
@@ -272,14 +340,15 @@ def _traced(traced: Traced, shapes: Sequence[tuple[int, ...]], parameters: Mappi
                 raise BadInput(f"{traced.name} returns a {type(value).__name__}; wanted tensors of real numbers")
         return tuple(values)
 
-    given = [
-        torch.empty(shape, dtype=DTYPES[leaf.kind], device=_device(leaf.value))
-        for shape, leaf in zip(shapes, traced.inputs, strict=True)
-        if leaf.kind
-    ]
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        given = [
+            torch.empty(shape, dtype=DTYPES[leaf.kind], device=_device(leaf.value))
+            for shape, leaf in zip(shapes, traced.inputs, strict=True)
+            if leaf.kind
+        ]
     try:
         with _in_64_bits(), traceback.preserve_node_meta():
-            module = make_fx(of_tensors, tracing_mode="fake", _allow_non_fake_inputs=True)(*given)
+            module = make_fx(of_tensors, tracing_mode="fake")(*given)
             module = _functional(module, given, decompositions())
             return _functional(module, given, {}) if writes_in_place(module) else module
     except BadInput:
@@ -296,7 +365,7 @@ def _traced(traced: Traced, shapes: Sequence[tuple[int, ...]], parameters: Mappi
 
 def _functional(module: GraphModule, given: Sequence[torch.Tensor], table: Mapping[Any, Any]) -> GraphModule:
     run = torch.func.functionalize(Interpreter(module).run)
-    return make_fx(run, dict(table), tracing_mode="fake", _allow_non_fake_inputs=True)(*given)
+    return make_fx(run, dict(table), tracing_mode="fake")(*given)
 
 
 def _device(value: Any) -> torch.device:
@@ -311,7 +380,7 @@ def _in_64_bits() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with sdpa_kernel(SDPBackend.MATH), torch.compiler.set_stance("force_eager"):
+        with sdpa_kernel(SDPBackend.MATH), torch._dynamo.config.patch(error_on_nested_fx_trace=False):
             yield
     finally:
         torch.set_default_dtype(before)
