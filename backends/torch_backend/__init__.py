@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from multigrad.backend import Backend, Gap, Inaccuracy, Refusal, Session, Unavailable, device_kind, mesh_shape
 from multigrad.backend.candidate import Candidate
+from multigrad.backend.traced import Description
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Precision
 
@@ -85,6 +86,16 @@ class TorchBackend(Backend):
         from .candidate import TorchCandidate
 
         return TorchCandidate(function, inputs)
+
+    def traced(
+        self, function: Callable[..., Any], signature: str | None = None, **described: Unpack[Description]
+    ) -> Operation:
+        self.load()
+        from multigrad.graph.traced import traced_operation
+
+        from .trace import TorchTracer
+
+        return traced_operation(TorchTracer(), function, signature, **described)
 
     def missing(self, device: str) -> str | None:
         reason = super().missing(device)

@@ -201,7 +201,7 @@ TABLE = Table(
     elementwise=named(
         {name: _real(fact) for name, fact in REAL.items()} | {name: _alike(fact) for name, fact in ALIKE.items()} | ACTIVATIONS
     ),
-    others=named(ARRAYS | ENTRIES | LAYERS | MATRICES | WINDOWS),
+    others=named(ARRAYS | ENTRIES | LAYERS | MATRICES | WINDOWS) | {"stop_gradient": lambda xp, x, **_: xp.constant(x)},
     numbers=named(NUMBERS),
 )
 """All facts."""
