@@ -85,6 +85,7 @@ class _Transposed:
     def _multigrad_program(self) -> Program:
         """The program of the pushforward, all of which is open to edits."""
         base = self.base
+        assert base.pushed is not None
         shell = SHELL.format(name=base.name, copy=COPY)
         scope = {"gradients": self.gradients, "called": functools.partial(called, base), "count": len(base.inputs)}
         return Program.called_by(shell, "pushforward", base.pushed, base.name, scope)
@@ -109,7 +110,7 @@ class Pushforward(Operation):
         return (*(f"{name}_bar" for name in self.of.gradients), *(f"{name}_bar" for name in self.gradients))
 
     @property
-    def domain(self) -> str:  # type: ignore[override]
+    def domain(self) -> str:
         """That of the operation."""
         return self.of.domain
 
