@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..data.errors import BadInput
 from ..data.standard import numpy_standard
 from .draw import Regime
 from .evaluate import called
@@ -180,9 +181,30 @@ def pushforward_of(op: Operation) -> Pushforward:
     )
 
 
-def with_pushforwards(ops: Iterable[Operation]) -> list[Operation]:
-    """Return operations, each followed by its pushforward where that is hand-derived."""
-    return [one for op in ops for one in ([op, pushforward_of(op)] if op.pushed is not None else [op])]
+DERIVATIVES: Mapping[str, Callable[[Operation], Operation]] = {"reverse": lambda op: op, "forward": pushforward_of}
+"""What is judged of an operation, by the mode of differentiation: itself with its pullback, or its pushforward."""
+
+
+def derived(ops: Iterable[Operation], derivatives: Sequence[str] | None) -> list[Operation]:
+    """Return what is judged of operations, each name once.
+
+    Args:
+        ops: the operations.
+        derivatives: of :data:`DERIVATIVES`; None is reverse mode, and forward mode where it is hand-derived.
+
+    Raises:
+        BadInput: a derivative that there is none of.
+    """
+    for name in derivatives or ():
+        if name not in DERIVATIVES:
+            raise BadInput(f"no derivative named {name!r}; there are {', '.join(DERIVATIVES)}")
+
+    def of(op: Operation) -> Sequence[str]:
+        by_hand = [*DERIVATIVES] if op.pushed is not None else ["reverse"]
+        return by_hand if derivatives is None else derivatives
+
+    chosen = [DERIVATIVES[name](op) for op in ops for name in of(op)]
+    return list({op.name: op for op in chosen}.values())
 
 
 def pushed_forward(
