@@ -22,6 +22,10 @@ Size = Annotated[str | None, typer.Option("--size", help="A named size. Default:
 Regimes = Annotated[
     list[str] | None, typer.Option("--regime", help="How inputs are drawn: gaussian, integers, …; default all.")
 ]
+Derivatives = Annotated[
+    list[str] | None,
+    typer.Option("--derivative", help="reverse or forward. Default: reverse, and forward where it is hand-derived."),
+]
 Inputs = Annotated[Path | None, typer.Option("--inputs", help="An .npz file with one array for each input, by name.")]
 Timeout = Annotated[
     float, typer.Option("--timeout", min=1.0, help="Seconds without a sign after which a worker is killed.")
@@ -62,6 +66,7 @@ def check(
     implementation: options.Implementations = None,
     size: Size = None,
     regime: Regimes = None,
+    derivative: Derivatives = None,
     inputs: Inputs = None,
     seed: options.Seed = 0,
     precision: options.PrecisionName = "strict",
@@ -96,7 +101,7 @@ def check(
         certify(split(ops), seed, certificate)
     wanted = selectors(backend=backend, device=device, devices=devices, mesh=mesh, dtype=dtype, mode=mode,
                        variant=variant, implementation=implementation, size=size, regime=regime,
-                       precision=precision, seed=seed)  # fmt: skip
+                       derivative=derivative, precision=precision, seed=seed)  # fmt: skip
     with progress("checking") as tick:
         frame = matrix.check(split(ops), **wanted, inputs=inputs, timeout_s=timeout, progress=tick, tell=formulas)
     write_csv(frame, csv)

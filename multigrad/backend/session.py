@@ -121,6 +121,30 @@ class Session(ABC):
         """
         raise Unavailable(f"{self.backend.name} has no autodiff")
 
+    def both_modes(self, forward: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
+        """Return ``f(*inputs, *cotangents, *tangents) -> (*gradients, *tangents)`` by reverse and forward mode.
+
+        Args:
+            forward: ``f(*inputs)`` that returns a tuple of values.
+            wanted: for each input, whether it is differentiated; one tangent comes for each that is, and a tangent for
+                each value goes.
+
+        Raises:
+            Unavailable: the framework has no forward mode.
+        """
+        raise Unavailable(f"{self.backend.name} has no forward mode of its own")
+
+    def batched(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function of stacks of arrays, along a new first axis, that computes another one for every item.
+
+        Args:
+            function: as :meth:`function` returns it.
+
+        Raises:
+            Unavailable: the framework has no transform that does it.
+        """
+        raise Unavailable(f"{self.backend.name} has no vmap")
+
     def native(self, name: str) -> Callable[..., Any] | None:
         """Return ``f(*inputs, **parameters)`` as a user of this framework would write an operation, or None.
 
@@ -173,10 +197,10 @@ class Session(ABC):
         """
         if variant == "analytic":
             function = operation.analytic(self.xp, parameters)
-        elif variant in ("forward", "autodiff"):
-            function = operation.forward(self.xp if variant == "forward" else self.followed, parameters)
-            if variant == "autodiff":
-                function = self.differentiate(function, operation.differentiable)
+        elif variant == "autodiff":
+            function = operation.differentiated(self, lambda op: op.forward(self.followed, parameters))
+        elif variant == "forward":
+            function = operation.forward(self.xp, parameters)
         else:
             made = self.implementation(operation, variant)
             if made is None:
@@ -190,8 +214,7 @@ class Session(ABC):
         """Return an implementation as a function of inputs and cotangents."""
         if made.gradients:
             return with_gradients(operation, parameters, made, self.xp)
-        forward = forward_of(operation, parameters, made, self.xp)
-        return self.differentiate(forward, operation.differentiable)
+        return operation.differentiated(self, lambda op: forward_of(op, parameters, made, self.xp))
 
 
 class Backend(ABC):

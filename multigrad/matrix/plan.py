@@ -17,6 +17,7 @@ from ..data.errors import BadInput
 from ..ops.draw import REGIMES
 from ..ops.find import given_operations, load_operations
 from ..ops.operation import DTYPES, Operation
+from ..ops.pushforward import derived
 from ..ops.selection import Precision, Selection
 from ..ops.sizes import small_sizes
 from ..truth.case import DEFAULT_REGIMES, Case
@@ -115,7 +116,7 @@ class Plan:
         Raises:
             BadInput: an unknown name, or a file that does not fit.
         """
-        operations = given_operations(selection.ops)
+        operations = derived(given_operations(selection.ops), selection.derivative)
         ops = {op.reference or f"#{i}": op for i, op in enumerate(operations)}
         dtypes = _chosen("dtype", selection.dtype, DTYPES)
         modes = _chosen("mode", selection.mode, MODES)

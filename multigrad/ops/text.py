@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,8 +17,16 @@ def sizes_text(size: Mapping[str, Any]) -> str:
 
 
 def derivative_name(output: str) -> str:
-    """Write an output as mathematics does: ``W_bar`` is ∂f/∂W."""
+    """Write an output as mathematics does: ``W_bar`` is ∂f/∂W.
+
+    The cotangent of a value's own cotangent is its tangent: ``value_bar_bar`` is J·v.
+    """
+    if tangent := re.fullmatch(r"value(\d*)_bar_bar", output):
+        return f"J{tangent[1].translate(_SUBSCRIPTS)}·v"
     return f"∂f/∂{output.removesuffix('_bar')}" if output.endswith("_bar") else output
+
+
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def described(thing: Any) -> str:
