@@ -16,6 +16,7 @@ from ..data.errors import BadInput
 from .elsewhere import described, described_function
 from .files import function_of, imported, named, of_module, regular, try_to_draw
 from .implementation import Address, files_in, is_file, joined, parts_of, with_files
+from .derived import NABLA, gradient_operation
 from .operation import Operation
 
 Operations = Operation | str | Iterable[Operation | str] | None
@@ -114,6 +115,8 @@ def _find(
     of_file: Callable[[Path], Sequence[Operation]],
     of_function: Callable[[str, str, int], Callable[..., Any]],
 ) -> Sequence[Operation]:
+    if reference.startswith(NABLA):
+        return [gradient_operation(op) for op in _find(reference.removeprefix(NABLA), of_file, of_function)]
     base, addresses = parts_of(reference)
     found = _found(base, of_file)
     if not addresses:

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 
+DERIVATIVES = {"_bar_bar": "∂²f/∂{0}²·v", "_bar": "∂f/∂{}", "_dot": "J·v of {}"}
+"""How the name of an output that is a derivative ends, and how it is written."""
+
+
 def sizes_text(size: Mapping[str, Any]) -> str:
     """Write a size in one line, as it stands in every table: ``m=5 k=4 padding=(1,2)``."""
 
@@ -16,8 +20,11 @@ def sizes_text(size: Mapping[str, Any]) -> str:
 
 
 def derivative_name(output: str) -> str:
-    """Write an output as mathematics does: ``W_bar`` is ∂f/∂W."""
-    return f"∂f/∂{output.removesuffix('_bar')}" if output.endswith("_bar") else output
+    """Write an output as mathematics does: ``W_bar`` is ∂f/∂W, ``W_bar_bar`` is ∂²f/∂W²·v."""
+    for suffix, written in DERIVATIVES.items():
+        if output.endswith(suffix):
+            return written.format(output.removesuffix(suffix))
+    return output
 
 
 def described(thing: Any) -> str:

@@ -70,7 +70,7 @@ def _all_zero(op: Operation, case: Case) -> set[str]:
             outputs = op.analytic(xp, parameters)(*case_arrays(op, case))
     except Exception:  # noqa: BLE001 - then it is judged on the backends
         return set()
-    return {o for o, a in zip(op.outputs, outputs, strict=True) if o.endswith("_bar") and np.size(a) and not np.any(a)}
+    return {o for o, a in zip(op.outputs, outputs, strict=True) if o not in op.value_names and np.size(a) and not np.any(a)}
 
 
 def _of_empty(op: Operation, case: Case) -> dict[str, Judgement]:
@@ -80,4 +80,4 @@ def _of_empty(op: Operation, case: Case) -> dict[str, Judgement]:
         return {}
     # Of a gradient without entries only the shape can be wrong.
     wrong = [g for g in proof.gradients if " has shape " in g.reason or g.disagreement > 0]
-    return {f"{g.name}_bar": judged(g, proof.kind) for g in wrong}
+    return {op.gradient_name(g.name): judged(op, g, proof.kind) for g in wrong}
