@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -107,6 +107,30 @@ def of_orders(ops: Iterable[Operation], orders: int | Iterable[int]) -> list[Ope
         if isinstance(order, bool) or order not in ORDERS:
             raise BadInput(f"no order {order!r}; there are {', '.join(map(str, ORDERS))}")
     return [ORDERS[order](op) for op in ops for order in dict.fromkeys(chosen)]
+
+
+def with_gradients(op: Operation, names: Sequence[str]) -> Operation:
+    """Return an operation that differentiates some of its inputs alone.
+
+    Args:
+        op: the operation.
+        names: of inputs that it differentiates.
+    """
+    if tuple(names) == op.gradients:
+        return op
+
+    def function(xp: Any, *inputs: Any, **parameters: Any) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
+        value, pullback = op(xp, *inputs, **parameters)
+
+        def pulled(*cotangents: Any) -> tuple[Any, ...]:
+            gradients = op.gradients_of(pullback(*cotangents))
+            return tuple(g for name, g in zip(op.gradients, gradients, strict=True) if name in names)
+
+        return value, pulled
+
+    function.__doc__ = op.function.__doc__
+    chosen = tuple(name in names for name in op.inputs)
+    return replace(op, function=function, differentiable=chosen, namespaced=True, implementations={}, reference="")
 
 
 class _Pulled:
