@@ -53,7 +53,7 @@ class JaxCandidate(Candidate):
         return Given(host.astype(np.float64) if wanted else host, str(array.dtype), wanted)
 
     def differentiated(self, cotangents: Sequence[np.ndarray]) -> JaxCandidate:
-        """Return the pullback of the function as a function of arguments and cotangents, which jax.vjp differentiates."""
+        """Return the function's pullback, which jax.vjp differentiates by arguments and cotangents."""
         values = self.evaluate().returned
         bars = [numpy.asarray(c, dtype=v.dtype) for c, v in zip(cotangents, values, strict=True)]
         candidate = JaxCandidate(gradient(self.function, [g.wanted for g in self.inputs]), [*self.arrays, *bars])

@@ -89,7 +89,7 @@ def check_grads(
     Args:
         f: takes arrays and returns an array or a tuple of them: a ``jax.custom_vjp``, or what calls one.
         args: the arguments; those that are floating-point are differentiated.
-        order: 2 judges the second derivative as well: ``jax.vjp`` of the rule, against the derivative of the reference's.
+        order: 2 judges the second derivative as well: ``jax.vjp`` of the rule against that of the reference.
         modes: ``rev``.
         reference: the same function, written plainly, as for :func:`gradcheck`. Left out, it is the function's own
             primal.

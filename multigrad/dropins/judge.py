@@ -13,8 +13,8 @@ from ..data.errors import BadInput, one_line
 from ..diagnosis.conduct import same_bits
 from ..diagnosis.diagnose import Evidence, diagnose, with_figures
 from ..matrix.frame import GradientError
-from ..ops.implementation import HALVES
 from ..ops.derived import gradient_operation, with_gradients
+from ..ops.implementation import HALVES
 from ..ops.operation import DTYPES
 from ..ops.text import derivative_name
 from ..truth.arithmetic import Arithmetic
@@ -232,11 +232,11 @@ class Trial:
 
     def _again(self) -> Iterator[str]:
         """What may not change from call to call: the numbers, the inputs, and what was returned before."""
-        cotangents = self.draws["first"]
+        cotangents, backward = self.draws["first"], self.candidate.backward
         before = self._gradients(self.first, cotangents)
         second = self._evaluate()
         others = {
-            f"called twice, {self.candidate.backward} gives": [
+            f"called twice, {backward} gives": [
                 *self.first.values,
                 *self._gradients(self.first, cotangents),
             ],
@@ -245,7 +245,7 @@ class Trial:
         for evaluated in (self.first, second):
             self._check_unchanged(evaluated)
         if self.first.overwritten():
-            yield f"a later call of {self.candidate.backward} overwrote what the first returned: both return the same arrays"
+            yield f"a later call of {backward} overwrote what the first returned: both return the same arrays"
             return
         names = [*self.op.outputs[: len(self.shapes)], *(self.op.gradient_name(n) for n in self.gradients)]
         for what, again in others.items():

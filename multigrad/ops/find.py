@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ..data.errors import BadInput
+from .derived import NABLA, gradient_operation
 from .elsewhere import described, described_function
 from .files import function_of, imported, named, of_module, regular, try_to_draw
 from .implementation import Address, files_in, is_file, joined, parts_of, with_files
-from .derived import NABLA, gradient_operation
 from .operation import Operation
 
 Operations = Operation | str | Iterable[Operation | str] | None

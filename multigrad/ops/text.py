@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-
 DERIVATIVES = {"_bar_bar": "∂²f/∂{0}²·v", "_bar": "∂f/∂{}", "_dot": "J·v of {}"}
 """How the name of an output that is a derivative ends, and how it is written."""
 

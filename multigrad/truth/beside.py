@@ -70,9 +70,8 @@ def _all_zero(op: Operation, case: Case) -> set[str]:
             outputs = op.analytic(xp, parameters)(*case_arrays(op, case))
     except Exception:  # noqa: BLE001 - then it is judged on the backends
         return set()
-    return {
-        o for o, a in zip(op.outputs, outputs, strict=True) if o not in op.value_names and np.size(a) and not np.any(a)
-    }
+    count = len(op.value_names)
+    return {o for o, a in zip(op.outputs[count:], outputs[count:], strict=True) if np.size(a) and not np.any(a)}
 
 
 def _of_empty(op: Operation, case: Case) -> dict[str, Judgement]:
