@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any, Unpack
@@ -87,6 +87,12 @@ class JaxBackend(Backend):
         from .handover import handed_over
 
         return handed_over(operation, parameters)
+
+    def gradient(self, function: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
+        self.load()
+        from .gradient import gradient
+
+        return gradient(function, wanted)
 
     def candidate(self, function: Callable[..., Any], inputs: Any) -> Candidate:
         self.load()

@@ -25,7 +25,9 @@ def _product(xp: Namespace, a: Array, b: Array, **_: Any) -> Array:
     return xp.matmul(xp.array(a), xp.array(b))
 
 
-def _added_product(xp: Namespace, x: Array, a: Array, b: Array, *, beta: float = 1, alpha: float = 1, **_: Any) -> Array:
+def _added_product(
+    xp: Namespace, x: Array, a: Array, b: Array, *, beta: float = 1, alpha: float = 1, **_: Any
+) -> Array:
     product = _product(xp, a, b)
     return (xp.array(x) if beta == 1 else beta * xp.array(x)) + (product if alpha == 1 else alpha * product)
 

@@ -69,9 +69,7 @@ def _turned_round(xp: Namespace, kernel: Array, groups: int) -> Array:
 
 def _convolved_over_time(xp: Namespace, x: Array, weight: Array, bias: Array, *, pad: int = 0, **_: Any) -> Array:
     moved, kernel = xp.permute_dims(xp.array(x), (1, 2, 0)), xp.permute_dims(xp.array(weight), (2, 1, 0))
-    result = convolve(
-        xp, moved, kernel, strides=[1], padding=[(pad, pad)], image_dilations=[1], kernel_dilations=[1]
-    )
+    result = convolve(xp, moved, kernel, strides=[1], padding=[(pad, pad)], image_dilations=[1], kernel_dilations=[1])
     return xp.permute_dims(result, (2, 0, 1)) + xp.array(bias)
 
 
@@ -85,9 +83,7 @@ def _sliding(
     ceil_mode: bool,
 ) -> list[Sliding]:
     lengths = _along(n, kernel_size)
-    rows = zip(
-        x.shape[-n:], lengths, _along(n, stride, lengths), _along(n, padding), _along(n, dilation), strict=True
-    )
+    rows = zip(x.shape[-n:], lengths, _along(n, stride, lengths), _along(n, padding), _along(n, dilation), strict=True)
     return [Sliding(*row, whole=not ceil_mode) for row in rows]
 
 
@@ -105,9 +101,7 @@ def _mean_pooled(n: int) -> Fact:
         **_: Any,
     ) -> Array:
         windows = _sliding(x, n, kernel_size, stride, padding, (1,), ceil_mode)
-        return mean_of_windows(
-            xp, xp.array(x), windows, padding_counts=count_include_pad, divisor=divisor_override
-        )
+        return mean_of_windows(xp, xp.array(x), windows, padding_counts=count_include_pad, divisor=divisor_override)
 
     return fact
 

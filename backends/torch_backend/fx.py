@@ -221,5 +221,3 @@ def writes_in_place(module: GraphModule) -> bool:
     """Tell whether a call of a graph writes into one of its operands."""
     targets: list[Any] = [node.target for node in module.graph.nodes if node.op == "call_function"]
     return any(isinstance(t, torch._ops.OpOverload) and t._schema.is_mutable for t in targets)
-
-

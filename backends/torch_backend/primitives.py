@@ -30,7 +30,17 @@ DECOMPOSED: tuple[str, ...] = (
 )
 """Calls that go away by a decomposition of torch's that is not among its core ones."""
 
-KEPT: tuple[str, ...] = ("multilabel_margin_loss_forward", "_safe_softmax", "log_sigmoid_forward", "logaddexp", "logsumexp", "special_log_ndtr", "tril", "triu", "roll")
+KEPT: tuple[str, ...] = (
+    "multilabel_margin_loss_forward",
+    "_safe_softmax",
+    "log_sigmoid_forward",
+    "logaddexp",
+    "logsumexp",
+    "special_log_ndtr",
+    "tril",
+    "triu",
+    "roll",
+)
 """Calls that stay although torch has a decomposition, since they are one fact here."""
 
 
@@ -199,7 +209,9 @@ def _gelu(xp: Namespace, x: Array, approximate: str) -> Array:
 
 TABLE = Table(
     elementwise=named(
-        {name: _real(fact) for name, fact in REAL.items()} | {name: _alike(fact) for name, fact in ALIKE.items()} | ACTIVATIONS
+        {name: _real(fact) for name, fact in REAL.items()}
+        | {name: _alike(fact) for name, fact in ALIKE.items()}
+        | ACTIVATIONS
     ),
     others=named(ARRAYS | ENTRIES | LAYERS | MATRICES | WINDOWS) | {"stop_gradient": lambda xp, x, **_: xp.constant(x)},
     numbers=named(NUMBERS),

@@ -129,4 +129,3 @@ def factorised(xp: Namespace, A: Array) -> tuple[Array, Array, Array]:
     parts = [eliminated_with_pivots(xp, flat[i, ...]) for i in range(count)]
     stacked = [xp.stack([xp.array(p) for p in column], axis=0) for column in zip(*parts, strict=True)]
     return tuple(xp.reshape(x, (*batch, *x.shape[1:])) for x in stacked)  # type: ignore[return-value]
-
