@@ -13,7 +13,7 @@ Array = Any
 
 def _held_maximum(xp: Namespace, x: Array, axes: Sequence[int]) -> Array:
     """Return the largest entries, by which the result of a shifted sum does not change: no derivative goes through."""
-    return xp.constant(xp.max(x, axis=tuple(axes), keepdims=True))
+    return xp.max(xp.constant(x), axis=tuple(axes), keepdims=True)
 
 
 def softmax(xp: Namespace, x: Array, axes: Sequence[int]) -> Array:
