@@ -37,7 +37,7 @@ def log_softmax(xp: Namespace, x: Array, axes: Sequence[int]) -> Array:
 
 
 def log_sum_exp(xp: Namespace, x: Array, axes: Sequence[int], *, keepdims: bool) -> Array:
-    """m + log Σ exp(xⱼ − m) over axes."""
+    """M + log Σ exp(xⱼ − m) over axes."""
     largest = _held_maximum(xp, x, axes)
     result = largest + xp.log(xp.sum(xp.exp(x - largest), axis=tuple(axes), keepdims=True))
     return result if keepdims else xp.squeeze(result, axis=tuple(axes))

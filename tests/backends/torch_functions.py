@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 - what users write
 
 rng = np.random.default_rng(20)
 
@@ -84,6 +84,9 @@ ELEMENTWISE = {
     "div_floor": (lambda x, y: torch.div(x, y, rounding_mode="floor") + x, x, y),
     "div_trunc": (lambda x, y: torch.div(x, y, rounding_mode="trunc") + x, x, y),
     "polygamma": (lambda x: torch.polygamma(1, x), q),
+    "polygamma_3": (lambda x: torch.polygamma(3, x), q),
+    "mvlgamma": (lambda x: torch.mvlgamma(x, 2), q + 1),
+    "zeta": (lambda x: torch.special.zeta(2.0, x), q),
     "xlogy": (torch.xlogy, q, p(*M)),
     "xlog1py": (torch.special.xlog1py, q, p(*M)),
     "entr": (torch.special.entr, q),
@@ -335,7 +338,7 @@ signs = torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64)
 lists = t([3, 0, -1, 1], [1, -1, 0, 0], [0, 1, 2, 3])
 LOSSES = {
     **{
-        name: (lambda x, y, f=getattr(F, name): f(x, y), x, y)
+        name: (lambda x, y, name=name: getattr(F, name)(x, y), x, y)
         for name in (
             *("l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss", "poisson_nll_loss"),
             *("multilabel_soft_margin_loss", "binary_cross_entropy_with_logits"),
@@ -348,10 +351,9 @@ LOSSES = {
     "soft_margin_loss": (lambda x: F.soft_margin_loss(x, torch.sign(y)), x),
     "bce_weighted": (lambda q, y: F.binary_cross_entropy(q, y, weights, reduction="sum"), q, p(*M)),
     "bce_with_logits_weighted": (
-        lambda x, y, v: F.binary_cross_entropy_with_logits(x, y, weights, pos_weight=v),
+        lambda x, y: F.binary_cross_entropy_with_logits(x, y, weights, pos_weight=2 * weights),
         x,
         p(*M),
-        p(4),
     ),
     "kl_div": (lambda x, y: F.kl_div(x, y, reduction="batchmean"), x, q),
     "kl_div_log": (lambda x, y: F.kl_div(x, y, reduction="sum", log_target=True), x, y),

@@ -129,6 +129,20 @@ digamma = _special("digamma", _slope("trigamma"), scale=1.0)
 erfinv = _special("erfinv", _of_erfinv)
 
 
+def hurwitz_zeta(s: int, x: Any, /) -> Array:
+    """Σ (x + k)⁻ˢ over k ≥ 0, for positive arguments: its slope falls."""
+    A = as_array(x)
+    value = np.asarray(exact.midpoints(exact.hurwitz_zeta(s, A.value)))
+
+    def rule(errors: Sequence[Error], unit: Any) -> Any:
+        r = np.asarray(errors[0])
+        low = A.value - 2.0 * r
+        slope = s * np.asarray(exact.midpoints(exact.hurwitz_zeta(s + 1, np.where(low > 0, low, 1.0))))
+        return rounding(value, np.where(low > 0, slope * r, np.where(r > 0, np.inf, 0.0)), 16.0)
+
+    return bounded([A], value, rule, rounds=True)
+
+
 def sqrt(x: Any, /) -> Array:
     """|√x̂ − √x| = |x̂ − x|/(√x̂ + √x); infinite where an evaluation may find a negative number."""
     A = as_array(x)

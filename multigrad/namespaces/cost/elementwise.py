@@ -61,6 +61,7 @@ sqrt, atan2, hypot, logaddexp            = _calls("sqrt", "atan2", "hypot", "log
 (_general_power,)                        = _calls("pow")
 erf, erfc, erfinv                        = _calls("erf", "erfc", "erfinv")
 lgamma, gamma, digamma                   = _calls("lgamma", "gamma", "digamma")
+(hurwitz_zeta,)                          = _calls("hurwitz_zeta")
 # fmt: on
 globals().update(zip(textbook.SPECIAL, _calls(*textbook.SPECIAL), strict=True))
 

@@ -58,7 +58,7 @@ def _monotone(
     return apply
 
 
-def _with_poles(function: Callable[[arb], arb]) -> Callable[[arb], arb]:
+def with_poles(function: Callable[[arb], arb]) -> Callable[[arb], arb]:
     """Extend a function of balls to those that may hold a pole, where Arb has NaN."""
 
     def apply(x: arb) -> arb:
@@ -84,7 +84,7 @@ ELEMENTARY: dict[str, Callable[[arb], arb]] = {
     "sqrt": _monotone(arb.sqrt, 0),
     "sin": arb.sin,
     "cos": arb.cos,
-    "tan": _with_poles(arb.tan),
+    "tan": with_poles(arb.tan),
     "asin": _monotone(arb.asin, -1, 1),
     "acos": _monotone(arb.acos, -1, 1),
     "atan": arb.atan,
@@ -98,10 +98,10 @@ ELEMENTARY: dict[str, Callable[[arb], arb]] = {
     "erf": arb.erf,
     "erfc": arb.erfc,
     "erfinv": _monotone(arb.erfinv, -1, 1, at_low=-math.inf, at_high=math.inf),
-    "gamma": _with_poles(arb.gamma),
-    "lgamma": _with_poles(_lgamma),
-    "digamma": _with_poles(arb.digamma),
-    "trigamma": _with_poles(lambda x: arb(2).zeta(x)),
+    "gamma": with_poles(arb.gamma),
+    "lgamma": with_poles(_lgamma),
+    "digamma": with_poles(arb.digamma),
+    "trigamma": with_poles(lambda x: arb(2).zeta(x)),
 }
 """Functions of one ball."""
 
