@@ -212,6 +212,7 @@ MAKING: dict[str, Fact] = {
     "arange":           _arange,
     "empty":            _filled(0),
     "empty_like":       _filled_like(0),
+    "empty_permuted":   _filled(0),
     "eye":              lambda xp, *, n, m=None, kind="real", **_: _of_kind(xp, np.eye(n, m, dtype=np.int64), kind),
     "full":             lambda xp, fill_value, *, size, kind=None, **_: _full(xp, size, fill_value, kind),
     "full_like":        lambda xp, x, fill_value, *, kind=None, **_: _full(xp, np.shape(x), fill_value, kind),
@@ -439,8 +440,10 @@ ARRAYS: dict[str, Fact] = {
     **REDUCTIONS,
     **{
         name: (lambda xp, x, **_: x)
-        for name in ("alias", "clone", "contiguous", "copy", "detach", "lift_fresh", "lift_fresh_copy")
+        for name in ("alias", "clone", "contiguous", "lift_fresh", "lift_fresh_copy")
     },
+    "copy": lambda xp, x, src, **_: xp.broadcast_to(xp.array(src), np.shape(x)),
+    "detach": lambda xp, x, **_: xp.constant(x),
     "where": _where,
 }
 """All of them. What is copied or laid out otherwise is the same array."""

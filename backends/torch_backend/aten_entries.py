@@ -35,8 +35,12 @@ def _taken(xp: Namespace, x: Array, index: Array, *, dim: int, **_: Any) -> Arra
     return flat if index.ndim or not x.ndim else flat[(*ahead(dim % x.ndim), slice(0, 1), ...)]
 
 
-def _embedded(xp: Namespace, weight: Array, indices: Array, **_: Any) -> Array:
+def _embedded(xp: Namespace, weight: Array, indices: Array, *, padding_idx: int = -1, **_: Any) -> Array:
     weight, indices = xp.array(weight), _places(xp, indices)
+    if padding_idx >= 0:
+        # The row of the padding is read as it is, and gets no gradient.
+        padding = xp.array(np.arange(weight.shape[0])[:, None] == padding_idx)
+        weight = xp.where(padding, xp.constant(weight), weight)
     rows = xp.take(weight, xp.reshape(indices, (-1,)), axis=0)
     return xp.reshape(rows, (*indices.shape, *weight.shape[1:]))
 

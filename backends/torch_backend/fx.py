@@ -108,7 +108,7 @@ class Converter:
                 self._operands[node] = self._operands[node.args[0]]
                 return ()
             self._take(node, results := self._new(node))
-            return (Call("stop_gradient", (self._operand(node.args[0]),), results, kinds, {}, place),)
+            return (Call("aten.detach", (self._operand(node.args[0]),), results, kinds, {}, place),)
         name = key_of(target)
         if name not in TABLE:
             self.missing.setdefault(name, place)

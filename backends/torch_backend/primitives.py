@@ -18,16 +18,19 @@ from multigrad.graph.namespace import Namespace
 
 from .aten_arrays import ARRAYS
 from .aten_entries import ENTRIES
+from .aten_layers import LAYERS
+from .aten_matrices import MATRICES
+from .aten_windows import WINDOWS
 from .facts import Array, Fact, named
 
 DECOMPOSED: tuple[str, ...] = (
-    *("_native_batch_norm_legit", "_native_batch_norm_legit_functional", "native_layer_norm", "native_group_norm"),
-    *("grid_sampler_2d", "_adaptive_avg_pool2d", "upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d"),
+    *("_native_batch_norm_legit", "_native_batch_norm_legit_functional", "native_batch_norm", "native_layer_norm"),
+    *("grid_sampler_2d", "upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d"),
     *("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "upsample_bicubic2d"),
 )
 """Calls that go away by a decomposition of torch's that is not among its core ones."""
 
-KEPT: tuple[str, ...] = ("_safe_softmax", "log_sigmoid_forward", "logaddexp", "logsumexp", "tril", "triu", "roll")
+KEPT: tuple[str, ...] = ("multilabel_margin_loss_forward", "_safe_softmax", "log_sigmoid_forward", "logaddexp", "logsumexp", "special_log_ndtr", "tril", "triu", "roll")
 """Calls that stay although torch has a decomposition, since they are one fact here."""
 
 
@@ -82,6 +85,8 @@ REAL: dict[str, Fact] = {
     "sigmoid":    lambda xp, x, **_: xp.reciprocal(1 + xp.exp(-x)),
     "sin":        lambda xp, x, **_: xp.sin(x),
     "sinh":       lambda xp, x, **_: xp.sinh(x),
+    "special_erfcx":    lambda xp, x, **_: xp.exp(x * x) * xp.erfc(x),
+    "special_log_ndtr": lambda xp, x, **_: xp.log(xp.erfc(-x * math.sqrt(0.5)) / 2),
     "sqrt":       lambda xp, x, **_: xp.sqrt(x),
     "tan":        lambda xp, x, **_: xp.tan(x),
     "tanh":       lambda xp, x, **_: xp.tanh(x),
@@ -139,6 +144,9 @@ ACTIVATIONS: dict[str, Fact] = {
     "elu":         lambda xp, x, *, alpha=1, scale=1, input_scale=1, **_: _elu(xp, x, alpha, scale, input_scale),
     "gelu":        lambda xp, x, *, approximate="none", **_: _gelu(xp, x, approximate),
     "hardtanh":    lambda xp, x, *, min_val=-1, max_val=1, **_: xp.minimum(xp.maximum(x, float(min_val)), float(max_val)),
+    "clamp_max":   lambda xp, x, max, **_: xp.minimum(x, max),
+    "clamp_min":   lambda xp, x, min, **_: xp.maximum(x, min),
+    "rrelu_with_noise_functional": lambda xp, x, noise=None, *, lower=0.125, upper=1 / 3, **_: (xp.where(x > 0, x, x * ((lower + upper) / 2)), noise),
     "clamp":       lambda xp, *operands, given=("self", "min", "max"), **limits: _clamped(xp, **dict(zip(given, operands, strict=False)) | limits),
     "log_sigmoid_forward": lambda xp, x, **_: (-xp.logaddexp(-x, xp.zeros_like(x)), x),
     "leaky_relu":  lambda xp, x, *, negative_slope=0.01, **_: xp.where(x > 0, x, x * negative_slope),
@@ -193,7 +201,7 @@ TABLE = Table(
     elementwise=named(
         {name: _real(fact) for name, fact in REAL.items()} | {name: _alike(fact) for name, fact in ALIKE.items()} | ACTIVATIONS
     ),
-    others=named(ARRAYS | ENTRIES) | {"stop_gradient": lambda xp, x, **_: xp.constant(x)},
+    others=named(ARRAYS | ENTRIES | LAYERS | MATRICES | WINDOWS),
     numbers=named(NUMBERS),
 )
 """All facts."""

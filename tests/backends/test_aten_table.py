@@ -42,8 +42,10 @@ def stands_for_a_tensor(packet, name):
 
 def converted(function, arguments):
     """Convert a function as the converter does, without its messages."""
-    traced = make_fx(torch.func.functionalize(function), decomposition_table=decompositions())(*arguments)
-    traced = make_fx(torch.func.functionalize(traced))(*arguments)
+    for table in (decompositions(), {}):
+        how = {"decomposition_table": table, "tracing_mode": "fake", "_allow_non_fake_inputs": True}
+        function = make_fx(torch.func.functionalize(function), **how)(*arguments)
+    traced = function
     traced.graph.eliminate_dead_code()
     values, kinds, calls, constants, count = {}, {}, [], {}, 0
     inputs = []
@@ -58,7 +60,9 @@ def converted(function, arguments):
         elif "getitem" in str(node.target):
             values[node] = values[node.args[0]][node.args[1]]
         else:
-            made = node.meta["val"]
+            made = node.meta.get("val")
+            if made is None:
+                continue
             several = isinstance(made, list | tuple)
             results = tuple(range(count, count + (len(made) if several else 1)))
             values[node], count = results if several else results[0], count + len(results)
@@ -109,8 +113,8 @@ def arguments_of(node, value):
     return operands, options | ({"given": tuple(given)} if optional else {})
 
 
-LOOSE = {"polygamma": 1e-8, "digamma": 1e-8}
-"""How far torch's own polygamma functions are off."""
+LOOSE = {"polygamma": 1e-8, "digamma": 1e-8, "hardsigmoid": 1e-7, "celu": 1e-7}
+"""How far torch is off in float64: its polygamma functions, and constants that it has in float32."""
 
 
 @functools.cache
