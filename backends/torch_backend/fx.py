@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -52,9 +52,10 @@ class Converter:
         calls: list[Call] = []
         for node in needed:
             if node.op == "get_attr":
-                self._operands[node] = Constant(_number(getattr(module, node.target)))
+                self._operands[node] = Constant(_number(getattr(module, str(node.target))))
             elif node.target is operator.getitem:
-                self._operands[node] = self._several[node.args[0]][node.args[1]]
+                number: Any = node.args[1]
+                self._operands[node] = self._several[_first(node)][number]
             elif node.op == "call_function":
                 calls += self._call(node)
         outputs = _outputs(module)
@@ -102,13 +103,12 @@ class Converter:
             return ()
         if torch.Tag.nondeterministic_seeded in target.tags:
             raise draws_at_random(self.name, place, "; of a module with dropout call .eval() before")
-        same = target.namespace == "aten" and target.overloadpacket.__name__ in SAME
-        if same and self._kinds(node.args[0]) == kinds:
+        if self._is_same(node):
             if not is_stopped(node):
-                self._operands[node] = self._operands[node.args[0]]
+                self._operands[node] = self._operands[_first(node)]
                 return ()
             self._take(node, results := self._new(node))
-            return (Call("aten.detach", (self._operand(node.args[0]),), results, kinds, {}, place),)
+            return (Call("aten.detach", (self._operand(_first(node)),), results, kinds, {}, place),)
         name = key_of(target)
         if name not in TABLE:
             self.missing.setdefault(name, place)
@@ -118,6 +118,12 @@ class Converter:
         results = self._new(node)
         self._take(node, results)
         return (Call(name, tuple(operands), results, kinds, options, place),)
+
+    def _is_same(self, node: Node) -> bool:
+        """Tell whether a call leaves an array as it is."""
+        target: Any = node.target
+        named = target.namespace == "aten" and target.overloadpacket.__name__ in SAME
+        return named and self._kinds(_first(node)) == self._kinds(node)
 
     def _take(self, node: Node, results: tuple[int, ...]) -> None:
         if isinstance(node.meta["val"], tuple | list):
@@ -137,7 +143,7 @@ class Converter:
             if name in LEFT_OUT:
                 continue
             if "Tensor" in of and "List" in of:
-                parts = value or ()
+                parts: Any = value or ()
                 places = iter(range(len(operands), len(operands) + len(parts)))
                 options[name] = tuple(None if part is None else next(places) for part in parts)
                 operands += [self._operand(part) for part in parts if part is not None]
@@ -182,6 +188,11 @@ def is_stopped(node: Node) -> bool:
     return (node.meta.get("stack_trace") or "").endswith(STOPPED)
 
 
+def _first(node: Node) -> Node:
+    first: Any = node.args[0]
+    return first  # type: ignore[no-any-return]
+
+
 def _made(node: Node) -> Sequence[Any]:
     value = node.meta["val"]
     return value if isinstance(value, tuple | list) else (value,)
@@ -221,5 +232,3 @@ def writes_in_place(module: GraphModule) -> bool:
     """Tell whether a call of a graph writes into one of its operands."""
     targets: list[Any] = [node.target for node in module.graph.nodes if node.op == "call_function"]
     return any(isinstance(t, torch._ops.OpOverload) and t._schema.is_mutable for t in targets)
-
-

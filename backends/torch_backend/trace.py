@@ -89,7 +89,7 @@ class TorchTracer(Tracer):
         tensors: list[tuple[str, ...] | None] = []
         modules: list[nn.Module] = []
         for (side, *keys), value in paths:
-            path = [] if side.idx == 0 else [keys[0].idx, *map(_key, keys[1:])]
+            path = list(map(_key, keys)) if _key(side) else []
             if isinstance(value, nn.Module):
                 parts = list(_tensors(value, path))
                 tensors.append(tuple(name for name, _ in parts))
@@ -239,7 +239,7 @@ WIDE: Mapping[Any, Callable[..., Any]] = dict.fromkeys(
 )
 """Casts from one floating-point type to another change nothing."""
 
-DETACHING = (torch.detach, torch.Tensor.detach, torch.Tensor.data.__get__)
+DETACHING = (torch.detach, torch.Tensor.detach, torch.Tensor.data.__get__)  # type: ignore[attr-defined]
 INDEXED = (torch.Tensor.__getitem__, torch.Tensor.__setitem__)
 
 
