@@ -101,8 +101,6 @@ class Converter:
             self.missing.setdefault(str(target), place)
             self._take(node, self._new(node))
             return ()
-        if torch.Tag.nondeterministic_seeded in target.tags:
-            raise draws_at_random(self.name, place, "; of a module with dropout call .eval() before")
         if self._is_same(node):
             if not is_stopped(node):
                 self._operands[node] = self._operands[_first(node)]
@@ -113,6 +111,9 @@ class Converter:
         if name not in TABLE:
             self.missing.setdefault(name, place)
         operands, options = self._arguments(node)
+        # A fact is of what a call computes where it draws nothing.
+        if torch.Tag.nondeterministic_seeded in target.tags and (name not in TABLE or options.get("training")):
+            raise draws_at_random(self.name, place, "; of a module with dropout call .eval() before")
         if any(a.name == "dtype" for a in target._schema.arguments):
             options["kind"] = kinds[0]
         results = self._new(node)
@@ -171,7 +172,7 @@ def key_of(target: Any) -> str:
 @functools.cache
 def _stands_for_a_tensor(target: Any, name: str, of: str) -> bool:
     """Tell whether an argument is a number in the place where another overload has a tensor."""
-    if not of.removeprefix("Optional[").startswith("number"):
+    if of != "number":
         return False
     packet = target.overloadpacket
     schemas = [getattr(packet, overload)._schema for overload in packet.overloads()]
