@@ -215,12 +215,12 @@ def page(found: Sequence[Kill], rows: Sequence[Trial]) -> str:
             [
                 "# Second derivatives",
                 "`python -m tests.benchmarks.second_order` writes this page.",
-                f"{len(MUTANTS)} functions whose first derivative is right and whose second is wrong (a detached residual, "
-                "a factor, a sign, a dropped cross-term, a transpose, …), each as a torch.autograd.Function and as a "
-                "jax.custom_vjp, in float64; every check with its defaults:",
+                f"{len(MUTANTS)} functions whose first derivative is right and whose second is wrong: a detached "
+                "residual, a factor, a sign, a dropped cross-term, a transpose. Each is a torch.autograd.Function and a "
+                "jax.custom_vjp, in float64; every check has its defaults, JAX's is asked for reverse mode:",
                 table(found),
-                f"{len(rows)} right ones: operations of the catalogue ({len({r.operation for r in rows})} of them), handed "
-                "over to torch and JAX, at drawn sizes, regimes and seeds:",
+                f"{len(rows)} right ones: {len({r.operation for r in rows})} operations of the catalogue, handed over to "
+                "torch and JAX, at drawn sizes, regimes and seeds:",
                 counted(rows),
             ]
         )

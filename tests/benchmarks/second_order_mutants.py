@@ -34,6 +34,13 @@ FUNCTIONS: Mapping[str, Written] = {
         "x",
     ),
     "softplus": Written([(3, 4)], "return m.log(1 + m.exp(x))", "s = 1 / (1 + m.exp(-x)); return (g * s,)", "x"),
+    "gelu": Written(
+        [(3, 4)],
+        "return 0.5 * x * (1 + m.tanh(0.75 * (x + 0.044715 * x * x * x)))",
+        "t = m.tanh(0.75 * (x + 0.044715 * x * x * x)); s = 1 + 0.134145 * x * x; "
+        "return (0.5 * g * (1 + t + 0.75 * x * s * (1 - t * t)),)",
+        "x",
+    ),
     "product": Written([(3, 4), (3, 4)], "return m.sin(x) * w", "return (g * m.cos(x) * w, g * m.sin(x))", "x, w"),
     "matmul": Written([(3, 4), (4, 4)], "return x @ w", "return (g @ w.mT, x.mT @ g)", "x, w"),
     "rms_norm": Written(
@@ -96,6 +103,15 @@ MUTANTS: Sequence[tuple[str, str, str, str]] = (
     ("softplus", "g * s", "g * stop(s)", "the slope is detached: no second derivative"),
     ("softplus", "g * s", "stop(g) * s", "the cotangent is detached"),
     ("softplus", "g * s", "g * scaled(s, 0.5)", "half of the second derivative"),
+    (
+        "gelu",
+        "0.044715 * x * x * x",
+        "instead(0.044715 * x * x * x, 0.0447 * x * x * x)",
+        "a constant with three digits",
+    ),
+    ("gelu", "0.134145 * x * x", "scaled(0.134145 * x * x, 1.0005)", "a slope in half precision"),
+    ("gelu", "0.75 * x * s", "0.75 * x * stop(s)", "a term of order x² is dropped"),
+    ("tanh", "y * y", "scaled(y, 1.0002) * y", "a slope that is off by 2·10⁻⁴"),
     ("product", "m.cos(x) * w", "m.cos(x) * stop(w)", "a cross-term is dropped"),
     ("product", "g * m.sin(x)", "g * m.sin(stop(x))", "the other cross-term is dropped"),
     ("product", "m.cos(x)", "stop(m.cos(x))", "a residual is detached"),
