@@ -1,9 +1,10 @@
 """Second derivatives through the drop-ins: wrong ones are killed, right ones raise no alarm.
 
-`python -m tests.benchmarks.second_order FILE.csv [--count N] [--seconds S] [--seed S] [--out FILE.md]` puts the mutants
-of :mod:`tests.benchmarks.second_order_mutants` to `multigrad.gradcheck` and `check_grads` with ``order=2`` and to
-torch's gradgradcheck and JAX's check_grads(order=2) with their defaults, then right ones: operations of the catalogue,
-handed over to torch and JAX. The file has a row for each right one; one that is there already is gone on with.
+`python -m tests.benchmarks.second_order A.csv B.csv [--count N M] [--seconds S] [--seed S] [--out FILE.md]` puts right
+ones to `multigrad.gradcheck` and `check_grads` with ``order=2``: N operations of the catalogue, handed over to torch and
+JAX, and M functions written by hand. Each has a row in its file; one that is there already is gone on with. With
+``--out``, the mutants of :mod:`tests.benchmarks.second_order_mutants` follow, before these and before torch's
+gradgradcheck and JAX's check_grads(order=2) with their defaults.
 """
 
 from __future__ import annotations
@@ -70,6 +71,32 @@ def trials(seed: int = 0, first: int = 0, forms: Sequence[str] = FORMS) -> Itera
         yield Trial(number, form, op.name, sizes_text(size), regime, dtype, verdict, reason, seconds)
 
 
+def handwritten(seed: int = 0, first: int = 0) -> Iterator[Trial]:
+    """Judge right Functions and custom_vjps for ever, those that mutants are made of."""
+    for number in itertools.count(first):
+        rng = np.random.default_rng([seed, number])
+        name, form = [*FUNCTIONS][number % len(FUNCTIONS)], [*CHECKS][number // len(FUNCTIONS) % len(CHECKS)]
+        dtype, scale = ("float64", "float32")[int(rng.integers(2))], float(rng.choice([0.25, 1.0, 4.0]))
+        started = time.perf_counter()
+        arrays = [(scale * rng.standard_normal(s)).astype(dtype) for s in FUNCTIONS[name].shapes]
+        check = next(iter(CHECKS[form](name, None, arrays).values()))
+        verdict, reason = verdict_of(check)
+        yield Trial(number, form, name, "", f"× {scale:g}", dtype, verdict, reason, time.perf_counter() - started)
+
+
+def verdict_of(check: Callable[[], Any]) -> tuple[str, str]:
+    """Return the verdict of a check, and why."""
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            check()
+    except GradientError as error:
+        return (OPEN if all(OPEN in line for line in str(error).splitlines()) else ALARM), str(error)
+    except BadInput as error:
+        return REFUSED, str(error)
+    return RIGHT, ""
+
+
 def judged(op: Operation, size: Mapping[str, Any], form: str, regime: str, dtype: str, seed: int) -> tuple[str, str]:
     """Return the verdict on an operation that is handed over, and why."""
     try:
@@ -79,15 +106,7 @@ def judged(op: Operation, size: Mapping[str, Any], form: str, regime: str, dtype
         return REFUSED, one_line(error)
     _, parameters = op.split(size)
     check = {"to_torch": in_torch, "to_jax": in_jax}[form]
-    try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            check(op, parameters, arrays, dtype)
-    except GradientError as error:
-        return (OPEN if all(OPEN in line for line in str(error).splitlines()) else ALARM), str(error)
-    except BadInput as error:
-        return REFUSED, str(error)
-    return RIGHT, ""
+    return verdict_of(lambda: check(op, parameters, arrays, dtype))
 
 
 def in_torch(op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.ndarray], dtype: str) -> None:
@@ -134,11 +153,11 @@ def drawn(name: str) -> list[np.ndarray]:
     return [rng.standard_normal(shape) for shape in FUNCTIONS[name].shapes]
 
 
-def torch_checks(name: str, edit: tuple[str, str] | None) -> dict[str, Callable[[], Any]]:
+def torch_checks(name: str, edit: tuple[str, str] | None, arrays: Sequence[np.ndarray]) -> dict[str, Callable[[], Any]]:
     """Return the checks of a function in torch, each as a call that raises."""
     import torch
 
-    inputs = [torch.tensor(a, requires_grad=True) for a in drawn(name)]
+    inputs = [torch.tensor(a, requires_grad=True) for a in arrays]
     function = for_torch(name, edit)
     return {
         "**multigrad.gradcheck(order=2)**": lambda: multigrad.gradcheck(function, inputs, reference(name), order=2),
@@ -146,13 +165,13 @@ def torch_checks(name: str, edit: tuple[str, str] | None) -> dict[str, Callable[
     }
 
 
-def jax_checks(name: str, edit: tuple[str, str] | None) -> dict[str, Callable[[], Any]]:
+def jax_checks(name: str, edit: tuple[str, str] | None, arrays: Sequence[np.ndarray]) -> dict[str, Callable[[], Any]]:
     """Return the checks of a function in JAX, each as a call that raises."""
     import jax
     import jax.test_util
 
     jax.config.update("jax_enable_x64", True)
-    arguments = [jax.numpy.asarray(a) for a in drawn(name)]
+    arguments = [jax.numpy.asarray(a) for a in arrays]
     function = for_jax(name, edit)
     return {
         "**multigrad.check_grads(order=2)**": lambda: multigrad.check_grads(function, arguments, order=2),
@@ -168,7 +187,7 @@ def kills(mutants: Sequence[tuple[str, str, str, str]] = MUTANTS, forms: Sequenc
     right = [(name, None, "") for name in dict.fromkeys(name for name, *_ in mutants)]
     for name, edit, what in (*right, *((name, (old, new), what) for name, old, new, what in mutants)):
         for form in forms:
-            for check, call in CHECKS[form](name, edit).items():
+            for check, call in CHECKS[form](name, edit, drawn(name)).items():
                 reason = ""
                 try:
                     # That something is wrong is enough here; its name takes a second.
@@ -198,60 +217,69 @@ def counted(rows: Sequence[Trial]) -> str:
     for form, dtype in sorted({(row.form, row.dtype) for row in rows}):
         verdicts = collections.Counter(row.verdict for row in rows if (row.form, row.dtype) == (form, dtype))
         cells.append([form, dtype, *(str(verdicts[word]) for word in (RIGHT, ALARM, OPEN, REFUSED))])
-    columns = ["handed over by", "dtype", "right", "alarms", "cannot be judged", "refused"]
-    lines = [grid(columns, cells, right=range(2, 6))]
-    lines += [
+    columns = ["gradient as", "dtype", "right", "alarms", "cannot be judged", "refused"]
+    alarms = [
         f"- {row.number} {row.form} {row.operation} {row.sizes} {row.regime} {row.dtype}: {row.reason}"
         for row in rows
         if row.verdict == ALARM
     ]
-    return "\n".join(lines)
+    return "\n".join([grid(columns, cells, right=range(2, 6)), *alarms])
 
 
 def page(found: Sequence[Kill], rows: Sequence[Trial]) -> str:
     """Return the results, as Markdown."""
-    return (
-        "\n\n".join(
-            [
-                "# Second derivatives",
-                "`python -m tests.benchmarks.second_order` writes this page.",
-                f"{len(MUTANTS)} functions whose first derivative is right and whose second is wrong: a detached "
-                "residual, a factor, a sign, a dropped cross-term, a transpose. Each is a torch.autograd.Function and a "
-                "jax.custom_vjp, in float64; every check has its defaults, JAX's is asked for reverse mode:",
-                table(found),
-                f"{len(rows)} right ones: {len({r.operation for r in rows})} operations of the catalogue, handed over to "
-                "torch and JAX, at drawn sizes, regimes and seeds:",
-                counted(rows),
-            ]
-        )
-        + "\n"
-    )
+    names = {row.operation for row in rows if row.form in FORMS}
+    return f"""# Second derivatives
+
+`python -m tests.benchmarks.second_order` writes this page.
+
+{len(MUTANTS)} functions have a right first derivative and a wrong second one: a detached residual, a factor, a sign, a
+dropped cross-term, a transpose. Each is a torch.autograd.Function and a jax.custom_vjp in float64. Every check has its
+defaults; JAX's is asked for reverse mode, the only one that a custom_vjp has.
+
+{table(found)}
+
+{len(rows)} right ones: {len(names)} operations of the catalogue, handed over by `to_torch` and `to_jax`, at drawn
+sizes, regimes and seeds; and the {len(FUNCTIONS)} functions that the mutants are made of, at drawn inputs of three
+scales.
+
+{counted(rows)}
+"""
+
+
+def continued(file: Path, trials: Callable[..., Iterator[Trial]], count: int, seconds: float, seed: int) -> list[Trial]:
+    """Go on with a file of trials until it has so many, or the time is over, and return them."""
+    kinds: dict[str, Any] = {"number": int, "seconds": float}
+    rows: list[Trial] = []
+    if file.is_file():
+        with file.open(newline="") as lines:
+            rows = [Trial(**{k: kinds.get(k, str)(v) for k, v in row.items() if k}) for row in csv.DictReader(lines)]
+    started = time.perf_counter()
+    with file.open("a", newline="") as lines:
+        writer = csv.DictWriter(lines, [f.name for f in fields(Trial)])
+        if not rows:
+            writer.writeheader()
+        for row in itertools.islice(trials(seed, len(rows)), max(0, count - len(rows))):
+            rows.append(row)
+            writer.writerow(asdict(replace(row, reason=row.reason.replace("\n", " | ")[:1000])))
+            lines.flush()
+            if time.perf_counter() - started > seconds:
+                break
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--count", type=int, default=2_000)
-    parser.add_argument("--seconds", type=float, default=float("inf"))
+    parser.add_argument("catalogue", type=Path, help="the trials of the catalogue's operations")
+    parser.add_argument("functions", type=Path, help="the trials of functions written by hand")
+    parser.add_argument("--count", type=int, nargs=2, default=(1_000, 1_000), help="of each")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="for each")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
-    kinds: dict[str, Any] = {"number": int, "seconds": float}
-    rows = []
-    if chosen.file.is_file():
-        with chosen.file.open(newline="") as file:
-            rows = [Trial(**{k: kinds.get(k, str)(v) for k, v in row.items() if k}) for row in csv.DictReader(file)]
-    started = time.perf_counter()
-    with chosen.file.open("a", newline="") as file:
-        writer = csv.DictWriter(file, [f.name for f in fields(Trial)])
-        if not rows:
-            writer.writeheader()
-        for row in itertools.islice(trials(chosen.seed, first=len(rows)), max(0, chosen.count - len(rows))):
-            rows.append(row)
-            writer.writerow(asdict(replace(row, reason=row.reason.replace("\n", " | ")[:1000])))
-            file.flush()
-            if time.perf_counter() - started > chosen.seconds:
-                break
+    of_catalogue, of_functions = chosen.count
+    rows = continued(chosen.catalogue, trials, of_catalogue, chosen.seconds, chosen.seed)
+    rows += continued(chosen.functions, handwritten, of_functions, chosen.seconds, chosen.seed)
     print(counted(rows))
     if chosen.out is not None:
         found = list(kills())
