@@ -145,10 +145,17 @@ class TorchEvaluated(Evaluated):
 
 
 def _reaches(value: torch.Tensor, leaves: Sequence[torch.Tensor]) -> bool:
-    if not value.requires_grad:
-        return False
-    found = torch.autograd.grad(value, leaves, torch.zeros_like(value), retain_graph=True, allow_unused=True)
-    return any(gradient is not None for gradient in found)
+    """Tell whether the graph of a tensor comes to one of its inputs."""
+    inputs, seen, open_ = set(map(id, leaves)), set(), [value.grad_fn]
+    while open_:
+        node = open_.pop()
+        if node is None or node in seen:
+            continue
+        if id(getattr(node, "variable", None)) in inputs:
+            return True
+        seen.add(node)
+        open_.extend(following for following, _ in node.next_functions)
+    return False
 
 
 def _copy(tensor: torch.Tensor) -> torch.Tensor:
