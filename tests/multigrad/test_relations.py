@@ -52,7 +52,7 @@ def test_every_relation_holds_for_the_catalogue(name, dtype):
 def test_the_structure_is_found_not_declared():
     found = structure(made(right), SIZE)
     assert found.batch == "b"
-    assert found.linear == ("w",)
+    assert found.linear == (("w",),)
     conv = operations()["conv2d"]
     assert structure(conv, conv.size(list(conv.sizes)[1])).batch == "b"
     assert structure(operations()["relu_regression"], {"m": 5, "k": 4, "n": 3}).batch is None
