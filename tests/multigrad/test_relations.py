@@ -35,7 +35,7 @@ def tried(op, size=None, dtype="float64"):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_every_relation_holds_for_a_right_pullback(dtype):
     found = tried(made(right), dtype=dtype)
-    assert set(found) == {words for name, words in RELATIONS.items() if name != "kept"}  # that is asked of others
+    assert set(found) == {words for name, words in RELATIONS.items() if name not in ("kept", "vmap")}
     assert {j.verdict for j in found.values()} == {PASS}
     assert all(j.compared > 0 for j in found.values())
 
