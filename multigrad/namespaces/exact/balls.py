@@ -94,7 +94,7 @@ ELEMENTARY: dict[str, Callable[[arb], arb]] = {
     "asinh": _monotone(arb.asinh),
     "acosh": _monotone(arb.acosh, 1),
     "atanh": _monotone(arb.atanh, -1, 1, at_low=-math.inf, at_high=math.inf),
-    # The standard lacks these; torch and SciPy have them.
+    # The standard lacks these; torch and SciPy have them. Two more, of derivatives, none has: tetragamma, i2e.
     "erf": arb.erf,
     "erfc": arb.erfc,
     "erfinv": _monotone(arb.erfinv, -1, 1, at_low=-math.inf, at_high=math.inf),
@@ -102,6 +102,10 @@ ELEMENTARY: dict[str, Callable[[arb], arb]] = {
     "lgamma": _with_poles(_lgamma),
     "digamma": _with_poles(arb.digamma),
     "trigamma": _with_poles(lambda x: arb(2).zeta(x)),
+    "tetragamma": _with_poles(lambda x: -2 * arb(3).zeta(x)),
+    "i0e": lambda x: x.bessel_i(0) * (-abs(x)).exp(),
+    "i1e": lambda x: x.bessel_i(1) * (-abs(x)).exp(),
+    "i2e": lambda x: x.bessel_i(2) * (-abs(x)).exp(),
 }
 """Functions of one ball."""
 
