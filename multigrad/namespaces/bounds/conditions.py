@@ -159,8 +159,8 @@ def where(condition: Any, a: Any, b: Any, /) -> Any:
         C, (x, y) = _condition(condition), (_choice(o) for o in (a, b))
         return Choice(np.where(C.value, x.value, y.value), C.undecided | np.where(C.value, x.undecided, y.undecided))
     C = _condition(condition)
-    if only_whole_numbers(a, b) and isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and not C.undecided.any():
-        return Choice(np.where(C.value, a, b), C.undecided)
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and only_whole_numbers(a, b):
+        return Choice(np.where(C.value, a, b), C.undecided & (a != b))
     A, B = as_array(a), as_array(b)
     value = np.where(C.value, A.value, B.value)
 
