@@ -26,6 +26,7 @@ from multigrad.graph.indexing import (
 from multigrad.graph.namespace import Namespace, is_known, is_number
 from multigrad.graph.products import contracted, eliminated_with_pivots, order_after, ordered, triangular_solve
 from multigrad.graph.windows import accumulated, convolve, reduce_windows
+from multigrad.namespaces.shared.unsupported import Unsupported
 
 Array = Any
 Fact = Callable[..., Any]
@@ -104,6 +105,7 @@ BINARY: dict[str, Fact] = {
     "integer_rem":            lambda xp, x, y, **_: xp.sign(x) * xp.remainder(xp.abs(x), xp.abs(y)),
     "shift_left":             lambda xp, x, y, **_: xp.bitwise_left_shift(x, y),
     "shift_right_arithmetic": lambda xp, x, y, **_: xp.bitwise_right_shift(x, y),
+    "zeta":                   lambda xp, s, x, **_: _zeta(xp, s, x),
     "sub":                    lambda xp, x, y, **_: xp.subtract(x, y),
     "xor":                    lambda xp, x, y, **_: xp.logical_xor(x, y),
     "integer_xor":            lambda xp, x, y, **_: xp.bitwise_xor(x, y),
@@ -139,10 +141,17 @@ JAXS_LINALG: dict[str, Fact] = {
 """The same for matrices: an elimination with pivots would be a choice by values."""
 
 
+def _zeta(xp: Namespace, s: Array, x: Array) -> Array:
+    if is_number(s) and s == int(s) and s > 1:
+        return xp.hurwitz_zeta(int(s), x)
+    raise Unsupported("jax.scipy.special.zeta", "its first argument must be one whole number", "the array API form")
+
+
 def _polygamma(xp: Namespace, n: Array, x: Array) -> Array:
-    if n in (0, 1):
+    """The derivatives of the digamma function: (−1)ⁿ⁺¹ n! Σ (x + k)⁻ⁿ⁻¹."""
+    if is_number(n) and n in (0, 1):
         return xp.trigamma(x) if n else xp.digamma(x)
-    raise NotImplementedError(f"the derivative of order {n} of the digamma function")
+    return (-1.0) ** (n + 1) * math.gamma(n + 1) * _zeta(xp, n + 1, x)
 
 
 def _rounded(xp: Namespace, x: Array, method: int) -> Array:

@@ -96,6 +96,7 @@ REAL: dict[str, Fact] = {
     "sin":        lambda xp, x, **_: xp.sin(x),
     "sinh":       lambda xp, x, **_: xp.sinh(x),
     "special_erfcx":    lambda xp, x, **_: xp.exp(x * x) * xp.erfc(x),
+    "special_zeta":     lambda xp, s, x, **_: xp.hurwitz_zeta(s, x),
     "special_log_ndtr": lambda xp, x, **_: xp.log(xp.erfc(-x * math.sqrt(0.5)) / 2),
     "sqrt":       lambda xp, x, **_: xp.sqrt(x),
     "tan":        lambda xp, x, **_: xp.tan(x),
@@ -173,9 +174,8 @@ NUMBERS: dict[str, Callable[..., Any]] = {
 
 
 def _polygamma(xp: Namespace, n: int, x: Array) -> Array:
-    if n in (0, 1):
-        return xp.trigamma(x) if n else xp.digamma(x)
-    raise NotImplementedError(f"the derivative of order {n} of the digamma function")
+    """The derivatives of the digamma function: (−1)ⁿ⁺¹ n! Σ (x + k)⁻ⁿ⁻¹."""
+    return (-1.0) ** (n + 1) * math.factorial(n) * xp.hurwitz_zeta(n + 1, x) if n else xp.digamma(x)
 
 
 def _divided(xp: Namespace, x: Array, y: Array, rounding_mode: str | None) -> Array:

@@ -51,4 +51,5 @@ def numpy_standard() -> Any:
     standard = ModuleType(xp.__name__, xp.__doc__)
     vars(standard).update(vars(xp))
     vars(standard).update({name: functools.partial(_of_scipy, name) for name in SPECIAL})
+    vars(standard)["hurwitz_zeta"] = lambda s, x: importlib.import_module("scipy.special").zeta(float(s), x)
     return standard

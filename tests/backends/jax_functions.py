@@ -212,6 +212,8 @@ POSITIVE = {
     "gammaln": (special.gammaln, M),
     "digamma": (special.digamma, M),
     "polygamma": (lambda x: special.polygamma(1, x), M),
+    "polygamma_2": (lambda x: special.polygamma(2, x), M),
+    "zeta": (lambda x: special.zeta(3.0, x), M),
     "betaln": (special.betaln, M, M),
     "gamma_logpdf": (lambda x: stats.gamma.logpdf(x, 2.0), V),
 }

@@ -292,6 +292,12 @@ def test_a_ball_that_may_be_infinite_is_not_called_finite():
     assert not exact.isfinite(exact.floor(exact.asarray(math.inf)))
 
 
+def test_a_number_with_a_radius_beside_infinity_is_infinite():
+    masked = exact.asarray(np.array(1.0)) / 3 + exact.asarray(-math.inf)
+    assert exact.isinf(masked)
+    assert exact.midpoints(exact.exp(masked)) == 0
+
+
 def test_exact_values_and_a_ball_with_itself_are_decided():
     assert not bool(exact.asarray(0.0) > 0)
     assert bool(exact.asarray(0.5) == 0.5)

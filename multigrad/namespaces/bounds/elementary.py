@@ -145,9 +145,27 @@ def _of_erfinv(v: Floats, y: Floats, r: Floats) -> Any:
 erf, erfc = _special("erf", _bell), _special("erfc", _bell)
 lgamma, gamma = _special("lgamma", _slope("digamma"), scale=1.0), _special("gamma", _of_gamma)
 digamma = _special("digamma", _slope("trigamma"), scale=1.0)
-trigamma = _special("trigamma", _slope("tetragamma"))
 i0e, i1e = _special("i0e", _of_i0e), _special("i1e", _of_i1e)
 erfinv = _special("erfinv", _of_erfinv)
+
+
+def hurwitz_zeta(s: int, x: Any, /) -> Array:
+    """Σ (x + k)⁻ˢ over k ≥ 0, for positive arguments: its slope falls."""
+    A = as_array(x)
+    value = np.asarray(exact.midpoints(exact.hurwitz_zeta(s, A.value)))
+
+    def rule(errors: Sequence[Error], unit: Any) -> Any:
+        r = np.asarray(errors[0])
+        low = A.value - 2.0 * r
+        slope = s * np.asarray(exact.midpoints(exact.hurwitz_zeta(s + 1, np.where(low > 0, low, 1.0))))
+        return rounding(value, np.where(low > 0, slope * r, np.where(r > 0, np.inf, 0.0)), 16.0)
+
+    return bounded([A], value, rule, rounds=True)
+
+
+def trigamma(x: Any, /) -> Array:
+    """The derivative of the digamma function."""
+    return hurwitz_zeta(2, x)
 
 
 def sqrt(x: Any, /) -> Array:

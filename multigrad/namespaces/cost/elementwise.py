@@ -62,6 +62,7 @@ sqrt, atan2, hypot, logaddexp            = _calls("sqrt", "atan2", "hypot", "log
 erf, erfc, erfinv                        = _calls("erf", "erfc", "erfinv")
 lgamma, gamma, digamma, trigamma         = _calls("lgamma", "gamma", "digamma", "trigamma")
 i0e, i1e                                 = _calls("i0e", "i1e")
+(hurwitz_zeta,)                          = _calls("hurwitz_zeta")
 # fmt: on
 globals().update(zip(textbook.SPECIAL, _calls(*textbook.SPECIAL), strict=True))
 

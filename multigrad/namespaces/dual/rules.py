@@ -49,7 +49,7 @@ UNARY: dict[str, Callable[[Any, Any], Any]] = {
     "gamma": lambda x, y: y * _f["digamma"](x),
     "lgamma": lambda x, y: _f["digamma"](x),
     "digamma": lambda x, y: _f["trigamma"](x),
-    "trigamma": lambda x, y: _f["tetragamma"](x),
+    "trigamma": lambda x, y: -2 * exact.hurwitz_zeta(3, x),
     "i0e": lambda x, y: _f["i1e"](x) - _away(x) * y,
     "i1e": lambda x, y: (_f["i0e"](x) + _f["i2e"](x)) / 2 - _away(x) * y,
     "sign": lambda x, y: nowhere_zero("sign", x, 0 * x),

@@ -12,7 +12,7 @@ from ..shared.operators import COMPARISONS, LOGICAL, WHOLE_ONLY, Operators
 from ..shared.unsupported import Unsupported
 from . import degrees
 from .arrays import ExactArray, array, lift, unmoved, whole
-from .balls import ELEMENTARY, QUESTIONS, ROUNDINGS, power, quotient, whole_power
+from .balls import ELEMENTARY, QUESTIONS, ROUNDINGS, power, quotient, whole_power, with_poles, zeta
 from .context import Undecided, refuse_fractions
 from .degrees import CONSTANT, Degree, count_branch
 from .table import FUNCTIONS, integral, public
@@ -166,7 +166,7 @@ for _name, _nearest in ROUNDINGS.items():
 
 def _asked(name: str, question: Callable[[Any], bool]) -> Callable[[Any], Any]:
     def of_one(x: Any) -> bool:
-        if name != "isnan" and isinstance(x, arb) and not (x.is_finite() or x.is_nan() or x.is_exact()):
+        if name != "isnan" and isinstance(x, arb) and not (x.is_finite() or x.is_nan() or x.rad().is_finite()):
             raise Undecided(f"{name} is undecided")
         return question(x)
 
@@ -204,6 +204,8 @@ def _whole_only(name: str) -> Callable[..., Any]:
 FUNCTIONS |= {name: _whole_only(name) for name in WHOLE_ONLY}
 
 
-def hurwitz_zeta(s: int, x: Any) -> ExactArray:
+@public
+def hurwitz_zeta(s: int, x: Any, /) -> ExactArray:
     """Σ (x + k)⁻ˢ over k ≥ 0: the derivatives of the digamma function."""
-    return array(np.frompyfunc(lambda v: arb(s).zeta(v), 1, 1)(lift(x).elements), None)
+    refuse_fractions("hurwitz_zeta")
+    return array(np.frompyfunc(with_poles(lambda v: zeta(s, v)), 1, 1)(lift(x).elements), None)
