@@ -85,6 +85,11 @@ def zeta(s: int, x: arb) -> arb:
     return sum((1 / (x + k) ** s for k in range(count)), arb(s).zeta(x + count))
 
 
+def scaled_bessel(n: int, x: arb) -> arb:
+    """Iₙ(x) exp(−|x|)."""
+    return x.bessel_i(n) * (-abs(x)).exp()
+
+
 _log = _monotone(arb.log, 0, at_low=-math.inf)
 
 ELEMENTARY: dict[str, Callable[[arb], arb]] = {
@@ -107,13 +112,12 @@ ELEMENTARY: dict[str, Callable[[arb], arb]] = {
     "asinh": _monotone(arb.asinh),
     "acosh": _monotone(arb.acosh, 1),
     "atanh": _monotone(arb.atanh, -1, 1, at_low=-math.inf, at_high=math.inf),
-    # The standard lacks these; torch and SciPy have them. i2e, of a derivative, they lack.
+    # The standard lacks these; torch and SciPy have them.
     "erf": arb.erf,
     "erfc": arb.erfc,
     "erfinv": _monotone(arb.erfinv, -1, 1, at_low=-math.inf, at_high=math.inf),
-    "i0e": lambda x: x.bessel_i(0) * (-abs(x)).exp(),
-    "i1e": lambda x: x.bessel_i(1) * (-abs(x)).exp(),
-    "i2e": lambda x: x.bessel_i(2) * (-abs(x)).exp(),
+    "i0e": lambda x: scaled_bessel(0, x),
+    "i1e": lambda x: scaled_bessel(1, x),
     "gamma": with_poles(arb.gamma),
     "lgamma": with_poles(_lgamma),
     "digamma": with_poles(arb.digamma),
