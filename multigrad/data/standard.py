@@ -18,6 +18,8 @@ SPECIAL: Mapping[str, Callable[[Any, Any], Any]] = {
     "erfc": lambda scipy, x: scipy.erfc(x),
     "erfinv": lambda scipy, x: scipy.erfinv(x),
     "gamma": lambda scipy, x: scipy.gamma(x),
+    "i0e": lambda scipy, x: scipy.i0e(x),
+    "i1e": lambda scipy, x: scipy.i1e(x),
     "lgamma": lambda scipy, x: scipy.gammaln(x),
     "trigamma": lambda scipy, x: scipy.polygamma(1, x),
 }

@@ -327,7 +327,7 @@ def _takes(traced: Traced, signature: Signature, size: Mapping[str, int]) -> boo
     except BadInput:
         return False
     wanted = shapes(signature.outputs)
-    return all(
+    return len(found) == len(wanted) and all(
         len(f) == len(w) and all(n == -1 or n == m for m, n in zip(f, w, strict=True))
         for f, w in zip(found, wanted, strict=True)
     )

@@ -32,6 +32,8 @@ SPECIAL = {
     "lgamma": (0.5, 4),
     "digamma": (0.5, 4),
     "trigamma": (0.5, 4),
+    "i0e": (-2, 2),
+    "i1e": (-2, 2),
 }
 """Where the rules that `dual`'s own tests leave out are tried."""
 

@@ -97,9 +97,8 @@ def reciprocal(x: Any, /) -> Any:
 
 
 def _step(function: Callable[[Floats], Floats]) -> Callable[..., Any]:
+    @of_whole_numbers(function)
     def step(x: Any, /) -> Any:
-        if not is_ours(x):
-            return function(x)
         A = as_array(x)
 
         def rule(errors: Sequence[Error], unit: Any) -> Any:

@@ -72,6 +72,24 @@ def _lgamma(x: arb) -> arb:
     return x.lgamma() if x > 0 else abs(x.gamma()).log()
 
 
+_MOST_FACTORS = 1000
+"""A whole number that a ball may have and still be taken for a number of factors, or of summands."""
+
+
+def zeta(s: int, x: arb) -> arb:
+    """Σ (x + k)⁻ˢ over k ≥ 0; Arb has it for positive x, and what comes before is added."""
+    below = (-x).ceil().unique_fmpz()
+    count = 0 if below is None else max(0, int(below))
+    if count > _MOST_FACTORS:
+        return arb("nan")
+    return sum((1 / (x + k) ** s for k in range(count)), arb(s).zeta(x + count))
+
+
+def scaled_bessel(n: int, x: arb) -> arb:
+    """Iₙ(x) exp(−|x|)."""
+    return x.bessel_i(n) * (-abs(x)).exp()
+
+
 _log = _monotone(arb.log, 0, at_low=-math.inf)
 
 ELEMENTARY: dict[str, Callable[[arb], arb]] = {
@@ -98,16 +116,14 @@ ELEMENTARY: dict[str, Callable[[arb], arb]] = {
     "erf": arb.erf,
     "erfc": arb.erfc,
     "erfinv": _monotone(arb.erfinv, -1, 1, at_low=-math.inf, at_high=math.inf),
+    "i0e": lambda x: scaled_bessel(0, x),
+    "i1e": lambda x: scaled_bessel(1, x),
     "gamma": with_poles(arb.gamma),
     "lgamma": with_poles(_lgamma),
     "digamma": with_poles(arb.digamma),
-    "trigamma": with_poles(lambda x: arb(2).zeta(x)),
+    "trigamma": with_poles(lambda x: zeta(2, x)),
 }
 """Functions of one ball."""
-
-
-_MOST_FACTORS = 1000
-"""A whole exponent that a ball may have and still be taken for a number of factors."""
 
 
 def whole_power(base: Any, n: int) -> Any:

@@ -12,7 +12,7 @@ from ..shared.operators import COMPARISONS, LOGICAL, WHOLE_ONLY, Operators
 from ..shared.unsupported import Unsupported
 from . import degrees
 from .arrays import ExactArray, array, lift, unmoved, whole
-from .balls import ELEMENTARY, QUESTIONS, ROUNDINGS, power, quotient, whole_power, with_poles
+from .balls import ELEMENTARY, QUESTIONS, ROUNDINGS, power, quotient, scaled_bessel, whole_power, with_poles, zeta
 from .context import Undecided, refuse_fractions
 from .degrees import CONSTANT, Degree, count_branch
 from .table import FUNCTIONS, integral, public
@@ -214,4 +214,9 @@ FUNCTIONS |= {name: _whole_only(name) for name in WHOLE_ONLY}
 def hurwitz_zeta(s: int, x: Any, /) -> ExactArray:
     """Σ (x + k)⁻ˢ over k ≥ 0: the derivatives of the digamma function."""
     refuse_fractions("hurwitz_zeta")
-    return array(np.frompyfunc(with_poles(lambda v: arb(s).zeta(v)), 1, 1)(lift(x).elements), None)
+    return array(np.frompyfunc(with_poles(lambda v: zeta(s, v)), 1, 1)(lift(x).elements), None)
+
+
+def i2e(x: Any) -> ExactArray:
+    """I₂(x) exp(−|x|), which the derivative of I₁(x) exp(−|x|) has."""
+    return array(np.frompyfunc(lambda v: scaled_bessel(2, v), 1, 1)(lift(x).elements), None)
