@@ -36,6 +36,7 @@ def forms():
                 yield pytest.param(framework, name, marks=marks, id=f"{framework}-{name}")
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")  # of torch.func.jvp's own
 @pytest.mark.parametrize(("framework", "name"), list(forms()))
 def test_the_native_form_of_an_operation_is_the_same_function_in_ball_arithmetic(framework, name):
     backend(framework).open("cpu", threads=1)
