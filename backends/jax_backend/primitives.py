@@ -421,9 +421,19 @@ ARRAYS: dict[str, Fact] = {
 """Everything else: axes, shapes, entries by index, matrices, kinds of number."""
 # fmt: on
 
-SAME = (
-    *("copy", "copy_p", "device_put", "optimization_barrier", "sharding_constraint", "layout_constraint", "mesh_cast"),
-    *("pvary", "pcast", "reshard", "convert_element_type", "name", "to_same"),
+SAME = frozenset(
+    (
+        *(
+            "copy",
+            "copy_p",
+            "device_put",
+            "optimization_barrier",
+            "sharding_constraint",
+            "layout_constraint",
+            "mesh_cast",
+        ),
+        *("pvary", "pcast", "reshard", "convert_element_type", "name", "to_same"),
+    )
 )
 """Primitives that leave numbers as they are: dtypes are those that are computed in, never the traced ones."""
 
@@ -435,9 +445,8 @@ def of_jaxs_own(name: str) -> str:
 
 TABLE = Table(
     elementwise=UNARY | BINARY | {of_jaxs_own(name): fact for name, fact in JAXS_OWN.items()},
-    others=ARRAYS
-    | {of_jaxs_own(name): fact for name, fact in JAXS_LINALG.items()}
-    | {name: lambda xp, *xs, **_: xs if len(xs) > 1 else xs[0] for name in SAME},
+    others=ARRAYS | {of_jaxs_own(name): fact for name, fact in JAXS_LINALG.items()},
     numbers=NUMBERS,
+    same=SAME,
 )
 """All facts."""

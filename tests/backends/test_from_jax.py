@@ -115,6 +115,21 @@ def test_a_compiler_follows_the_graph(name):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning", "ignore:Logical operators:FutureWarning")
+@pytest.mark.parametrize("name", ["scan", long("rows"), long("attention")])
+def test_torchs_compiler_follows_the_graph(name):
+    pytest.importorskip("torch", reason="torch is not installed")
+    op, arguments, _, wanted, _ = in_jax(name)
+    session = backend("torch").open("cpu", threads=1)
+    inputs = session.place(op, arguments, "float64")
+    forward = op.forward(session.xp, {})
+    cotangents = [session.to_device(np.ones(np.shape(v)), "float64") for v in wanted]
+    found = session.compile(session.differentiate(forward, op.differentiable))(*inputs, *cotangents)
+    for ours, theirs in zip(found, wanted, strict=False):
+        np.testing.assert_allclose(session.to_numpy(ours), theirs, rtol=1e-12, atol=1e-12)
+    assert len(found) == len(wanted) + sum(op.differentiable)
+
+
 def test_indices_that_a_compiler_computes_gather_and_scatter():
     def function(E, t, y):
         return jnp.concatenate([E[t], E.at[t].add(y), E.at[t[0]].set(1.0), jnp.take(E, t + 1, axis=0, mode="clip")])
