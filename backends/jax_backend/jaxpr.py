@@ -13,7 +13,7 @@ from jax import numpy
 from jax.extend import core, source_info_util
 
 from multigrad.data.errors import BadInput
-from multigrad.graph.calls import Call, Constant, Graph, Kind, Operand
+from multigrad.graph.calls import NESTED, Call, Constant, Graph, Kind, Operand
 from multigrad.graph.constants import plain, shortest_decimal
 from multigrad.graph.traced import bracketed, draws_at_random
 
@@ -57,6 +57,7 @@ class Converter:
         }
         numbers: dict[Any, int] = {}
         known = {var for var, is_known in zip(jaxpr.invars, given, strict=True) if is_known}
+        spread: dict[Any, Any] = {}
 
         def operand(atom: Any) -> Operand:
             if isinstance(atom, core.Literal):
@@ -80,6 +81,10 @@ class Converter:
             name, options, results = self._call(eqn, kinds, place, [is_known(atom) for atom in needed])
             if name not in TABLE:
                 self.missing.setdefault(name, place)
+            if name == "broadcast_in_dim" and not needed[0].aval.shape:
+                spread[eqn.outvars[0]] = needed[0]
+            elif name in TABLE.elementwise or name == "select_n":
+                needed = _unspread(needed, spread)
             known |= {var for var, is_one in zip(eqn.outvars, results, strict=True) if is_one}
             written = tuple(numbers.setdefault(var, len(numbers)) for var in eqn.outvars)
             calls.append(Call(name, tuple(map(operand, needed)), written, kinds, options, place))
@@ -115,7 +120,7 @@ class Converter:
             if own := _own_function(called):
                 return of_jaxs_own(own), {}, plain
             graph, results = self.converted(called, given)
-            return "call", {"graph": graph}, results
+            return NESTED, {"graph": graph}, results
         if name == "custom_linear_solve":
             return "linear_solve", {"matvec": self.graph(params["jaxprs"].matvec)}, plain
         if name == "scan":
@@ -201,6 +206,18 @@ def _operands(eqn: Any) -> Sequence[Any]:
         return list(eqn.invars)
     lengths = eqn.params["const_lengths"]
     return [*eqn.invars[: lengths.matvec], *eqn.invars[sum(lengths) :]]
+
+
+def _unspread(atoms: Sequence[Any], spread: Mapping[Any, Any]) -> list[Any]:
+    """Return operands, numbers for arrays of one number where another operand has the shape of the result."""
+
+    def is_spread(atom: Any) -> bool:
+        return not isinstance(atom, core.Literal) and atom in spread
+
+    shape = max((a.aval.shape for a in atoms), key=len)
+    if all(is_spread(a) or a.aval.shape != shape for a in atoms):
+        return list(atoms)
+    return [spread[a] if is_spread(a) else a for a in atoms]
 
 
 def _plain(value: Any) -> Any:

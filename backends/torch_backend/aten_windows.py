@@ -10,7 +10,7 @@ import numpy as np
 from multigrad.graph.bags import largest_of_bags, sums_of_bags
 from multigrad.graph.namespace import Namespace
 from multigrad.graph.pooling import Sliding, largest_in_windows, mean_of_shares, mean_of_windows, shared_out
-from multigrad.graph.sampling import sampled
+from multigrad.graph.sampling import Outside, sampled
 from multigrad.graph.windows import convolve
 
 from .facts import Array, Fact, by_name
@@ -24,7 +24,7 @@ def _along(n: int, value: Sequence[int] | int, otherwise: Sequence[int] = ()) ->
 
 def _convolved(
     xp: Namespace,
-    input: Array,  # noqa: A002
+    input: Array,
     weight: Array,
     bias: Array | None = None,
     *,
@@ -69,9 +69,7 @@ def _turned_round(xp: Namespace, kernel: Array, groups: int) -> Array:
 
 def _convolved_over_time(xp: Namespace, x: Array, weight: Array, bias: Array, *, pad: int = 0, **_: Any) -> Array:
     moved, kernel = xp.permute_dims(xp.array(x), (1, 2, 0)), xp.permute_dims(xp.array(weight), (2, 1, 0))
-    result = convolve(
-        xp, moved, kernel, strides=[1], padding=[(pad, pad)], image_dilations=[1], kernel_dilations=[1]
-    )
+    result = convolve(xp, moved, kernel, strides=[1], padding=[(pad, pad)], image_dilations=[1], kernel_dilations=[1])
     return xp.permute_dims(result, (2, 0, 1)) + xp.array(bias)
 
 
@@ -85,9 +83,7 @@ def _sliding(
     ceil_mode: bool,
 ) -> list[Sliding]:
     lengths = _along(n, kernel_size)
-    rows = zip(
-        x.shape[-n:], lengths, _along(n, stride, lengths), _along(n, padding), _along(n, dilation), strict=True
-    )
+    rows = zip(x.shape[-n:], lengths, _along(n, stride, lengths), _along(n, padding), _along(n, dilation), strict=True)
     return [Sliding(*row, whole=not ceil_mode) for row in rows]
 
 
@@ -105,9 +101,7 @@ def _mean_pooled(n: int) -> Fact:
         **_: Any,
     ) -> Array:
         windows = _sliding(x, n, kernel_size, stride, padding, (1,), ceil_mode)
-        return mean_of_windows(
-            xp, xp.array(x), windows, padding_counts=count_include_pad, divisor=divisor_override
-        )
+        return mean_of_windows(xp, xp.array(x), windows, padding_counts=count_include_pad, divisor=divisor_override)
 
     return fact
 
@@ -141,8 +135,15 @@ def _max_shared_out(n: int) -> Fact:
     return fact
 
 
+def _mean_shared_out(n: int) -> Fact:
+    def fact(xp: Namespace, x: Array, *, output_size: Sequence[int], **_: Any) -> Array:
+        return mean_of_shares(xp, xp.array(x), _along(n, output_size))
+
+    return fact
+
+
 INTERPOLATIONS = ("linear", "nearest")
-OUTSIDE = ("zeros", "border", "reflection")
+OUTSIDE: tuple[Outside, ...] = ("zeros", "border", "reflection")
 """What torch's numbers stand for."""
 
 
@@ -202,8 +203,8 @@ WINDOWS: dict[str, Fact] = {
     "grid_sampler_3d":             _sampled,
     "max_pool2d_with_indices":     _max_pooled(2),
     "max_pool3d_with_indices":     _max_pooled(3),
-    "_adaptive_avg_pool2d":        lambda xp, x, *, output_size, **_: mean_of_shares(xp, xp.array(x), _along(2, output_size)),
-    "_adaptive_avg_pool3d":        lambda xp, x, *, output_size, **_: mean_of_shares(xp, xp.array(x), _along(3, output_size)),
+    "_adaptive_avg_pool2d":        _mean_shared_out(2),
+    "_adaptive_avg_pool3d":        _mean_shared_out(3),
     "_embedding_bag":              by_name(_bags),
     "_embedding_bag_forward_only": by_name(_bags),
 }

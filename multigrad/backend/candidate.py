@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+TWICE = "its double backward"
+"""What messages call that which differentiates a gradient."""
+
+
 @dataclass(frozen=True)
 class Computed:
     """One array that a framework computed, on the host."""
@@ -64,6 +68,10 @@ class Evaluated(ABC):
     def changed(self) -> Sequence[int]:
         """Return the numbers of the inputs that are not what they were."""
 
+    def cut_off(self) -> Sequence[int]:
+        """Return the numbers of the values that autodiff cannot follow, where that shows."""
+        return ()
+
     def overwritten(self) -> bool:
         """Whether gradients that were returned are not what they were."""
         return False
@@ -81,6 +89,20 @@ class Candidate(ABC):
     """Whether it is given a cotangent; else its gradient is that of one number, for the cotangent 1."""
     has_strides: bool = True
     """Whether the same numbers can lie in memory in another way."""
+
+    backward: str = "its backward pass"
+    """What messages call that which differentiates the function."""
+
+    def differentiated(self, cotangents: Sequence[np.ndarray]) -> Candidate:
+        """Return the gradient of the function, as the framework computes it, as a candidate at these cotangents too.
+
+        Args:
+            cotangents: one float64 array for each value; each number is one of the value's dtype.
+
+        Raises:
+            BadInput: the framework differentiates no gradient.
+        """
+        raise BadInput(f"{self.name} returns its gradient as numbers, which nothing differentiates; wanted order=1")
 
     @abstractmethod
     def evaluate(self, *, strided: bool = False) -> Evaluated:

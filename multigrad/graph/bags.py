@@ -39,7 +39,9 @@ def largest_of_bags(xp: Namespace, rows: Array, starts: Array, *, kept: np.ndarr
         BadInput: where bags begin is computed.
     """
     if not is_known(starts):
-        raise BadInput("the largest of bags whose starts are computed has no array API form; pass the starts as they are")
+        raise BadInput(
+            "the largest of bags whose starts are computed has no array API form; pass the starts as they are"
+        )
     ends = [*known(starts).tolist()[1:], rows.shape[0]]
     chosen = [[i for i in range(a, b) if kept[i]] for a, b in zip(known(starts).tolist(), ends, strict=True)]
     nothing = xp.zeros((rows.shape[1],), dtype=rows.dtype, device=xp.device)

@@ -30,7 +30,7 @@ def _spread(indices: Indices) -> list[Array | None]:
 def _laid_out(shape: Sequence[int], indices: Indices) -> tuple[list[int], tuple[int, ...], int]:
     """Return the indexed axes, the shape of what is indexed, and where its axes stand in the result."""
     axes = [a for a, index in enumerate(indices) if index is not None]
-    over = np.broadcast_shapes(*(np.shape(indices[a]) for a in axes))
+    over = np.broadcast_shapes(*(np.shape(index) for index in indices if index is not None))
     beside = axes == list(range(axes[0], axes[-1] + 1))
     return axes, over, axes[0] if beside else 0
 
@@ -67,7 +67,9 @@ def indexed(xp: Namespace, x: Array, indices: Indices) -> Array:
     indices = _spread(indices)
     axes, over, ahead = _laid_out(x.shape, indices)
     places = _numbers(xp, x.shape, indices, axes)
-    rows = xp.take(_moved(xp, x, axes), xp.array(places.reshape(-1) if is_known(places) else xp.reshape(places, (-1,))), axis=0)
+    rows = xp.take(
+        _moved(xp, x, axes), xp.array(places.reshape(-1) if is_known(places) else xp.reshape(places, (-1,))), axis=0
+    )
     laid = xp.reshape(rows, (*over, *rows.shape[1:]))
     own = tuple(range(len(over)))
     return xp.moveaxis(laid, own, tuple(i + ahead for i in own)) if over else laid

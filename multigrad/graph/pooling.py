@@ -90,7 +90,9 @@ def largest_in_windows(xp: Namespace, x: Array, windows: Sequence[Sequence[Seque
     flat = xp.reshape(x, (*ahead, math.prod(sizes)))
     laid = xp.reshape(xp.take(flat, xp.array(table.ravel()), axis=-1), (*ahead, *table.shape))
     first = xp.argmax(laid, axis=-1)
-    numbers = xp.take(xp.array(table.ravel()), xp.reshape(first + xp.array(np.arange(len(table)) * most), (-1,)), axis=0)
+    numbers = xp.take(
+        xp.array(table.ravel()), xp.reshape(first + xp.array(np.arange(len(table)) * most), (-1,)), axis=0
+    )
     return xp.reshape(xp.max(laid, axis=-1), (*ahead, *counts)), xp.reshape(numbers, (*ahead, *counts))
 
 

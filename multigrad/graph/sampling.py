@@ -31,9 +31,7 @@ def _coordinate(xp: Namespace, x: Array, size: int, outside: Outside, corners: b
     return x if outside == "zeros" else xp.minimum(xp.maximum(x, 0.0), size - 1.0)
 
 
-def sampled(
-    xp: Namespace, image: Array, grid: Array, *, nearest: bool, outside: Outside, corners: bool
-) -> Array:
+def sampled(xp: Namespace, image: Array, grid: Array, *, nearest: bool, outside: Outside, corners: bool) -> Array:
     """Read an image at the points of a grid.
 
     Args:

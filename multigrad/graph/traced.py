@@ -35,6 +35,7 @@ from .arguments import (
 )
 from .calls import Graph, Kind
 from .evaluation import Table, evaluate
+from .simplified import simplified
 
 
 class Tracer(ABC):
@@ -119,7 +120,7 @@ class Traced:
             if wrong or not graph.outputs:
                 found = "nothing" if not graph.outputs else "integers" if "whole" in wrong else "conditions"
                 raise BadInput(f"{self.name} returns {found}; wanted real numbers, of which there is a derivative")
-            self.graphs[key] = graph
+            self.graphs[key] = simplified(graph, self.tracer.table)
         return self.graphs[key]
 
     def filled(self, arrays: Iterable[Any]) -> list[Any]:
@@ -326,7 +327,7 @@ def _takes(traced: Traced, signature: Signature, size: Mapping[str, int]) -> boo
     except BadInput:
         return False
     wanted = shapes(signature.outputs)
-    return all(
+    return len(found) == len(wanted) and all(
         len(f) == len(w) and all(n == -1 or n == m for m, n in zip(f, w, strict=True))
         for f, w in zip(found, wanted, strict=True)
     )

@@ -14,10 +14,10 @@ from multigrad.namespaces import bounds, cost, dual, exact, tape
 
 torch = pytest.importorskip("torch", reason="torch is not installed (pip install torch)")
 
-from torch.fx.experimental.proxy_tensor import make_fx  # noqa: E402 - torch may be missing
-
 from multigrad.backends.torch_backend.decompositions import decompositions  # noqa: E402 - imports torch
 from multigrad.backends.torch_backend.primitives import TABLE  # noqa: E402 - imports torch
+from torch.fx.experimental.proxy_tensor import make_fx  # noqa: E402 - torch may be missing
+
 from tests.backends import torch_functions  # noqa: E402 - imports torch
 
 xp = numpy_standard()
@@ -75,7 +75,7 @@ def converted(function, arguments):
             name = full if full in TABLE else name
             assert name in TABLE, f"{full} is not in the table"
             calls.append(Call(name, tuple(operands), results, kinds[node], options, ""))
-    graph = Graph(
+    return Graph(
         tuple(values[n] for n in inputs),
         tuple(kind_of(a.dtype) for a in arguments),
         tuple(calls),
@@ -83,7 +83,6 @@ def converted(function, arguments):
         tuple(kind_of(n.meta["val"].dtype) for n in outputs),
         tuple(tuple(n.meta["val"].shape) for n in outputs),
     )
-    return graph
 
 
 def arguments_of(node, value):
@@ -96,7 +95,9 @@ def arguments_of(node, value):
         if name in LEFT_OUT:
             continue
         if "List[" in kind and "Tensor" in kind:
-            options[name] = tuple(None if n is None else len(operands) + sum(m is not None for m in x[:j]) for j, n in enumerate(x))
+            options[name] = tuple(
+                None if n is None else len(operands) + sum(m is not None for m in x[:j]) for j, n in enumerate(x)
+            )
             operands += [value(n) for n in x if n is not None]
         elif "Tensor" in kind:
             optional = optional or "Optional" in kind
@@ -148,9 +149,89 @@ def test_values_and_gradients_are_those_of_torch(name):
     with np.errstate(all="ignore"):
         gradients = pullback(*(c.numpy() for c in cotangents))
     theirs = torch.autograd.grad(
-        moving, [x for x in leaves if x.requires_grad], [c for w, c in zip(wanted, cotangents, strict=True) if w.requires_grad], allow_unused=True
+        moving,
+        [x for x in leaves if x.requires_grad],
+        [c for w, c in zip(wanted, cotangents, strict=True) if w.requires_grad],
+        allow_unused=True,
     )
     assert len(gradients) == len(theirs)
     for ours, expected, x in zip(gradients, theirs, [a for a in leaves if a.requires_grad], strict=True):
         expected = torch.zeros_like(x) if expected is None else expected
         np.testing.assert_allclose(ours, expected.numpy(), rtol=LOOSE.get(name, 1e-10), atol=1e-11)
+
+
+# In balls, in bounds, and counted
+
+PROVED = (
+    *("gelu", "softplus", "elu", "logsigmoid", "mish", "softmax", "log_softmax", "glu", "hypot", "logaddexp", "fmod"),
+    *(
+        "clamp",
+        "prod",
+        "std_axis",
+        "logsumexp",
+        "cumprod",
+        "cummax",
+        "logcumsumexp",
+        "sort",
+        "topk",
+        "median",
+        "norm_3",
+    ),
+    *("roll", "diag_embed", "unfold_tensor", "split", "tril", "gather", "scatter_add", "scatter_prod", "written_row"),
+    *("rows_and_labels", "integers_apart", "index_add", "index_put", "embedding", "addmm", "einsum_three", "solve"),
+    *("slogdet", "cholesky", "qr", "svd", "eigh", "pinv", "solve_triangular", "lu", "matrix_exp", "cdist", "inv"),
+    *("cosine_similarity", "smooth_l1_loss", "huber_loss", "bce_with_logits_weighted", "cross_entropy_smooth"),
+    *("kl_div", "poisson_nll_full", "multilabel_margin_loss", "triplet_margin_loss", "batch_norm", "layer_norm"),
+    *(
+        "group_norm",
+        "local_response_norm",
+        "rms_norm",
+        "attention_masked",
+        "attention_causal",
+        "conv1d",
+        "multi_head_attention",
+    ),
+    *("conv_transpose2d", "fold", "avg_pool2d", "max_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d"),
+    *("max_unpool2d", "embedding_bag", "pad_reflect", "interpolate_bilinear", "interpolate_bicubic", "polygamma"),
+    *("grid_sample_bilinear_reflection", "grid_sample_3d_bilinear_zeros", "affine_grid", "pixel_shuffle"),
+)
+"""Some of each kind."""
+
+
+@pytest.mark.parametrize("name", PROVED)
+def test_the_gradient_of_the_tape_is_that_of_dual_in_ball_arithmetic(name):
+    graph, _, arguments = case(name)
+    real = [a.dtype.is_floating_point for a in arguments]
+    arrays = [exact.variable(a.numpy()) for a in arguments]
+    rng = np.random.default_rng(3)
+    with exact.precision(200):
+        values, pullback = tape.with_pullback(
+            lambda on_tape, *x: evaluate(graph, TABLE, on_tape, x), tape.over(exact), arrays, real, {}
+        )
+        cotangents = [exact.asarray(rng.standard_normal(v.shape)) for v in values]
+        gradients = pullback(*cotangents)
+        directions = [
+            exact.asarray(rng.standard_normal((1, *a.shape))) if r else None for a, r in zip(arrays, real, strict=True)
+        ]
+        _, tangents = dual.directional_derivatives(lambda *x: evaluate(graph, TABLE, dual, x), arrays, directions)
+        moving = [d for d in directions if d is not None]
+        left = sum(exact.sum(t[0, ...] * g) for t, g in zip(tangents, cotangents, strict=True))
+        right = sum(exact.sum(d[0, ...] * g) for d, g in zip(moving, gradients, strict=True))
+        distance = abs(exact.midpoints(left - right))
+        assert distance <= 1e-40 * (1 + abs(exact.midpoints(left)))
+
+
+@pytest.mark.parametrize("name", [name for name in PROVED if name != "lu"])  # which row comes first is undecided
+def test_bounds_and_cost_follow_the_graph(name):
+    graph, function, arguments = case(name)
+    arrays = [a.numpy() for a in arguments]
+
+    def at(namespace, *x):
+        return evaluate(graph, TABLE, namespace, x)
+
+    for bounded in bounds.analyse(functools.partial(at, bounds), *arrays, context="float64"):
+        assert np.all(bounded.worst <= 1e-9 * (1 + np.abs(bounded.value)))
+    with cost.counting("float32") as counters:
+        results = at(cost, *map(cost.asarray, arrays))
+    assert counters.streamed_bytes > 0
+    assert [tuple(r.shape) for r in results] == [tuple(v.shape) for v in function(*arguments)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 - what users write
 
 rng = np.random.default_rng(20)
 
@@ -83,7 +83,10 @@ ELEMENTWISE = {
     "rsub": (lambda x: 1 - x, x),
     "div_floor": (lambda x, y: torch.div(x, y, rounding_mode="floor") + x, x, y),
     "div_trunc": (lambda x, y: torch.div(x, y, rounding_mode="trunc") + x, x, y),
-    "polygamma": (lambda x: torch.polygamma(1, x), q) ,
+    "polygamma": (lambda x: torch.polygamma(1, x), q),
+    "polygamma_3": (lambda x: torch.polygamma(3, x), q),
+    "mvlgamma": (lambda x: torch.mvlgamma(x, 2), q + 1),
+    "zeta": (lambda x: torch.special.zeta(2.0, x), q),
     "xlogy": (torch.xlogy, q, p(*M)),
     "xlog1py": (torch.special.xlog1py, q, p(*M)),
     "entr": (torch.special.entr, q),
@@ -250,7 +253,6 @@ def put_mask(x, m):
     return z**2
 
 
-
 A, b, v, tall = r(3, 3), r(3, 2), r(3), r(4, 3)
 D = A @ A.T + torch.eye(3)
 L = torch.linalg
@@ -306,7 +308,9 @@ MATRICES = {
     "pinv": (L.pinv, tall),
     "solve_triangular": (lambda a, b: L.solve_triangular(a, b, upper=False), A + 3 * torch.eye(3), b),
     "solve_triangular_upper": (
-        lambda a, b: L.solve_triangular(a, b, upper=True, left=False, unitriangular=True), A, r(2, 3),
+        lambda a, b: L.solve_triangular(a, b, upper=True, left=False, unitriangular=True),
+        A,
+        r(2, 3),
     ),
     "lu": (L.lu, A),
     "lu_solve": (lambda a, b: L.lu_solve(*L.lu_factor(a), b), A, b),
@@ -334,7 +338,7 @@ signs = torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64)
 lists = t([3, 0, -1, 1], [1, -1, 0, 0], [0, 1, 2, 3])
 LOSSES = {
     **{
-        name: (lambda x, y, f=getattr(F, name): f(x, y), x, y)
+        name: (lambda x, y, name=name: getattr(F, name)(x, y), x, y)
         for name in (
             *("l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss", "poisson_nll_loss"),
             *("multilabel_soft_margin_loss", "binary_cross_entropy_with_logits"),
@@ -347,7 +351,9 @@ LOSSES = {
     "soft_margin_loss": (lambda x: F.soft_margin_loss(x, torch.sign(y)), x),
     "bce_weighted": (lambda q, y: F.binary_cross_entropy(q, y, weights, reduction="sum"), q, p(*M)),
     "bce_with_logits_weighted": (
-        lambda x, y, v: F.binary_cross_entropy_with_logits(x, y, weights, pos_weight=v), x, p(*M), p(4),
+        lambda x, y: F.binary_cross_entropy_with_logits(x, y, weights, pos_weight=2 * weights),
+        x,
+        p(*M),
     ),
     "kl_div": (lambda x, y: F.kl_div(x, y, reduction="batchmean"), x, q),
     "kl_div_log": (lambda x, y: F.kl_div(x, y, reduction="sum", log_target=True), x, y),
@@ -357,7 +363,8 @@ LOSSES = {
     "cross_entropy_given": (lambda x, n: F.cross_entropy(x, n, reduction="sum"), x, labels),
     "cross_entropy_weighted": (lambda x: F.cross_entropy(x, labels, weights, ignore_index=1), x),
     "cross_entropy_smooth": (
-        lambda x: F.cross_entropy(x, labels, weights, ignore_index=1, label_smoothing=0.1), x,
+        lambda x: F.cross_entropy(x, labels, weights, ignore_index=1, label_smoothing=0.1),
+        x,
     ),
     "cross_entropy_soft": (lambda x, s: F.cross_entropy(x, s.softmax(-1), label_smoothing=0.2), x, y),
     "cross_entropy_of_images": (lambda x: F.cross_entropy(x, t([[0, 1], [2, 1]])), r(1, 3, 2, 2)),
@@ -371,7 +378,10 @@ LOSSES = {
     "multilabel_margin_loss": (lambda x: F.multilabel_margin_loss(x, lists), x),
     "triplet_margin_loss": (lambda x, y, z: F.triplet_margin_loss(x, y, z, p=3, swap=True), x, y, r(*M)),
     "triplet_margin_with_distance_loss": (
-        lambda x, y, z: F.triplet_margin_with_distance_loss(x, y, z, margin=2.0), x, y, r(*M),
+        lambda x, y, z: F.triplet_margin_with_distance_loss(x, y, z, margin=2.0),
+        x,
+        y,
+        r(*M),
     ),
 }
 
@@ -403,16 +413,33 @@ ATTENTION = {
     "attention_causal": (lambda q, k: F.scaled_dot_product_attention(q, k, k, is_causal=True), query, key),
     "attention_masked": (lambda q, k, v: F.scaled_dot_product_attention(q, k, v, allowed), query, key, value),
     "attention_mask_given": (F.scaled_dot_product_attention, query, key, value, allowed),
-    "attention_bias": (lambda q, k, v, b: F.scaled_dot_product_attention(q, k, v, b, scale=0.3), query, key, value, r(5, 6)),
+    "attention_bias": (
+        lambda q, k, v, b: F.scaled_dot_product_attention(q, k, v, b, scale=0.3),
+        query,
+        key,
+        value,
+        r(5, 6),
+    ),
     "attention_grouped": (
-        lambda q, k: F.scaled_dot_product_attention(q, k, k, enable_gqa=True), r(1, 4, 3, 2), r(1, 2, 3, 2),
+        lambda q, k: F.scaled_dot_product_attention(q, k, k, enable_gqa=True),
+        r(1, 4, 3, 2),
+        r(1, 2, 3, 2),
     ),
     "multi_head_attention": (
-        lambda x, w, b, o, c: attended(x, w, b, o, c, None), r(3, 2, 4), r(12, 4), r(12), r(4, 4), r(4),
+        lambda x, w, b, o, c: attended(x, w, b, o, c, None),
+        r(3, 2, 4),
+        r(12, 4),
+        r(12),
+        r(4, 4),
+        r(4),
     ),
     "multi_head_attention_masked": (
         lambda x, w, b, o, c: attended(x, w, b, o, c, torch.triu(torch.ones(3, 3, dtype=torch.bool), 1)),
-        r(3, 2, 4), r(12, 4), r(12), r(4, 4), r(4),
+        r(3, 2, 4),
+        r(12, 4),
+        r(12),
+        r(4, 4),
+        r(4),
     ),
 }
 
@@ -425,7 +452,9 @@ WINDOWS = {
     "conv3d": (lambda x, k: F.conv3d(x, k), cube, r(2, 2, 2, 2, 2)),
     "conv_transpose1d": (lambda x, k, b: F.conv_transpose1d(x, k, b, 2, 1, 1), line, r(3, 4, 3), r(4)),
     "conv_transpose2d": (
-        lambda x, k: F.conv_transpose2d(x, k, None, 2, 1, 1, 2, (1, 2)), r(1, 4, 3, 3), r(4, 1, 3, 2),
+        lambda x, k: F.conv_transpose2d(x, k, None, 2, 1, 1, 2, (1, 2)),
+        r(1, 4, 3, 3),
+        r(4, 1, 3, 2),
     ),
     "conv_transpose3d": (lambda x, k: F.conv_transpose3d(x, k, stride=2), r(1, 2, 2, 2, 2), r(2, 2, 2, 2, 2)),
     "conv_tbc": (lambda x, k, b: torch.conv_tbc(x, k, b, 1), r(5, 2, 3), r(3, 3, 4), r(4)),
@@ -455,7 +484,9 @@ WINDOWS = {
     "max_unpool3d": (lambda x: F.max_unpool3d(*F.max_pool3d(x, 2, return_indices=True), 2), cube),
     "embedding_bag": (lambda w: F.embedding_bag(t([0, 1], [2, 0]), w), r(4, 3)),
     "embedding_bag_sum": (
-        lambda w, s: F.embedding_bag(t(0, 1, 2, 0), w, t(0, 3), mode="sum", per_sample_weights=s), r(4, 3), r(4),
+        lambda w, s: F.embedding_bag(t(0, 1, 2, 0), w, t(0, 3), mode="sum", per_sample_weights=s),
+        r(4, 3),
+        r(4),
     ),
     "embedding_bag_max": (lambda w: F.embedding_bag(t([0, 1], [2, 0]), w, mode="max"), r(4, 3)),
     "embedding_bag_padded": (lambda w: F.embedding_bag(t([0, 1], [2, 0]), w, padding_idx=0), r(4, 3)),
@@ -500,6 +531,4 @@ WINDOWS = {
     "channel_shuffle": (lambda x: torch.channel_shuffle(x, 3) ** 2, image),
 }
 
-CASES = (
-    ACTIVATIONS | ELEMENTWISE | REDUCTIONS | SHAPES | ENTRIES | MATRICES | LOSSES | NORMS | ATTENTION | WINDOWS
-)
+CASES = ACTIVATIONS | ELEMENTWISE | REDUCTIONS | SHAPES | ENTRIES | MATRICES | LOSSES | NORMS | ATTENTION | WINDOWS
