@@ -114,8 +114,7 @@ class Converter:
         if name not in TABLE:
             self.missing.setdefault(name, place)
         operands, options = self._arguments(node)
-        # A fact is of what a call computes where it draws nothing.
-        if torch.Tag.nondeterministic_seeded in target.tags and (name not in TABLE or options.get("training")):
+        if torch.Tag.nondeterministic_seeded in target.tags:
             raise draws_at_random(self.name, place, "; of a module with dropout call .eval() before")
         if any(a.name == "dtype" for a in target._schema.arguments):
             options["kind"] = kinds[0]
