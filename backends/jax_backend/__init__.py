@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from multigrad.backend import Backend, Inaccuracy, Refusal, Session, Unavailable, device_kind, mesh_shape
 from multigrad.backend.candidate import Candidate
+from multigrad.backend.traced import Description
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Precision
 
@@ -88,17 +89,27 @@ class JaxBackend(Backend):
 
         return handed_over(operation, parameters)
 
+    def gradient(self, function: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
+        self.load()
+        from .gradient import gradient
+
+        return gradient(function, wanted)
+
     def candidate(self, function: Callable[..., Any], inputs: Any) -> Candidate:
         self.load()
         from .candidate import JaxCandidate
 
         return JaxCandidate(function, inputs)
 
-    def traced(self, function: Callable[..., Any], signature: str | None, **how: Any) -> Operation:
+    def traced(
+        self, function: Callable[..., Any], signature: str | None = None, **described: Unpack[Description]
+    ) -> Operation:
         self.load()
-        from .trace import traced_operation
+        from multigrad.graph.traced import traced_operation
 
-        return traced_operation(function, signature, **how)
+        from .trace import JaxTracer
+
+        return traced_operation(JaxTracer(), function, signature, **described)
 
     def missing(self, device: str) -> str | None:
         reason = super().missing(device)

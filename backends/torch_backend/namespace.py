@@ -53,6 +53,8 @@ def array_namespace(device: str) -> Any:
 
     own: dict[str, Any] = dict(SYSTEMS)
     own |= {"stop_gradient": torch.Tensor.detach, "trigamma": functools.partial(torch.polygamma, 1)}
+    own |= {"i0e": torch.special.i0e, "i1e": torch.special.i1e}
+    own["hurwitz_zeta"] = lambda s, x: torch.special.zeta(float(s), x)
     own |= {name: with_numbers(getattr(torch_standard, name), second=False) for name in NUMBER_FIRST}
     own |= {name: with_numbers(getattr(torch_standard, name), second=True) for name in NUMBER_EITHER}
     # Against a number these are what a torch user writes, and one kernel instead of two.

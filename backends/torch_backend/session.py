@@ -107,6 +107,40 @@ def _of_wanted(
     return of_wanted, tuple(a for a, w in zip(inputs, wanted, strict=True) if w)
 
 
+class Compiled:
+    """A function by torch.compile, for the shapes of its first call.
+
+    What Dynamo cannot follow, such as a graph that JAX traced, is first recorded at the level of ATen.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.compiled: Callable[..., Any] | None = None
+
+    def __call__(self, *arrays: Array) -> Any:
+        """Call what was compiled.
+
+        Raises:
+            TorchDynamoException: it can be neither followed nor recorded.
+        """
+        return self._first(*arrays) if self.compiled is None else self.compiled(*arrays)
+
+    def _first(self, *arrays: Array) -> Any:
+        self.compiled = torch.compile(self.function, dynamic=False, fullgraph=True)
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Dynamo detected a call to a `functools.lru_cache`")
+                return self.compiled(*arrays)
+        except Exception as error:
+            errors = torch._dynamo.exc
+            if not isinstance(error, errors.Unsupported | errors.InternalTorchDynamoError):
+                raise
+        from torch.fx.experimental.proxy_tensor import make_fx  # a second, and seldom needed
+
+        self.compiled = torch.compile(make_fx(self.function)(*arrays), dynamic=False, fullgraph=True)
+        return self.compiled(*arrays)
+
+
 class TorchSession(Session):
     """torch on one device."""
 
@@ -163,8 +197,7 @@ class TorchSession(Session):
 
         # Dynamo keeps what it compiled by code object and refuses the ninth function that shares one.
         own.__code__ = own.__code__.replace()
-        compiled: Callable[..., Any] = torch.compile(own, dynamic=False, fullgraph=True)
-        return compiled
+        return Compiled(own)
 
     def differentiate(self, forward: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
         return Autodiff(forward, tuple(wanted))

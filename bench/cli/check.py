@@ -26,6 +26,10 @@ Derivatives = Annotated[
     list[str] | None,
     typer.Option("--derivative", help="reverse or forward. Default: reverse, and forward where it is hand-derived."),
 ]
+Orders = Annotated[
+    list[str] | None,
+    typer.Option("--order", help="Order of the derivatives: 1, 2 (∂²f/∂x²·v) or 1,2 for both. Default: 1."),
+]
 Inputs = Annotated[Path | None, typer.Option("--inputs", help="An .npz file with one array for each input, by name.")]
 Timeout = Annotated[
     float, typer.Option("--timeout", min=1.0, help="Seconds without a sign after which a worker is killed.")
@@ -67,6 +71,7 @@ def check(
     size: Size = None,
     regime: Regimes = None,
     derivative: Derivatives = None,
+    order: Orders = None,
     inputs: Inputs = None,
     seed: options.Seed = 0,
     precision: options.PrecisionName = "strict",
@@ -103,7 +108,8 @@ def check(
                        variant=variant, implementation=implementation, size=size, regime=regime,
                        derivative=derivative, precision=precision, seed=seed)  # fmt: skip
     with progress("checking") as tick:
-        frame = matrix.check(split(ops), **wanted, inputs=inputs, timeout_s=timeout, progress=tick, tell=formulas)
+        frame = matrix.check(split(ops), **wanted, inputs=inputs, timeout_s=timeout, order=_orders(order),
+                             progress=tick, tell=formulas)  # fmt: skip
     write_csv(frame, csv)
     if junit is not None:
         from ..report.junit import write_junit
@@ -116,6 +122,18 @@ def check(
     else:
         show_matrix(frame, verbose=verbose, formulas=formulas is None or not formulas.shown)
     _exit(frame, fail_on)
+
+
+def _orders(values: list[str] | None) -> list[int]:
+    """Return the orders of derivatives that an option names.
+
+    Raises:
+        BadInput: one is no number.
+    """
+    names = split(values) or ["1"]
+    if unknown := [name for name in names if not name.isdecimal()]:
+        raise BadInput(f"--order {unknown[0]} is no number; wanted 1, 2 or 1,2")
+    return list(map(int, names))
 
 
 def _exit(frame: pd.DataFrame, fail_on: str | None) -> None:

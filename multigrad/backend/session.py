@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from ..data.errors import one_line
 from ..ops.implementation import Implementation
@@ -20,6 +20,7 @@ from .candidate import Candidate
 from .device import THREAD_VARIABLES, cuda_device_count, device_kind, mesh_shape
 from .implemented import forward_of, with_gradients
 from .limits import Gap, Inaccuracy, Judged, Refusal, Unavailable
+from .traced import Description
 
 if TYPE_CHECKING:
     import numpy as np
@@ -144,6 +145,18 @@ class Session(ABC):
         """
         raise Unavailable(f"{self.backend.name} has no vmap")
 
+    def gradient(self, forward: Callable[[Any], Callable[..., Any]], wanted: Sequence[bool]) -> Callable[..., Any]:
+        """Return ``f(*inputs, *cotangents) -> gradients`` by autodiff, which :meth:`differentiate` can follow.
+
+        Args:
+            forward: takes the array namespace and returns ``f(*inputs)`` that returns a tuple of values.
+            wanted: for each input, whether its gradient is wanted.
+
+        Raises:
+            Unavailable: the framework has no autodiff that follows its own.
+        """
+        return self.backend.gradient(forward(self.xp), wanted)
+
     def native(self, name: str) -> Callable[..., Any] | None:
         """Return ``f(*inputs, **parameters)`` as a user of this framework would write an operation, or None.
 
@@ -196,10 +209,10 @@ class Session(ABC):
         """
         if variant == "analytic":
             function = operation.analytic(self.xp, parameters)
-        elif variant == "autodiff":
-            function = operation.differentiated(self, lambda op: op.forward(self.followed, parameters))
         elif variant == "forward":
             function = operation.forward(self.xp, parameters)
+        elif variant == "autodiff":
+            function = operation.differentiated(self, lambda op: op.followed(self, parameters))
         else:
             made = self.implementation(operation, variant)
             if made is None:
@@ -276,6 +289,18 @@ class Backend(ABC):
         """
         raise Unavailable(f"{self.name} has no autodiff that takes a pullback")
 
+    def gradient(self, function: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
+        """Return ``f(*inputs, *cotangents) -> gradients`` by the framework's autodiff, which can follow it once more.
+
+        Args:
+            function: ``f(*inputs)`` of the framework's own arrays, that returns an array or a tuple of them.
+            wanted: for each input, whether its gradient is wanted.
+
+        Raises:
+            Unavailable: the framework has no autodiff that follows its own.
+        """
+        raise Unavailable(f"{self.name} has no autodiff that follows its own")
+
     def candidate(self, function: Callable[..., Any], inputs: Any) -> Candidate:
         """Return somebody's function of the framework's own arrays, at given inputs, for a drop-in to judge.
 
@@ -285,8 +310,15 @@ class Backend(ABC):
         """
         raise Unavailable(f"{self.name} has no drop-in")
 
-    def traced(self, function: Callable[..., Any], signature: str | None, **how: Any) -> Operation:
+    def traced(
+        self, function: Callable[..., Any], signature: str | None = None, **described: Unpack[Description]
+    ) -> Operation:
         """Return a function of the framework's own arrays as an operation; see :func:`multigrad.from_jax`.
+
+        Args:
+            function: what is traced.
+            signature: the shapes in gufunc notation.
+            described: what else is said of it.
 
         Raises:
             BadInput: it cannot be traced, or calls what has no array API form.
@@ -361,6 +393,10 @@ class Backend(ABC):
     def forms(self, operation: Operation) -> tuple[str, ...]:
         """Return every way to compute an operation here: :attr:`variants`, then the implementations that it has."""
         return (*self.variants, *(name for backend, name in operation.implementations if backend == self.name))
+
+    def modes_of(self, operation: Operation) -> tuple[Mode, ...]:
+        """Return those of :attr:`modes` that an operation can be computed in."""
+        return self.modes
 
     def gap(self, operation: Operation, dtype: str, mode: str, variant: str, device: str) -> Gap | None:
         """Return the gap that speaks of that cell, or None."""

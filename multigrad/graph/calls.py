@@ -29,6 +29,9 @@ class Constant:
 END = 2.0**1022
 """Numbers from here on stand for the end of the range of whatever dtype is computed in."""
 
+NESTED = "call"
+"""The name of a call of a graph, its option ``graph``."""
+
 Operand = int | Constant
 """The number of a value of the graph, or a constant."""
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..namespaces.shared.unsupported import Unsupported
-from .calls import END, Call, Constant, Graph, Kind
+from .calls import END, NESTED, Call, Constant, Graph, Kind
 from .namespace import Namespace, is_known, is_number, is_plain, known, on_numpy
 
 Fact = Callable[..., Any]
@@ -32,13 +32,21 @@ class Table:
     """All other functions: integers and conditions whose values are at hand may be NumPy's."""
     numbers: Mapping[str, Callable[..., Any]] = field(default_factory=dict, repr=False)
     """Functions of fractions, for constants: a result that is a float64 stays one, and a comparison is decided."""
+    same: frozenset[str] = frozenset()
+    """What returns its operands as they are. :func:`~multigrad.graph.simplified.simplified` leaves it out."""
 
     def __contains__(self, name: str) -> bool:
-        return name in self.elementwise or name in self.others or name in CONTROL
+        return any(name in names for names in (self.elementwise, self.others, self.same, CONTROL, (NESTED,)))
 
 
 def evaluate(graph: Graph, table: Table, xp: Any, inputs: Sequence[Any]) -> tuple[Any, ...]:
     """Evaluate a graph at arrays of a namespace.
+
+    Args:
+        graph: a simplified graph.
+        table: what its calls are.
+        xp: the namespace.
+        inputs: one array for each input.
 
     Raises:
         Unsupported: a namespace of proof does not know a function; the message has the place in the person's function.
@@ -47,6 +55,12 @@ def evaluate(graph: Graph, table: Table, xp: Any, inputs: Sequence[Any]) -> tupl
     evaluation = _Evaluation(table, at)
     values = evaluation.run(graph, inputs)
     return tuple(evaluation.held(v, kind) for v, kind in zip(values, graph.output_kinds, strict=True))
+
+
+def of_constants(call: Call, table: Table, operands: Sequence[Any]) -> list[Any]:
+    """Return what a call makes of integers and conditions: numbers of Python's, or arrays of NumPy's."""
+    results = map(known, _Evaluation(table, on_numpy()).results(call, list(operands)))
+    return [x if x.ndim else x.item() for x in results]
 
 
 def folded(function: Callable[..., Any], numbers: Sequence[float]) -> float | bool | None:
@@ -114,9 +128,6 @@ class _Evaluation:
                 raise
             raise Unsupported(error.call, error.advice, error.knower, call.place) from error
         return result if isinstance(result, tuple) else (result,)
-
-    def called(self, call: Call, operands: list[Any]) -> list[Any]:
-        return self.run(call.options["graph"], operands)
 
     def chosen(self, call: Call, operands: list[Any]) -> list[Any]:
         """One of several branches: the one that is known to be meant, or a choice among the results of all."""
@@ -220,7 +231,6 @@ UNROLLED = 8
 """So many steps of a recurrence are written one after the other for a compiler."""
 
 CONTROL: dict[str, Callable[[_Evaluation, Call, list[Any]], Sequence[Any]]] = {
-    "call": _Evaluation.called,
     "choice": _Evaluation.chosen,
     "linear_solve": _Evaluation.solved,
     "loop": _Evaluation.looped,

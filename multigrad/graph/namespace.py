@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,6 +38,8 @@ class Namespace:
             return self.standard.asarray(value, dtype=None if whole else self.floating, device=self.device)
         if not is_plain(value):
             return value
+        if not value.flags.writeable:
+            value = value.copy()  # a broadcast array, which torch does not take
         dtype = self.floating if value.dtype.kind == "f" else None
         return self.standard.asarray(value, dtype=dtype, device=self.device)
 
@@ -56,12 +59,28 @@ class Namespace:
             return [self.array(x) for x in plain]
         return [x if is_number(x) else self.array(x) for x in plain]
 
+    def is_real(self, x: Any) -> bool:
+        """Tell whether something is real numbers: an array of them, or a Python float."""
+        if is_number(x):
+            return isinstance(x, float)
+        return bool(self.standard.isdtype(x.dtype, "real floating"))
+
+    def alike(self, *operands: Any) -> list[Any]:
+        """Return operands of one kind: beside real numbers integers become real, beside integers conditions do."""
+        if any(map(self.is_real, operands)):
+            return [float(x) if is_number(x) else x if self.is_real(x) else self.real(x) for x in operands]
+        truths = [isinstance(x, bool) if is_number(x) else self.standard.isdtype(x.dtype, "bool") for x in operands]
+        if all(truths):
+            return list(operands)
+        return [int(x) if is_number(x) else self.numeric(x) for x in operands]
+
     def constant(self, x: Any) -> Any:
         """Return x as what no derivative goes through, where the namespace tells such from others."""
         own = getattr(self.standard, "stop_gradient", None)
         return x if own is None or is_number(x) else own(x)
 
 
+@functools.cache
 def on_numpy() -> Namespace:
     """Return the namespace in which what is known beforehand is computed."""
     return Namespace(numpy_standard(), np.dtype("float64"), None)
@@ -69,19 +88,19 @@ def on_numpy() -> Namespace:
 
 def is_number(x: Any) -> bool:
     """Tell whether something is a number of Python's."""
-    return isinstance(x, bool | int | float) and not isinstance(x, np.generic)
+    return type(x) in (float, int, bool)
 
 
 def is_plain(x: Any) -> bool:
     """Tell whether something is an array or a number of NumPy's."""
-    return isinstance(x, np.ndarray | np.generic)
+    return isinstance(x, (np.ndarray, np.generic))
 
 
 def is_known(x: Any) -> bool:
     """Tell whether something is integers or conditions whose values are at hand."""
     if is_plain(x):
         return x.dtype.kind in "biu"
-    return isinstance(x, bool | int)
+    return type(x) in (int, bool)
 
 
 def known(x: Any) -> np.ndarray:

@@ -37,6 +37,7 @@ def check(
     *,
     inputs: str | os.PathLike[str] | None = None,
     timeout_s: float = TIMEOUT_S,
+    order: int | Iterable[int] = 1,
     progress: Progress | None = None,
     tell: Tell | None = None,
     **selectors: Unpack[CheckSelectors],
@@ -48,6 +49,8 @@ def check(
         inputs: an .npz file with one array per input, by name, instead of drawn ones.
         timeout_s: seconds after which a worker that gives no sign is killed; as many times longer as more processes
             want to run than there are processors.
+        order: of the derivatives that are judged, 1 or 2, or both: ``(1, 2)``. Of order 2, the operation of a row is
+            the gradient, ``∇f``, and its outputs are ∂f/∂x, ∂²f/∂x²·v and J·v (:mod:`multigrad.ops.derived`).
         progress: told about every cell, as it begins and as it ends.
         tell: given rows as soon as they are known. A row on a wrong formula comes twice: at once with the figures, and
             later with the name of the mistake.
@@ -60,7 +63,7 @@ def check(
     """
     for name in selectors.keys() - CheckSelectors.__annotations__:
         raise TypeError(f"check() got an unexpected keyword argument {name!r}")
-    plan = Plan.make(Selection.of(ops, **selectors), inputs, timeout_s)
+    plan = Plan.make(Selection.of(ops, **selectors), inputs, timeout_s, order)
     if not plan.work:
         raise BadInput(f"nothing to compare: {_why_nothing(plan.unavailable)}")
     rows = _named_once(_run(plan, progress, tell))

@@ -212,7 +212,12 @@ class Operation:
     @property
     def value_names(self) -> tuple[str, ...]:
         """The names of the values among :attr:`outputs`."""
-        return self.outputs[: len(self.signature.outputs)]
+        count = len(self.signature.outputs)
+        return ("value",) if count == 1 else tuple(f"value{i}" for i in range(count))
+
+    def gradient_name(self, name: str) -> str:
+        """Return what the gradient by an input is called among :attr:`outputs`."""
+        return f"{name}_bar"
 
     @property
     def doc(self) -> str:
@@ -233,9 +238,12 @@ class Operation:
     @property
     def outputs(self) -> tuple[str, ...]:
         """What is compared, by name: the values, then one ``X_bar`` for each gradient."""
-        count = len(self.signature.outputs)
-        values = ("value",) if count == 1 else tuple(f"value{i}" for i in range(count))
-        return (*values, *(f"{name}_bar" for name in self.gradients))
+        return (*self.value_names, *map(self.gradient_name, self.gradients))
+
+    @property
+    def made_of(self) -> tuple[Operation, ...]:
+        """The operations on whose hand-derived formulas its own values rest; none, but for one that is derived."""
+        return ()
 
     @property
     def catalogued(self) -> bool:
@@ -264,7 +272,14 @@ class Operation:
             BadInput: the operation's own generator returned arrays that do not fit the signature.
         """
         # The operation's name takes part, so that two operations with one seed do not see the same numbers.
-        draw = Draw(zlib.crc32(self.name.encode()) ^ seed, regime)
+        return self.drawn(Draw(zlib.crc32(self.name.encode()) ^ seed, regime), size)
+
+    def drawn(self, draw: Draw, size: Size) -> list[np.ndarray]:
+        """Return the inputs of a size that a generator gives, as NumPy arrays, in order.
+
+        Raises:
+            BadInput: the operation's own generator returned arrays that do not fit the signature.
+        """
         dimensions, _ = self.split(size)
         if self.draw is not None:
             arrays = self._drawn(draw, size)
@@ -363,6 +378,10 @@ class Operation:
 
         forward.__name__ = f"{self.name}_forward"
         return forward
+
+    def followed(self, session: Any, parameters: Mapping[str, Any]) -> Callable[..., tuple[Any, ...]]:
+        """Return ``f(*inputs) -> values`` as the autodiff of a backend's session follows it: the forward part."""
+        return self.forward(session.followed, parameters)
 
     def analytic(self, xp: Any, parameters: Mapping[str, Any]) -> Callable[..., tuple[Any, ...]]:
         """Return ``f(*inputs, *cotangents) -> (*values, *gradients)``: forward part and pullback."""

@@ -107,9 +107,13 @@ class Pushforward(Operation):
         return self.base
 
     @property
-    def outputs(self) -> tuple[str, ...]:
-        """The gradients of the operation, then the tangents of its values, as gradients of their cotangents."""
-        return (*(f"{name}_bar" for name in self.of.gradients), *(f"{name}_bar" for name in self.gradients))
+    def value_names(self) -> tuple[str, ...]:
+        """The names of the gradients of the operation: ``X_bar``."""
+        return tuple(map(self.of.gradient_name, self.of.gradients))
+
+    def gradient_name(self, name: str) -> str:
+        """Return ``value_dot`` for the cotangent ``value_bar``: its own cotangent is the tangent J·v."""
+        return f"{name.removesuffix('_bar')}_dot"
 
     @property
     def domain(self) -> str:

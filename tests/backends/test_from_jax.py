@@ -95,7 +95,10 @@ def test_there_are_enough_functions_to_mean_something():
     assert len(jax_functions.NAMES) >= 140
 
 
-@pytest.mark.parametrize("name", ["softplus", "median", "attention", "max_pool", "solve", "rows", "scan"])
+BOUNDED = ["softplus", "median", "attention", "max_pool", "solve", "rows", "scan", "i0", "i1e", "interp_knots"]
+
+
+@pytest.mark.parametrize("name", BOUNDED)
 def test_bounds_and_cost_follow_the_graph(name):
     op, arguments, *_ = in_jax(name)
     for bounded in several(bounds.analyse(functools.partial(op.function, bounds), *arguments, context="float32")):
@@ -113,6 +116,21 @@ def test_a_compiler_follows_the_graph(name):
     values = several(session.compile(functools.partial(op.function, session.xp))(*arguments))
     for ours, theirs in zip(values, wanted, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning", "ignore:Logical operators:FutureWarning")
+@pytest.mark.parametrize("name", ["scan", long("rows"), long("attention")])
+def test_torchs_compiler_follows_the_graph(name):
+    pytest.importorskip("torch", reason="torch is not installed")
+    op, arguments, _, wanted, _ = in_jax(name)
+    session = backend("torch").open("cpu", threads=1)
+    inputs = session.place(op, arguments, "float64")
+    forward = op.forward(session.xp, {})
+    cotangents = [session.to_device(np.ones(np.shape(v)), "float64") for v in wanted]
+    found = session.compile(session.differentiate(forward, op.differentiable))(*inputs, *cotangents)
+    for ours, theirs in zip(found, wanted, strict=False):
+        np.testing.assert_allclose(session.to_numpy(ours), theirs, rtol=1e-12, atol=1e-12)
+    assert len(found) == len(wanted) + sum(op.differentiable)
 
 
 def test_indices_that_a_compiler_computes_gather_and_scatter():
@@ -292,8 +310,8 @@ def prints(x):
     return x
 
 
-def of_bessel(x):
-    return jax.scipy.special.i0e(x) + jax.scipy.special.i1e(x) + jax.lax.reduce_precision(x, 5, 10)
+def of_gamma(x):
+    return jax.lax.igamma(x, x) + jax.lax.igammac(x, x) + jax.lax.reduce_precision(x, 5, 10)
 
 
 def transformed(x):
@@ -305,7 +323,7 @@ REFUSED = {
     branches: ["asks for the value of an input", "test_from_jax.py, line", "jnp.where"],
     draws: ["draws random numbers", "pass them as an input"],
     prints: ["side effect", "debug_print" if hasattr(jax, "debug_print_p") else "debug", "test_from_jax.py, line"],
-    of_bessel: ["bessel_i", "test_from_jax.py, line", "2 more are missing"],
+    of_gamma: ["igamma", "test_from_jax.py, line", "2 more are missing"],
     transformed: ["complex numbers", "test_from_jax.py, line"],
     jnp.argsort: ["returns integers"],
     lambda x: x @ x: ["cannot be traced at shapes (2, 3)"],
