@@ -102,6 +102,10 @@ def _sliced(
     return x[(*ahead(axis), slice(*_range(x.shape[axis], start, end), step), ...)]
 
 
+def _narrowed(xp: Namespace, x: Array, *, dim: int, start: int, length: int, **_: Any) -> Array:
+    return _sliced(xp, x, dim=dim, start=start, end=start + length)
+
+
 def _selected(xp: Namespace, x: Array, *, dim: int, index: int, **_: Any) -> Array:
     x = xp.array(x)
     axis = dim % x.ndim
@@ -254,7 +258,7 @@ SHAPES: dict[str, Fact] = {
     "diagonal_scatter": _diagonal_scattered,
     "expand":           _expanded,
     "flip":             lambda xp, x, *, dims, **_: xp.flip(xp.array(x), axis=tuple(dims)) if len(dims) else x,
-    "narrow_copy":      lambda xp, x, *, dim, start, length, **_: _sliced(xp, x, dim=dim, start=start, end=start + length),
+    "narrow_copy":      _narrowed,
     "permute_copy":     lambda xp, x, *, dims, **_: xp.permute_dims(xp.array(x), axes_of(dims, len(dims))),
     "view_copy":        _viewed,
     "permute":          lambda xp, x, *, dims, **_: xp.permute_dims(xp.array(x), axes_of(dims, len(dims))),

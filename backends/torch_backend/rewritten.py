@@ -16,7 +16,7 @@ REDUCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "me
 
 
 def gaussian_nll_loss(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     target: Tensor,
     var: Tensor | float,
     full: bool = False,
