@@ -40,6 +40,7 @@ from multigrad.graph.traced import Traced, Tracer, is_persons, raised_in
 from .decompositions import decompositions
 from .fx import STOPPED, Converter, writes_in_place
 from .primitives import TABLE
+from .rewritten import REWRITTEN
 
 LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
 
@@ -206,7 +207,7 @@ class Watch(TorchFunctionMode):
             return result.value
         place = _place()
         traceback.set_stack_trace([place])
-        func, given = WIDE.get(func, func), (call.args, call.kwargs)
+        func, given = INSTEAD.get(func, func), (call.args, call.kwargs)
         if func in INDEXED:
             given = pytree.tree_map(self._without_mask, given)
         args, named = pytree.tree_map(self._entered, given)
@@ -255,6 +256,8 @@ WIDE: Mapping[Any, Callable[..., Any]] = dict.fromkeys(
     (torch.Tensor.float, torch.Tensor.half, torch.Tensor.bfloat16), torch.Tensor.double
 )
 """Casts from one floating-point type to another change nothing."""
+
+INSTEAD = {**WIDE, **REWRITTEN}
 
 DETACHING = (torch.detach, torch.Tensor.detach, torch.Tensor.data.__get__)  # type: ignore[attr-defined]
 INDEXED = (torch.Tensor.__getitem__, torch.Tensor.__setitem__)
