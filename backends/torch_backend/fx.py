@@ -126,7 +126,8 @@ class Converter:
         """Tell whether a call leaves an array as it is."""
         target: Any = node.target
         named = target.namespace == "aten" and target.overloadpacket.__name__ in SAME
-        return named and self._kinds(_first(node)) == self._kinds(node)
+        # Under vmap a number may be converted.
+        return named and isinstance(node.args[0], Node) and self._kinds(_first(node)) == self._kinds(node)
 
     def _take(self, node: Node, results: tuple[int, ...]) -> None:
         if isinstance(node.meta["val"], tuple | list):

@@ -25,7 +25,7 @@ import numpy as np
 from multigrad.bench.report.markup import grid
 
 from multigrad.backend import backend
-from multigrad.data.errors import BadInput, one_line
+from multigrad.data.errors import one_line
 from multigrad.diagnosis import alternatives
 from multigrad.dropins.judge import Asked, Trial
 from multigrad.verdict.words import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
