@@ -61,6 +61,19 @@ def test_a_reference_may_be_given():
         check_grads(function(right), drawn(), reference=lambda xp, x, w: 2 * reference(xp, x, w))
 
 
+@pytest.mark.parametrize(
+    "written",
+    [lambda x, w: numpy.einsum("ij,ij,j->i", x, x, w), lambda x, w: np.sum(x * x * w, axis=-1), lambda x, w: x * x @ w],
+    ids=["in JAX", "in NumPy", "in either"],
+)
+def test_a_reference_is_written_in_jax_or_in_numpy(written):
+    assert check_grads(function(right), drawn(), reference=written) is True
+    with pytest.raises(GradientError, match=r"∂f/∂x is 0\.\d+ × the true gradient"):
+        check_grads(function(half), drawn(), reference=written)
+    with pytest.raises(GradientError, match="value is not that of the reference"):
+        check_grads(function(right), drawn(), reference=lambda x, w: 2 * written(x, w))
+
+
 def test_a_function_that_calls_a_rule_is_checked_through_it():
     def loss(rule, x, w):
         return numpy.sum(numpy.tanh(rule(x, w)))
