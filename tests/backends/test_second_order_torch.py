@@ -7,6 +7,7 @@ import pytest
 
 import multigrad
 from multigrad import BadInput, GradientError, gradcheck, operation
+from multigrad.backend import backend
 from tests.benchmarks.second_order import ALARM, RIGHT, kills, table, trials
 from tests.benchmarks.second_order_mutants import FUNCTIONS, MUTANTS, for_torch, reference
 
@@ -165,6 +166,12 @@ def test_operations_that_are_handed_over_raise_no_alarm():
     rows = [row for row, _ in zip(trials(seed=1, forms=["to_torch"]), range(8), strict=False)]
     assert not [row for row in rows if row.verdict == ALARM]
     assert sum(row.verdict == RIGHT for row in rows) >= 7
+
+
+def test_zeros_that_autograd_keeps_without_memory_are_numbers():
+    session = backend("torch").open("cpu", threads=1)
+    assert session.to_numpy(torch._efficientzerotensor((2, 3))).tolist() == [[0.0] * 3] * 2
+    assert gradcheck(torch.abs, drawn(), lambda xp, x: xp.abs(x), order=2)
 
 
 @operation("(n)->(n)", sizes={"tiny": {"n": 3}})

@@ -68,7 +68,10 @@ def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Any:
 def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
     """Elements by an index of their own along an axis; an undecided index may give any of them."""
     if isinstance(indices, Choice):
-        return _hull(take_along_axis(x, indices.value, axis=axis), indices.undecided, x, axis % x.ndim, 1)
+        taken = take_along_axis(x, indices.value, axis=axis)
+        if not is_ours(x):  # whole numbers: places of entries
+            return Choice(taken, np.broadcast_to(indices.undecided, taken.shape))
+        return _hull(taken, indices.undecided, x, axis % x.ndim, 1)
     return rearranged(lambda p: np.take_along_axis(p, np.asarray(indices), axis), x)
 
 
