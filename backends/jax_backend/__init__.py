@@ -11,10 +11,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from multigrad.backend import Backend, Inaccuracy, Refusal, Session, Unavailable, device_kind, mesh_shape
 from multigrad.backend.candidate import Candidate
+from multigrad.backend.traced import Description
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Precision
 
@@ -47,6 +48,7 @@ class JaxBackend(Backend):
         Refusal("ConcretizationTypeError", "", "jax.jit cannot follow what asks for a value."),
         Refusal("JAXTypeError", "", "jax.jit cannot follow what asks for a value."),
         Refusal("JAXIndexError", "", "jax.jit cannot follow a shape that depends on values."),
+        Refusal("TypeError", r"can't apply forward-mode autodiff \(jvp\)", "a jax.custom_vjp has no forward mode."),
         Refusal("ValueError", "[Oo]nly interpret mode", "Pallas finds no GPU here; interpret=True runs it on the CPU."),
         Refusal("ValueError", "Reverse-mode differentiation does not work", "JAX's autodiff cannot follow the loop."),
     )
@@ -99,11 +101,15 @@ class JaxBackend(Backend):
 
         return JaxCandidate(function, inputs)
 
-    def traced(self, function: Callable[..., Any], signature: str | None, **how: Any) -> Operation:
+    def traced(
+        self, function: Callable[..., Any], signature: str | None = None, **described: Unpack[Description]
+    ) -> Operation:
         self.load()
-        from .trace import traced_operation
+        from multigrad.graph.traced import traced_operation
 
-        return traced_operation(function, signature, **how)
+        from .trace import JaxTracer
+
+        return traced_operation(JaxTracer(), function, signature, **described)
 
     def missing(self, device: str) -> str | None:
         reason = super().missing(device)

@@ -14,6 +14,8 @@ from jax.extend import core, source_info_util
 
 from multigrad.data.errors import BadInput
 from multigrad.graph.calls import NESTED, Call, Constant, Graph, Kind, Operand
+from multigrad.graph.constants import plain, shortest_decimal
+from multigrad.graph.traced import bracketed, draws_at_random
 
 from .primitives import JAXS_LINALG, JAXS_OWN, TABLE, of_jaxs_own
 
@@ -73,7 +75,7 @@ class Converter:
                 operands[eqn.outvars[0]] = Constant(_platform(eqn.params["platforms"]))
                 continue
             if eqn.effects:
-                raise BadInput(f"{self.name} has a side effect, {eqn.primitive.name}{_bracketed(place)}; take it out")
+                raise BadInput(f"{self.name} has a side effect, {eqn.primitive.name}{bracketed(place)}; take it out")
             kinds = tuple(self._kind(var.aval, place) for var in eqn.outvars)
             needed = _operands(eqn)
             name, options, results = self._call(eqn, kinds, place, [is_known(atom) for atom in needed])
@@ -97,10 +99,10 @@ class Converter:
         return graph, [is_known(atom) for atom in jaxpr.outvars]
 
     def _kind(self, aval: Any, place: str) -> Kind:
-        where = _bracketed(place)
+        where = bracketed(place)
         dtype = getattr(aval, "dtype", None)
         if dtype is None or numpy.issubdtype(dtype, jax.dtypes.extended):
-            raise BadInput(f"{self.name} draws random numbers{where}; draw them before and pass them as an input")
+            raise draws_at_random(self.name, place)
         if numpy.issubdtype(dtype, np.complexfloating):
             raise BadInput(f"{self.name} computes with complex numbers{where}; write real and imaginary part apart")
         if numpy.issubdtype(dtype, np.floating):
@@ -169,7 +171,7 @@ class Converter:
         condition, (decided,) = self.converted(params["cond_jaxpr"], [*given[:first], *carry])
         if not decided:
             raise BadInput(
-                f"{self.name} ends a loop where the value of an input says so{_bracketed(place)}; "
+                f"{self.name} ends a loop where the value of an input says so{bracketed(place)}; "
                 "write one whose count is known, such as jax.lax.fori_loop"
             )
         options = {"condition": condition, "body": body, "condition_constants": first, "body_constants": second}
@@ -221,17 +223,14 @@ def _unspread(atoms: Sequence[Any], spread: Mapping[Any, Any]) -> list[Any]:
 def _plain(value: Any) -> Any:
     """Return a constant as a number of Python's or an array of NumPy's, with every digit that it has.
 
-    A number of float32 or less is the shortest decimal that is rounded to it: 0.1 was meant, and is in float64 another.
+    A number of float32 or less is the shortest decimal that is rounded to it.
     """
     array = np.asarray(value)
     if array.ndim == 0 and array.itemsize < 8 and array.dtype.kind not in "biu":
-        decimals = (float(f"{float(array):.{digits}g}") for digits in range(1, 10))
-        return next((x for x in decimals if array.dtype.type(x) == array), float(array))
+        return shortest_decimal(float(array), array.dtype.type)
     if array.dtype.kind not in "biuf":
         array = array.astype(np.float64)  # bfloat16 and the like
-    wide = {"b": np.bool_, "i": np.int64, "u": np.int64, "f": np.float64}[array.dtype.kind]
-    array = array.astype(wide)
-    return array.item() if array.ndim == 0 else array
+    return plain(array)
 
 
 def _place(eqn: Any) -> str:
@@ -239,10 +238,6 @@ def _place(eqn: Any) -> str:
     if summary is None or Path(summary[1]).parent == Path(__file__).parent:
         return ""
     return f"{Path(summary[1]).name}, line {summary[2]}"
-
-
-def _bracketed(place: str) -> str:
-    return f" ({place})" if place else ""
 
 
 def _name_in_jax(called: Any) -> str:

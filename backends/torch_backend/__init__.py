@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from multigrad.backend import Backend, Gap, Inaccuracy, Refusal, Session, Unavailable, device_kind, mesh_shape
 from multigrad.backend.candidate import Candidate
+from multigrad.backend.traced import Description
 from multigrad.ops.derived import Gradient
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Mode, Precision
@@ -46,6 +47,9 @@ class TorchBackend(Backend):
         ),
         Refusal(
             "RuntimeError", "derivative for .* is not implemented", "torch.autograd has no derivative of the function."
+        ),
+        Refusal(
+            "NotImplementedError", "jvp function for custom autograd.Function", "the autograd.Function has no jvp."
         ),
         Refusal("Exception", "CUDA enabled|NVIDIA driver|no CUDA GPUs", "the code wants a GPU that is not here."),
         Refusal(
@@ -92,6 +96,16 @@ class TorchBackend(Backend):
         from .candidate import TorchCandidate
 
         return TorchCandidate(function, inputs)
+
+    def traced(
+        self, function: Callable[..., Any], signature: str | None = None, **described: Unpack[Description]
+    ) -> Operation:
+        self.load()
+        from multigrad.graph.traced import traced_operation
+
+        from .trace import TorchTracer
+
+        return traced_operation(TorchTracer(), function, signature, **described)
 
     def missing(self, device: str) -> str | None:
         reason = super().missing(device)

@@ -22,6 +22,10 @@ Size = Annotated[str | None, typer.Option("--size", help="A named size. Default:
 Regimes = Annotated[
     list[str] | None, typer.Option("--regime", help="How inputs are drawn: gaussian, integers, …; default all.")
 ]
+Derivatives = Annotated[
+    list[str] | None,
+    typer.Option("--derivative", help="reverse or forward. Default: reverse, and forward where it is hand-derived."),
+]
 Orders = Annotated[
     list[str] | None,
     typer.Option("--order", help="Order of the derivatives: 1, 2 (∂²f/∂x²·v) or 1,2 for both. Default: 1."),
@@ -66,6 +70,7 @@ def check(
     implementation: options.Implementations = None,
     size: Size = None,
     regime: Regimes = None,
+    derivative: Derivatives = None,
     order: Orders = None,
     inputs: Inputs = None,
     seed: options.Seed = 0,
@@ -101,7 +106,7 @@ def check(
         certify(split(ops), seed, certificate)
     wanted = selectors(backend=backend, device=device, devices=devices, mesh=mesh, dtype=dtype, mode=mode,
                        variant=variant, implementation=implementation, size=size, regime=regime,
-                       precision=precision, seed=seed)  # fmt: skip
+                       derivative=derivative, precision=precision, seed=seed)  # fmt: skip
     with progress("checking") as tick:
         frame = matrix.check(split(ops), **wanted, inputs=inputs, timeout_s=timeout, order=_orders(order),
                              progress=tick, tell=formulas)  # fmt: skip

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from ..data.errors import one_line
 from ..ops.implementation import Implementation
@@ -20,6 +20,7 @@ from .candidate import Candidate
 from .device import THREAD_VARIABLES, cuda_device_count, device_kind, mesh_shape
 from .implemented import forward_of, with_gradients
 from .limits import Gap, Inaccuracy, Judged, Refusal, Unavailable
+from .traced import Description
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,6 +121,30 @@ class Session(ABC):
         """
         raise Unavailable(f"{self.backend.name} has no autodiff")
 
+    def both_modes(self, forward: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
+        """Return ``f(*inputs, *cotangents, *tangents) -> (*gradients, *tangents)`` by reverse and forward mode.
+
+        Args:
+            forward: ``f(*inputs)`` that returns a tuple of values.
+            wanted: for each input, whether it is differentiated; one tangent comes for each that is, and a tangent for
+                each value goes.
+
+        Raises:
+            Unavailable: the framework has no forward mode.
+        """
+        raise Unavailable(f"{self.backend.name} has no forward mode of its own")
+
+    def batched(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function of stacks of arrays, along a new first axis, that computes another one for every item.
+
+        Args:
+            function: as :meth:`function` returns it.
+
+        Raises:
+            Unavailable: the framework has no transform that does it.
+        """
+        raise Unavailable(f"{self.backend.name} has no vmap")
+
     def gradient(self, forward: Callable[[Any], Callable[..., Any]], wanted: Sequence[bool]) -> Callable[..., Any]:
         """Return ``f(*inputs, *cotangents) -> gradients`` by autodiff, which :meth:`differentiate` can follow.
 
@@ -187,7 +212,7 @@ class Session(ABC):
         elif variant == "forward":
             function = operation.forward(self.xp, parameters)
         elif variant == "autodiff":
-            function = self.differentiate(operation.followed(self, parameters), operation.differentiable)
+            function = operation.differentiated(self, lambda op: op.followed(self, parameters))
         else:
             made = self.implementation(operation, variant)
             if made is None:
@@ -201,8 +226,7 @@ class Session(ABC):
         """Return an implementation as a function of inputs and cotangents."""
         if made.gradients:
             return with_gradients(operation, parameters, made, self.xp)
-        forward = forward_of(operation, parameters, made, self.xp)
-        return self.differentiate(forward, operation.differentiable)
+        return operation.differentiated(self, lambda op: forward_of(op, parameters, made, self.xp))
 
 
 class Backend(ABC):
@@ -286,8 +310,15 @@ class Backend(ABC):
         """
         raise Unavailable(f"{self.name} has no drop-in")
 
-    def traced(self, function: Callable[..., Any], signature: str | None, **how: Any) -> Operation:
+    def traced(
+        self, function: Callable[..., Any], signature: str | None = None, **described: Unpack[Description]
+    ) -> Operation:
         """Return a function of the framework's own arrays as an operation; see :func:`multigrad.from_jax`.
+
+        Args:
+            function: what is traced.
+            signature: the shapes in gufunc notation.
+            described: what else is said of it.
 
         Raises:
             BadInput: it cannot be traced, or calls what has no array API form.

@@ -213,15 +213,30 @@ def scatter(
     places, inside = _places(ix, x.shape, corners, windows, lengths, slab.shape, outside)
     places = ix.reshape(places, (-1,))
     flat, given = xp.reshape(x, (-1,)), xp.reshape(slab, (-1,))
+    if inside is not None:
+        inside = ix.reshape(ix.broadcast_to(inside, slab.shape), (-1,))
+    return xp.reshape(scattered_to(xp, flat, places, given, combined, inside), x.shape)
+
+
+def scattered_to(
+    xp: Namespace, x: Array, places: Array, given: Array, combined: str, inside: Array | None = None
+) -> Array:
+    """Return a vector with entries written to places in it.
+
+    Args:
+        xp: the namespace.
+        x: the vector.
+        places: integers, one for each entry.
+        given: the entries.
+        combined: a key of :data:`COMBINED`.
+        inside: which entries are written; None is all.
+    """
     if is_known(places):
-        kept_entries = None if inside is None else np.broadcast_to(inside, slab.shape).ravel()
-        result = _scattered(xp, flat, given, known(places), kept_entries, combined)
-    else:
-        if inside is not None:
-            # What is outside is written beside the array.
-            places = ix.where(ix.reshape(ix.broadcast_to(inside, slab.shape), (-1,)), places, flat.shape[0])
-        result = _scattered_by(xp, flat, given, places, combined)
-    return xp.reshape(result, x.shape)
+        return _scattered(xp, x, given, known(places), None if inside is None else known(inside), combined)
+    if inside is not None:
+        # What is outside is written beside the array.
+        places = xp.where(inside, places, x.shape[0])
+    return _scattered_by(xp, x, given, places, combined)
 
 
 def _scattered(

@@ -38,6 +38,8 @@ class Namespace:
             return self.standard.asarray(value, dtype=None if whole else self.floating, device=self.device)
         if not is_plain(value):
             return value
+        if not value.flags.writeable:
+            value = value.copy()  # a broadcast array, which torch does not take
         dtype = self.floating if value.dtype.kind == "f" else None
         return self.standard.asarray(value, dtype=dtype, device=self.device)
 
@@ -56,6 +58,21 @@ class Namespace:
         if all(map(is_number, plain)):
             return [self.array(x) for x in plain]
         return [x if is_number(x) else self.array(x) for x in plain]
+
+    def is_real(self, x: Any) -> bool:
+        """Tell whether something is real numbers: an array of them, or a Python float."""
+        if is_number(x):
+            return isinstance(x, float)
+        return bool(self.standard.isdtype(x.dtype, "real floating"))
+
+    def alike(self, *operands: Any) -> list[Any]:
+        """Return operands of one kind: beside real numbers integers become real, beside integers conditions do."""
+        if any(map(self.is_real, operands)):
+            return [float(x) if is_number(x) else x if self.is_real(x) else self.real(x) for x in operands]
+        truths = [isinstance(x, bool) if is_number(x) else self.standard.isdtype(x.dtype, "bool") for x in operands]
+        if all(truths):
+            return list(operands)
+        return [int(x) if is_number(x) else self.numeric(x) for x in operands]
 
     def constant(self, x: Any) -> Any:
         """Return x as what no derivative goes through, where the namespace tells such from others."""

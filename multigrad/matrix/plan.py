@@ -118,7 +118,7 @@ class Plan:
         Raises:
             BadInput: an unknown name, or a file that does not fit.
         """
-        operations = of_orders(given_operations(selection.ops), order)
+        operations = of_orders(given_operations(selection.ops), order, selection.derivative)
         ops = {op.reference or f"#{i}": op for i, op in enumerate(operations)}
         dtypes = _chosen("dtype", selection.dtype, DTYPES)
         modes = _chosen("mode", selection.mode, MODES)

@@ -18,6 +18,7 @@ from ..data.standard import numpy_standard
 from .draw import Draw
 from .implementation import Implementation
 from .operation import Operation
+from .pushforward import derived
 from .signature import Signature
 
 NABLA = "∇"
@@ -92,21 +93,32 @@ def gradient_operation(op: Operation) -> Gradient:
     return gradient
 
 
-ORDERS: Mapping[int, Callable[[Operation], Operation]] = {1: lambda op: op, 2: gradient_operation}
-"""The orders of derivatives that are judged, each with what makes of an operation the one whose gradients they are."""
+ORDERS = (1, 2)
+"""The orders of derivatives that are judged."""
 
 
-def of_orders(ops: Iterable[Operation], orders: int | Iterable[int]) -> list[Operation]:
+def of_orders(
+    ops: Iterable[Operation], orders: int | Iterable[int], derivatives: Sequence[str] | None = None
+) -> list[Operation]:
     """Return the operations whose gradients are the derivatives of operations, of one order or of several.
 
+    Args:
+        ops: the operations.
+        orders: of :data:`ORDERS`.
+        derivatives: of the first order, as :func:`multigrad.ops.pushforward.derived` takes them.
+
     Raises:
-        BadInput: an order that is not judged, or none.
+        BadInput: an order or a derivative that there is none of, or no order.
     """
     chosen = (orders,) if isinstance(orders, int) else tuple(orders)
     for order in chosen or ("none",):
         if isinstance(order, bool) or order not in ORDERS:
             raise BadInput(f"no order {order!r}; there are {', '.join(map(str, ORDERS))}")
-    return [ORDERS[order](op) for op in ops for order in dict.fromkeys(chosen)]
+
+    def of(op: Operation, order: int) -> list[Operation]:
+        return derived([op], derivatives) if order == 1 else [gradient_operation(op)]
+
+    return [form for op in ops for order in dict.fromkeys(chosen) for form in of(op, order)]
 
 
 def with_gradients(op: Operation, names: Sequence[str]) -> Operation:

@@ -18,6 +18,7 @@ from .elsewhere import described, described_function
 from .files import function_of, imported, named, of_module, regular, try_to_draw
 from .implementation import Address, files_in, is_file, joined, parts_of, with_files
 from .operation import Operation
+from .pushforward import SUFFIX, pushforward_of
 
 Operations = Operation | str | Iterable[Operation | str] | None
 """Operations given as such, by catalogue name or by file."""
@@ -118,6 +119,9 @@ def _find(
     if reference.startswith(NABLA):
         return [gradient_operation(op) for op in _find(reference.removeprefix(NABLA), of_file, of_function)]
     base, addresses = parts_of(reference)
+    if base.endswith(SUFFIX):
+        plain = _find(joined(base.removesuffix(SUFFIX), *addresses), of_file, of_function)
+        return [pushforward_of(op) for op in plain]
     found = _found(base, of_file)
     if not addresses:
         return found

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..data.errors import BadInput, WrongResult
 from ..data.standard import numpy_standard
-from .declared import check_room, function_name, names_of, parameters_of, sizes_of
+from .declared import check_pushforward, check_room, function_name, names_of, parameters_of, sizes_of
 from .draw import DOMAIN_DRAWS, DOMAINS, LINE, Draw, Regime
 from .evaluate import evaluated, has_pullback, on_tape
 from .implementation import ADDED, Implementation, joined, named_implementation, parts_of
@@ -63,6 +63,8 @@ class Operation:
     """Ways to compute it that are not ours, by backend and name."""
     namespaced: bool = True
     """Whether the function takes the array namespace first; one that does not is written with NumPy."""
+    pushed: Callable[..., Any] | None = field(default=None, repr=False)
+    """The hand-derived pushforward, ``f(xp, *inputs, *tangents, **parameters)``; None where it has none."""
 
     def __call__(self, xp: Any, *inputs: Any, **parameters: Any) -> tuple[Any, Callable[..., Any]]:
         """Return the value (a tuple of them, if there are several) and the pullback.
@@ -137,6 +139,51 @@ class Operation:
             return function
 
         return add
+
+    def pushforward(self, function: Implemented) -> Implemented:
+        """Add the hand-derived pushforward, which forward mode calls: the tangents of the values, from those of inputs.
+
+        ::
+
+            @relu_regression.pushforward
+            def _(xp, X, W, Y, X_dot, W_dot, Y_dot):
+                return …
+
+        It takes what the operation takes, then a tangent ``X_dot`` for each differentiable input ``X``, and returns one
+        tangent for each value. ``multigrad check`` judges it beside the pullback, as the operation ``NAME.pushforward``
+        (:mod:`multigrad.ops.pushforward`).
+
+        Raises:
+            BadInput: its parameters are others, or there is a pushforward already.
+        """
+        check_pushforward(self, function)
+        object.__setattr__(self, "pushed", function)
+        return function
+
+    def tangents_of(self, result: Any, what: str = "") -> tuple[Any, ...]:
+        """Return what a pushforward returned as a tuple of arrays, one for each value.
+
+        Args:
+            result: what was returned.
+            what: what messages call it that returned it; left out, the pushforward.
+
+        Raises:
+            WrongResult: there are more or fewer, or one is no array.
+        """
+        return _results(result, self.value_names, what or f"{self.name}'s pushforward", "tangents")
+
+    def differentiated(self, session: Any, forward: Callable[[Operation], Callable[..., Any]]) -> Callable[..., Any]:
+        """Return ``f(*inputs, *cotangents) -> (*values, *gradients)`` by the autodiff of a session.
+
+        Args:
+            session: a :class:`multigrad.backend.Session`.
+            forward: returns the forward part of an operation, as the session's autodiff follows it.
+
+        Raises:
+            Unavailable: the session has no autodiff.
+        """
+        function: Callable[..., Any] = session.differentiate(forward(self), self.differentiable)
+        return function
 
     def values(self, value: Any, what: str = "") -> tuple[Any, ...]:
         """Return what the forward part returned as a tuple of arrays.

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..shared import structure
 from .arrays import Array, Choice, Condition, Error, as_array, is_ours
-from .rules import bounded, rearranged
+from .rules import bounded, only_whole_numbers, rearranged
 
 
 def _moving(*names: str) -> list[Any]:
@@ -69,8 +69,8 @@ def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
     """Elements by an index of their own along an axis; an undecided index may give any of them."""
     if isinstance(indices, Choice):
         taken = take_along_axis(x, indices.value, axis=axis)
-        if not is_ours(x):  # whole numbers: places of entries
-            return Choice(taken, np.broadcast_to(indices.undecided, taken.shape))
+        if only_whole_numbers(x):
+            return Choice(taken, indices.undecided)
         return _hull(taken, indices.undecided, x, axis % x.ndim, 1)
     return rearranged(lambda p: np.take_along_axis(p, np.asarray(indices), axis), x)
 
