@@ -205,3 +205,11 @@ def test_the_matrix_judges_the_double_backward_of_what_is_handed_over_and_of_imp
     assert {name for name, found in verdicts.items() if "FAIL" in found} == {"cut"}
     reasons = " ".join(frame[frame["verdict"] == "FAIL"]["reason"])
     assert "∂²f/∂x²·v is zero everywhere" in reasons
+
+
+def test_a_reference_in_torch_is_differentiated_twice_by_its_graph():
+    def silu(x):
+        return torch.nn.functional.silu(x)
+
+    assert gradcheck(silu, drawn(), silu, order=2)
+    assert gradcheck(silu, drawn(torch.float32), order=2)
