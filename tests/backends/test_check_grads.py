@@ -112,7 +112,7 @@ def test_a_mistake_is_named(name):
 
 
 BAD = {
-    "order": (lambda: check_grads(function(right), drawn(), order=2), "does not judge order 2 yet; wanted order=1"),
+    "order": (lambda: check_grads(function(right), drawn(), order=3), "no order 3; there are 1, 2"),
     "modes": (lambda: check_grads(function(right), drawn(), modes=("fwd", "rev")), r'wanted modes=\("rev",\)'),
     "a dict": (lambda: check_grads(lambda x: {"y": x}, drawn()[:1], reference=lambda x: x), "returned a dict of 'y'"),
     "a tree": (lambda: check_grads(lambda p: p["x"], [{"x": 1.0}]), "argument 0 is a dict; wanted arrays: unpack it"),
@@ -125,7 +125,7 @@ BAD = {
     "a tolerance": (lambda: check_grads(function(right), drawn(), atol=1e-3), "takes no atol"),
     "other shapes": (
         lambda: check_grads(function(right), drawn(), reference=lambda x, w: np.sum(x)),
-        r"has shape \(3,\), of the reference <lambda> \(\)",
+        r"has shape \(3,\), of the reference .+ \(\)",
     ),
     "no rule": (
         lambda: check_grads(lambda x: jax.pure_callback(np.sin, x, x), drawn()[:1]),
