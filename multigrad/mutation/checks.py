@@ -198,7 +198,8 @@ def _at_kinks(original: Operation, mutant: Operation) -> tuple[str, int]:
             return f"raised {type(error).__name__} on a kink ({sizes_text(size)})", differ
         for proof in proofs:
             if not proof.passed:
-                return f"{derivative_name(mutant.gradient_name(proof.name))}: {proof.reason} ({sizes_text(size)})", differ
+                name = derivative_name(mutant.gradient_name(proof.name))
+                return f"{name}: {proof.reason} ({sizes_text(size)})", differ
         differ += here
     return "", differ
 
