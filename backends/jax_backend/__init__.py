@@ -48,6 +48,7 @@ class JaxBackend(Backend):
         Refusal("ConcretizationTypeError", "", "jax.jit cannot follow what asks for a value."),
         Refusal("JAXTypeError", "", "jax.jit cannot follow what asks for a value."),
         Refusal("JAXIndexError", "", "jax.jit cannot follow a shape that depends on values."),
+        Refusal("TypeError", r"can't apply forward-mode autodiff \(jvp\)", "a jax.custom_vjp has no forward mode."),
         Refusal("ValueError", "[Oo]nly interpret mode", "Pallas finds no GPU here; interpret=True runs it on the CPU."),
         Refusal("ValueError", "Reverse-mode differentiation does not work", "JAX's autodiff cannot follow the loop."),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +21,10 @@ from multigrad.backend.candidate import (
     listed,
 )
 from multigrad.data.errors import BadInput
+from multigrad.graph.traced import traced_operation
+from multigrad.ops.operation import Operation
+
+from .trace import JaxTracer
 
 from .gradient import gradient
 
@@ -63,6 +68,16 @@ class JaxCandidate(Candidate):
     def evaluate(self, *, strided: bool = False) -> JaxEvaluated:
         """Call the function under jax.vjp."""
         return JaxEvaluated(self)
+
+    def takes(self, function: Callable[..., Any]) -> bool:
+        """Tell whether jax.vjp follows it, which it does not where NumPy computes."""
+        with contextlib.suppress(Exception):
+            return bool(JaxCandidate(function, self.arrays).evaluate().values)
+        return False
+
+    def traced(self, function: Callable[..., Any]) -> Operation:
+        """Trace it; arguments stay real numbers or integers as they are here."""
+        return traced_operation(JaxTracer(), function, example=tuple(given.array for given in self.inputs))
 
 
 class JaxEvaluated(Evaluated):

@@ -48,6 +48,9 @@ class TorchBackend(Backend):
         Refusal(
             "RuntimeError", "derivative for .* is not implemented", "torch.autograd has no derivative of the function."
         ),
+        Refusal(
+            "NotImplementedError", "jvp function for custom autograd.Function", "the autograd.Function has no jvp."
+        ),
         Refusal("Exception", "CUDA enabled|NVIDIA driver|no CUDA GPUs", "the code wants a GPU that is not here."),
         Refusal(
             "RuntimeError",

@@ -188,7 +188,7 @@ def _on_diagonal(xp: Namespace, x: Array, *, offset: int = 0, dim1: int = -2, di
     return xp.moveaxis(xp.where(xp.array(hit), laid, xp.array(0.0) if xp.is_real(x) else 0), (-2, -1), (dim1, dim2))
 
 
-def _padded(xp: Namespace, x: Array, value: Array = 0, *, pad: Sequence[int], **_: Any) -> Array:  # noqa: A002
+def _padded(xp: Namespace, x: Array, value: Array = 0, *, pad: Sequence[int], **_: Any) -> Array:
     x = xp.array(x)
     around = [(0, 0, 0)] * (x.ndim - len(pad) // 2)
     # torch names the last axis first.
@@ -339,6 +339,11 @@ def _variance(
     return variance(xp, x, axes_of(dim, x.ndim), 1 if correction is None else correction, keepdims=keepdim)
 
 
+def _log_sum_exp(xp: Namespace, x: Array, *, dim: Any, keepdim: bool = False, **_: Any) -> Array:
+    x = xp.array(x)
+    return log_sum_exp(xp, x, axes_of(dim, x.ndim), keepdims=keepdim) if x.ndim else x
+
+
 def _running(combined: str) -> Fact:
     def fact(xp: Namespace, x: Array, *, dim: int, **_: Any) -> Array:
         x = xp.numeric(x)
@@ -403,7 +408,7 @@ REDUCTIONS: dict[str, Fact] = {
     "cumsum":         lambda xp, x, *, dim, **_: xp.cumulative_sum(xp.numeric(x), axis=dim) if np.ndim(x) else x,
     "kthvalue":       _kth,
     "logcumsumexp":   _running("logaddexp"),
-    "logsumexp":      lambda xp, x, *, dim, keepdim=False, **_: log_sum_exp(xp, xp.array(x), axes_of(dim, x.ndim), keepdims=keepdim),
+    "logsumexp":      _log_sum_exp,
     "max":            _extremum("max"),
     "max.dim":        _extremum_and_place("max"),
     "mean":           _mean,
@@ -416,7 +421,7 @@ REDUCTIONS: dict[str, Fact] = {
     "sum":            _sum,
     "topk":           _largest,
     "var":            _variance,
-    "var_mean":       lambda xp, x, *, dim=None, keepdim=False, **how: (_variance(xp, x, dim=dim, keepdim=keepdim, **how), _mean(xp, x, dim=dim, keepdim=keepdim)),
+    "var_mean":       lambda xp, x, **how: (_variance(xp, x, **how), _mean(xp, x, **how)),
     "_log_softmax":   _of_lanes(log_softmax),
     "_safe_softmax":  _of_lanes(masked_softmax),
     "_softmax":       _of_lanes(softmax),

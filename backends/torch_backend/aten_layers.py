@@ -14,7 +14,7 @@ from .facts import Array, Fact, by_name
 
 def _normalised_in_groups(
     xp: Namespace,
-    input: Array,  # noqa: A002
+    input: Array,
     weight: Array | None = None,
     bias: Array | None = None,
     *,

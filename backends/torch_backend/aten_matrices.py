@@ -34,10 +34,11 @@ def _added_product(
 
 def _side_by_side(xp: Namespace, a: Array, b: Array) -> tuple[Array, Array]:
     """Lay stacks of matrices into one whose product is the sum of theirs."""
+    a, b = xp.array(a), xp.array(b)
     return xp.reshape(xp.moveaxis(a, 0, 1), (a.shape[1], -1)), xp.reshape(b, (-1, b.shape[2]))
 
 
-def _norm(xp: Namespace, x: Array, *, ord: float = 2, dim: Any = None, keepdim: bool = False, **_: Any) -> Array:  # noqa: A002
+def _norm(xp: Namespace, x: Array, *, ord: float = 2, dim: Any = None, keepdim: bool = False, **_: Any) -> Array:
     x = xp.array(x)
     if not x.ndim:
         return xp.abs(x)
@@ -97,6 +98,16 @@ def _cholesky(xp: Namespace, A: Array, *, upper: bool = False, **_: Any) -> Arra
     return xp.matrix_transpose(L) if upper else L
 
 
+def _solved_by_factor(xp: Namespace, B: Array, L: Array, *, upper: bool = False, **_: Any) -> Array:
+    return solve_with_factor(xp, xp.array(L), xp.array(B), upper=upper)
+
+
+def _substituted(
+    xp: Namespace, A: Array, B: Array, *, upper: bool, left: bool = True, unitriangular: bool = False, **_: Any
+) -> Array:
+    return solve_triangle(xp, xp.array(A), xp.array(B), left=left, upper=upper, unit_diagonal=unitriangular)
+
+
 def _inverse_of_factor(xp: Namespace, L: Array, *, upper: bool = False, **_: Any) -> Array:
     L = xp.array(L)
     return solve_with_factor(xp, L, xp.eye(L.shape[-1], dtype=xp.floating, device=xp.device), upper=upper)
@@ -124,24 +135,24 @@ def _pseudo_inverse(xp: Namespace, self: Array, **_: Any) -> Array:
 MATRICES: dict[str, Fact] = {
     "addmm":                      _added_product,
     "addmv":                      _added_product,
-    "addbmm":                     lambda xp, x, a, b, **how: _added_product(xp, x, *_side_by_side(xp, xp.array(a), xp.array(b)), **how),
+    "addbmm":                     lambda xp, x, a, b, **how: _added_product(xp, x, *_side_by_side(xp, a, b), **how),
     "baddbmm":                    _added_product,
     "bmm":                        _product,
     "cholesky":                   _cholesky,
     "cholesky_inverse":           _inverse_of_factor,
-    "cholesky_solve":             lambda xp, B, L, *, upper=False, **_: solve_with_factor(xp, xp.array(L), xp.array(B), upper=upper),
+    "cholesky_solve":             _solved_by_factor,
     "dist":                       lambda xp, x, y, *, p=2, **_: _norm(xp, xp.array(x) - xp.array(y), ord=p),
     "dot":                        _product,
     "linalg_cholesky_ex":         lambda xp, A, **how: (_cholesky(xp, A, **how), None),
     "linalg_householder_product": lambda xp, V, t, **_: householder_product(xp, xp.array(V), xp.array(t)),
     "linalg_inv_ex":              lambda xp, A, **_: (xp.linalg.inv(xp.array(A)), None),
     "linalg_lu":                  _triangles,
-    "linalg_lu_factor_ex":        lambda xp, A, **how: (*_factors(xp, A, **how), None)[:3],
+    "linalg_lu_factor_ex":        _factors,
     "linalg_lu_solve":            _solved_by_factors,
     "linalg_matrix_exp":          lambda xp, A, **_: matrix_exponential(xp, xp.array(A)),
     "linalg_pinv":                by_name(_pseudo_inverse),
     "linalg_qr":                  _qr,
-    "linalg_solve_triangular":    lambda xp, A, B, *, upper, left=True, unitriangular=False, **_: solve_triangle(xp, xp.array(A), xp.array(B), left=left, upper=upper, unit_diagonal=unitriangular),
+    "linalg_solve_triangular":    _substituted,
     "linalg_vector_norm":         _norm,
     "mm":                         _product,
     "mv":                         _product,

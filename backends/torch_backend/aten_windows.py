@@ -10,7 +10,7 @@ import numpy as np
 from multigrad.graph.bags import largest_of_bags, sums_of_bags
 from multigrad.graph.namespace import Namespace
 from multigrad.graph.pooling import Sliding, largest_in_windows, mean_of_shares, mean_of_windows, shared_out
-from multigrad.graph.sampling import sampled
+from multigrad.graph.sampling import Outside, sampled
 from multigrad.graph.windows import convolve
 
 from .facts import Array, Fact, by_name
@@ -24,7 +24,7 @@ def _along(n: int, value: Sequence[int] | int, otherwise: Sequence[int] = ()) ->
 
 def _convolved(
     xp: Namespace,
-    input: Array,  # noqa: A002
+    input: Array,
     weight: Array,
     bias: Array | None = None,
     *,
@@ -135,8 +135,15 @@ def _max_shared_out(n: int) -> Fact:
     return fact
 
 
+def _mean_shared_out(n: int) -> Fact:
+    def fact(xp: Namespace, x: Array, *, output_size: Sequence[int], **_: Any) -> Array:
+        return mean_of_shares(xp, xp.array(x), _along(n, output_size))
+
+    return fact
+
+
 INTERPOLATIONS = ("linear", "nearest")
-OUTSIDE = ("zeros", "border", "reflection")
+OUTSIDE: tuple[Outside, ...] = ("zeros", "border", "reflection")
 """What torch's numbers stand for."""
 
 
@@ -196,8 +203,8 @@ WINDOWS: dict[str, Fact] = {
     "grid_sampler_3d":             _sampled,
     "max_pool2d_with_indices":     _max_pooled(2),
     "max_pool3d_with_indices":     _max_pooled(3),
-    "_adaptive_avg_pool2d":        lambda xp, x, *, output_size, **_: mean_of_shares(xp, xp.array(x), _along(2, output_size)),
-    "_adaptive_avg_pool3d":        lambda xp, x, *, output_size, **_: mean_of_shares(xp, xp.array(x), _along(3, output_size)),
+    "_adaptive_avg_pool2d":        _mean_shared_out(2),
+    "_adaptive_avg_pool3d":        _mean_shared_out(3),
     "_embedding_bag":              by_name(_bags),
     "_embedding_bag_forward_only": by_name(_bags),
 }

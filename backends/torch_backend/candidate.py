@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +22,7 @@ from multigrad.backend.candidate import (
 )
 from multigrad.data.errors import BadInput
 from multigrad.diagnosis.conduct import same_bits
+from multigrad.ops.operation import Operation
 
 from .gradient import gradient
 
@@ -61,6 +64,29 @@ class TorchCandidate(Candidate):
         """Call the function on copies of the tensors, strided as they are or as views of others."""
         copies = [(_view if strided else _copy)(t.detach()).requires_grad_(t.requires_grad) for t in self.tensors]
         return TorchEvaluated(self, copies, strided)
+
+    def takes(self, function: Callable[..., Any]) -> bool:
+        """Tell whether autograd follows it: NumPy refuses tensors that require grad."""
+        with contextlib.suppress(Exception):
+            return bool(TorchCandidate(function, self.tensors).evaluate().values)
+        return False
+
+    def traced(self, function: Callable[..., Any]) -> Operation:
+        """Trace it; the parameters of a module are constants."""
+        # They bring torch's decompositions, which not every check needs.
+        from multigrad.graph.traced import traced_operation
+
+        from .trace import TorchTracer
+
+        tracer = TorchTracer()
+
+        def plain(*tensors: torch.Tensor) -> Any:
+            return function(*tensors)
+
+        plain.__name__, plain.__doc__ = function_name(function), function.__doc__
+        plain.__signature__ = inspect.Signature(tracer.parameters(function))  # type: ignore[attr-defined]
+        called = plain if isinstance(function, torch.nn.Module) else function
+        return traced_operation(tracer, called, example=tuple(t.detach() for t in self.tensors))
 
 
 class TorchEvaluated(Evaluated):
@@ -119,10 +145,17 @@ class TorchEvaluated(Evaluated):
 
 
 def _reaches(value: torch.Tensor, leaves: Sequence[torch.Tensor]) -> bool:
-    if not value.requires_grad:
-        return False
-    found = torch.autograd.grad(value, leaves, torch.zeros_like(value), retain_graph=True, allow_unused=True)
-    return any(gradient is not None for gradient in found)
+    """Tell whether the graph of a tensor comes to one of its inputs."""
+    inputs, seen, open_ = set(map(id, leaves)), set(), [value.grad_fn]
+    while open_:
+        node = open_.pop()
+        if node is None or node in seen:
+            continue
+        if id(getattr(node, "variable", None)) in inputs:
+            return True
+        seen.add(node)
+        open_.extend(following for following, _ in node.next_functions)
+    return False
 
 
 def _copy(tensor: torch.Tensor) -> torch.Tensor:

@@ -19,7 +19,7 @@ def named(facts: Mapping[str, Fact]) -> dict[str, Fact]:
 def by_name(fact: Fact) -> Fact:
     """Let a fact have its operands by their names in the schema, for calls of which some may be missing."""
 
-    def called(xp: Namespace, *operands: Array, given: Sequence[str], **options: Any) -> Any:
+    def called(xp: Namespace, *operands: Array, given: Sequence[str] = ("self",), **options: Any) -> Any:
         return fact(xp, **dict(zip(given, operands, strict=True)), **options)
 
     return called

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -52,9 +52,10 @@ class Converter:
         calls: list[Call] = []
         for node in needed:
             if node.op == "get_attr":
-                self._operands[node] = Constant(_number(getattr(module, node.target)))
+                self._operands[node] = Constant(_number(getattr(module, str(node.target))))
             elif node.target is operator.getitem:
-                self._operands[node] = self._several[node.args[0]][node.args[1]]
+                number: Any = node.args[1]
+                self._operands[node] = self._several[_first(node)][number]
             elif node.op == "call_function":
                 calls += self._call(node)
         outputs = _outputs(module)
@@ -100,24 +101,30 @@ class Converter:
             self.missing.setdefault(str(target), place)
             self._take(node, self._new(node))
             return ()
-        if torch.Tag.nondeterministic_seeded in target.tags:
-            raise draws_at_random(self.name, place, "; of a module with dropout call .eval() before")
-        same = target.namespace == "aten" and target.overloadpacket.__name__ in SAME
-        if same and self._kinds(node.args[0]) == kinds:
+        if self._is_same(node):
             if not is_stopped(node):
-                self._operands[node] = self._operands[node.args[0]]
+                self._operands[node] = self._operands[_first(node)]
                 return ()
             self._take(node, results := self._new(node))
-            return (Call("stop_gradient", (self._operand(node.args[0]),), results, kinds, {}, place),)
+            return (Call("aten.detach", (self._operand(_first(node)),), results, kinds, {}, place),)
         name = key_of(target)
         if name not in TABLE:
             self.missing.setdefault(name, place)
         operands, options = self._arguments(node)
+        # A fact is of what a call computes where it draws nothing.
+        if torch.Tag.nondeterministic_seeded in target.tags and (name not in TABLE or options.get("training")):
+            raise draws_at_random(self.name, place, "; of a module with dropout call .eval() before")
         if any(a.name == "dtype" for a in target._schema.arguments):
             options["kind"] = kinds[0]
         results = self._new(node)
         self._take(node, results)
         return (Call(name, tuple(operands), results, kinds, options, place),)
+
+    def _is_same(self, node: Node) -> bool:
+        """Tell whether a call leaves an array as it is."""
+        target: Any = node.target
+        named = target.namespace == "aten" and target.overloadpacket.__name__ in SAME
+        return named and self._kinds(_first(node)) == self._kinds(node)
 
     def _take(self, node: Node, results: tuple[int, ...]) -> None:
         if isinstance(node.meta["val"], tuple | list):
@@ -137,7 +144,7 @@ class Converter:
             if name in LEFT_OUT:
                 continue
             if "Tensor" in of and "List" in of:
-                parts = value or ()
+                parts: Any = value or ()
                 places = iter(range(len(operands), len(operands) + len(parts)))
                 options[name] = tuple(None if part is None else next(places) for part in parts)
                 operands += [self._operand(part) for part in parts if part is not None]
@@ -165,7 +172,7 @@ def key_of(target: Any) -> str:
 @functools.cache
 def _stands_for_a_tensor(target: Any, name: str, of: str) -> bool:
     """Tell whether an argument is a number in the place where another overload has a tensor."""
-    if not of.removeprefix("Optional[").startswith("number"):
+    if of != "number":
         return False
     packet = target.overloadpacket
     schemas = [getattr(packet, overload)._schema for overload in packet.overloads()]
@@ -180,6 +187,11 @@ def place_of(node: Node) -> str:
 def is_stopped(node: Node) -> bool:
     """Tell whether a person asked for no derivative there."""
     return (node.meta.get("stack_trace") or "").endswith(STOPPED)
+
+
+def _first(node: Node) -> Node:
+    first: Any = node.args[0]
+    return first  # type: ignore[no-any-return]
 
 
 def _made(node: Node) -> Sequence[Any]:

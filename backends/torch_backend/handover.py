@@ -76,7 +76,7 @@ class Keeping(Function):
 
 
 class Recomputing(Function):
-    """The way of torch.func and torch.compile, which allow nothing to be kept but inputs and outputs.
+    """The way of torch.compile and torch.func, which allow nothing to be kept but inputs and outputs.
 
     A compiler sees the forward part twice, and computes it once.
     """
@@ -100,6 +100,10 @@ class Recomputing(Function):
         """Make the pullback again, and call it."""
         _, pullback = ctx.call(*ctx.saved_tensors)
         return None, None, *gradient_of_each(ctx.op, pullback(*cotangents))
+
+
+class Transformed(Recomputing):
+    """The way of torch.func, with a pushforward: a compiler refuses every Function that has one."""
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Array | None) -> Any:
@@ -128,7 +132,8 @@ def handed_over(op: Operation, parameters: Mapping[str, Any]) -> Callable[..., A
 
     @torch.compiler.disable(reason=UNCOMPILED)
     def uncompiled(*inputs: Array) -> Any:
-        return Recomputing.apply(call, op, *inputs)
+        refuse_nested_forward_mode(op)
+        return Transformed.apply(call, op, *inputs)
 
     def handwritten(*inputs: Array) -> Any:
         # Function.apply asks the same question, in the same words.
@@ -141,10 +146,27 @@ def handed_over(op: Operation, parameters: Mapping[str, Any]) -> Callable[..., A
         wanted_arrays(op, inputs, torch.Tensor, "torch.Tensor")
         if str(inputs[0].device) not in known:
             raise BadInput(f"{op.inputs[0]} is on {inputs[0].device}; wanted one of {', '.join(known)}")
-        return (Recomputing if transformed else Keeping).apply(call, op, *inputs)
+        if transformed:
+            refuse_nested_forward_mode(op)
+        return (Transformed if transformed else Keeping).apply(call, op, *inputs)
 
     handwritten.__name__, handwritten.__doc__ = op.name, op.doc
     return handwritten
+
+
+def refuse_nested_forward_mode(op: Operation) -> None:
+    """Refuse forward mode over forward mode, in which torch takes the jvp of an autograd.Function for a constant.
+
+    Raises:
+        NotImplementedError: two transforms that are active are forward mode.
+    """
+    functorch = torch._C._functorch
+    active = [one.key() for one in functorch.get_interpreter_stack() or ()]
+    if active.count(functorch.TransformType.Jvp) > 1:
+        raise NotImplementedError(
+            f"{op.name}: forward mode over forward mode: torch would take the jvp of an autograd.Function for a "
+            "constant and return 0; wanted torch.func.jacfwd(torch.func.jacrev(f)), which is torch.func.hessian"
+        )
 
 
 @torch.compiler.assume_constant_result

@@ -21,7 +21,7 @@ from .aten_entries import ENTRIES
 from .aten_layers import LAYERS
 from .aten_matrices import MATRICES
 from .aten_windows import WINDOWS
-from .facts import Array, Fact, named
+from .facts import Array, Fact, by_name, named
 
 DECOMPOSED: tuple[str, ...] = (
     *("_native_batch_norm_legit", "_native_batch_norm_legit_functional", "native_batch_norm", "native_layer_norm"),
@@ -61,6 +61,17 @@ def _real(fact: Fact) -> Fact:
         return fact(xp, *xp.together(*kept), **options)
 
     return applied
+
+
+def _clamped(xp: Namespace, self: Array, min: Array | None = None, max: Array | None = None) -> Array:
+    raised = self if min is None else xp.maximum(*xp.alike(self, min))
+    return raised if max is None else xp.minimum(*xp.alike(raised, max))
+
+
+def _rrelu(
+    xp: Namespace, x: Array, noise: Array | None = None, *, lower: float = 1 / 8, upper: float = 1 / 3, **_: Any
+) -> tuple[Array, Array | None]:
+    return xp.where(x > 0, x, x * ((lower + upper) / 2)), noise
 
 
 # fmt: off
@@ -140,7 +151,7 @@ ALIKE: dict[str, Fact] = {
     "pow":           lambda xp, x, y, **_: xp.pow(x, y),
     "relu":          lambda xp, x, **_: xp.maximum(x, 0),
     "remainder":     lambda xp, x, y, **_: xp.remainder(x, y),
-    "round":         lambda xp, x, *, decimals=0, **_: xp.round(x * 10**decimals) / 10**decimals if decimals else xp.round(x),
+    "round":         lambda xp, x, *, decimals=0, **_: _rounded(xp, x, decimals),
     "rsub":          lambda xp, x, y, *, alpha=1, **_: xp.subtract(y, x if alpha == 1 else x * alpha),
     "sgn":           lambda xp, x, **_: xp.sign(x),
     "sign":          lambda xp, x, **_: xp.sign(x),
@@ -154,28 +165,32 @@ ALIKE: dict[str, Fact] = {
 ACTIVATIONS: dict[str, Fact] = {
     "elu":         lambda xp, x, *, alpha=1, scale=1, input_scale=1, **_: _elu(xp, x, alpha, scale, input_scale),
     "gelu":        lambda xp, x, *, approximate="none", **_: _gelu(xp, x, approximate),
-    "hardtanh":    lambda xp, x, *, min_val=-1, max_val=1, **_: xp.minimum(xp.maximum(x, float(min_val)), float(max_val)),
-    "clamp_max":   lambda xp, x, max, **_: xp.minimum(x, max),
-    "clamp_min":   lambda xp, x, min, **_: xp.maximum(x, min),
-    "rrelu_with_noise_functional": lambda xp, x, noise=None, *, lower=0.125, upper=1 / 3, **_: (xp.where(x > 0, x, x * ((lower + upper) / 2)), noise),
-    "clamp":       lambda xp, *operands, given=("self", "min", "max"), **limits: _clamped(xp, **dict(zip(given, operands, strict=False)) | limits),
+    "hardtanh":    lambda xp, x, *, min_val=-1, max_val=1, **_: _clamped(xp, x, float(min_val), float(max_val)),
+    "rrelu_with_noise_functional": _rrelu,
+    "clamp":       by_name(_clamped),
+    "clamp_max":   lambda xp, x, y, **_: _clamped(xp, x, None, y),
+    "clamp_min":   lambda xp, x, y, **_: _clamped(xp, x, y),
     "log_sigmoid_forward": lambda xp, x, **_: (-xp.logaddexp(-x, xp.zeros_like(x)), x),
     "leaky_relu":  lambda xp, x, *, negative_slope=0.01, **_: xp.where(x > 0, x, x * negative_slope),
 }
 """Activations that torch leaves whole."""
 
 NUMBERS: dict[str, Callable[..., Any]] = {
-    "add.Scalar": operator.add, "sub.Scalar": operator.sub, "mul": operator.mul, "div": operator.truediv, "neg": operator.neg,
-    "abs": abs, "maximum": max, "minimum": min, "floor": math.floor, "ceil": math.ceil,
+    "mul": operator.mul, "neg": operator.neg, "abs": abs,
+    "maximum": max, "minimum": min, "floor": math.floor, "ceil": math.ceil,
     "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
 }
-"""Functions of constants, as fractions."""
+"""Functions of constants, as fractions; not those that have options."""
 # fmt: on
 
 
 def _polygamma(xp: Namespace, n: int, x: Array) -> Array:
     """The derivatives of the digamma function: (−1)ⁿ⁺¹ n! Σ (x + k)⁻ⁿ⁻¹."""
     return (-1.0) ** (n + 1) * math.factorial(n) * xp.hurwitz_zeta(n + 1, x) if n else xp.digamma(x)
+
+
+def _rounded(xp: Namespace, x: Array, decimals: int) -> Array:
+    return xp.round(x * 10**decimals) / 10**decimals if decimals else xp.round(x)
 
 
 def _divided(xp: Namespace, x: Array, y: Array, rounding_mode: str | None) -> Array:
@@ -189,11 +204,6 @@ def _truncated(xp: Namespace, x: Array, y: Array) -> Array:
     if xp.is_real(x):
         return x - xp.trunc(xp.divide(x, y)) * y
     return xp.sign(x) * xp.remainder(xp.abs(x), xp.abs(xp.array(y)))
-
-
-def _clamped(xp: Namespace, self: Array, min: Array | None = None, max: Array | None = None) -> Array:  # noqa: A002
-    raised = self if min is None else xp.maximum(*xp.alike(self, min))
-    return raised if max is None else xp.minimum(*xp.alike(raised, max))
 
 
 def _elu(xp: Namespace, x: Array, alpha: float, scale: float, input_scale: float) -> Array:

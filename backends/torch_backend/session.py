@@ -25,6 +25,9 @@ from . import native
 from .compiler import missing_compiler, probe_processor
 from .namespace import array_namespace, scan
 
+func: Any = torch.func
+"""Its annotations say that every result has an auxiliary part."""
+
 
 @dataclass(frozen=True)
 class Autodiff:
@@ -55,7 +58,7 @@ class Autodiff:
         """Do the same by torch.func, under whose transforms nothing else may stand."""
         count = len(self.wanted)
         of_wanted, chosen = _of_wanted(self.forward, self.wanted, arrays[:count])
-        values, pullback = torch.func.vjp(of_wanted, *chosen)
+        values, pullback = func.vjp(of_wanted, *chosen)
         return (*values, *pullback(tuple(arrays[count:])))
 
 
@@ -87,8 +90,8 @@ class BothModes:
         count, differentiated = len(self.wanted), sum(self.wanted)
         cotangents = arrays[count : len(arrays) - differentiated]
         of_wanted, chosen = _of_wanted(self.forward, self.wanted, arrays[:count])
-        _, pullback = torch.func.vjp(of_wanted, *chosen)
-        _, moved = torch.func.jvp(of_wanted, chosen, arrays[len(arrays) - differentiated :])
+        _, pullback = func.vjp(of_wanted, *chosen)
+        _, moved = func.jvp(of_wanted, chosen, arrays[len(arrays) - differentiated :])
         return (*pullback(cotangents), *moved)
 
 

@@ -89,7 +89,7 @@ class TorchTracer(Tracer):
         tensors: list[tuple[str, ...] | None] = []
         modules: list[nn.Module] = []
         for (side, *keys), value in paths:
-            path = [] if side.idx == 0 else [keys[0].idx, *map(_key, keys[1:])]
+            path = list(map(_key, keys)) if _key(side) else []
             if isinstance(value, nn.Module):
                 parts = list(_tensors(value, path))
                 tensors.append(tuple(name for name, _ in parts))
@@ -185,7 +185,11 @@ class Watch(TorchFunctionMode):
         super().__init__()
         self.recording = torch.is_grad_enabled()
         self.entered: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
-        """By identity the tensors that the function found elsewhere than in its arguments, and what stands for each."""
+        """By identity the tensors that are not of the graph and came to it, and what stands there for each."""
+        self.copies: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        """By identity integers and conditions that the function found, and the copies that it is given."""
+        self.made: dict[int, torch.Tensor] = {}
+        """Those copies, and what was computed of them."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -195,8 +199,9 @@ class Watch(TorchFunctionMode):
             # The forward part of an autograd.Function is not recorded, whatever it says of that itself.
             self.recording = self.recording if _in_forward_part() else args[0]
             return func(*args)
-        call = Constant(func, tuple(args), dict(kwargs or {}))
+        call = Constant(func, *pytree.tree_map(self._copied, (tuple(args), dict(kwargs or {}))))
         if call.holds(self.entered) and (result := call.result()) is not None:
+            self.made |= {id(x): x for x in pytree.tree_leaves(result.value) if isinstance(x, torch.Tensor)}
             return result.value
         place = _place()
         traceback.set_stack_trace([place])
@@ -211,6 +216,17 @@ class Watch(TorchFunctionMode):
             return result
         known = {id(leaf) for leaf in pytree.tree_leaves((args, named))}
         return pytree.tree_map(lambda x: x if id(x) in known else _stopped(x, place), result)
+
+    def _copied(self, value: Any) -> Any:
+        """Return a copy of integers or conditions that the function found: what it writes is not seen outside."""
+        found = isinstance(value, torch.Tensor) and _is_there(value) and not _is_real(value)
+        if not found or id(value) in self.made:
+            return value
+        if id(value) not in self.copies:
+            with _disable_current_modes():
+                copy = value.detach().clone()
+            self.copies[id(value)], self.made[id(copy)] = (value, copy), copy
+        return self.copies[id(value)][1]
 
     def _entered(self, value: Any) -> Any:
         """Return what stands for a value in the graph: a tensor of float64, a copy of one that is there already."""
@@ -239,7 +255,7 @@ WIDE: Mapping[Any, Callable[..., Any]] = dict.fromkeys(
 )
 """Casts from one floating-point type to another change nothing."""
 
-DETACHING = (torch.detach, torch.Tensor.detach, torch.Tensor.data.__get__)
+DETACHING = (torch.detach, torch.Tensor.detach, torch.Tensor.data.__get__)  # type: ignore[attr-defined]
 INDEXED = (torch.Tensor.__getitem__, torch.Tensor.__setitem__)
 
 
@@ -363,8 +379,16 @@ def _traced(traced: Traced, shapes: Sequence[tuple[int, ...]], parameters: Mappi
         raise traced.untraceable(shapes, error, LIBRARIES) from error
 
 
+class Lifting(Interpreter):
+    """Runs a graph whose constants are tensors of the trace, as its inputs are: something may be written into them."""
+
+    def get_attr(self, *named: Any) -> Any:
+        """Return a copy of a constant."""
+        return torch.ops.aten.lift_fresh_copy.default(super().get_attr(*named))
+
+
 def _functional(module: GraphModule, given: Sequence[torch.Tensor], table: Mapping[Any, Any]) -> GraphModule:
-    run = torch.func.functionalize(Interpreter(module).run)
+    run = torch.func.functionalize(Lifting(module).run)
     return make_fx(run, dict(table), tracing_mode="fake")(*given)
 
 

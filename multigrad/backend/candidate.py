@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..data.errors import BadInput
-from ..ops.operation import DTYPES
+from ..ops.operation import DTYPES, Operation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,6 +116,18 @@ class Candidate(ABC):
             BadInput: it returned something else than arrays.
             Exception: whatever the function itself raises.
         """
+
+    def takes(self, function: Callable[..., Any]) -> bool:
+        """Tell whether another function is one of the framework's own arrays, by calling it on copies of the inputs."""
+        return False
+
+    def traced(self, function: Callable[..., Any]) -> Operation:
+        """Return a function of the framework's own arrays as an operation that has these inputs.
+
+        Raises:
+            BadInput: it cannot be traced, or calls what has no array API form.
+        """
+        raise BadInput(f"{function_name(function)} has no graph: its arrays are NumPy's")
 
 
 def function_name(function: Any) -> str:

@@ -7,11 +7,12 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..backend.candidate import function_name
+from ..backend.candidate import Candidate, function_name
 from ..backend.registry import backend
 from ..data.errors import BadInput
 from ..ops.derived import ORDERS
 from ..ops.implementation import ACCUMULATORS
+from ..ops.operation import Operation
 from .judge import Asked, check_candidate
 from .reference import FORMS
 
@@ -42,8 +43,9 @@ def gradcheck(
         func: takes the tensors and returns a tensor or a tuple of them: ``FusedNorm.apply``, a module, a kernel.
         inputs: a tensor or a sequence of them; those that require grad are checked. Any device; float64, float32,
             bfloat16 or float16.
-        reference: the same function, written plainly: ``f(xp, *inputs)`` over any array namespace, ``f(*inputs)`` with
-            NumPy, an operation, the name of one in the catalogue, or ``file.py::name``.
+        reference: the same function, written plainly: ``f(*inputs)`` with torch or with NumPy, ``f(xp, *inputs)`` over
+            any array namespace, an operation, the name of one in the catalogue, or ``file.py::name``. Left out, it is
+            the function's own forward part.
         accumulate: ``float32``, where ``func`` stores bfloat16 or float16 and computes in float32.
         deterministic: whether the same inputs give the same bits. If not (atomic sums), they may differ within the
             bound.
@@ -58,13 +60,14 @@ def gradcheck(
 
     Raises:
         GradientError: a gradient is wrong, or cannot be judged; the message names the mistake, with figures.
-        BadInput: no reference, no input that requires grad, an order that is not judged, or what does not fit.
+        BadInput: no input that requires grad, a forward part that cannot be traced, an order that is not judged, or
+            what does not fit.
         Unavailable: torch is not here.
     """
     _refuse("gradcheck", others)
     candidate = backend("torch").candidate(func, inputs)
     if reference is None:
-        raise BadInput(f"gradcheck needs a reference: torch's graph is not read yet; pass reference=, {FORMS}")
+        reference = _primal(candidate, func)
     asked = _asked(reference, accumulate, deterministic, seed, order)
     return check_candidate(candidate, asked, raise_exception=raise_exception)
 
@@ -175,6 +178,18 @@ def check_grad(
         value.__signature__ = _of_first(func)  # type: ignore[attr-defined]
     candidate = backend("numpy").candidate(pair, (x0, args))
     return check_candidate(candidate, _asked(reference or value, None, deterministic, 0, order))
+
+
+def _primal(candidate: Candidate, function: Callable[..., Any]) -> Operation:
+    """Return a function without its backward pass.
+
+    Raises:
+        BadInput: it cannot be traced.
+    """
+    try:
+        return candidate.traced(function)
+    except BadInput as error:
+        raise BadInput(f"{error}; or pass reference=, {FORMS}") from error
 
 
 def _asked(reference: Any, accumulate: str | None, deterministic: bool, seed: int, order: int) -> Asked:

@@ -123,7 +123,7 @@ class Trial:
         self.dtype = max(kinds, key=DTYPES.index)
         self.arithmetic = Arithmetic(self.dtype, accumulate=asked.accumulate if self.dtype in HALVES else None)
         self.first = self._evaluate()
-        self.op = as_operation(asked.reference, candidate.inputs)
+        self.op = as_operation(asked.reference, candidate)
         self.size = self.op.check_inputs(self.arrays)
         self.shapes = self._checked_shapes(self.first)
         self.gradients = {

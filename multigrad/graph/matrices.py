@@ -52,7 +52,7 @@ def solve_with_factor(xp: Namespace, L: Array, B: Array, *, upper: bool) -> Arra
 def _beside(xp: Namespace, A: Array, B: Array) -> tuple[Array, Array]:
     """Give two stacks of matrices the same leading axes."""
     batch = np.broadcast_shapes(A.shape[:-2], B.shape[:-2])
-    return tuple(xp.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (A, B))  # type: ignore[return-value]
+    return tuple(xp.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (A, B))
 
 
 def solve_triangle(xp: Namespace, A: Array, B: Array, *, left: bool, upper: bool, unit_diagonal: bool) -> Array:
@@ -128,4 +128,4 @@ def factorised(xp: Namespace, A: Array) -> tuple[Array, Array, Array]:
     flat = xp.reshape(A, (count, *A.shape[-2:]))
     parts = [eliminated_with_pivots(xp, flat[i, ...]) for i in range(count)]
     stacked = [xp.stack([xp.array(p) for p in column], axis=0) for column in zip(*parts, strict=True)]
-    return tuple(xp.reshape(x, (*batch, *x.shape[1:])) for x in stacked)  # type: ignore[return-value]
+    return tuple(xp.reshape(x, (*batch, *x.shape[1:])) for x in stacked)

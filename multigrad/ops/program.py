@@ -38,7 +38,7 @@ class Part:
 
     tree: ast.FunctionDef
     start: int
-    """Its first line in the file."""
+    """Its first line in the file; 0 where it stands in none."""
 
     @property
     def region(self) -> Function:
@@ -108,7 +108,7 @@ class Program:
         for part in parts:
             part.tree.name += COPY
             _rename(part.region, helpers)
-        return cls(operation, [Part(shell, start), *parts], {**seen, **scope})
+        return cls(operation, [Part(shell, 0), *parts], {**seen, **scope})
 
     def places(self) -> list[Place]:
         """Return every expression that belongs to the pullback."""

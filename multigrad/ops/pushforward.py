@@ -86,7 +86,8 @@ class _Transposed:
     def _multigrad_program(self) -> Program:
         """The program of the pushforward, all of which is open to edits."""
         base = self.base
-        assert base.pushed is not None
+        if base.pushed is None:
+            raise AttributeError(f"{base.name} has no pushforward to read")
         shell = SHELL.format(name=base.name, copy=COPY)
         scope = {"gradients": self.gradients, "called": functools.partial(called, base), "count": len(base.inputs)}
         return Program.called_by(shell, "pushforward", base.pushed, base.name, scope)

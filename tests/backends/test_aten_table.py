@@ -14,10 +14,10 @@ from multigrad.namespaces import bounds, cost, dual, exact, tape
 
 torch = pytest.importorskip("torch", reason="torch is not installed (pip install torch)")
 
-from torch.fx.experimental.proxy_tensor import make_fx  # noqa: E402 - torch may be missing
-
 from multigrad.backends.torch_backend.decompositions import decompositions  # noqa: E402 - imports torch
 from multigrad.backends.torch_backend.primitives import TABLE  # noqa: E402 - imports torch
+from torch.fx.experimental.proxy_tensor import make_fx  # noqa: E402 - torch may be missing
+
 from tests.backends import torch_functions  # noqa: E402 - imports torch
 
 xp = numpy_standard()
@@ -75,7 +75,7 @@ def converted(function, arguments):
             name = full if full in TABLE else name
             assert name in TABLE, f"{full} is not in the table"
             calls.append(Call(name, tuple(operands), results, kinds[node], options, ""))
-    graph = Graph(
+    return Graph(
         tuple(values[n] for n in inputs),
         tuple(kind_of(a.dtype) for a in arguments),
         tuple(calls),
@@ -83,7 +83,6 @@ def converted(function, arguments):
         tuple(kind_of(n.meta["val"].dtype) for n in outputs),
         tuple(tuple(n.meta["val"].shape) for n in outputs),
     )
-    return graph
 
 
 def arguments_of(node, value):
@@ -165,13 +164,33 @@ def test_values_and_gradients_are_those_of_torch(name):
 
 PROVED = (
     *("gelu", "softplus", "elu", "logsigmoid", "mish", "softmax", "log_softmax", "glu", "hypot", "logaddexp", "fmod"),
-    *("clamp", "prod", "std_axis", "logsumexp", "cumprod", "cummax", "logcumsumexp", "sort", "topk", "median", "norm_3"),
+    *(
+        "clamp",
+        "prod",
+        "std_axis",
+        "logsumexp",
+        "cumprod",
+        "cummax",
+        "logcumsumexp",
+        "sort",
+        "topk",
+        "median",
+        "norm_3",
+    ),
     *("roll", "diag_embed", "unfold_tensor", "split", "tril", "gather", "scatter_add", "scatter_prod", "written_row"),
     *("rows_and_labels", "integers_apart", "index_add", "index_put", "embedding", "addmm", "einsum_three", "solve"),
     *("slogdet", "cholesky", "qr", "svd", "eigh", "pinv", "solve_triangular", "lu", "matrix_exp", "cdist", "inv"),
     *("cosine_similarity", "smooth_l1_loss", "huber_loss", "bce_with_logits_weighted", "cross_entropy_smooth"),
     *("kl_div", "poisson_nll_full", "multilabel_margin_loss", "triplet_margin_loss", "batch_norm", "layer_norm"),
-    *("group_norm", "local_response_norm", "rms_norm", "attention_masked", "attention_causal", "conv1d", "multi_head_attention"),
+    *(
+        "group_norm",
+        "local_response_norm",
+        "rms_norm",
+        "attention_masked",
+        "attention_causal",
+        "conv1d",
+        "multi_head_attention",
+    ),
     *("conv_transpose2d", "fold", "avg_pool2d", "max_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d"),
     *("max_unpool2d", "embedding_bag", "pad_reflect", "interpolate_bilinear", "interpolate_bicubic", "polygamma"),
     *("grid_sample_bilinear_reflection", "grid_sample_3d_bilinear_zeros", "affine_grid", "pixel_shuffle"),
@@ -191,7 +210,9 @@ def test_the_gradient_of_the_tape_is_that_of_dual_in_ball_arithmetic(name):
         )
         cotangents = [exact.asarray(rng.standard_normal(v.shape)) for v in values]
         gradients = pullback(*cotangents)
-        directions = [exact.asarray(rng.standard_normal((1, *a.shape))) if r else None for a, r in zip(arrays, real, strict=True)]
+        directions = [
+            exact.asarray(rng.standard_normal((1, *a.shape))) if r else None for a, r in zip(arrays, real, strict=True)
+        ]
         _, tangents = dual.directional_derivatives(lambda *x: evaluate(graph, TABLE, dual, x), arrays, directions)
         moving = [d for d in directions if d is not None]
         left = sum(exact.sum(t[0, ...] * g) for t, g in zip(tangents, cotangents, strict=True))

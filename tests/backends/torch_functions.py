@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 - what users write
 
 rng = np.random.default_rng(20)
 
@@ -338,7 +338,7 @@ signs = torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64)
 lists = t([3, 0, -1, 1], [1, -1, 0, 0], [0, 1, 2, 3])
 LOSSES = {
     **{
-        name: (lambda x, y, f=getattr(F, name): f(x, y), x, y)
+        name: (lambda x, y, name=name: getattr(F, name)(x, y), x, y)
         for name in (
             *("l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss", "poisson_nll_loss"),
             *("multilabel_soft_margin_loss", "binary_cross_entropy_with_logits"),
@@ -351,10 +351,9 @@ LOSSES = {
     "soft_margin_loss": (lambda x: F.soft_margin_loss(x, torch.sign(y)), x),
     "bce_weighted": (lambda q, y: F.binary_cross_entropy(q, y, weights, reduction="sum"), q, p(*M)),
     "bce_with_logits_weighted": (
-        lambda x, y, v: F.binary_cross_entropy_with_logits(x, y, weights, pos_weight=v),
+        lambda x, y: F.binary_cross_entropy_with_logits(x, y, weights, pos_weight=2 * weights),
         x,
         p(*M),
-        p(4),
     ),
     "kl_div": (lambda x, y: F.kl_div(x, y, reduction="batchmean"), x, q),
     "kl_div_log": (lambda x, y: F.kl_div(x, y, reduction="sum", log_target=True), x, y),

@@ -98,7 +98,22 @@ def jax_framework() -> Framework:
     return Framework("jax", lambda a, dtype: numpy.asarray(a, dtype=dtype), lambda a: a, real, MODULES)
 
 
-FRAMEWORKS = {"jax": jax_framework}
+def torch_framework() -> Framework:
+    import torch
+
+    from tests.benchmarks.coverage_torch import MODULES
+
+    def real(result: Any) -> tuple[Any, ...]:
+        values = result if isinstance(result, tuple | list) else (result,)
+        return tuple(v for v in values if isinstance(v, torch.Tensor) and v.is_floating_point())
+
+    def array(numbers: np.ndarray, dtype: str) -> Any:
+        return torch.tensor(numbers, dtype=getattr(torch, dtype), requires_grad=True)
+
+    return Framework("torch", array, torch.tensor, real, MODULES)
+
+
+FRAMEWORKS = {"jax": jax_framework, "torch": torch_framework}
 
 
 def public(module: str) -> list[str]:

@@ -122,16 +122,22 @@ for _name in COMPARISONS:
     integral(_compared(_name), _name)
 
 
-def _extreme(better: str) -> Callable[[Any, Any], Any]:
+def _extreme(better: str, enclosed: Callable[[arb, arb], arb]) -> Callable[[Any, Any], Any]:
+    ufunc = np.frompyfunc(enclosed, 2, 1)
+
     def apply(x1: Any, x2: Any, /) -> Any:
+        """The larger or the smaller one; balls that overlap need no decision, since it is continuous."""
         x1, x2 = lift(x1), lift(x2)
-        return FUNCTIONS["where"](FUNCTIONS[better](x1, x2), x1, x2)
+        try:
+            return FUNCTIONS["where"](FUNCTIONS[better](x1, x2), x1, x2)
+        except Undecided:
+            return array(ufunc(x1.elements, x2.elements), degrees.added(x1.degree, x2.degree))
 
     return apply
 
 
-integral(_extreme("greater_equal"), "maximum")
-integral(_extreme("less_equal"), "minimum")
+integral(_extreme("greater_equal", arb.max), "maximum")
+integral(_extreme("less_equal", arb.min), "minimum")
 
 
 @integral
