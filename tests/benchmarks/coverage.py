@@ -126,7 +126,10 @@ def judged(framework: Framework, module: str, name: str, case: Case, dtype: str 
     function = getattr(importlib.import_module(module), name)
 
     def called(*arrays: Any) -> Any:
-        return framework.real(case.call(function, list(arrays), framework.constant))
+        return framework.real(case.call(function, list(arrays), constant))
+
+    def constant(numbers: np.ndarray) -> Any:
+        return framework.constant(numbers.astype(dtype) if numbers.dtype.kind == "f" else numbers)
 
     called.__name__ = name
     started = time.perf_counter()

@@ -59,7 +59,10 @@ ACTIVATIONS: dict[str, list[Case]] = {
 
 LOSSES: dict[str, list[Case]] = {
     "binary_cross_entropy": [call(between(3, 4), between(3, 4)), call(between(3), between(3), reduction="sum")],
-    "binary_cross_entropy_with_logits": [call(M, between(3, 4)), call(M, between(3, 4), pos_weight=positive(4))],
+    "binary_cross_entropy_with_logits": [
+        call(M, between(3, 4)),
+        call(M, between(3, 4), pos_weight=whole(0.5, 1.5, 2.0, 1.0)),
+    ],
     "cosine_embedding_loss": [call(M, M, SIGNS), call(M, M, SIGNS, margin=0.2)],
     "cross_entropy": [
         call(M, LABELS),
