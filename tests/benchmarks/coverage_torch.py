@@ -10,6 +10,7 @@ V, M = real(5), real(3, 4)
 SIGNAL, IMAGE, VOLUME = real(2, 2, 6), real(2, 2, 4, 4), real(1, 2, 3, 4, 4)
 TIES = at(-1.0, 0.0, 2.0)
 LABELS = whole(1, 3, 0)
+WEIGHTS = whole(0.5, 1.5, 2.0, 1.0)
 SIGNS = whole(1.0, -1.0, 1.0)
 MASK = np.tril(np.ones((3, 3), dtype=bool))
 
@@ -61,19 +62,19 @@ LOSSES: dict[str, list[Case]] = {
     "binary_cross_entropy": [call(between(3, 4), between(3, 4)), call(between(3), between(3), reduction="sum")],
     "binary_cross_entropy_with_logits": [
         call(M, between(3, 4)),
-        call(M, between(3, 4), pos_weight=whole(0.5, 1.5, 2.0, 1.0)),
+        call(M, between(3, 4), pos_weight=WEIGHTS),
     ],
     "cosine_embedding_loss": [call(M, M, SIGNS), call(M, M, SIGNS, margin=0.2)],
     "cross_entropy": [
         call(M, LABELS),
         call(M, LABELS, label_smoothing=0.1, reduction="sum"),
-        call(M, LABELS, weight=positive(4)),
+        call(M, LABELS, weight=WEIGHTS),
         call(M, whole(1, -100, 0)),
         call(M, between(3, 4)),
         call(real(2, 4, 3), whole([1, 0, 3], [2, 2, 1])),
     ],
     "ctc_loss": [call(real(5, 2, 4), whole([1, 2], [3, 1]), whole(5, 5), whole(2, 2))],
-    "gaussian_nll_loss": [call(M, M, positive(3, 4)), call(M, M, positive(3, 4), full=True)],
+    "gaussian_nll_loss": [call(M, M, 0.5), call(M, M, 2.0, full=True)],
     "hinge_embedding_loss": [call(at(0.3, 0.4, 2.0), SIGNS), call(at(0.3, 1.0, 2.0), whole(1.0, -1.0, -1.0))],
     "huber_loss": [call(M, M), call(M, M, delta=0.5), call(at(1.0, 2.0), at(0.0, 2.0))],
     "kl_div": [call(M, between(3, 4)), call(M, M, log_target=True, reduction="batchmean")],
@@ -84,7 +85,7 @@ LOSSES: dict[str, list[Case]] = {
     "multi_margin_loss": [call(M, LABELS), call(M, LABELS, p=2, margin=0.7)],
     "multilabel_margin_loss": [call(M, whole([1, 3, -1, 0], [0, -1, 1, 1], [2, 1, 0, 3]))],
     "multilabel_soft_margin_loss": [call(M, whole([1.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0]))],
-    "nll_loss": [call(M, LABELS), call(M, LABELS, weight=positive(4)), call(M, whole(1, -100, 0))],
+    "nll_loss": [call(M, LABELS), call(M, LABELS, weight=WEIGHTS), call(M, whole(1, -100, 0))],
     "poisson_nll_loss": [call(M, positive(3, 4)), call(positive(3, 4), positive(3, 4), log_input=False, full=True)],
     "smooth_l1_loss": [call(M, M), call(M, M, beta=0.5), call(at(1.0, 2.0), at(0.0, 2.0))],
     "soft_margin_loss": [call(real(3), SIGNS)],

@@ -29,7 +29,7 @@ def checked_jax():
         device="cpu",
         mode="eager",
         size="tiny",
-        dtype=("float64", "float32"),
+        dtype="float32",
         regime="gaussian",
     )
 

@@ -1,4 +1,4 @@
-"""The tables of what can be imported: every public name has inputs or a reason, and the page shows what was measured."""
+"""What can be imported: every public name has inputs or a reason, and the page shows what was measured."""
 
 from __future__ import annotations
 
