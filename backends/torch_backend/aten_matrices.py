@@ -87,7 +87,8 @@ def _eigen(xp: Namespace, A: Array, *, UPLO: str = "L", compute_v: bool = True, 
 
 
 def _qr(xp: Namespace, A: Array, *, mode: str = "reduced", **_: Any) -> tuple[Any, ...]:
-    Q, R = xp.linalg.qr(xp.array(A), mode="reduced" if mode == "r" else mode)
+    # Of "r" nobody reads Q, which is made beside R in any case.
+    Q, R = xp.linalg.qr(xp.array(A), mode=mode) if mode == "complete" else xp.linalg.qr(xp.array(A))
     return Q, R
 
 

@@ -62,6 +62,7 @@ def array_namespace(device: str) -> Any:
     own["minimum"] = bounded(torch_standard.minimum, torch.clamp_max)
     # array-api-compat looks up the places of NaN and writes to them one by one; this is one more pass.
     own["sign"] = lambda x: torch.where(torch.isnan(x), x, torch.sign(x))
+    own["vecdot"] = vecdot
     own["scatter_diagonal"] = torch.diag_embed
     own["scatter_along_axis"] = lambda X, order, *, axis: torch.empty_like(X).scatter_(axis, order, X)
     if device == "cpu":
@@ -71,6 +72,18 @@ def array_namespace(device: str) -> Any:
     else:
         own |= {name: functools.partial(getattr(torch_standard, name), device=device) for name in CREATION}
     return namespace(torch_standard, **own)
+
+
+def vecdot(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
+    """Return the inner product of vectors along an axis, in the steps of array-api-compat.
+
+    That one calls torch.moveaxis, for which torch.func.vmap has no rule (torch 2.13); it has one for torch.movedim.
+    """
+    if x1.shape[axis] != x2.shape[axis]:
+        raise ValueError(f"vecdot of vectors of length {x1.shape[axis]} and {x2.shape[axis]}")
+    first, second = torch.broadcast_tensors(torch.movedim(x1, axis, -1), torch.movedim(x2, axis, -1))
+    product: Array = torch_standard.matmul(first[..., None, :], second[..., None])[..., 0, 0]
+    return product
 
 
 def in_blocks(function: Callable[..., Any], arrays: Sequence[Array], **how: Any) -> Any:

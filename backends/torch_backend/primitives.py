@@ -68,12 +68,6 @@ def _clamped(xp: Namespace, self: Array, min: Array | None = None, max: Array | 
     return raised if max is None else xp.minimum(*xp.alike(raised, max))
 
 
-def _rrelu(
-    xp: Namespace, x: Array, noise: Array | None = None, *, lower: float = 1 / 8, upper: float = 1 / 3, **_: Any
-) -> tuple[Array, Array | None]:
-    return xp.where(x > 0, x, x * ((lower + upper) / 2)), noise
-
-
 # fmt: off
 REAL: dict[str, Fact] = {
     "acos":       lambda xp, x, **_: xp.acos(x),
@@ -166,7 +160,6 @@ ACTIVATIONS: dict[str, Fact] = {
     "elu":         lambda xp, x, *, alpha=1, scale=1, input_scale=1, **_: _elu(xp, x, alpha, scale, input_scale),
     "gelu":        lambda xp, x, *, approximate="none", **_: _gelu(xp, x, approximate),
     "hardtanh":    lambda xp, x, *, min_val=-1, max_val=1, **_: _clamped(xp, x, float(min_val), float(max_val)),
-    "rrelu_with_noise_functional": _rrelu,
     "clamp":       by_name(_clamped),
     "clamp_max":   lambda xp, x, y, **_: _clamped(xp, x, None, y),
     "clamp_min":   lambda xp, x, y, **_: _clamped(xp, x, y),

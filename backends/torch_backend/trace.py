@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -383,8 +384,8 @@ class Lifting(Interpreter):
     """Runs a graph whose constants are tensors of the trace, as its inputs are: something may be written into them."""
 
     def get_attr(self, *named: Any) -> Any:
-        """Return a copy of a constant."""
-        return torch.ops.aten.lift_fresh_copy.default(super().get_attr(*named))
+        """Return a constant as a tensor of the level that is traced."""
+        return torch.ops.aten.lift_fresh(super().get_attr(*named))
 
 
 def _functional(module: GraphModule, given: Sequence[torch.Tensor], table: Mapping[Any, Any]) -> GraphModule:
@@ -401,11 +402,15 @@ def _device(value: Any) -> torch.device:
 def _in_64_bits() -> Iterator[None]:
     """Make new tensors of float64, and take no fused kernels, which have no derivative of their own."""
     before, fast = torch.get_default_dtype(), torch.backends.mha.get_fastpath_enabled()
+    log = logging.getLogger(FakeTensor.__module__)
+    silent = log.disabled
     torch.set_default_dtype(torch.float64)
     torch.backends.mha.set_fastpath_enabled(False)
+    log.disabled = True  # it tells of what is raised as well
     try:
         with sdpa_kernel(SDPBackend.MATH), torch._dynamo.config.patch(error_on_nested_fx_trace=False):
             yield
     finally:
         torch.set_default_dtype(before)
         torch.backends.mha.set_fastpath_enabled(fast)
+        log.disabled = silent

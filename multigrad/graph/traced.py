@@ -18,6 +18,7 @@ import numpy as np
 from ..backend.candidate import function_name
 from ..backend.traced import Description
 from ..data.errors import BadInput, one_line
+from ..ops.declared import LARGEST_BYTES
 from ..ops.operation import DTYPES as ALL_DTYPES
 from ..ops.operation import Inputs, Operation, operation
 from ..ops.signature import Signature, Size, default_sizes
@@ -312,7 +313,7 @@ def _sizes(traced: Traced, signature: Signature, found: Sequence[dict[str, int]]
     made_up = default_sizes(signature) if signature.symbols else {}
     # Labels that fit one size are none of another.
     if made_up and not any(leaf.held for leaf in traced.inputs) and _takes(traced, signature, made_up["tiny"]):
-        sizes |= made_up
+        sizes |= {name: size for name, size in made_up.items() if 8 * signature.entries(size) <= LARGEST_BYTES}
     return dict(sorted(sizes.items(), key=lambda item: signature.entries(item[1])))
 
 

@@ -4,8 +4,10 @@ import numpy as np
 
 from multigrad import load_operations, operation, to_jax, to_torch
 from multigrad.backend import backend
+from multigrad.data.errors import one_line
 from multigrad.data.standard import numpy_standard
-from multigrad.ops.pushforward import pushed_forward
+from multigrad.ops.pushforward import HANDED_OVER, pushed_forward, pushforward_of
+from multigrad.truth.inputs import dtype_arrays
 from tests.backends.handover_work import drawn, many, row
 
 
@@ -151,3 +153,30 @@ def _apart(name, op, parameters, given, moved, wanted):
     assert len(found) == len(wanted) > 0
     pairs = [(np.asarray(a), np.asarray(b)) for a, b in zip(found, wanted, strict=True)]
     return max(float(np.max(np.abs(a - b)) / (1 + np.max(np.abs(b)))) for a, b in pairs)
+
+
+def mapped(arguments):
+    """Both modes of operations handed over, mapped over a batch, against a loop; or what the framework raised."""
+    name = arguments["backend"]
+    session = backend(name).open("cpu")
+    for op in load_operations(arguments["operations"]):
+        pushed = pushforward_of(op)
+        size = next(iter(op.sizes.values()))
+        _, parameters = op.split(size)
+        function = session.function(pushed, parameters, HANDED_OVER[name], "eager")
+        items = [dtype_arrays(pushed, size, seed, "gaussian", "float64") for seed in range(3)]
+        stacks = [np.stack(arrays) for arrays in zip(*items, strict=True)]
+
+        def on_device(arrays):
+            return [session.to_device(a, "float64" if a.dtype.kind == "f" else None) for a in arrays]
+
+        found = {"operation": op.name, "apart": None, "raised": ""}
+        try:
+            results = [session.to_numpy(r) for r in session.batched(function)(*on_device(stacks))]
+        except Exception as error:  # noqa: BLE001 - what a transform cannot follow is counted
+            yield {**found, "raised": one_line(error)}
+            continue
+        alone = [[session.to_numpy(r) for r in function(*on_device(item))] for item in items]
+        pairs = [(r[i], one[k]) for k, r in enumerate(results) for i, one in enumerate(alone)]
+        assert pairs
+        yield {**found, "apart": max(float(np.max(np.abs(a - b) / (1 + np.max(np.abs(b))))) for a, b in pairs)}

@@ -495,12 +495,13 @@ WINDOWS = {
     "pad_replicate": (lambda x: F.pad(x, (1, 2, 1, 1), mode="replicate"), image),
     "pad_circular": (lambda x: F.pad(x, (1, 2, 1, 1), mode="circular"), image),
     **{
-        f"interpolate_{mode}": (lambda x, mode=mode: F.interpolate(x, size=(4, 9), mode=mode), image)
+        f"interpolate_{mode.replace('-', '_')}": (lambda x, mode=mode: F.interpolate(x, size=(4, 9), mode=mode), image)
         for mode in ("nearest", "nearest-exact", "area", "bilinear", "bicubic")
     },
     "interpolate_corners": (lambda x: F.interpolate(x, scale_factor=1.5, mode="bilinear", align_corners=True), image),
     "interpolate_bicubic_corners": (lambda x: F.interpolate(x, (4, 9), mode="bicubic", align_corners=True), image),
     "interpolate_antialias": (lambda x: F.interpolate(x, (4, 3), mode="bilinear", antialias=True), image),
+    "interpolate_bicubic_antialias": (lambda x: F.interpolate(x, (3, 9), mode="bicubic", antialias=True), image),
     "interpolate_linear": (lambda x: F.interpolate(x, size=5, mode="linear"), line),
     "interpolate_nearest1d": (lambda x: F.interpolate(x, scale_factor=2), line),
     "interpolate_trilinear": (lambda x: F.interpolate(x, scale_factor=1.5, mode="trilinear"), cube),

@@ -287,6 +287,8 @@ def main() -> None:
                 rows[key] = row = judged(framework, module, name, case, dtype)
                 if row.verdict != PASS:
                     print(f"{row.verdict or 'MISSING':12} {module}.{name}({text}) {dtype}: {row.sentence}", flush=True)
+                if not chosen.keep:
+                    write(framework.csv, (rows[k] for k in wanted if k in rows))
     kept = [rows[key] for key in wanted if key in rows]
     if not chosen.keep:
         write(framework.csv, kept)

@@ -1,8 +1,8 @@
 """Second derivatives through the drop-ins: wrong ones are killed, right ones raise no alarm.
 
 `python -m tests.benchmarks.second_order A.csv B.csv [--count N M] [--seconds S] [--seed S] [--out FILE.md]` puts right
-ones to `multigrad.gradcheck` and `check_grads` with ``order=2``: N operations of the catalogue, handed over to torch and
-JAX, and M functions written by hand. Each has a row in its file; one that is there already is gone on with. With
+ones to `multigrad.gradcheck` and `check_grads` with ``order=2``: N operations of the catalogue, handed over to torch
+and JAX, and M functions written by hand. Each has a row in its file; one that is there already is gone on with. With
 ``--out``, the mutants of :mod:`tests.benchmarks.second_order_mutants` follow, before these and before torch's
 gradgradcheck and JAX's check_grads(order=2) with their defaults.
 """
@@ -132,7 +132,8 @@ def in_jax(op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.nda
         return function(*(next(rest) if a is None else a for a in held))
 
     chosen = [a for a, d in zip(given, op.differentiable, strict=True) if d]
-    multigrad.check_grads(of_differentiable, chosen, order=2, reference=reference_of(op, parameters, arrays))
+    # Compiled: thousands of operations one by one take minutes.
+    multigrad.check_grads(jax.jit(of_differentiable), chosen, order=2, reference=reference_of(op, parameters, arrays))
 
 
 @dataclass(frozen=True)

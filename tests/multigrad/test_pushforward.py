@@ -164,7 +164,7 @@ def test_every_mutant_of_a_pushforward_is_killed():
 def test_a_check_judges_a_pushforward_beside_the_pullback():
     frame = check(f"{FUNCTIONS}::relu_layer", backend="numpy", dtype="float64", device="cpu")
     assert list(dict.fromkeys(frame["operation"])) == ["relu_layer", "relu_layer.pushforward"]
-    rows = frame[(frame["output"] == "value_bar_bar") & (frame["backend"] == "numpy")]
+    rows = frame[(frame["output"] == "value_dot") & (frame["backend"] == "numpy")]
     assert len(rows) >= 3
     assert {*rows["verdict"]} == {PASS}
     assert rows["ratio"].max() > 0
@@ -175,7 +175,7 @@ def test_a_check_judges_a_pushforward_beside_the_pullback():
 def test_a_check_of_forward_mode_alone_takes_any_operation():
     frame = check("huber", derivative="forward", backend="numpy", dtype="float64", device="cpu", regime="gaussian")
     assert {*frame["operation"]} == {"huber.pushforward"}
-    assert {*frame[frame["output"] == "value_bar_bar"]["verdict"]} == {PASS}
+    assert {*frame[frame["output"] == "value_dot"]["verdict"]} == {PASS}
 
 
 def test_it_is_found_by_name():
@@ -187,7 +187,7 @@ def test_it_is_found_by_name():
 
 
 def test_the_tangent_of_a_value_is_written_as_mathematics_does():
-    assert [derivative_name(o) for o in ("value_bar_bar", "value1_bar_bar", "W_bar")] == ["J·v", "J₁·v", "∂f/∂W"]
+    assert [derivative_name(o) for o in ("value_dot", "value1_dot", "W_bar")] == ["J·v", "J₁·v", "∂f/∂W"]
 
 
 def swapped(xp, x, w, w_dot, x_dot):
