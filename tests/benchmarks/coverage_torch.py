@@ -173,9 +173,9 @@ PLACES: dict[str, list[Case]] = {
     "max_pool1d": [call(SIGNAL, 3, stride=2, padding=1), call(at([[1.0, 1.0, 0.0]]), 2)],
     "max_pool2d": [call(IMAGE, 2), call(IMAGE, 2, stride=1, dilation=2)],
     "max_pool3d": [call(VOLUME, 2)],
-    "max_unpool1d": [call(real(1, 1, 2), whole([[[1, 2]]]), 2)],
-    "max_unpool2d": [call(real(1, 1, 2, 2), whole([[[[0, 3], [8, 15]]]]), 2)],
-    "max_unpool3d": [call(real(1, 1, 1, 1, 2), whole([[[[[0, 3]]]]]), 2)],
+    "max_unpool1d": [call(real(1, 1, 2), whole([[1, 2]]), 2)],
+    "max_unpool2d": [call(real(1, 1, 2, 2), whole([[[0, 3], [8, 15]]]), 2)],
+    "max_unpool3d": [call(real(1, 1, 1, 1, 2), whole([[[[0, 3]]]]), 2)],
     "pad": [
         call(M, (1, 2)),
         call(M, (1, 2, 0, 1), value=3.0),
