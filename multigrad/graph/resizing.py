@@ -68,7 +68,7 @@ class Resized:
         """Return the nearest entry of each new one, in the 32 bits that torch computes it in."""
         step = np.float32(1 / self.scale if self.scale else self.size / self.count)
         places = np.floor((np.arange(self.count, dtype=np.float32) + np.float32(shift)) * step)
-        return np.minimum(places.astype(np.int64), self.size - 1)
+        return np.asarray(np.minimum(places.astype(np.int64), self.size - 1))
 
     def interpolated(self, xp: Namespace, x: Array, axis: int, weights: Weights, *, clipped: bool) -> Array:
         """Interpolate along an axis.
@@ -82,7 +82,7 @@ class Resized:
         """
         shift = Fraction(0) if self.corners else Fraction(1, 2)
         exact = [(i + shift) * self.step - shift for i in range(self.count)]
-        before = np.array([math.floor(max(c, 0) if clipped else c) for c in exact], dtype=np.int64)
+        before = np.array([math.floor(max(c, Fraction(0)) if clipped else c) for c in exact], dtype=np.int64)
         places = xp.array(np.arange(self.count) + float(shift)) * float(self.step) - float(shift)
         places = xp.maximum(places, 0.0) if clipped else places
         parts = weights(places - xp.array(before.astype(np.float64)))
