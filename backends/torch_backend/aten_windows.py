@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from multigrad.graph.bags import largest_of_bags, sums_of_bags
 from multigrad.graph.namespace import Namespace
 from multigrad.graph.pooling import Sliding, largest_in_windows, mean_of_shares, mean_of_windows, shared_out
-from multigrad.graph.sampling import Outside, sampled
+from multigrad.graph.sampling import Outside, cubic, sampled, smoothing, triangle
 from multigrad.graph.windows import convolve
 
 from .facts import Array, Fact, by_name
@@ -167,6 +167,35 @@ def _sampled(
     )
 
 
+def _smoothed(kernel: Callable[[np.ndarray], np.ndarray], reach: int) -> Fact:
+    """An image that is made smaller or larger, each new entry from all those that it stands for."""
+
+    def fact(
+        xp: Namespace,
+        x: Array,
+        *,
+        output_size: Sequence[int],
+        align_corners: bool = False,
+        scales_h: float | None = None,
+        scales_w: float | None = None,
+        **_: Any,
+    ) -> Array:
+        rows, columns = (
+            xp.array(smoothing(n, count, _step(n, count, align_corners, scale), kernel, reach))
+            for n, count, scale in zip(x.shape[-2:], output_size, (scales_h, scales_w), strict=True)
+        )
+        return xp.matmul(xp.matmul(rows, xp.array(x)), xp.matrix_transpose(columns))
+
+    return fact
+
+
+def _step(size: int, count: int, corners: bool, scale: float | None) -> float:
+    """Return how far new entries are apart."""
+    if corners:
+        return (size - 1) / (count - 1) if count > 1 else 0.0
+    return 1 / scale if scale else size / count
+
+
 def _bags(
     xp: Namespace,
     weight: Array,
@@ -205,6 +234,8 @@ WINDOWS: dict[str, Fact] = {
     "max_pool3d_with_indices":     _max_pooled(3),
     "_adaptive_avg_pool2d":        _mean_shared_out(2),
     "_adaptive_avg_pool3d":        _mean_shared_out(3),
+    "_upsample_bicubic2d_aa":      _smoothed(cubic, 2),
+    "_upsample_bilinear2d_aa":     _smoothed(triangle, 1),
     "_embedding_bag":              by_name(_bags),
     "_embedding_bag_forward_only": by_name(_bags),
 }

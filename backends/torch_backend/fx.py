@@ -20,6 +20,9 @@ from .primitives import TABLE
 LEFT_OUT = ("dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking")
 """Arguments that change no number. What a dtype says of the kind of number is the option ``kind``."""
 
+FILLING = ("fill_value", "s")
+"""Numbers that arrays are filled with: one at the end of the dtype's range stands for that of any other."""
+
 STOPPED = " without a gradient"
 """Stands behind the place of what no derivative goes through. Other calls of ``detach`` are autograd's own, who puts
 what it keeps for later aside."""
@@ -111,8 +114,7 @@ class Converter:
         if name not in TABLE:
             self.missing.setdefault(name, place)
         operands, options = self._arguments(node)
-        # A fact is of what a call computes where it draws nothing.
-        if torch.Tag.nondeterministic_seeded in target.tags and (name not in TABLE or options.get("training")):
+        if torch.Tag.nondeterministic_seeded in target.tags:
             raise draws_at_random(self.name, place, "; of a module with dropout call .eval() before")
         if any(a.name == "dtype" for a in target._schema.arguments):
             options["kind"] = kinds[0]
@@ -124,7 +126,8 @@ class Converter:
         """Tell whether a call leaves an array as it is."""
         target: Any = node.target
         named = target.namespace == "aten" and target.overloadpacket.__name__ in SAME
-        return named and self._kinds(_first(node)) == self._kinds(node)
+        # Under vmap a number may be converted.
+        return named and isinstance(node.args[0], Node) and self._kinds(_first(node)) == self._kinds(node)
 
     def _take(self, node: Node, results: tuple[int, ...]) -> None:
         if isinstance(node.meta["val"], tuple | list):
@@ -171,9 +174,9 @@ def key_of(target: Any) -> str:
 
 @functools.cache
 def _stands_for_a_tensor(target: Any, name: str, of: str) -> bool:
-    """Tell whether an argument is a number in the place where another overload has a tensor."""
-    if of != "number":
-        return False
+    """Tell whether an argument is a number that is computed with, as where another overload has a tensor."""
+    if of != "number" or name in FILLING:
+        return of == "number"
     packet = target.overloadpacket
     schemas = [getattr(packet, overload)._schema for overload in packet.overloads()]
     return any(a.name == name and "Tensor" in str(a.type) for schema in schemas for a in schema.arguments)

@@ -68,12 +68,6 @@ def _clamped(xp: Namespace, self: Array, min: Array | None = None, max: Array | 
     return raised if max is None else xp.minimum(*xp.alike(raised, max))
 
 
-def _rrelu(
-    xp: Namespace, x: Array, noise: Array | None = None, *, lower: float = 1 / 8, upper: float = 1 / 3, **_: Any
-) -> tuple[Array, Array | None]:
-    return xp.where(x > 0, x, x * ((lower + upper) / 2)), noise
-
-
 # fmt: off
 REAL: dict[str, Fact] = {
     "acos":       lambda xp, x, **_: xp.acos(x),
@@ -106,6 +100,11 @@ REAL: dict[str, Fact] = {
     "sigmoid":    lambda xp, x, **_: xp.reciprocal(1 + xp.exp(-x)),
     "sin":        lambda xp, x, **_: xp.sin(x),
     "sinh":       lambda xp, x, **_: xp.sinh(x),
+    "special_i0e":      lambda xp, x, **_: xp.i0e(x),
+    "special_i1":       lambda xp, x, **_: xp.exp(xp.abs(x)) * xp.i1e(x),
+    "special_i1e":      lambda xp, x, **_: xp.i1e(x),
+    "special_ndtri":    lambda xp, x, **_: math.sqrt(2) * xp.erfinv(2 * x - 1),
+    "i0":               lambda xp, x, **_: xp.exp(xp.abs(x)) * xp.i0e(x),
     "special_erfcx":    lambda xp, x, **_: xp.exp(x * x) * xp.erfc(x),
     "special_zeta":     lambda xp, s, x, **_: xp.hurwitz_zeta(s, x),
     "special_log_ndtr": lambda xp, x, **_: xp.log(xp.erfc(-x * math.sqrt(0.5)) / 2),
@@ -119,6 +118,7 @@ REAL: dict[str, Fact] = {
 ALIKE: dict[str, Fact] = {
     "abs":           lambda xp, x, **_: xp.abs(x),
     "add":           lambda xp, x, y, *, alpha=1, **_: xp.add(x, y if alpha == 1 else y * alpha),
+    "angle":         lambda xp, x, **_: xp.where(x < 0, math.pi, 0 * x),
     "bitwise_and":   lambda xp, x, y, **_: xp.bitwise_and(x, y),
     "bitwise_left_shift":  lambda xp, x, y, **_: xp.bitwise_left_shift(x, y),
     "bitwise_not":   lambda xp, x, **_: xp.bitwise_invert(x),
@@ -137,6 +137,7 @@ ALIKE: dict[str, Fact] = {
     "isfinite":      lambda xp, x, **_: xp.isfinite(x),
     "isinf":         lambda xp, x, **_: xp.isinf(x),
     "isnan":         lambda xp, x, **_: xp.isnan(x),
+    "ldexp":         lambda xp, x, y, **_: xp.multiply(x, xp.pow(2.0, y)),
     "le":            lambda xp, x, y, **_: xp.less_equal(x, y),
     "logical_and":   lambda xp, x, y, **_: xp.logical_and(x, y),
     "logical_not":   lambda xp, x, **_: xp.logical_not(x),
@@ -166,7 +167,6 @@ ACTIVATIONS: dict[str, Fact] = {
     "elu":         lambda xp, x, *, alpha=1, scale=1, input_scale=1, **_: _elu(xp, x, alpha, scale, input_scale),
     "gelu":        lambda xp, x, *, approximate="none", **_: _gelu(xp, x, approximate),
     "hardtanh":    lambda xp, x, *, min_val=-1, max_val=1, **_: _clamped(xp, x, float(min_val), float(max_val)),
-    "rrelu_with_noise_functional": _rrelu,
     "clamp":       by_name(_clamped),
     "clamp_max":   lambda xp, x, y, **_: _clamped(xp, x, None, y),
     "clamp_min":   lambda xp, x, y, **_: _clamped(xp, x, y),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ from multigrad.graph.traced import Traced, Tracer, is_persons, raised_in
 from .decompositions import decompositions
 from .fx import STOPPED, Converter, writes_in_place
 from .primitives import TABLE
+from .rewritten import REWRITTEN
 
 LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
 
@@ -205,7 +207,7 @@ class Watch(TorchFunctionMode):
             return result.value
         place = _place()
         traceback.set_stack_trace([place])
-        func, given = WIDE.get(func, func), (call.args, call.kwargs)
+        func, given = INSTEAD.get(func, func), (call.args, call.kwargs)
         if func in INDEXED:
             given = pytree.tree_map(self._without_mask, given)
         args, named = pytree.tree_map(self._entered, given)
@@ -254,6 +256,8 @@ WIDE: Mapping[Any, Callable[..., Any]] = dict.fromkeys(
     (torch.Tensor.float, torch.Tensor.half, torch.Tensor.bfloat16), torch.Tensor.double
 )
 """Casts from one floating-point type to another change nothing."""
+
+INSTEAD = {**WIDE, **REWRITTEN}
 
 DETACHING = (torch.detach, torch.Tensor.detach, torch.Tensor.data.__get__)  # type: ignore[attr-defined]
 INDEXED = (torch.Tensor.__getitem__, torch.Tensor.__setitem__)
@@ -383,8 +387,8 @@ class Lifting(Interpreter):
     """Runs a graph whose constants are tensors of the trace, as its inputs are: something may be written into them."""
 
     def get_attr(self, *named: Any) -> Any:
-        """Return a copy of a constant."""
-        return torch.ops.aten.lift_fresh_copy.default(super().get_attr(*named))
+        """Return a constant as a tensor of the level that is traced."""
+        return torch.ops.aten.lift_fresh(super().get_attr(*named))
 
 
 def _functional(module: GraphModule, given: Sequence[torch.Tensor], table: Mapping[Any, Any]) -> GraphModule:
@@ -401,11 +405,15 @@ def _device(value: Any) -> torch.device:
 def _in_64_bits() -> Iterator[None]:
     """Make new tensors of float64, and take no fused kernels, which have no derivative of their own."""
     before, fast = torch.get_default_dtype(), torch.backends.mha.get_fastpath_enabled()
+    log = logging.getLogger(FakeTensor.__module__)
+    silent = log.disabled
     torch.set_default_dtype(torch.float64)
     torch.backends.mha.set_fastpath_enabled(False)
+    log.disabled = True  # it tells of what is raised as well
     try:
         with sdpa_kernel(SDPBackend.MATH), torch._dynamo.config.patch(error_on_nested_fx_trace=False):
             yield
     finally:
         torch.set_default_dtype(before)
         torch.backends.mha.set_fastpath_enabled(fast)
+        log.disabled = silent

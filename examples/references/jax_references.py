@@ -9,6 +9,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.linalg import cho_solve, solve_triangular
 
 from multigrad import from_jax
 
@@ -30,7 +31,7 @@ def neural_ode_step(y, W, b, V, *, step=0.1):
 
 
 def gp_log_likelihood(X, y, log_length, log_noise):
-    """log p(y | X) = −½ yᵀ(K + σ²I)⁻¹y − ½ log det(K + σ²I) − n/2 log 2π, Kᵢⱼ = exp(−½ ‖xᵢ − xⱼ‖² / ℓ²).
+    """The likelihood log p(y | X) = −½ yᵀ(K + σ²I)⁻¹y − ½ log det(K + σ²I) − n/2 log 2π, K = exp(−½ ‖xᵢ − xⱼ‖² / ℓ²).
 
     By the Cholesky factor: Rasmussen and Williams, Gaussian processes for machine learning, 2006, algorithm 2.1.
     """
@@ -38,7 +39,7 @@ def gp_log_likelihood(X, y, log_length, log_noise):
     squares = jnp.sum((X[:, None] - X[None]) ** 2, axis=-1)
     K = jnp.exp(-0.5 * squares * jnp.exp(-2 * log_length))
     L = jnp.linalg.cholesky(K + jnp.exp(2 * log_noise) * jnp.eye(n))
-    alpha = jax.scipy.linalg.cho_solve((L, True), y)
+    alpha = cho_solve((L, True), y)
     return -0.5 * y @ alpha - jnp.sum(jnp.log(jnp.diagonal(L))) - n / 2 * math.log(2 * math.pi)
 
 
@@ -53,10 +54,11 @@ def kalman_log_likelihood(y, A, C, m, log_q, log_r):
     def step(state, y):
         m, P = state
         m, P = A @ m, A @ P @ A.T + Q
-        S, residual = C @ P @ C.T + R, y - C @ m
-        gain = jnp.linalg.solve(S, C @ P).T
-        log_density = -0.5 * (residual @ jnp.linalg.solve(S, residual) + jnp.linalg.slogdet(2 * math.pi * S)[1])
-        return (m + gain @ residual, P - gain @ S @ gain.T), log_density
+        L = jnp.linalg.cholesky(C @ P @ C.T + R)
+        white = solve_triangular(L, y - C @ m, lower=True)
+        W = solve_triangular(L, C @ P, lower=True)
+        log_density = -0.5 * white @ white - jnp.sum(jnp.log(jnp.diagonal(L))) - len(y) / 2 * math.log(2 * math.pi)
+        return (m + W.T @ white, P - W.T @ W), log_density
 
     _, log_densities = jax.lax.scan(step, (m, jnp.eye(len(m))), y)
     return jnp.sum(log_densities)
@@ -95,12 +97,20 @@ def spherical_harmonics(points, *, degree=3):
     return jnp.stack([found[lm] for lm in sorted(found)], axis=-1)
 
 
-FILTER = {"tiny": {"t": 10, "n": 2, "p": 1}, "small": {"t": 10, "n": 3, "p": 2}, "large": {"t": 10, "n": 16, "p": 8}}
+def stable(draw, t, n, p):
+    """Draw a filter whose state does not grow without bound, and whose noise is about 1."""
+    return [draw(t, p), draw(n, n) / (2 * n), draw(p, n), draw(n), draw(n) / 8, draw(p) / 8]
+
 
 ode = from_jax(neural_ode_step, "(n),(h,n),(h),(n,h)->(n)")
 gaussian_process = from_jax(gp_log_likelihood, "(n,d),(n),(),()->()")
-kalman_filter = from_jax(kalman_log_likelihood, "(t,p),(n,n),(p,n),(n),(n),(p)->()", sizes=FILTER)
+kalman_filter = from_jax(
+    kalman_log_likelihood,
+    "(t,p),(n,n),(p,n),(n),(n),(p)->()",
+    sizes={"tiny": {"t": 10, "n": 2, "p": 1}, "small": {"t": 10, "n": 3, "p": 2}, "large": {"t": 10, "n": 32, "p": 16}},
+    inputs=stable,
+)
 ard = from_jax(ard_kernel, "(m,d),(n,d),(d),()->(m,n)")
 harmonics = from_jax(
-    spherical_harmonics, "(n,3)->(n,16)", sizes={"tiny": {"n": 3}, "small": {"n": 40}, "large": {"n": 100000}}
+    spherical_harmonics, "(n,3)->(n,16)", sizes={"tiny": {"n": 3}, "small": {"n": 40}, "large": {"n": 100_000}}
 )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any, Literal
+
+import numpy as np
 
 from .namespace import Namespace
 
@@ -63,3 +66,37 @@ def sampled(xp: Namespace, image: Array, grid: Array, *, nearest: bool, outside:
         share = xp.where(inside, xp.ones_like(points[0]) if nearest else weight, xp.zeros_like(points[0]))
         result = result + read * xp.reshape(share, (b, 1, *over))
     return result
+
+
+def triangle(x: np.ndarray) -> np.ndarray:
+    """1 − |x| within 1: the filter of linear interpolation."""
+    return np.asarray(np.maximum(1 - np.abs(x), 0))
+
+
+def cubic(x: np.ndarray) -> np.ndarray:
+    """The filter of cubic interpolation, with a slope of −1/2 at 1.
+
+    Source: R. G. Keys, "Cubic convolution interpolation for digital image processing", 1981.
+    """
+    x = np.abs(x)
+    near, far = (1.5 * x - 2.5) * x * x + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return np.where(x < 1, near, np.where(x < 2, far, 0))
+
+
+def smoothing(size: int, count: int, step: float, kernel: Callable[[np.ndarray], np.ndarray], reach: int) -> np.ndarray:
+    """Return the weights (count, size) by which an axis is interpolated, each row with the sum 1.
+
+    Args:
+        size: the length of the axis.
+        count: its new length.
+        step: how many entries one new entry stands for; where they are several, the filter is as much wider.
+        kernel: the filter.
+        reach: where the filter ends.
+    """
+    width = max(step, 1.0)
+    middles = step * (np.arange(count) + 0.5)
+    places = np.arange(size)
+    first = np.maximum((middles - reach * width + 0.5).astype(int), 0)[:, None]
+    last = np.minimum((middles + reach * width + 0.5).astype(int), size)[:, None]
+    weights = kernel((places + 0.5 - middles[:, None]) / width) * ((places >= first) & (places < last))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))

@@ -18,6 +18,7 @@ import numpy as np
 from ..backend.candidate import function_name
 from ..backend.traced import Description
 from ..data.errors import BadInput, one_line
+from ..ops.declared import LARGEST_BYTES
 from ..ops.operation import DTYPES as ALL_DTYPES
 from ..ops.operation import Inputs, Operation, operation
 from ..ops.signature import Signature, Size, default_sizes
@@ -138,7 +139,8 @@ class Traced:
     def _missing(self, places: Mapping[str, str]) -> str:
         (first, place), *others = places.items()
         where = bracketed(place)
-        more = f"; {len(others)} more are missing: {', '.join(n for n, _ in others)}" if others else ""
+        are = "is" if len(others) == 1 else "are"
+        more = f"; {len(others)} more {are} missing: {', '.join(n for n, _ in others)}" if others else ""
         return f"{self.name} calls {first}{where}, which has no array API form yet{more}; write it with other functions"
 
 
@@ -312,7 +314,7 @@ def _sizes(traced: Traced, signature: Signature, found: Sequence[dict[str, int]]
     made_up = default_sizes(signature) if signature.symbols else {}
     # Labels that fit one size are none of another.
     if made_up and not any(leaf.held for leaf in traced.inputs) and _takes(traced, signature, made_up["tiny"]):
-        sizes |= made_up
+        sizes |= {name: size for name, size in made_up.items() if 8 * signature.entries(size) <= LARGEST_BYTES}
     return dict(sorted(sizes.items(), key=lambda item: signature.entries(item[1])))
 
 

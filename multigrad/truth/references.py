@@ -27,7 +27,7 @@ HAIR = 1e-300
 
 
 LEAST = 1e-270
-"""An output of no larger entries counts as one of this size: where it is 0, a hair of the inputs is all that moves it."""
+"""An output of no larger entries counts as one of this size: where it is 0, a hair of the inputs moves it."""
 
 
 def bounded(

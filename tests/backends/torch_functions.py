@@ -85,6 +85,9 @@ ELEMENTWISE = {
     "div_trunc": (lambda x, y: torch.div(x, y, rounding_mode="trunc") + x, x, y),
     "polygamma": (lambda x: torch.polygamma(1, x), q),
     "polygamma_3": (lambda x: torch.polygamma(3, x), q),
+    **{name: (getattr(torch.special, name), x) for name in ("i0", "i0e", "i1", "i1e")},
+    "ndtri": (torch.special.ndtri, q),
+    "ldexp": (torch.ldexp, x, t(1, 2, 0, 3)),
     "mvlgamma": (lambda x: torch.mvlgamma(x, 2), q + 1),
     "zeta": (lambda x: torch.special.zeta(2.0, x), q),
     "xlogy": (torch.xlogy, q, p(*M)),
@@ -223,6 +226,10 @@ ENTRIES = {
     "index_put_added": (lambda x, y: x.index_put((t(0, 0, 2),), y, accumulate=True), x, y),
     "index_add": (lambda x, y: x.index_add(1, t(0, 0, 3), y[:, :3], alpha=0.5), x, y),
     "index_select": (lambda x, rows: x.index_select(0, rows), x, rows),
+    "masked_scatter": (lambda x, m, y: x.masked_scatter(m, y), x, m, y),
+    "diagonal_scatter": (lambda x, v: x.diagonal_scatter(v, 1), x, r(3)),
+    "index_reduce": (lambda x, y: x.index_reduce(0, t(0, 0, 2), y, "prod"), x, y),
+    "put": (lambda x: x.put(t(0, 7), x[1, 2:], accumulate=True), x),
     "index_copy": (lambda x, y: x.index_copy(0, t(0, 2), y[:2]), x, y),
     "index_fill": (lambda x: x.index_fill(1, t(0, 2), 0.3), x),
     "take": (lambda x: x.take(t(0, 5, 5)), x),
@@ -306,6 +313,8 @@ MATRICES = {
     "eigh": (lambda a: (lambda w, V: (w, V * V))(*L.eigh((a + a.T) / 2)), D),
     "eigvalsh": (lambda a: L.eigvalsh((a + a.T) / 2), D),
     "pinv": (L.pinv, tall),
+    "pinv_symmetric": (lambda a: L.pinv((a + a.T) / 2, hermitian=True), D),
+    "triangular_solve": (lambda a, b: torch.triangular_solve(b, a, upper=False)[0], A + 3 * torch.eye(3), b),
     "solve_triangular": (lambda a, b: L.solve_triangular(a, b, upper=False), A + 3 * torch.eye(3), b),
     "solve_triangular_upper": (
         lambda a, b: L.solve_triangular(a, b, upper=True, left=False, unitriangular=True),
@@ -358,6 +367,23 @@ LOSSES = {
     "kl_div": (lambda x, y: F.kl_div(x, y, reduction="batchmean"), x, q),
     "kl_div_log": (lambda x, y: F.kl_div(x, y, reduction="sum", log_target=True), x, y),
     "poisson_nll_full": (lambda q, y: F.poisson_nll_loss(q, y, log_input=False, full=True), q, 3 * p(*M)),
+    "gaussian_nll_of_variances": (lambda x, y, s: F.gaussian_nll_loss(x, y, s, reduction="sum"), x, y, q),
+    "ctc": (
+        lambda x: F.ctc_loss(x.log_softmax(-1), t([1, 2, 2], [2, 1, 3]), t(6, 5), t(3, 2)),
+        r(6, 2, 4),
+    ),
+    "ctc_given": (
+        lambda x, i, n, m: F.ctc_loss(x.log_softmax(-1), i, n, m, 1, "none"),
+        r(6, 2, 4),
+        t([0, 2, 2], [2, 0, 3]),
+        t(6, 5),
+        t(3, 1),
+    ),
+    "ctc_joined": (lambda x: F.ctc_loss(x.log_softmax(-1), t(1, 2, 3, 1), (5, 5), (1, 3), reduction="sum"), r(5, 2, 4)),
+    "ctc_infinite": (
+        lambda x: F.ctc_loss(x.log_softmax(-1), t([1, 1], [2, 1]), (2, 2), (2, 2), zero_infinity=True),
+        r(2, 2, 4),
+    ),
     "gaussian_nll": (lambda x, y: F.gaussian_nll_loss(x, y, 0.4, full=True), x, y),
     "cross_entropy": (lambda x: F.cross_entropy(x, labels), x),
     "cross_entropy_given": (lambda x, n: F.cross_entropy(x, n, reduction="sum"), x, labels),
@@ -495,12 +521,13 @@ WINDOWS = {
     "pad_replicate": (lambda x: F.pad(x, (1, 2, 1, 1), mode="replicate"), image),
     "pad_circular": (lambda x: F.pad(x, (1, 2, 1, 1), mode="circular"), image),
     **{
-        f"interpolate_{mode}": (lambda x, mode=mode: F.interpolate(x, size=(4, 9), mode=mode), image)
+        f"interpolate_{mode.replace('-', '_')}": (lambda x, mode=mode: F.interpolate(x, size=(4, 9), mode=mode), image)
         for mode in ("nearest", "nearest-exact", "area", "bilinear", "bicubic")
     },
     "interpolate_corners": (lambda x: F.interpolate(x, scale_factor=1.5, mode="bilinear", align_corners=True), image),
     "interpolate_bicubic_corners": (lambda x: F.interpolate(x, (4, 9), mode="bicubic", align_corners=True), image),
     "interpolate_antialias": (lambda x: F.interpolate(x, (4, 3), mode="bilinear", antialias=True), image),
+    "interpolate_bicubic_antialias": (lambda x: F.interpolate(x, (3, 9), mode="bicubic", antialias=True), image),
     "interpolate_linear": (lambda x: F.interpolate(x, size=5, mode="linear"), line),
     "interpolate_nearest1d": (lambda x: F.interpolate(x, scale_factor=2), line),
     "interpolate_trilinear": (lambda x: F.interpolate(x, scale_factor=1.5, mode="trilinear"), cube),

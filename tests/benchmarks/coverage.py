@@ -25,7 +25,7 @@ import numpy as np
 from multigrad.bench.report.markup import grid
 
 from multigrad.backend import backend
-from multigrad.data.errors import BadInput, one_line
+from multigrad.data.errors import one_line
 from multigrad.diagnosis import alternatives
 from multigrad.dropins.judge import Asked, Trial
 from multigrad.verdict.words import FAIL, INCONCLUSIVE, NOTE, PASS, UNAVAILABLE
@@ -98,7 +98,22 @@ def jax_framework() -> Framework:
     return Framework("jax", lambda a, dtype: numpy.asarray(a, dtype=dtype), lambda a: a, real, MODULES)
 
 
-FRAMEWORKS = {"jax": jax_framework}
+def torch_framework() -> Framework:
+    import torch
+
+    from tests.benchmarks.coverage_torch import MODULES
+
+    def real(result: Any) -> tuple[Any, ...]:
+        values = result if isinstance(result, tuple | list) else (result,)
+        return tuple(v for v in values if isinstance(v, torch.Tensor) and v.is_floating_point())
+
+    def array(numbers: np.ndarray, dtype: str) -> Any:
+        return torch.tensor(numbers, dtype=getattr(torch, dtype), requires_grad=True)
+
+    return Framework("torch", array, torch.tensor, real, MODULES)
+
+
+FRAMEWORKS = {"jax": jax_framework, "torch": torch_framework}
 
 
 def public(module: str) -> list[str]:
@@ -111,7 +126,10 @@ def judged(framework: Framework, module: str, name: str, case: Case, dtype: str 
     function = getattr(importlib.import_module(module), name)
 
     def called(*arrays: Any) -> Any:
-        return framework.real(case.call(function, list(arrays), framework.constant))
+        return framework.real(case.call(function, list(arrays), constant))
+
+    def constant(numbers: np.ndarray) -> Any:
+        return framework.constant(numbers.astype(dtype) if numbers.dtype.kind == "f" else numbers)
 
     called.__name__ = name
     started = time.perf_counter()
@@ -269,6 +287,8 @@ def main() -> None:
                 rows[key] = row = judged(framework, module, name, case, dtype)
                 if row.verdict != PASS:
                     print(f"{row.verdict or 'MISSING':12} {module}.{name}({text}) {dtype}: {row.sentence}", flush=True)
+                if not chosen.keep:
+                    write(framework.csv, (rows[k] for k in wanted if k in rows))
     kept = [rows[key] for key in wanted if key in rows]
     if not chosen.keep:
         write(framework.csv, kept)

@@ -1,4 +1,4 @@
-"""The public names of jax.nn, jax.numpy, jax.numpy.linalg and jax.scipy.special: example inputs, or why there are none."""
+"""The public names of jax.nn, jax.numpy, jax.numpy.linalg and jax.scipy.special: example inputs, or why not."""
 
 from __future__ import annotations
 
@@ -323,24 +323,30 @@ NUMPY = ELEMENTWISE | REDUCTIONS | SHAPES | PRODUCTS
 
 NUMPY_OUT = grouped(
     {
-        INTEGER: "bitwise_and bitwise_count bitwise_invert bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift "
+        INTEGER: "bitwise_and bitwise_count bitwise_invert bitwise_left_shift bitwise_not bitwise_or "
+        "bitwise_right_shift "
         "bitwise_xor gcd invert lcm left_shift right_shift packbits unpackbits ravel_multi_index unravel_index ix_ "
         "diag_indices diag_indices_from indices mask_indices tril_indices tril_indices_from triu_indices "
         "triu_indices_from",
         BOOLEAN: "all allclose any argmax argmin argpartition argsort argwhere array_equal array_equiv count_nonzero "
-        "digitize equal flatnonzero greater greater_equal isclose iscomplex isfinite isin isinf isnan isneginf isposinf "
+        "digitize equal flatnonzero greater greater_equal isclose iscomplex isfinite isin isinf isnan isneginf "
+        "isposinf "
         "isreal less less_equal lexsort logical_and logical_not logical_or logical_xor nanargmax nanargmin nonzero "
         "not_equal searchsorted signbit unique_counts",
-        CREATION: "arange bartlett blackman empty empty_like eye fromfunction hamming hanning identity ones ones_like tri "
+        CREATION: "arange bartlett blackman empty empty_like eye fromfunction hamming hanning identity ones "
+        "ones_like tri "
         "zeros zeros_like",
         QUERY: "array_repr array_str broadcast_shapes can_cast einsum_path finfo get_printoptions iinfo iscomplexobj "
         "isdtype isrealobj isscalar issubdtype iterable ndim printoptions promote_types result_type set_printoptions "
         "shape size",
-        TYPE: "ComplexWarning bfloat16 bool bool_ cdouble character complex128 complex64 complex_ complexfloating csingle "
+        TYPE: "ComplexWarning bfloat16 bool bool_ cdouble character complex128 complex64 complex_ "
+        "complexfloating csingle "
         "double dtype e euler_gamma flexible float16 float32 float4_e2m1fn float64 float6_e2m3fn float6_e3m2fn "
         "float8_e3m4 float8_e4m3 float8_e4m3b11fnuz float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz "
-        "float8_e8m0fnu float_ floating generic inexact inf int1 int16 int2 int32 int4 int64 int8 int_ integer linalg nan "
-        "ndarray newaxis number object_ pi signedinteger single ufunc uint uint1 uint16 uint2 uint32 uint4 uint64 uint8 "
+        "float8_e8m0fnu float_ floating generic inexact inf int1 int16 int2 int32 int4 int64 int8 int_ integer "
+        "linalg nan "
+        "ndarray newaxis number object_ pi signedinteger single ufunc uint uint1 uint16 uint2 uint32 uint4 "
+        "uint64 uint8 "
         "unsignedinteger",
         "written with brackets": "c_ index_exp mgrid ogrid r_ s_",
         FILES: "from_dlpack frombuffer fromfile fromiter fromstring load save savez",

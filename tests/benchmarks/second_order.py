@@ -1,8 +1,8 @@
 """Second derivatives through the drop-ins: wrong ones are killed, right ones raise no alarm.
 
 `python -m tests.benchmarks.second_order A.csv B.csv [--count N M] [--seconds S] [--seed S] [--out FILE.md]` puts right
-ones to `multigrad.gradcheck` and `check_grads` with ``order=2``: N operations of the catalogue, handed over to torch and
-JAX, and M functions written by hand. Each has a row in its file; one that is there already is gone on with. With
+ones to `multigrad.gradcheck` and `check_grads` with ``order=2``: N operations of the catalogue, handed over to torch
+and JAX, and M functions written by hand. Each has a row in its file; one that is there already is gone on with. With
 ``--out``, the mutants of :mod:`tests.benchmarks.second_order_mutants` follow, before these and before torch's
 gradgradcheck and JAX's check_grads(order=2) with their defaults.
 """
@@ -132,7 +132,8 @@ def in_jax(op: Operation, parameters: Mapping[str, Any], arrays: Sequence[np.nda
         return function(*(next(rest) if a is None else a for a in held))
 
     chosen = [a for a, d in zip(given, op.differentiable, strict=True) if d]
-    multigrad.check_grads(of_differentiable, chosen, order=2, reference=reference_of(op, parameters, arrays))
+    # Compiled: thousands of operations one by one take minutes.
+    multigrad.check_grads(jax.jit(of_differentiable), chosen, order=2, reference=reference_of(op, parameters, arrays))
 
 
 @dataclass(frozen=True)
@@ -226,7 +227,21 @@ def counted(rows: Sequence[Trial]) -> str:
     return "\n".join([grid(columns, cells, right=range(2, 6)), *alarms])
 
 
-def page(found: Sequence[Kill], rows: Sequence[Trial]) -> str:
+def of_matrices(files: Sequence[Path]) -> str:
+    """Count the outputs that matrices of order 2 compared, by backend and variant, as Markdown."""
+    counts: dict[tuple[str, str], collections.Counter[str]] = {}
+    for file in files:
+        with file.open(newline="") as lines:
+            for row in csv.DictReader(lines):
+                if row["output"] != "*" and row["verdict"] != "UNAVAILABLE":
+                    place = row["backend"], row["variant"]
+                    counts.setdefault(place, collections.Counter())[row["verdict"]] += 1
+    verdicts = ("PASS", "NOTE", "FAIL", "FINDING", "INCONCLUSIVE")
+    cells = [[*place, *(str(found[verdict]) for verdict in verdicts)] for place, found in sorted(counts.items())]
+    return grid(["backend", "variant", *verdicts], cells, right=range(2, 7))
+
+
+def page(found: Sequence[Kill], rows: Sequence[Trial], matrices: Sequence[Path]) -> str:
     """Return the results, as Markdown."""
     names = {row.operation for row in rows if row.form in FORMS}
     return f"""# Second derivatives
@@ -244,6 +259,11 @@ sizes, regimes and seeds; and the {len(FUNCTIONS)} functions that the mutants ar
 scales.
 
 {counted(rows)}
+
+Every operation of the catalogue in the matrix, `multigrad check --order 2` with float64 and float32 and the regimes
+gaussian and integers, at all small sizes: outputs by verdict. `exact` is the formula, in ball arithmetic.
+
+{of_matrices(matrices)}
 """
 
 
@@ -275,6 +295,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, nargs=2, default=(1_000, 1_000), help="of each")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="for each")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--matrix", type=Path, nargs="*", default=[], help="what `multigrad check --csv` wrote")
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
     of_catalogue, of_functions = chosen.count
@@ -283,7 +304,7 @@ def main() -> None:
     print(counted(rows))
     if chosen.out is not None:
         found = list(kills())
-        chosen.out.write_text(page(found, rows), encoding="utf-8")
+        chosen.out.write_text(page(found, rows, chosen.matrix), encoding="utf-8")
         print(table(found))
 
 

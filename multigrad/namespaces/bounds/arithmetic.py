@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, Error, as_array, is_ours, plus, times
+from .arrays import Array, Error, as_array, plus, times
 from .model import Floats, current
 from .rules import added, both_nonnegative, bounded, elementwise, exactly_infinite, of_whole_numbers
 

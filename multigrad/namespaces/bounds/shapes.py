@@ -61,6 +61,8 @@ def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Any:
         chosen = (0 if axis is None else axis) % x.ndim
         after = x.ndim - chosen - 1
         loose = indices.undecided.reshape(indices.shape + (1,) * after)
+        if only_whole_numbers(x):
+            return Choice(taken, np.broadcast_to(loose, taken.shape))
         return _hull(taken, loose, x, chosen, indices.ndim)
     return rearranged(lambda p: np.take(p, indices, axis), x)
 
