@@ -110,6 +110,8 @@ class TorchTracer(Tracer):
             value = torch.from_numpy(np.asarray(value, order="C").copy())
         if not isinstance(value, torch.Tensor):
             return None
+        if nn.parameter.is_lazy(value):
+            raise BadInput(f"{where} has no shape yet; call the module once before")
         if value.layout != torch.strided:
             raise BadInput(f"{where} has the layout {value.layout}; wanted a dense tensor: x.to_dense()")
         if value.is_complex():

@@ -561,6 +561,7 @@ BAD = {
     "differ in more than sizes": {"example": [drawn((2,)), drawn((2, 2))]},
     "has 2 inputs": {"signature": "(n),(n)->(n)", "example": drawn((2,))},
     "holds integers, and the example has none": {"example": (torch.empty(2, dtype=torch.int64, device="meta"),)},
+    "f: x.weight has no shape yet": {"example": (nn.LazyLinear(3),)},
     "nondifferentiable names 'y'": {"signature": "(n)->(n)", "nondifferentiable": "y"},
 }
 
