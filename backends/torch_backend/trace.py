@@ -10,7 +10,7 @@ import contextlib
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,6 +197,8 @@ class Watch(TorchFunctionMode):
         self.recording = True
         self.still = {id(x): x for x in held}
         """By identity tensors that have no derivative: inputs that are held, constants, what was not recorded."""
+        self.aliases: dict[int, torch.Tensor] = {}
+        """By identity tensors that were detached from others, whose memory they share."""
         self.entered: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         """By identity the tensors that are not of the graph and came to it, and what stands there for each."""
         self.copies: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
@@ -223,26 +225,24 @@ class Watch(TorchFunctionMode):
             given = pytree.tree_map(self._without_mask, given)
         args, named = pytree.tree_map(self._entered, given)
         if func in DETACHING:
-            return _stopped(func(*args, **named), place)
-        if self.recording and not torch.is_inference_mode_enabled():
-            return func(*args, **named)
-        return self._unrecorded(func, args, named, place)
-
-    def _unrecorded(self, func: Any, args: Any, named: Any, place: str) -> Any:
-        """Call a function whose results no derivative goes through.
-
-        Raises:
-            BadInput: it writes into what has a derivative, which autograd would not see.
-        """
-        given = [x for x in pytree.tree_leaves((args, named)) if isinstance(x, torch.Tensor)]
-        known, versions = {id(x) for x in given}, [x._version for x in given]
+            detached = _stopped(func(*args, **named), place)
+            self.aliases[id(detached)] = detached
+            return detached
+        tensors = [x for x in pytree.tree_leaves((args, named)) if isinstance(x, torch.Tensor)]
+        versions = [x._version for x in tensors]
         result = func(*args, **named)
-        for x, version in zip(given, versions, strict=True):
-            if x._version != version and _is_real(x) and not self._is_still(x):
+        recorded = self.recording and not torch.is_inference_mode_enabled()
+        for x, version in zip(tensors, versions, strict=True):
+            hidden = not recorded and _is_real(x) and not self._is_still(x)
+            if x._version != version and (hidden or {id(x), id(x._base)} & self.aliases.keys()):
                 raise BadInput(
-                    f"{self.name} writes under no_grad into what has a derivative{bracketed(place)}, which autograd "
-                    "does not see; write into a copy"
+                    f"{self.name} writes into what has a derivative{bracketed(place)}, and autograd does not see it "
+                    f"{'where a tensor is detached' if recorded else 'under no_grad'}; write into a copy"
                 )
+        return result if recorded else self._unrecorded(result, {id(x) for x in tensors}, place)
+
+    def _unrecorded(self, result: Any, known: Collection[int], place: str) -> Any:
+        """Return what a function made without being recorded as what no derivative goes through."""
 
         def stopped(value: Any) -> Any:
             if not isinstance(value, torch.Tensor) or id(value) in known or self._is_still(value):

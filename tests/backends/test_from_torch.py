@@ -537,6 +537,11 @@ def hides(x):
     return y
 
 
+def through_an_alias(x):
+    x.detach()[0].mul_(2)
+    return x * x
+
+
 def of_bessel(x):
     return torch.special.bessel_y0(x) + torch.special.bessel_y1(x) + torch.special.airy_ai(x)
 
@@ -564,7 +569,8 @@ REFUSED = {
     leaves: ["asks for the value of an input", "test_from_torch.py, line"],
     draws: ["draws random numbers", "test_from_torch.py, line", "pass them as an input"],
     drops: ["draws random numbers", "test_from_torch.py, line", ".eval()"],
-    hides: ["writes under no_grad into what has a derivative (test_from_torch.py, line", "write into a copy"],
+    hides: ["writes into what has a derivative (test_from_torch.py, line", "under no_grad; write into a copy"],
+    through_an_alias: ["writes into what has a derivative (test_from_torch.py, line", "where a tensor is detached"],
     of_bessel: [
         "calls aten.special_bessel_y0",
         "test_from_torch.py, line",
