@@ -19,6 +19,7 @@ from multigrad.namespaces import bounds, cost, dual, exact
 torch = pytest.importorskip("torch", reason="torch is not installed (pip install torch)")
 
 from torch import nn  # noqa: E402 - torch may be missing
+from torch.fx.experimental.proxy_tensor import make_fx  # noqa: E402 - torch may be missing
 from torch.nn import functional as F  # noqa: E402, N812 - torch may be missing; its own name for it
 
 from tests.backends import torch_references  # noqa: E402 - imports torch
@@ -297,6 +298,44 @@ def test_a_function_is_traced_once_for_each_shape():
     for n in (2, 3, 2, 3):
         op.function(xp, np.ones(n))
     assert shapes == [(2,), (3,)]
+
+
+AROUND = {
+    "grad": lambda f, x: torch.func.grad(f)(x),
+    "vmap": lambda f, x: torch.func.vmap(torch.func.grad(f))(torch.stack([x, x]))[1],
+    "jvp": lambda f, x: torch.func.jvp(torch.func.grad(f), (x,), (x,))[0],
+    "make_fx": lambda f, x: make_fx(torch.func.grad(f))(x)(x),
+    "no_grad": lambda f, x: after(torch.no_grad, f, x),
+    "inference_mode": lambda f, x: after(torch.inference_mode, f, x),
+}
+
+
+def after(mode, f, x):
+    with mode():
+        f(x)
+    leaf = x.clone().requires_grad_()
+    return torch.autograd.grad(f(leaf), leaf)[0]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's forward mode uses what torch gives up
+@pytest.mark.parametrize("name", AROUND)
+def test_a_trace_sees_nothing_of_what_its_caller_is_in(name):
+    def function(x):
+        mask = torch.tril(torch.ones(3, 3, dtype=torch.bool))
+        return (torch.where(mask, x, 0.1 * torch.tensor([1.0, 2.0, 3.0])) ** 3).sum()
+
+    standard, *_ = namespace("torch")
+    (x,) = drawn((3, 3))
+    op = from_torch(function, "(m,n)->()")
+    found = AROUND[name](lambda x: op.function(standard, x), x)
+    np.testing.assert_allclose(found, torch.func.grad(function)(x), rtol=1e-13, atol=1e-15)
+
+
+def test_a_function_may_call_what_was_traced():
+    standard, *_ = namespace("torch")
+    inner = from_torch(torch.tanh, "(n)->(n)")
+    outer = from_torch(lambda x: inner.function(standard, x) * x, "(n)->(n)", name="outer")
+    np.testing.assert_allclose(outer.function(xp, np.full(2, 0.3)), np.tanh(0.3) * 0.3, rtol=1e-14)
 
 
 # Names and modules

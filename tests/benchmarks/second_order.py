@@ -76,7 +76,7 @@ def handwritten(seed: int = 0, first: int = 0) -> Iterator[Trial]:
     for number in itertools.count(first):
         rng = np.random.default_rng([seed, number])
         name, form = [*FUNCTIONS][number % len(FUNCTIONS)], [*CHECKS][number // len(FUNCTIONS) % len(CHECKS)]
-        dtype, scale = ("float64", "float32")[int(rng.integers(2))], float(rng.choice([0.25, 1.0, 4.0]))
+        dtype, scale = ("float64", "float32")[int(rng.integers(2))], float(rng.choice([0.25, 1.0, 2.0]))
         started = time.perf_counter()
         arrays = [(scale * rng.standard_normal(s)).astype(dtype) for s in FUNCTIONS[name].shapes]
         check = next(iter(CHECKS[form](name, None, arrays).values()))
