@@ -24,9 +24,8 @@ from multigrad.data.errors import BadInput
 from multigrad.graph.traced import traced_operation
 from multigrad.ops.operation import Operation
 
-from .trace import JaxTracer
-
 from .gradient import gradient
+from .trace import JaxTracer
 
 
 class JaxCandidate(Candidate):

@@ -42,7 +42,7 @@ REDUCED = {1: lambda xp, x: xp.mean(x), 2: lambda xp, x: xp.sum(x)}
 def _margins_of_lists(xp: Namespace, x: Array, target: Array, *, reduction: int = 1, **_: Any) -> tuple[Array, Array]:
     """Σⱼ Σᵢ max(0, 1 − x[yⱼ] + xᵢ) / c over labels yⱼ and what is no label; labels end at the first that is −1."""
     x, target = xp.array(x), xp.array(target)
-    rows, labels = (xp.reshape(a, (-1, a.shape[-1])) for a in (x, target))
+    rows, labels = (xp.reshape(a, (-1, a.shape[-1] if a.ndim else 1)) for a in (x, target))
     c = rows.shape[1]
     listed = xp.cumulative_sum(xp.astype(labels < 0, xp.int64), axis=1) == 0
     places = xp.array(np.arange(c))

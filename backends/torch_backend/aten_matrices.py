@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from multigrad.data.errors import BadInput
 from multigrad.graph.matrices import (
     distances,
     distances_of_pairs,
@@ -16,7 +17,7 @@ from multigrad.graph.matrices import (
     solve_with_pivots,
     unpacked,
 )
-from multigrad.graph.namespace import Namespace
+from multigrad.graph.namespace import Namespace, is_number
 
 from .facts import Array, Fact, axes_of, by_name
 
@@ -128,8 +129,40 @@ def _solved_by_factors(xp: Namespace, LU: Array, pivots: Array, B: Array, **_: A
     return solve_with_pivots(xp, xp.array(LU), pivots - 1, xp.array(B))
 
 
-def _pseudo_inverse(xp: Namespace, self: Array, **_: Any) -> Array:
-    return xp.linalg.pinv(xp.array(self))
+SMALLEST_CUTOFF = 1e-10
+"""A relative tolerance up to here is one for rounding errors."""
+
+
+def _pseudo_inverse(
+    xp: Namespace, self: Array, atol: Any = 0.0, rtol: Any = 0.0, *, hermitian: bool = False, **_: Any
+) -> Array:
+    """The pseudo-inverse of a matrix of full rank.
+
+    Raises:
+        BadInput: singular values are cut off, by a tolerance that is more than one for rounding errors.
+    """
+    for tolerance in (atol, rtol):
+        if tolerance is not None and (not is_number(tolerance) or tolerance > SMALLEST_CUTOFF):
+            raise BadInput(
+                "linalg.pinv with a tolerance cuts off singular values by their size, which has no array API form; "
+                "write it with linalg.svd"
+            )
+    A = xp.array(self)
+    return xp.linalg.pinv(xp.tril(A) + xp.matrix_transpose(xp.tril(A, k=-1)) if hermitian else A)
+
+
+def _legacy_substituted(
+    xp: Namespace,
+    B: Array,
+    A: Array,
+    *,
+    upper: bool = True,
+    transpose: bool = False,
+    unitriangular: bool = False,
+    **_: Any,
+) -> tuple[Array, Array]:
+    A = xp.matrix_transpose(xp.array(A)) if transpose else xp.array(A)
+    return _substituted(xp, A, B, upper=upper != transpose, unitriangular=unitriangular), A
 
 
 # fmt: off
@@ -157,6 +190,7 @@ MATRICES: dict[str, Fact] = {
     "linalg_vector_norm":         _norm,
     "mm":                         _product,
     "mv":                         _product,
+    "triangular_solve":           _legacy_substituted,
     "_cdist_forward":             lambda xp, x, y, *, p, **_: distances(xp, xp.array(x), xp.array(y), p),
     "_euclidean_dist":            lambda xp, x, y, **_: distances(xp, xp.array(x), xp.array(y), 2),
     "_linalg_check_errors":       lambda xp, *_operands, **_: (),

@@ -182,7 +182,7 @@ def _view(tensor: torch.Tensor) -> torch.Tensor:
 def _host(tensor: torch.Tensor) -> np.ndarray:
     host = tensor.detach().cpu()
     host = host.float() if host.dtype == torch.bfloat16 else host
-    copy: np.ndarray = host.resolve_conj().resolve_neg().contiguous().numpy().copy()
+    copy: np.ndarray = host.contiguous().numpy(force=True).copy()
     return copy
 
 

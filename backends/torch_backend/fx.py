@@ -183,7 +183,7 @@ def _stands_for_a_tensor(target: Any, name: str, of: str) -> bool:
 
 
 def place_of(node: Node) -> str:
-    """Return the place of a call in the person's function, see :func:`.trace.traced_module`."""
+    """Return the place of a call in the person's function, as :class:`.trace.Watch` notes it."""
     return (node.meta.get("stack_trace") or "").removesuffix(STOPPED)
 
 

@@ -166,7 +166,7 @@ class TorchSession(Session):
         host = array.detach().cpu()
         if host.dtype == torch.bfloat16:
             host = host.float()
-        copy: np.ndarray = host.numpy().copy()
+        copy: np.ndarray = host.numpy(force=True).copy()  # autograd has tensors of zeros without memory
         return copy
 
     def dtype_name(self, array: Any) -> str:

@@ -11,6 +11,7 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from multigrad.data.errors import BadInput
 from multigrad.graph.arguments import Found, shown
@@ -40,6 +41,7 @@ from multigrad.graph.traced import Traced, Tracer, is_persons, raised_in
 from .decompositions import decompositions
 from .fx import STOPPED, Converter, writes_in_place
 from .primitives import TABLE
+from .rewritten import REWRITTEN
 
 LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
 
@@ -136,8 +138,13 @@ class TorchTracer(Tracer):
     def graph(
         self, traced: Traced, shapes: Sequence[tuple[int, ...]], parameters: Mapping[str, Any]
     ) -> tuple[Graph, Mapping[str, str]]:
-        converter = Converter(traced.name)
-        return converter.graph(_traced(traced, shapes, parameters)), converter.missing
+        def converted() -> tuple[Graph, Mapping[str, str]]:
+            converter = Converter(traced.name)
+            return converter.graph(_traced(traced, shapes, parameters)), converter.missing
+
+        # A thread of its own has nothing of what its caller is in: no_grad, transforms of torch.func, other traces.
+        with ThreadPoolExecutor(max_workers=1) as alone:
+            return alone.submit(converted).result()
 
 
 def _key(key: Any) -> Any:
@@ -184,7 +191,7 @@ class Watch(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.recording = torch.is_grad_enabled()
+        self.recording = True
         self.entered: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         """By identity the tensors that are not of the graph and came to it, and what stands there for each."""
         self.copies: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
@@ -206,7 +213,7 @@ class Watch(TorchFunctionMode):
             return result.value
         place = _place()
         traceback.set_stack_trace([place])
-        func, given = WIDE.get(func, func), (call.args, call.kwargs)
+        func, given = INSTEAD.get(func, func), (call.args, call.kwargs)
         if func in INDEXED:
             given = pytree.tree_map(self._without_mask, given)
         args, named = pytree.tree_map(self._entered, given)
@@ -255,6 +262,8 @@ WIDE: Mapping[Any, Callable[..., Any]] = dict.fromkeys(
     (torch.Tensor.float, torch.Tensor.half, torch.Tensor.bfloat16), torch.Tensor.double
 )
 """Casts from one floating-point type to another change nothing."""
+
+INSTEAD = {**WIDE, **REWRITTEN}
 
 DETACHING = (torch.detach, torch.Tensor.detach, torch.Tensor.data.__get__)  # type: ignore[attr-defined]
 INDEXED = (torch.Tensor.__getitem__, torch.Tensor.__setitem__)
@@ -327,17 +336,33 @@ class Constant:
 
     def result(self) -> Result | None:
         """Compute it; None where it is real or random."""
-        with _disable_current_modes():
-            state = torch.get_rng_state()
+        with _disable_current_modes(), contextlib.suppress(Drawn), Undrawn():
             value = self.func(*self.args, **self.kwargs)
-            drawn = not torch.equal(state, torch.get_rng_state())
-            if drawn:
-                torch.set_rng_state(state)
-        made = [x for x in pytree.tree_leaves(value) if isinstance(x, torch.Tensor)]
-        return None if drawn or any(map(_is_real, made)) else Result(value)
+            made = [x for x in pytree.tree_leaves(value) if isinstance(x, torch.Tensor)]
+            return None if any(map(_is_real, made)) else Result(value)
+        return None
 
 
-MAKING = (torch.arange, torch.eye, torch.full, torch.ones, torch.tensor, torch.tril_indices, torch.triu_indices)
+class Drawn(Exception):
+    """Random numbers are asked for."""
+
+
+class Undrawn(TorchDispatchMode):
+    """Lets no random number be drawn."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Call what draws none."""
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            raise Drawn
+        return func(*args, **(kwargs or {}))
+
+
+MAKING = (
+    *(torch.arange, torch.eye, torch.full, torch.ones, torch.zeros, torch.tensor),
+    *(torch.tril_indices, torch.triu_indices),
+)
 """Functions that make a tensor of nothing, and may make it of integers or conditions."""
 
 

@@ -7,6 +7,7 @@ import itertools
 import string
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def as_operation(reference: Any, candidate: Candidate) -> Operation:
         arguments, with_namespace = _arguments(reference, len(inputs))
         if with_namespace or not candidate.takes(reference):
             return _of_function(reference, inputs, arguments, with_namespace)
-        reference = candidate.traced(reference)
+        reference = replace(candidate.traced(reference), name=function_name(reference))
     op: Operation = reference
     try:
         op.check_inputs([given.array for given in inputs])

@@ -70,7 +70,7 @@ def sampled(xp: Namespace, image: Array, grid: Array, *, nearest: bool, outside:
 
 def triangle(x: np.ndarray) -> np.ndarray:
     """1 − |x| within 1: the filter of linear interpolation."""
-    return np.maximum(1 - np.abs(x), 0)
+    return np.asarray(np.maximum(1 - np.abs(x), 0))
 
 
 def cubic(x: np.ndarray) -> np.ndarray:
@@ -99,4 +99,4 @@ def smoothing(size: int, count: int, step: float, kernel: Callable[[np.ndarray],
     first = np.maximum((middles - reach * width + 0.5).astype(int), 0)[:, None]
     last = np.minimum((middles + reach * width + 0.5).astype(int), size)[:, None]
     weights = kernel((places + 0.5 - middles[:, None]) / width) * ((places >= first) & (places < last))
-    return weights / weights.sum(axis=1, keepdims=True)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))

@@ -139,7 +139,8 @@ class Traced:
     def _missing(self, places: Mapping[str, str]) -> str:
         (first, place), *others = places.items()
         where = bracketed(place)
-        more = f"; {len(others)} more are missing: {', '.join(n for n, _ in others)}" if others else ""
+        are = "is" if len(others) == 1 else "are"
+        more = f"; {len(others)} more {are} missing: {', '.join(n for n, _ in others)}" if others else ""
         return f"{self.name} calls {first}{where}, which has no array API form yet{more}; write it with other functions"
 
 

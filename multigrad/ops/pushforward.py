@@ -126,13 +126,28 @@ class Pushforward(Operation):
         Raises:
             BadInput: as there.
         """
+        _, parameters = self.of.split(size)
         inputs = self.of.make_inputs(size, seed, regime)
+        return [*inputs, *self._cotangents(inputs, parameters, seed + 1, regime)]
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The inputs of the operation: cotangents are drawn."""
+        return self.of.given
+
+    def completed(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return inputs of the operation, and cotangents."""
+        inputs = self.of.completed(arrays)
+        return [*inputs, *self._cotangents(inputs, self.parameters, 1, "gaussian")]
+
+    def _cotangents(
+        self, inputs: Sequence[np.ndarray], parameters: Mapping[str, Any], seed: int, regime: Regime
+    ) -> list[np.ndarray]:
         import numpy as np
 
-        _, parameters = self.of.split(size)
         with np.errstate(all="ignore"):
             values = self.of.forward(numpy_standard(), parameters)(*inputs)
-        return [*inputs, *self.of.make_cotangents([np.shape(v) for v in values], seed + 1, regime)]
+        return self.of.make_cotangents([np.shape(v) for v in values], seed, regime)
 
     def forward(self, xp: Any, parameters: Mapping[str, Any]) -> Callable[..., tuple[Any, ...]]:
         """Return ``f(*inputs, *cotangents) -> gradients`` by the tape, which knows of no hand-derived formula."""

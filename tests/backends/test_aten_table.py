@@ -38,6 +38,7 @@ def several(values):
     return tuple(values) if isinstance(values, tuple | list) else (values,)
 
 
+@pytest.mark.filterwarnings("ignore:index_reduce", "ignore:torch.triangular_solve")
 @pytest.mark.parametrize("name", torch_functions.CASES)
 def test_values_and_gradients_are_those_of_torch(name):
     op, function, arguments = case(name)

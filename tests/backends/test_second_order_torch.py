@@ -7,6 +7,7 @@ import pytest
 
 import multigrad
 from multigrad import BadInput, GradientError, gradcheck, operation
+from multigrad.backend import backend
 from tests.benchmarks.second_order import ALARM, RIGHT, kills, table, trials
 from tests.benchmarks.second_order_mutants import FUNCTIONS, MUTANTS, for_torch, reference
 
@@ -167,6 +168,12 @@ def test_operations_that_are_handed_over_raise_no_alarm():
     assert sum(row.verdict == RIGHT for row in rows) >= 7
 
 
+def test_zeros_that_autograd_keeps_without_memory_are_numbers():
+    session = backend("torch").open("cpu", threads=1)
+    assert session.to_numpy(torch._efficientzerotensor((2, 3))).tolist() == [[0.0] * 3] * 2
+    assert gradcheck(torch.abs, drawn(), lambda xp, x: xp.abs(x), order=2)
+
+
 @operation("(n)->(n)", sizes={"tiny": {"n": 3}})
 def squashed(xp, x):
     """f = tanh x."""
@@ -198,3 +205,11 @@ def test_the_matrix_judges_the_double_backward_of_what_is_handed_over_and_of_imp
     assert {name for name, found in verdicts.items() if "FAIL" in found} == {"cut"}
     reasons = " ".join(frame[frame["verdict"] == "FAIL"]["reason"])
     assert "∂²f/∂x²·v is zero everywhere" in reasons
+
+
+def test_a_reference_in_torch_is_differentiated_twice_by_its_graph():
+    def silu(x):
+        return torch.nn.functional.silu(x)
+
+    assert gradcheck(silu, drawn(), silu, order=2)
+    assert gradcheck(silu, drawn(torch.float32), order=2)

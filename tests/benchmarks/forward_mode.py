@@ -1,7 +1,7 @@
 """Forward mode before every check: mutants of pushforwards, right ones, foreign rules of forward mode and of vmap.
 
-`python -m tests.benchmarks.forward_mode [--part NAME]… [--out FILE.md]` does one part after the other and writes what it
-counted; the other parts of a file that is there stay.
+`python -m tests.benchmarks.forward_mode [--part NAME]… [--out FILE.md]` does one part after the other and writes what
+it counted; the other parts of a file that is there stay.
 
 - ``dual``: the pushforward of every operation of the catalogue, hand-derived or transposed, against ``dual``;
 - ``mutants``: every mutant of the hand-derived ones;
@@ -117,8 +117,8 @@ def alarms() -> str:
     failed = frame[frame["verdict"] == FAIL]
     wrong = [f"{r['operation']} {r['variant']} on {r['backend']}: {r['reason']}" for r in failed.to_dict("records")]
     return (
-        f"{len(by_hand())} right pushforwards in {frame['regime'].nunique()} regimes and relations: {len(judged)} outputs "
-        f"compared, {counts}. Alarms: {len(failed)}{'. ' * bool(wrong)}{'; '.join(wrong)}."
+        f"{len(by_hand())} right pushforwards in {frame['regime'].nunique()} regimes and relations: {len(judged)} "
+        f"outputs compared, {counts}. Alarms: {len(failed)}{'. ' * bool(wrong)}{'; '.join(wrong)}."
     )
 
 
@@ -177,8 +177,8 @@ def handed() -> str:
         far = [r["operation"] for r in rows if not r["apart"] <= NEAR]
         most = max(r["apart"] for r in rows)
         lines.append(
-            f"{name}: forward mode of {len(rows) - len(far)} of {len(operations())} operations gives what the pushforward "
-            f"gives in NumPy (at most {most:.1g} of the largest entry apart); others: {_listed(far)}."
+            f"{name}: forward mode of {len(rows) - len(far)} of {len(operations())} operations gives what the "
+            f"pushforward gives in NumPy (at most {most:.1g} of the largest entry apart); others: {_listed(far)}."
         )
     return "\n".join(lines)
 

@@ -9,15 +9,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from multigrad.bench.cli import main
+from multigrad.bench.report.github import annotated
 
 import multigrad
 from multigrad import BadInput, operation
 from multigrad.data.standard import numpy_standard
+from multigrad.namespaces import bounds
 from multigrad.ops.derived import Gradient, gradient_operation, of_orders, with_gradients
 from multigrad.ops.find import load_operations
 from multigrad.ops.text import derivative_name
 from multigrad.proof.prove import prove
 from multigrad.truth.case import Case
+from multigrad.truth.find import find_truth
 from multigrad.truth.formula import judge_formula
 from multigrad.truth.inputs import dtype_arrays
 
@@ -68,7 +71,7 @@ def test_values_and_gradients_are_those_of_the_formula(op):
 
 def test_outputs_are_written_as_derivatives_of_second_order():
     written = [derivative_name(name) for name in gradient_operation(cubes).outputs]
-    assert written == ["∂f/∂X", "∂f/∂w", "∂²f/∂X²·v", "∂²f/∂w²·v", "J·v of value"]
+    assert written == ["∂f/∂X", "∂f/∂w", "∂²f/∂X²·v", "∂²f/∂w²·v", "J·v"]
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -150,6 +153,32 @@ def run(monkeypatch, capsys, *arguments):
     with pytest.raises(SystemExit) as ended:
         main()
     return ended.value.code, capsys.readouterr()
+
+
+def test_ties_of_a_sort_have_a_truth():
+    G = gradient_operation(CATALOGUE["sort"])
+    truth = find_truth(G, Case("", G.name, {"m": 3, "n": 5}, "integers", "float64", 0))
+    assert (truth.references[0].hull > 0).any()
+    assert all(np.isfinite(reference.bound).all() for reference in truth.references)
+
+
+def test_a_shape_without_entries_that_has_no_second_derivative_is_not_judged():
+    frame = multigrad.check("batch_norm", order=2, backend="numpy", dtype="float64", regime="empty")
+    assert not {"FAIL", "INCONCLUSIVE"} & set(frame["verdict"]), frame["reason"].tolist()
+    assert "no derivative there" in " ".join(frame["reason"])
+
+
+def test_places_of_entries_are_undecided_where_their_index_is():
+    tied = bounds.Array(np.array([1.0, 1.0, 2.0]), np.full(3, 1e-3), np.full(3, 1e-3))
+    places = bounds.take_along_axis(np.arange(3), bounds.argsort(tied))
+    assert places.undecided.tolist() == [True, True, False]
+
+
+def test_what_is_wrong_is_annotated_at_the_operation_itself():
+    frame = multigrad.check(wrong_square, order=2, backend="numpy", dtype="float64", regime="gaussian")
+    (line, *_) = annotated(frame, [wrong_square])
+    assert "line=" in line
+    assert "title=multigrad%3A ∇wrong_square FAIL" in line
 
 
 def test_the_command_judges_order_2_and_names_what_is_wrong(tmp_path, monkeypatch, capsys):
