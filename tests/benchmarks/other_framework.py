@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "other_framework.md"
 CSV = ROOT / "results" / "other_framework.csv"
 REFERENCES = {name: ROOT / "examples" / "references" / f"{name}_references.py" for name in ("jax", "torch")}
-DTYPE = "float32"
+DTYPE, THREADS = "float32", 1
 
 PLACES = {
     ("jax", "compiled"): "autodiff",
@@ -60,7 +60,7 @@ class Row:
     """The 95 % interval."""
 
 
-def measured(folder: Path | None, size: str) -> Run:
+def measured(folder: Path | None, size: str | None) -> Run:
     """Time value and gradients of every reference in every place."""
     selection = selected(
         [str(path) for path in REFERENCES.values()],
@@ -71,6 +71,8 @@ def measured(folder: Path | None, size: str) -> Run:
             "variant": list(dict.fromkeys(PLACES.values())),
             "dtype": DTYPE,
             "size": size,
+            "threads": THREADS,
+            "quick": True,
         },
     )
     cells = {c: refused for c, refused in cells_of(selection).items() if PLACES.get((c.backend, c.mode)) == c.variant}
@@ -137,7 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, help="keep the run here")
     parser.add_argument("--from", dest="run", type=Path, help="the folder of a run")
-    parser.add_argument("--size", default="largest")
+    parser.add_argument("--size", help="left out, small, or else the middle one")
     parser.add_argument("--table", action="store_true", help="write the tables of the page and do nothing else")
     chosen = parser.parse_args()
     if not chosen.table:
