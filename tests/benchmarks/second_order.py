@@ -259,7 +259,7 @@ defaults; JAX's is asked for reverse mode, the only one that a custom_vjp has.
 
 {len(rows)} right ones: {len(names)} operations of the catalogue, handed over by `to_torch` and `to_jax`, at drawn
 sizes, regimes and seeds, and the {len(FUNCTIONS)} functions that the mutants are made of, at drawn inputs of three
-scales. What cannot be judged has lost its digits in that arithmetic, and is said to.
+scales. What cannot be judged has a bound that is too wide to see anything, and the message says so.
 
 {counted(rows)}
 
