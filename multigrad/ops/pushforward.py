@@ -17,7 +17,7 @@ import functools
 import importlib
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..data.errors import BadInput
@@ -97,14 +97,8 @@ class _Transposed:
 class Pushforward(Operation):
     """The pushforward of an operation, as the pullback of ȳ ↦ Jᵀȳ."""
 
-    base: Operation | None = None
-    """The operation."""
-
-    @property
-    def of(self) -> Operation:
-        """The operation whose pushforward it is."""
-        assert self.base is not None
-        return self.base
+    of: Operation = field(kw_only=True)
+    """The operation whose pushforward it is."""
 
     @property
     def value_names(self) -> tuple[str, ...]:
@@ -197,7 +191,7 @@ def pushforward_of(op: Operation) -> Pushforward:
         reference=joined(own + SUFFIX, *addresses) if op.reference else "",
         implementations={**made, **dict(_handed_over(op))},
         namespaced=True,
-        base=op,
+        of=op,
     )
 
 

@@ -99,6 +99,7 @@ def test_a_module_is_a_reference_with_its_parameters_as_they_are():
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_right_function_is_true_in_every_dtype(dtype):
     assert gradcheck(function(right), drawn(dtype), weighted) is True
+    assert gradcheck(function(right), drawn(dtype), lambda x, w: (x * x * w).sum(-1)) is True
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
