@@ -38,10 +38,10 @@ from multigrad.graph.arguments import Found, shown
 from multigrad.graph.calls import Graph, Kind
 from multigrad.graph.traced import Traced, Tracer, bracketed, is_persons, raised_in
 
-from .decompositions import decompositions
+from .aten.decompositions import decompositions
+from .aten.rewritten import REWRITTEN
+from .aten.table import TABLE
 from .fx import STOPPED, Converter, writes_in_place
-from .primitives import TABLE
-from .rewritten import REWRITTEN
 
 LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
 

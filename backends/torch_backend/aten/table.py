@@ -16,12 +16,12 @@ from typing import Any
 from multigrad.graph.evaluation import Table
 from multigrad.graph.namespace import Namespace
 
-from .aten_arrays import ARRAYS
-from .aten_entries import ENTRIES
-from .aten_layers import LAYERS
-from .aten_matrices import MATRICES
-from .aten_windows import WINDOWS
+from .arrays import ARRAYS
+from .entries import ENTRIES
 from .facts import Array, Fact, by_name, named
+from .layers import LAYERS
+from .matrices import MATRICES
+from .windows import WINDOWS
 
 DECOMPOSED: tuple[str, ...] = (
     *("_native_batch_norm_legit", "_native_batch_norm_legit_functional", "native_batch_norm", "native_layer_norm"),
