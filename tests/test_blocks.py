@@ -36,7 +36,7 @@ NOT_RUN = {
     "multigrad bench --study eager_against_compiled": "an hour; docs/studies.md has one that is run",
     "multigrad check layer_norm --devices 8 --backend jax --dtype float32": "the line before it, written otherwise",
     "python examples/train.py digits.npz": "tests/test_training.py runs it, in as few steps",
-    "multigrad bench examples/references/jax_references.py --backend torch,jax": "minutes; mine.py below it is measured",
+    "multigrad bench examples/references/jax_references.py --backend torch,jax": "minutes; mine.py below is timed",
     "dask scheduler": "runs until it is stopped; tests/bench/test_fleet.py has one",
     'dask worker tcp://host:8786 --nthreads 1 --resources "cpu=1"': "a machine of the fleet, as in the tests",
     'dask worker tcp://host:8786 --nthreads 1 --resources "gpu=1"': "a machine of the fleet, as in the tests",
