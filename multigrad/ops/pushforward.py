@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,8 @@ from ..data.errors import BadInput
 from ..data.standard import numpy_standard
 from .draw import Regime
 from .evaluate import called
-from .implementation import Implementation, joined, parts_of
+from .handed_over import handed_over
+from .implementation import joined, parts_of
 from .operation import Operation
 from .program import COPY, Program
 from .signature import Signature, Size
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 SUFFIX = ".pushforward"
 """What the name of such an operation ends in, and its reference."""
-
-HANDED_OVER = {"torch": "to_torch", "jax": "to_jax"}
-"""By backend, the name of the implementation that the framework's forward mode makes of the operation handed over."""
 
 SHELL = """
 def {name}(xp, *arrays, **parameters):
@@ -189,7 +186,7 @@ def pushforward_of(op: Operation) -> Pushforward:
         draw=op.draw,
         dtypes=op.dtypes,
         reference=joined(own + SUFFIX, *addresses) if op.reference else "",
-        implementations={**made, **dict(_handed_over(op))},
+        implementations={**made, **{(one.backend, one.name): one for one in handed_over(op)}},
         namespaced=True,
         of=op,
     )
@@ -245,13 +242,3 @@ def pushed_forward(
 
 def _text(shapes: Sequence[tuple[str, ...]]) -> str:
     return ",".join(f"({','.join(shape)})" for shape in shapes)
-
-
-def _handed_over(op: Operation) -> Iterable[tuple[tuple[str, str], Implementation]]:
-    for backend, name in HANDED_OVER.items():
-        yield (backend, name), Implementation(name, backend, functools.partial(_call_handed_over, backend, op))
-
-
-def _call_handed_over(backend: str, op: Operation, *inputs: Any, **parameters: Any) -> Any:
-    handover: types.ModuleType = importlib.import_module("..backend.handover", __package__)  # it stands above
-    return handover.hand_over(backend, op, parameters)(*inputs)
