@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import multigrad
-from multigrad import Operation, from_jax, from_torch
+from multigrad import BadInput, Operation, from_jax, from_torch
 from multigrad.backend import backend
 from multigrad.data.standard import numpy_standard
 from multigrad.namespaces import exact
@@ -69,7 +69,11 @@ def main(framework: str, *names: str) -> None:
     for name in names or [n for n in multigrad.operations() if hasattr(native, n)]:
         op = multigrad.operations()[name]
         parameters = op.split(next(iter(op.sizes.values())))[1]
-        form, inputs, tracing = traced(framework, name)
+        try:
+            form, inputs, tracing = traced(framework, name)
+        except BadInput as error:
+            print(f"{name:36} {error}", flush=True)
+            continue
         ours, theirs = shortest([each.forward(exact, parameters) for each in (form, op)], inputs)
         ratios.append(ours / theirs)
         seconds.append(tracing)
