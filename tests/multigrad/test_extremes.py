@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from scipy import special
 
+import multigrad
 from multigrad.backend import backends
 from multigrad.ops.find import operations
 from tests.multigrad.on_backends import HERE, Found, evaluated_as
@@ -561,3 +562,12 @@ def _compare(got: np.ndarray, wanted: Any, case: Case, dtype: str, words: str) -
     assert got.shape == wanted.shape, words
     rounding = case.roundings * float(np.finfo(dtype).eps)
     np.testing.assert_allclose(got, wanted, rtol=rounding, atol=rounding * case.scale, err_msg=words)
+
+
+def test_a_library_that_refuses_nan_is_unavailable_there_and_what_is_computed_is_right():
+    frame = multigrad.check(["sort", "eigenvalues"], backend="numpy", dtype="float64", regime="nonfinite")
+    numbers = frame[frame["backend"] == "numpy"]
+    refused = numbers[numbers["operation"] == "eigenvalues"]
+    assert list(refused["verdict"]) == ["UNAVAILABLE"]
+    assert "LinAlgError" in refused["reason"].iloc[0]
+    assert set(numbers[numbers["operation"] == "sort"]["verdict"]) == {"PASS"}
