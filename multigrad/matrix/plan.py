@@ -20,7 +20,7 @@ from ..ops.find import given_operations, load_operations
 from ..ops.operation import DTYPES, Operation
 from ..ops.selection import Precision, Selection
 from ..ops.sizes import small_sizes
-from ..truth.case import DEFAULT_REGIMES, Case
+from ..truth.case import DEFAULT_REGIMES, NONFINITE, Case
 from ..truth.inputs import read_inputs
 from ..verdict.judge import Judgement, worded
 from ..verdict.words import THEIRS, UNAVAILABLE
@@ -39,7 +39,7 @@ RELATIONS = "relations"
 SHAPES = ("strided", "length-1", "empty")
 """Regimes of layout and shape that are tried by default, in one dtype: what goes wrong there is the same in all."""
 
-EAGER_ONLY = ("empty", "length-1", "strided", "nonfinite")
+EAGER_ONLY = ("empty", "length-1", "strided", NONFINITE)
 """Regimes that would be compiled anew for their own shapes, or that a compiler may answer in its own way."""
 
 
@@ -217,7 +217,7 @@ def _of_regime(op: Operation, plain: Case, sizes: Sequence[Mapping[str, Any]]) -
         yield from (replace(plain, size={**smallest, symbol: 0}) for symbol in symbols)
     elif plain.regime == "length-1":
         yield replace(plain, size={**smallest, **dict.fromkeys(symbols, 1)})
-    elif plain.regime == "nonfinite":
+    elif plain.regime == NONFINITE:
         yield from (replace(plain, size=smallest, poisoned=name) for name in op.gradients)
     else:
         yield replace(plain, size=smallest)
@@ -244,7 +244,7 @@ def _cells(
             if mode not in one.modes_of(ops[case.reference]) or variant not in forms:
                 continue
             # Another formula (autodiff's) rounds, overflows and passes NaN on elsewhere: its bounds are not known.
-            known = case.regime != "nonfinite" if variant not in VARIANTS else variant == "analytic"
+            known = case.regime != NONFINITE if variant not in VARIANTS else variant == "analytic"
             if not ordinary and (not known or (mode != "eager" and case.regime in EAGER_ONLY)):
                 continue
             # To compile takes seconds: what a person brought, at the smallest size. What a framework makes of its own
