@@ -129,7 +129,8 @@ def scan(
 
     def combined(carry: Any, x: Any) -> Any:
         carry, y = step(carry, x)
-        return apart(carry), torch.zeros(()) if silent else apart(y)
+        first = carry[0] if isinstance(carry, tuple) else carry
+        return apart(carry), first.new_zeros(()) if silent else apart(y)
 
     carry, ys = of_graph(combined, carry, xs, reverse=reverse)
     return carry, None if silent else ys

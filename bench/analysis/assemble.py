@@ -159,7 +159,8 @@ def _summary_row(
     if without_time:
         flags.append("died")
     notes = [p.event for p in mine if p.event.verdict == "NOTE"]
-    reason = "; ".join(dict.fromkeys([*(e.reason for e in notes), *(e.reason for e in without_time)]))
+    guards = [p.event.note for p in mine if p.event.note]
+    reason = "; ".join(dict.fromkeys([*(e.reason for e in notes), *(e.reason for e in without_time), *guards]))
     return _row(
         cell,
         **values,

@@ -124,6 +124,7 @@ class Measurement:
             timed_s=result.blocks_s,
             calls=result.calls,
             blocks=result.blocks,
+            note=self.guards.note(),
         )
 
     def _memory(self) -> MemoryEnded:

@@ -28,12 +28,15 @@ Wait = Callable[[Sequence[Any]], None]
 
 @dataclass(frozen=True)
 class Guards:
-    """What is read beside every block, outside its time."""
+    """What is read beside the blocks, outside their time."""
 
     clock: Callable[[], float | None] = lambda: None
     """Clock of the processor in Hz; None where nobody says."""
     device: Callable[[], tuple[float | None, int]] = lambda: (None, 0)
-    """Clock of the device in Hz and the reasons for which its driver slows it down, as a bit mask."""
+    """Clock of the device in Hz and the reasons for which its driver slows it down, as a bit mask. It is read once a
+    turn: each of the driver's answers takes as long as a small kernel or longer."""
+    note: Callable[[], str] = lambda: ""
+    """What could not be read of the device, and why; empty where everything was."""
     waited: Callable[[], float | None] = lambda: None
     """Seconds for which threads were ready and had no processor, since they started; None where nobody says."""
     others: Callable[[], float | None] = lambda: None
@@ -282,11 +285,13 @@ class _Sampler:
                 gc.enable()
         after = self.guards.waited()
         waited = None if waited is None or after is None else max(0.0, after - waited)
-        device_clock, reasons = self.guards.device()
         clock = self.guards.clock()
-        return Block(
-            self.kind, self.calls, seconds, dispatched, cpu, switches, clock, device_clock, waited, reasons, turn
-        )
+        return Block(self.kind, self.calls, seconds, dispatched, cpu, switches, clock, None, waited, 0, turn)
+
+    def on_device(self, blocks: Sequence[Block]) -> list[Block]:
+        """Return the blocks of a turn that has just ended, each with the device's clock and reasons as they are now."""
+        clock, reasons = self.guards.device()
+        return [msgspec.structs.replace(one, device_clock_hz=clock, throttle_reasons=reasons) for one in blocks]
 
 
 @dataclass
@@ -383,16 +388,18 @@ class _Turns:
     def take(self) -> None:
         """Time the blocks of one turn. Only the limit ends it early: a shorter one would be a worse half of a pair."""
         protocol, began, warm = self.protocol, self.spent, False
+        blocks: list[Block] = []
         with self.neighbours.watched():
             while self.spent - began < protocol.turn_s:
-                if self.spent >= protocol.process_limit_s and self.timed:
+                if self.spent >= protocol.process_limit_s and (self.timed or blocks):
                     break
                 moved = self.mover.before_block(self.spent)
                 if not moved and not warm:
                     self.lead_in()
                 warm = True
-                self.timed.append(self.sampler.block(self.taken))
-                self.spent += self.timed[-1].block_s
+                blocks.append(self.sampler.block(self.taken))
+                self.spent += blocks[-1].block_s
+        self.timed += self.sampler.on_device(blocks)
         self.taken += 1
 
 
@@ -403,7 +410,7 @@ def _few_blocks(sampler: _Sampler, protocol: Protocol) -> list[Block]:
     with neighbours.watched():
         while len(blocks) < protocol.other_blocks and sum(b.block_s for b in blocks) < protocol.process_limit_s:
             blocks.append(sampler.block(turn=0))
-    return neighbours.blamed(blocks)
+    return neighbours.blamed(sampler.on_device(blocks))
 
 
 def _kept_waiting(block: Block, protocol: Protocol) -> bool:
