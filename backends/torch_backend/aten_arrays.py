@@ -56,7 +56,9 @@ def _arange(
     return _counted(xp, first, last, step, kind)
 
 
-def _viewed(xp: Namespace, x: Array, *, size: Sequence[int] = (), shape: Sequence[int] | None = None, **_: Any) -> Array:
+def _viewed(
+    xp: Namespace, x: Array, *, size: Sequence[int] = (), shape: Sequence[int] | None = None, **_: Any
+) -> Array:
     return xp.reshape(xp.array(x), tuple(size if shape is None else shape))
 
 
@@ -354,9 +356,7 @@ def _sorted(xp: Namespace, x: Array, *, dim: int = -1, descending: bool = False,
     return xp.sort(x, axis=dim, descending=descending), order
 
 
-def _largest(
-    xp: Namespace, x: Array, *, k: int, dim: int = -1, largest: bool = True, **_: Any
-) -> tuple[Array, Array]:
+def _largest(xp: Namespace, x: Array, *, k: int, dim: int = -1, largest: bool = True, **_: Any) -> tuple[Array, Array]:
     first = (*ahead(dim % xp.array(x).ndim), slice(0, k), ...)
     values, places = _sorted(xp, x, dim=dim, descending=largest)
     return values[first], places[first]

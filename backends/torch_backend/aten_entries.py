@@ -49,9 +49,7 @@ def _indexed(xp: Namespace, *operands: Array, indices: Sequence[int | None], **_
     return indexed(xp, xp.array(operands[0]), _parts(operands, indices))
 
 
-def _put(
-    xp: Namespace, *operands: Array, indices: Sequence[int | None], accumulate: bool = False, **_: Any
-) -> Array:
+def _put(xp: Namespace, *operands: Array, indices: Sequence[int | None], accumulate: bool = False, **_: Any) -> Array:
     x, values = xp.alike(xp.array(operands[0]), xp.array(operands[-1]))
     return put(xp, x, _parts(operands, indices), values, combined="add" if accumulate else "set")
 

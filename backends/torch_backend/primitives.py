@@ -191,7 +191,9 @@ def _gelu(xp: Namespace, x: Array, approximate: str) -> Array:
 
 TABLE = Table(
     elementwise=named(
-        {name: _real(fact) for name, fact in REAL.items()} | {name: _alike(fact) for name, fact in ALIKE.items()} | ACTIVATIONS
+        {name: _real(fact) for name, fact in REAL.items()}
+        | {name: _alike(fact) for name, fact in ALIKE.items()}
+        | ACTIVATIONS
     ),
     others=named(ARRAYS | ENTRIES),
     numbers=named(NUMBERS),

@@ -67,7 +67,9 @@ def indexed(xp: Namespace, x: Array, indices: Indices) -> Array:
     indices = _spread(indices)
     axes, over, ahead = _laid_out(x.shape, indices)
     places = _numbers(xp, x.shape, indices, axes)
-    rows = xp.take(_moved(xp, x, axes), xp.array(places.reshape(-1) if is_known(places) else xp.reshape(places, (-1,))), axis=0)
+    rows = xp.take(
+        _moved(xp, x, axes), xp.array(places.reshape(-1) if is_known(places) else xp.reshape(places, (-1,))), axis=0
+    )
     laid = xp.reshape(rows, (*over, *rows.shape[1:]))
     own = tuple(range(len(over)))
     return xp.moveaxis(laid, own, tuple(i + ahead for i in own)) if over else laid

@@ -50,9 +50,7 @@ def variance(xp: Namespace, x: Array, axes: Sequence[int], correction: float, *,
     return xp.sum(xp.square(deviations), axis=tuple(axes), keepdims=keepdims) / (count - correction)
 
 
-def first_best(
-    xp: Namespace, x: Array, better: Callable[[Array, Array], Array], axis: int
-) -> tuple[Array, Array]:
+def first_best(xp: Namespace, x: Array, better: Callable[[Array, Array], Array], axis: int) -> tuple[Array, Array]:
     """Return the best of the first 1, 2, … entries along an axis, and where each stands: the last one among equals.
 
     Args:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ..data.errors import BadInput
 from ..ops.find import Operations
+from ..ops.operation import Operation
 from ..ops.selection import CheckSelectors, Selection
 from ..process.entry import entry_point, no_rows
 from ..process.pool import Progress
 from ..verdict.words import FAIL, PORTABILITY
+from .journal import Journal
 from .plan import TIMEOUT_S, Plan
 from .rows import COLUMNS, JudgedRow, failing, sentence
 from .run import run
@@ -23,6 +27,10 @@ if TYPE_CHECKING:
 
 Tell = Callable[[Sequence[Mapping[str, Any]], bool, Sequence[str]], None]
 """Called with rows as they come, whether those on the formulas are complete, and the names of all operations."""
+
+
+NOTHING = Selection()
+"""What is selected where nothing is said."""
 
 
 class GradientError(AssertionError):
@@ -37,6 +45,8 @@ def check(
     *,
     inputs: str | os.PathLike[str] | None = None,
     timeout_s: float = TIMEOUT_S,
+    journal: str | os.PathLike[str] | None = None,
+    resume: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     tell: Tell | None = None,
     **selectors: Unpack[CheckSelectors],
@@ -48,6 +58,10 @@ def check(
         inputs: an .npz file with one array per input, by name, instead of drawn ones.
         timeout_s: seconds after which a worker that gives no sign is killed; as many times longer as more processes
             want to run than there are processors.
+        journal: a new file to which every row is written as soon as it is known.
+        resume: the journal of a check that was interrupted. What stands in it is not computed again, unless the file of
+            an operation or the version of a backend has changed. Without operations and selectors they are those of
+            the interrupted check.
         progress: told about every cell, as it begins and as it ends.
         tell: given rows as soon as they are known. A row on a wrong formula comes twice: at once with the figures, and
             later with the name of the mistake.
@@ -60,10 +74,15 @@ def check(
     """
     for name in selectors.keys() - CheckSelectors.__annotations__:
         raise TypeError(f"check() got an unexpected keyword argument {name!r}")
-    plan = Plan.make(Selection.of(ops, **selectors), inputs, timeout_s)
-    if not plan.work:
-        raise BadInput(f"nothing to compare: {_why_nothing(plan.unavailable)}")
-    rows = _named_once(_run(plan, progress, tell))
+    given: dict[str, Any] = {name: value for name, value in selectors.items() if value != getattr(NOTHING, name, None)}
+    asked = {"ops": _names(ops), "inputs": inputs and str(Path(inputs).resolve()), **given}
+    with _opened(journal, resume, asked) as (kept, before):
+        if before is not None and not any(asked.values()):
+            ops, inputs, given = before.pop("ops"), before.pop("inputs"), before
+        plan = Plan.make(Selection.of(ops, **given), inputs, timeout_s)
+        if not plan.work:
+            raise BadInput(f"nothing to compare: {_why_nothing(plan.unavailable)}")
+        rows = _named_once(_run(plan, progress, tell, kept))
     if not any(j.row.verdict == FAIL or (j.compared and j.row.backend != "exact") for j in rows):
         raise BadInput(f"nothing was compared: {_why_nothing(rows)}")
     return _framed(rows, [op.name for op in plan.ops.values()])
@@ -91,12 +110,39 @@ def assert_gradients(
     return frame
 
 
-def _run(plan: Plan, progress: Progress | None, tell: Tell | None) -> list[JudgedRow]:
+@contextlib.contextmanager
+def _opened(
+    journal: str | os.PathLike[str] | None, resume: str | os.PathLike[str] | None, asked: Mapping[str, Any]
+) -> Iterator[tuple[Journal | None, dict[str, Any] | None]]:
+    """Open the journal that is wanted, if one is, and give what the check was asked that it goes on with."""
+    if journal is not None and resume is not None:
+        raise BadInput("journal and resume are both given; a check that goes on writes to the journal it goes on with")
+    opened, before = None, None
+    if resume is not None:
+        opened, before = Journal.resumed(Path(resume))
+    elif journal is not None:
+        opened = Journal(Path(journal), asked)
+    try:
+        yield opened, None if before is None else dict(before)
+    finally:
+        if opened is not None:
+            opened.close()
+
+
+def _names(ops: Operations) -> list[str] | None:
+    """Return how operations are found again."""
+    if ops is None:
+        return None
+    several = [ops] if isinstance(ops, Operation | str) else ops
+    return [op.reference if isinstance(op, Operation) else op for op in several]
+
+
+def _run(plan: Plan, progress: Progress | None, tell: Tell | None, journal: Journal | None) -> list[JudgedRow]:
     """Carry a plan out and return its rows, each once, as it was known last."""
     rows: list[JudgedRow] = []
     undiagnosed: dict[tuple[Any, ...], int] = {}
     names = [op.name for op in plan.ops.values()]
-    for batch in run(plan, progress):
+    for batch in run(plan, progress, journal):
         for judged in batch.rows:
             if judged.undiagnosed:
                 undiagnosed[judged.identity] = len(rows)

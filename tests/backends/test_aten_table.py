@@ -92,7 +92,9 @@ def arguments_of(node, value):
         if name in LEFT_OUT:
             continue
         if "List[" in kind and "Tensor" in kind:
-            options[name] = tuple(None if n is None else len(operands) + sum(m is not None for m in x[:j]) for j, n in enumerate(x))
+            options[name] = tuple(
+                None if n is None else len(operands) + sum(m is not None for m in x[:j]) for j, n in enumerate(x)
+            )
             operands += [value(n) for n in x if n is not None]
         elif "Tensor" in kind:
             optional = optional or "Optional" in kind
@@ -144,7 +146,10 @@ def test_values_and_gradients_are_those_of_torch(name):
     with np.errstate(all="ignore"):
         gradients = pullback(*(c.numpy() for c in cotangents))
     theirs = torch.autograd.grad(
-        moving, [x for x in leaves if x.requires_grad], [c for w, c in zip(wanted, cotangents, strict=True) if w.requires_grad], allow_unused=True
+        moving,
+        [x for x in leaves if x.requires_grad],
+        [c for w, c in zip(wanted, cotangents, strict=True) if w.requires_grad],
+        allow_unused=True,
     )
     assert len(gradients) == len(theirs)
     for ours, expected, x in zip(gradients, theirs, [a for a in leaves if a.requires_grad], strict=True):

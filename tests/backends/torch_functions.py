@@ -83,7 +83,7 @@ ELEMENTWISE = {
     "rsub": (lambda x: 1 - x, x),
     "div_floor": (lambda x, y: torch.div(x, y, rounding_mode="floor") + x, x, y),
     "div_trunc": (lambda x, y: torch.div(x, y, rounding_mode="trunc") + x, x, y),
-    "polygamma": (lambda x: torch.polygamma(1, x), q) ,
+    "polygamma": (lambda x: torch.polygamma(1, x), q),
     "xlogy": (torch.xlogy, q, p(*M)),
     "xlog1py": (torch.special.xlog1py, q, p(*M)),
     "entr": (torch.special.entr, q),
