@@ -22,6 +22,13 @@ class TapedSession(Session):
 
         return tape.over(self.xp)
 
+    def gradient(self, forward: Callable[[Any], Callable[..., Any]], wanted: Sequence[bool]) -> Callable[..., Any]:
+        from multigrad.namespaces import tape
+
+        function = tape.differentiated(self.followed, forward(tape.over(self.followed)), wanted)
+        count = list(wanted).count(True)
+        return lambda *arrays: function(*arrays)[-count:]
+
     def differentiate(self, forward: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
         from multigrad.namespaces import tape
 

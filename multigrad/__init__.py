@@ -20,7 +20,7 @@ from .operation import BadInput, Operation, load_operations, operation, operatio
 if TYPE_CHECKING:
     from .backend import Backend, Gap, Session, Unavailable
     from .backend.handover import to_autograd, to_jax, to_torch
-    from .backend.tracing import from_jax
+    from .backend.tracing import from_jax, from_torch
     from .dropins.calls import check_grad, check_grads, gradcheck
     from .matrix.frame import GradientError, assert_gradients, check
 
@@ -39,6 +39,7 @@ __all__ = [
     "check_grad",
     "check_grads",
     "from_jax",
+    "from_torch",
     "gradcheck",
     "load_operations",
     "operation",
@@ -52,7 +53,7 @@ _LATER = {
     "backend": ("Backend", "Gap", "Session", "Unavailable"),
     "backend.handover": ("to_autograd", "to_jax", "to_torch"),
     "dropins.calls": ("check_grad", "check_grads", "gradcheck"),
-    "backend.tracing": ("from_jax",),
+    "backend.tracing": ("from_jax", "from_torch"),
     "matrix": ("GradientError", "assert_gradients", "check"),
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any, Unpack
@@ -48,6 +48,7 @@ class JaxBackend(Backend):
         Refusal("ConcretizationTypeError", "", "jax.jit cannot follow what asks for a value."),
         Refusal("JAXTypeError", "", "jax.jit cannot follow what asks for a value."),
         Refusal("JAXIndexError", "", "jax.jit cannot follow a shape that depends on values."),
+        Refusal("TypeError", r"can't apply forward-mode autodiff \(jvp\)", "a jax.custom_vjp has no forward mode."),
         Refusal("ValueError", "[Oo]nly interpret mode", "Pallas finds no GPU here; interpret=True runs it on the CPU."),
         Refusal("ValueError", "Reverse-mode differentiation does not work", "JAX's autodiff cannot follow the loop."),
     )
@@ -87,6 +88,12 @@ class JaxBackend(Backend):
         from .handover import handed_over
 
         return handed_over(operation, parameters)
+
+    def gradient(self, function: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
+        self.load()
+        from .gradient import gradient
+
+        return gradient(function, wanted)
 
     def candidate(self, function: Callable[..., Any], inputs: Any) -> Candidate:
         self.load()

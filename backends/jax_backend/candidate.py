@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,8 +10,22 @@ import jax
 import numpy as np
 from jax import numpy
 
-from multigrad.backend.candidate import Candidate, Computed, Evaluated, Given, checked_dtype, function_name, listed
+from multigrad.backend.candidate import (
+    TWICE,
+    Candidate,
+    Computed,
+    Evaluated,
+    Given,
+    checked_dtype,
+    function_name,
+    listed,
+)
 from multigrad.data.errors import BadInput
+from multigrad.graph.traced import traced_operation
+from multigrad.ops.operation import Operation
+
+from .gradient import gradient
+from .trace import JaxTracer
 
 
 class JaxCandidate(Candidate):
@@ -41,9 +56,27 @@ class JaxCandidate(Candidate):
         host = np.asarray(array)
         return Given(host.astype(np.float64) if wanted else host, str(array.dtype), wanted)
 
+    def differentiated(self, cotangents: Sequence[np.ndarray]) -> JaxCandidate:
+        """Return the function's pullback, which jax.vjp differentiates by arguments and cotangents."""
+        values = self.evaluate().returned
+        bars = [numpy.asarray(c, dtype=v.dtype) for c, v in zip(cotangents, values, strict=True)]
+        candidate = JaxCandidate(gradient(self.function, [g.wanted for g in self.inputs]), [*self.arrays, *bars])
+        candidate.name, candidate.backward = self.name, TWICE
+        return candidate
+
     def evaluate(self, *, strided: bool = False) -> JaxEvaluated:
         """Call the function under jax.vjp."""
         return JaxEvaluated(self)
+
+    def takes(self, function: Callable[..., Any]) -> bool:
+        """Tell whether jax.vjp follows it, which it does not where NumPy computes."""
+        with contextlib.suppress(Exception):
+            return bool(JaxCandidate(function, self.arrays).evaluate().values)
+        return False
+
+    def traced(self, function: Callable[..., Any]) -> Operation:
+        """Trace it; arguments stay real numbers or integers as they are here."""
+        return traced_operation(JaxTracer(), function, example=tuple(given.array for given in self.inputs))
 
 
 class JaxEvaluated(Evaluated):
@@ -58,16 +91,16 @@ class JaxEvaluated(Evaluated):
 
         chosen = [a for a, w in zip(candidate.arrays, wanted, strict=True) if w]
         returned, self._pullback = jax.vjp(of_wanted, *chosen)
-        self._values = listed(returned, lambda v: isinstance(v, jax.Array), candidate.wants, candidate.name)
+        self.returned = listed(returned, lambda v: isinstance(v, jax.Array), candidate.wants, candidate.name)
         self._tree = jax.tree_util.tree_structure(returned)
-        for i, value in enumerate(self._values):
+        for i, value in enumerate(self.returned):
             if numpy.issubdtype(value.dtype, numpy.inexact):
                 checked_dtype(f"output {i} of {candidate.name}", str(value.dtype))
-        self.values = [_computed(v) for v in self._values]
+        self.values = [_computed(v) for v in self.returned]
 
     def gradients(self, cotangents: Sequence[np.ndarray | None]) -> list[Computed]:
         """Call the pullback."""
-        bars = [_cotangent(c, v) for c, v in zip(cotangents, self._values, strict=True)]
+        bars = [_cotangent(c, v) for c, v in zip(cotangents, self.returned, strict=True)]
         return [_computed(g) for g in self._pullback(jax.tree_util.tree_unflatten(self._tree, bars))]
 
     def changed(self) -> Sequence[int]:

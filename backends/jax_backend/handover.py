@@ -1,16 +1,18 @@
-"""An operation as a jax.custom_vjp: JAX calls the hand-derived pullback."""
+"""An operation as a function that JAX differentiates by the hand-derived pullback, and by the pushforward."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 
 from multigrad.backend.handover import gradient_of_each, several
 from multigrad.ops.operation import Operation
+from multigrad.ops.pushforward import pushed_forward
 
+from .linear import linear
 from .namespace import array_namespace
 
 
@@ -20,18 +22,22 @@ def handed_over(op: Operation, parameters: Mapping[str, Any]) -> Callable[..., A
     def call(*inputs: jax.Array) -> Any:
         return op(namespace_of(jax.default_backend()), *inputs, **parameters)
 
-    @jax.custom_vjp
+    def pushforward(*arrays: jax.Array) -> tuple[jax.Array, ...]:
+        inputs, tangents = arrays[: len(op.inputs)], arrays[len(arrays) - len(op.gradients) :]
+        return pushed_forward(op, namespace_of(jax.default_backend()), inputs, tangents, parameters)
+
+    @jax.custom_jvp
     def differentiable(*inputs: jax.Array) -> Any:
         return call(*inputs)[0]
 
-    def forward(*inputs: jax.Array) -> Any:
+    @differentiable.defjvp
+    def _(inputs: tuple[jax.Array, ...], tangents: tuple[Any, ...]) -> Any:
         value, pullback = call(*inputs)
-        return value, kept(pullback, several(value))
-
-    def backward(pullback: Any, cotangents: Any) -> Any:
-        return gradient_of_each(op, pullback(*several(cotangents)))
-
-    differentiable.defvjp(forward, backward)
+        values = several(value)
+        arrays, transpose = kept(op, pullback, values)
+        moving = [t for t, d in zip(tangents, op.differentiable, strict=True) if d]
+        moved = linear(pushforward, transpose, [*inputs, *arrays], moving)
+        return value, moved if isinstance(value, tuple) else moved[0]
 
     def handwritten(*inputs: Any) -> Any:
         arrays = [jax.numpy.asarray(a) for a in inputs]
@@ -42,14 +48,32 @@ def handed_over(op: Operation, parameters: Mapping[str, Any]) -> Callable[..., A
     return handwritten
 
 
-def kept(pullback: Callable[..., Any], values: tuple[jax.Array, ...]) -> Any:
-    """Return the pullback as data that JAX can carry to the backward pass: its arrays, and what it does with them.
+def kept(
+    op: Operation, pullback: Callable[..., Any], values: tuple[jax.Array, ...]
+) -> tuple[Sequence[jax.Array], Callable[..., tuple[jax.Array, ...]]]:
+    """Return the pullback as the arrays that it holds, and what it does with them.
 
     What a closure holds cannot leave the trace it was made in.
+
+    Args:
+        op: the operation.
+        pullback: its pullback.
+        values: its values.
+
+    Returns:
+        The arrays, and ``f(*inputs, *arrays, *cotangents) -> gradients``.
     """
+    inputs = len(op.inputs)
     cotangents = [jax.ShapeDtypeStruct(v.shape, v.dtype) for v in values]
-    closed = jax.make_jaxpr(lambda *bars: several(pullback(*bars)))(*cotangents)
-    return jax.tree_util.Partial(functools.partial(jax.core.eval_jaxpr, closed.jaxpr), closed.consts)
+    closed = jax.make_jaxpr(lambda *bars: [g for g in gradient_of_each(op, pullback(*bars)) if g is not None])(
+        *cotangents
+    )
+
+    def transpose(*arrays: jax.Array) -> tuple[jax.Array, ...]:
+        held, bars = arrays[inputs : len(arrays) - len(values)], arrays[len(arrays) - len(values) :]
+        return tuple(jax.core.eval_jaxpr(closed.jaxpr, held, *bars))
+
+    return closed.consts, transpose
 
 
 @functools.cache

@@ -14,7 +14,8 @@ from jax.extend import core, source_info_util
 
 from multigrad.data.errors import BadInput
 from multigrad.graph.calls import NESTED, Call, Constant, Graph, Kind, Operand
-from multigrad.graph.traced import bracketed
+from multigrad.graph.constants import plain, shortest_decimal
+from multigrad.graph.traced import bracketed, draws_at_random
 
 from .primitives import JAXS_LINALG, JAXS_OWN, TABLE, of_jaxs_own
 
@@ -101,7 +102,7 @@ class Converter:
         where = bracketed(place)
         dtype = getattr(aval, "dtype", None)
         if dtype is None or numpy.issubdtype(dtype, jax.dtypes.extended):
-            raise BadInput(f"{self.name} draws random numbers{where}; draw them before and pass them as an input")
+            raise draws_at_random(self.name, place)
         if numpy.issubdtype(dtype, np.complexfloating):
             raise BadInput(f"{self.name} computes with complex numbers{where}; write real and imaginary part apart")
         if numpy.issubdtype(dtype, np.floating):
@@ -222,17 +223,14 @@ def _unspread(atoms: Sequence[Any], spread: Mapping[Any, Any]) -> list[Any]:
 def _plain(value: Any) -> Any:
     """Return a constant as a number of Python's or an array of NumPy's, with every digit that it has.
 
-    A number of float32 or less is the shortest decimal that is rounded to it: 0.1 was meant, and is in float64 another.
+    A number of float32 or less is the shortest decimal that is rounded to it.
     """
     array = np.asarray(value)
     if array.ndim == 0 and array.itemsize < 8 and array.dtype.kind not in "biu":
-        decimals = (float(f"{float(array):.{digits}g}") for digits in range(1, 10))
-        return next((x for x in decimals if array.dtype.type(x) == array), float(array))
+        return shortest_decimal(float(array), array.dtype.type)
     if array.dtype.kind not in "biuf":
         array = array.astype(np.float64)  # bfloat16 and the like
-    wide = {"b": np.bool_, "i": np.int64, "u": np.int64, "f": np.float64}[array.dtype.kind]
-    array = array.astype(wide)
-    return array.item() if array.ndim == 0 else array
+    return plain(array)
 
 
 def _place(eqn: Any) -> str:

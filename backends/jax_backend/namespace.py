@@ -71,6 +71,7 @@ def array_namespace(device: str) -> Any:
     if device == "cpu":
         own["linalg"] = namespace(numpy.linalg, qr=one_by_one(numpy.linalg.qr))
     own |= {name: functools.partial(function, special) for name, function in SPECIAL.items()}
+    own["hurwitz_zeta"] = lambda s, x: special.zeta(float(s), x)
     return namespace(
         numpy,
         scan=jax.lax.scan,

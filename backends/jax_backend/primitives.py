@@ -26,6 +26,7 @@ from multigrad.graph.indexing import (
 from multigrad.graph.namespace import Namespace, is_known, is_number
 from multigrad.graph.products import contracted, eliminated_with_pivots, order_after, ordered, triangular_solve
 from multigrad.graph.windows import accumulated, convolve, reduce_windows
+from multigrad.namespaces.shared.unsupported import Unsupported
 
 Array = Any
 Fact = Callable[..., Any]
@@ -40,6 +41,8 @@ UNARY: dict[str, Fact] = {
     "asinh":       lambda xp, x, **_: xp.asinh(x),
     "atan":        lambda xp, x, **_: xp.atan(x),
     "atanh":       lambda xp, x, **_: xp.atanh(x),
+    "bessel_i0e":  lambda xp, x, **_: xp.i0e(x),
+    "bessel_i1e":  lambda xp, x, **_: xp.i1e(x),
     "cbrt":        lambda xp, x, **_: xp.sign(x) * xp.pow(xp.abs(x), 1 / 3),
     "ceil":        lambda xp, x, **_: xp.ceil(x),
     "cos":         lambda xp, x, **_: xp.cos(x),
@@ -102,6 +105,7 @@ BINARY: dict[str, Fact] = {
     "integer_rem":            lambda xp, x, y, **_: xp.sign(x) * xp.remainder(xp.abs(x), xp.abs(y)),
     "shift_left":             lambda xp, x, y, **_: xp.bitwise_left_shift(x, y),
     "shift_right_arithmetic": lambda xp, x, y, **_: xp.bitwise_right_shift(x, y),
+    "zeta":                   lambda xp, s, x, **_: _zeta(xp, s, x),
     "sub":                    lambda xp, x, y, **_: xp.subtract(x, y),
     "xor":                    lambda xp, x, y, **_: xp.logical_xor(x, y),
     "integer_xor":            lambda xp, x, y, **_: xp.bitwise_xor(x, y),
@@ -137,10 +141,17 @@ JAXS_LINALG: dict[str, Fact] = {
 """The same for matrices: an elimination with pivots would be a choice by values."""
 
 
+def _zeta(xp: Namespace, s: Array, x: Array) -> Array:
+    if is_number(s) and s == int(s) and s > 1:
+        return xp.hurwitz_zeta(int(s), x)
+    raise Unsupported("jax.scipy.special.zeta", "its first argument must be one whole number", "the array API form")
+
+
 def _polygamma(xp: Namespace, n: Array, x: Array) -> Array:
-    if n in (0, 1):
+    """The derivatives of the digamma function: (−1)ⁿ⁺¹ n! Σ (x + k)⁻ⁿ⁻¹."""
+    if is_number(n) and n in (0, 1):
         return xp.trigamma(x) if n else xp.digamma(x)
-    raise NotImplementedError(f"the derivative of order {n} of the digamma function")
+    return (-1.0) ** (n + 1) * math.gamma(n + 1) * _zeta(xp, n + 1, x)
 
 
 def _rounded(xp: Namespace, x: Array, method: int) -> Array:
@@ -157,6 +168,13 @@ def _broadcast(
         wide[axis] = n
     laid = x if tuple(x.shape) == tuple(wide) else xp.reshape(x, tuple(wide))
     return laid if tuple(wide) == tuple(shape) else xp.broadcast_to(laid, tuple(shape))
+
+
+def _reshaped(
+    xp: Namespace, x: Array, *, new_sizes: Sequence[int], dimensions: Sequence[int] | None = None, **_: Any
+) -> Array:
+    x = xp.array(x)
+    return xp.reshape(x if dimensions is None else xp.permute_dims(x, tuple(dimensions)), tuple(new_sizes))
 
 
 def _clamped(xp: Namespace, low: Array, x: Array, high: Array, **_: Any) -> Array:
@@ -343,12 +361,16 @@ def _convolved(
     batch_group_count: int = 1,
     **_: Any,
 ) -> Array:
-    if batch_group_count != 1:
-        raise NotImplementedError(f"a convolution with batch_group_count = {batch_group_count}")
     image_axes, kernel_axes, result_axes = (_plain(axes) for axes in dimension_numbers)
+    image = xp.permute_dims(xp.array(x), image_axes)
+    if batch_group_count != 1:
+        # Groups of a batch are groups of channels of a smaller batch: each meets kernels of its own.
+        feature_group_count, (b, c, *places) = batch_group_count, image.shape
+        image = xp.reshape(image, (batch_group_count, b // batch_group_count, c, *places))
+        image = xp.reshape(xp.moveaxis(image, 0, 1), (b // batch_group_count, batch_group_count * c, *places))
     result = convolve(
         xp,
-        xp.permute_dims(xp.array(x), image_axes),
+        image,
         xp.permute_dims(xp.array(kernel), kernel_axes),
         strides=window_strides,
         padding=padding,
@@ -394,7 +416,7 @@ ARRAYS: dict[str, Fact] = {
     "reduce_window_max":    _pooled("maximum", -math.inf),
     "reduce_window_min":    _pooled("minimum", math.inf),
     "reduce_window_sum":    _pooled("add", 0.0),
-    "reshape":              lambda xp, x, *, new_sizes, **_: xp.reshape(xp.array(x), tuple(new_sizes)),
+    "reshape":              _reshaped,
     "rev":                  lambda xp, x, *, dimensions, **_: xp.flip(xp.array(x), axis=tuple(dimensions)),
     "scatter":              _scattered("set"),
     "scatter-add":          _scattered("add"),

@@ -151,6 +151,27 @@ class JaxSession(Session):
 
         return differentiated
 
+    def both_modes(self, forward: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
+        count, differentiated = len(wanted), sum(wanted)
+
+        def function(*arrays: Array) -> tuple[Array, ...]:
+            inputs, last = arrays[:count], len(arrays) - differentiated
+
+            def of_wanted(*chosen: Array) -> tuple[Array, ...]:
+                rest = iter(chosen)
+                return tuple(forward(*(next(rest) if w else a for a, w in zip(inputs, wanted, strict=True))))
+
+            chosen = tuple(a for a, w in zip(inputs, wanted, strict=True) if w)
+            _, pullback = jax.vjp(of_wanted, *chosen)
+            _, tangents = jax.jvp(of_wanted, chosen, tuple(arrays[last:]))
+            return (*pullback(tuple(arrays[count:last])), *tangents)
+
+        return function
+
+    def batched(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        stacked: Callable[..., Any] = jax.vmap(function)
+        return stacked
+
     def native(self, name: str) -> Callable[..., Any] | None:
         return own_function(native, name)
 

@@ -12,10 +12,9 @@ import numpy as np
 from jax import numpy
 
 from multigrad.data.errors import BadInput
-from multigrad.graph.arguments import DTYPES
-from multigrad.graph.arguments import Path as PathOfLeaf
+from multigrad.graph.arguments import DTYPES, Found
 from multigrad.graph.calls import Graph, Kind
-from multigrad.graph.traced import Traced, Tracer, raised_in
+from multigrad.graph.traced import Traced, Tracer, draws_at_random, raised_in
 
 from .jaxpr import Converter
 from .primitives import TABLE
@@ -28,6 +27,7 @@ VALUES_ASKED = (
     jax.errors.TracerIntegerConversionError,
     jax.errors.NonConcreteBooleanIndexError,
 )
+RANDOM = re.compile("random|threefry|rng_")
 ASKED = "what it computes, and its shape, must not depend on one"
 
 
@@ -36,13 +36,10 @@ class JaxTracer(Tracer):
 
     framework = "JAX"
     table = TABLE
-    random = re.compile("random|threefry|rng_")
 
-    def flattened(
-        self, function: Callable[..., Any], arguments: tuple[Any, ...]
-    ) -> tuple[Any, list[tuple[PathOfLeaf, Any]]]:
+    def flattened(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, list[Found]]:
         paths, structure = jax.tree_util.tree_flatten_with_path(arguments)
-        return structure, [((first.idx, *map(_key, rest)), value) for (first, *rest), value in paths]
+        return structure, [Found((first.idx, *map(_key, rest)), value) for (first, *rest), value in paths]
 
     def kind(self, where: str, value: Any) -> Kind | None:
         if isinstance(value, float | complex) and not isinstance(value, np.generic):
@@ -65,7 +62,11 @@ class JaxTracer(Tracer):
         self, traced: Traced, shapes: Sequence[tuple[int, ...]], parameters: Mapping[str, Any]
     ) -> tuple[Graph, Mapping[str, str]]:
         converter = Converter(traced.name)
-        return converter.graph(_jaxpr(traced, shapes, parameters)), converter.missing
+        graph = converter.graph(_jaxpr(traced, shapes, parameters))
+        first, place = next(iter(converter.missing.items()), ("", ""))
+        if RANDOM.search(first):
+            raise draws_at_random(traced.name, place)
+        return graph, converter.missing
 
 
 def _key(key: Any) -> Any:

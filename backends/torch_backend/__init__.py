@@ -5,14 +5,16 @@ What imports torch is imported when the backend is opened.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from multigrad.backend import Backend, Gap, Inaccuracy, Refusal, Session, Unavailable, device_kind, mesh_shape
 from multigrad.backend.candidate import Candidate
+from multigrad.backend.traced import Description
+from multigrad.ops.derived import Gradient
 from multigrad.ops.operation import Operation
-from multigrad.ops.selection import Precision
+from multigrad.ops.selection import Mode, Precision
 
 UNROLLS = "Where autograd follows, torch.compile sees every character: a minute for 16, more than ten for 256."
 CANCELS = "GradBench's ‖x‖² + ‖c‖² − 2⟨x, c⟩ cancels where a point is near its centroid."
@@ -45,6 +47,9 @@ class TorchBackend(Backend):
         ),
         Refusal(
             "RuntimeError", "derivative for .* is not implemented", "torch.autograd has no derivative of the function."
+        ),
+        Refusal(
+            "NotImplementedError", "jvp function for custom autograd.Function", "the autograd.Function has no jvp."
         ),
         Refusal("Exception", "CUDA enabled|NVIDIA driver|no CUDA GPUs", "the code wants a GPU that is not here."),
         Refusal(
@@ -80,11 +85,27 @@ class TorchBackend(Backend):
 
         return handed_over(operation, parameters)
 
+    def gradient(self, function: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
+        self.load()
+        from .gradient import gradient
+
+        return gradient(function, wanted)
+
     def candidate(self, function: Callable[..., Any], inputs: Any) -> Candidate:
         self.load()
         from .candidate import TorchCandidate
 
         return TorchCandidate(function, inputs)
+
+    def traced(
+        self, function: Callable[..., Any], signature: str | None = None, **described: Unpack[Description]
+    ) -> Operation:
+        self.load()
+        from multigrad.graph.traced import traced_operation
+
+        from .trace import TorchTracer
+
+        return traced_operation(TorchTracer(), function, signature, **described)
 
     def missing(self, device: str) -> str | None:
         reason = super().missing(device)
@@ -93,6 +114,10 @@ class TorchBackend(Backend):
         if reason is None and device == "cuda" and (self.version() or "").endswith("+cpu"):
             return f"torch {self.version()} is built without CUDA ({self.install})"
         return reason
+
+    def modes_of(self, operation: Operation) -> tuple[Mode, ...]:
+        # AOTAutograd makes a backward graph that cannot be differentiated, and Dynamo follows no autograd.grad.
+        return ("eager",) if isinstance(operation, Gradient) else self.modes
 
     def environment(
         self, device: str, threads: int | None, precision: Precision, *, caches: Path | None = None

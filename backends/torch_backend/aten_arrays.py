@@ -102,6 +102,10 @@ def _sliced(
     return x[(*ahead(axis), slice(*_range(x.shape[axis], start, end), step), ...)]
 
 
+def _narrowed(xp: Namespace, x: Array, *, dim: int, start: int, length: int, **_: Any) -> Array:
+    return _sliced(xp, x, dim=dim, start=start, end=start + length)
+
+
 def _selected(xp: Namespace, x: Array, *, dim: int, index: int, **_: Any) -> Array:
     x = xp.array(x)
     axis = dim % x.ndim
@@ -188,7 +192,20 @@ def _on_diagonal(xp: Namespace, x: Array, *, offset: int = 0, dim1: int = -2, di
     return xp.moveaxis(xp.where(xp.array(hit), laid, xp.array(0.0) if xp.is_real(x) else 0), (-2, -1), (dim1, dim2))
 
 
-def _padded(xp: Namespace, x: Array, value: Array = 0, *, pad: Sequence[int], **_: Any) -> Array:  # noqa: A002
+def _diagonal_scattered(
+    xp: Namespace, x: Array, src: Array, *, offset: int = 0, dim1: int = 0, dim2: int = 1, **_: Any
+) -> Array:
+    x, part = xp.alike(xp.array(x), xp.array(src))
+    rows, columns = (np.arange(x.shape[d]) for d in (dim1, dim2))
+    hit = columns[None, :] - rows[:, None] == offset
+    places = np.maximum(rows + min(offset, 0), 0)[:, None] * np.ones_like(columns)[None, :]
+    laid = xp.take(part, xp.array(np.minimum(places, part.shape[-1] - 1).ravel()), axis=-1)
+    laid = xp.reshape(laid, (*part.shape[:-1], len(rows), len(columns)))
+    whole = xp.moveaxis(x, (dim1, dim2), (-2, -1))
+    return xp.moveaxis(xp.where(xp.array(hit), laid, whole), (-2, -1), (dim1, dim2))
+
+
+def _padded(xp: Namespace, x: Array, value: Array = 0, *, pad: Sequence[int], **_: Any) -> Array:
     x = xp.array(x)
     around = [(0, 0, 0)] * (x.ndim - len(pad) // 2)
     # torch names the last axis first.
@@ -201,6 +218,7 @@ _pad = pad
 
 def _windows(xp: Namespace, x: Array, *, dimension: int, size: int, step: int, **_: Any) -> Array:
     x = xp.array(x)
+    x = x if x.ndim else xp.reshape(x, (1,))
     axis = dimension % x.ndim
     starts = np.arange(0, x.shape[axis] - size + 1, step)
     places = xp.array((starts[:, None] + np.arange(size)).ravel())
@@ -214,6 +232,7 @@ MAKING: dict[str, Fact] = {
     "arange":           _arange,
     "empty":            _filled(0),
     "empty_like":       _filled_like(0),
+    "empty_permuted":   _filled(0),
     "eye":              lambda xp, *, n, m=None, kind="real", **_: _of_kind(xp, np.eye(n, m, dtype=np.int64), kind),
     "full":             lambda xp, fill_value, *, size, kind=None, **_: _full(xp, size, fill_value, kind),
     "full_like":        lambda xp, x, fill_value, *, kind=None, **_: _full(xp, np.shape(x), fill_value, kind),
@@ -236,8 +255,12 @@ SHAPES: dict[str, Fact] = {
     "constant_pad_nd":  _padded,
     "diag_embed":       _on_diagonal,
     "diagonal":         _diagonal,
+    "diagonal_scatter": _diagonal_scattered,
     "expand":           _expanded,
     "flip":             lambda xp, x, *, dims, **_: xp.flip(xp.array(x), axis=tuple(dims)) if len(dims) else x,
+    "narrow_copy":      _narrowed,
+    "permute_copy":     lambda xp, x, *, dims, **_: xp.permute_dims(xp.array(x), axes_of(dims, len(dims))),
+    "view_copy":        _viewed,
     "permute":          lambda xp, x, *, dims, **_: xp.permute_dims(xp.array(x), axes_of(dims, len(dims))),
     "repeat":           _repeated,
     "reshape":          _viewed,
@@ -254,6 +277,7 @@ SHAPES: dict[str, Fact] = {
     "transpose":        lambda xp, x, *, dim0, dim1, **_: _transposed(xp, x, dim0, dim1),
     "tril":             lambda xp, x, *, diagonal=0, **_: xp.tril(xp.array(x), k=diagonal),
     "triu":             lambda xp, x, *, diagonal=0, **_: xp.triu(xp.array(x), k=diagonal),
+    "unbind_copy":      lambda xp, x, *, dim=0, **_: tuple(xp.unstack(xp.array(x), axis=dim)),
     "unbind":           lambda xp, x, *, dim=0, **_: tuple(xp.unstack(xp.array(x), axis=dim)),
     "unfold":           _windows,
     "unsqueeze":        _unsqueezed,
@@ -338,6 +362,11 @@ def _variance(
     return variance(xp, x, axes_of(dim, x.ndim), 1 if correction is None else correction, keepdims=keepdim)
 
 
+def _log_sum_exp(xp: Namespace, x: Array, *, dim: Any, keepdim: bool = False, **_: Any) -> Array:
+    x = xp.array(x)
+    return log_sum_exp(xp, x, axes_of(dim, x.ndim), keepdims=keepdim) if x.ndim else x
+
+
 def _running(combined: str) -> Fact:
     def fact(xp: Namespace, x: Array, *, dim: int, **_: Any) -> Array:
         x = xp.numeric(x)
@@ -347,7 +376,11 @@ def _running(combined: str) -> Fact:
 
 
 def _running_extremum(better: str) -> Fact:
-    return lambda xp, x, *, dim, **_: first_best(xp, xp.array(x), getattr(xp, better), dim)
+    def fact(xp: Namespace, x: Array, *, dim: int, **_: Any) -> tuple[Array, Array]:
+        x = xp.array(x)
+        return first_best(xp, x, getattr(xp, better), dim) if x.ndim else (x, np.int64(0))
+
+    return fact
 
 
 def _sorted(xp: Namespace, x: Array, *, dim: int = -1, descending: bool = False, **_: Any) -> tuple[Array, Array]:
@@ -371,6 +404,8 @@ def _in_order(xp: Namespace, x: Array, i: int, dim: int, keepdim: bool) -> tuple
 
 def _median(xp: Namespace, x: Array, *, dim: int | None = None, keepdim: bool = False, **_: Any) -> Any:
     x = xp.array(x)
+    if not x.ndim:
+        return x if dim is None else (x, np.int64(0))
     if dim is None:
         return _in_order(xp, xp.reshape(x, (-1,)), (math.prod(x.shape) - 1) // 2, 0, False)[0]
     return _in_order(xp, x, (x.shape[dim] - 1) // 2, dim, keepdim)
@@ -402,7 +437,7 @@ REDUCTIONS: dict[str, Fact] = {
     "cumsum":         lambda xp, x, *, dim, **_: xp.cumulative_sum(xp.numeric(x), axis=dim) if np.ndim(x) else x,
     "kthvalue":       _kth,
     "logcumsumexp":   _running("logaddexp"),
-    "logsumexp":      lambda xp, x, *, dim, keepdim=False, **_: log_sum_exp(xp, xp.array(x), axes_of(dim, x.ndim), keepdims=keepdim),
+    "logsumexp":      _log_sum_exp,
     "max":            _extremum("max"),
     "max.dim":        _extremum_and_place("max"),
     "mean":           _mean,
@@ -415,7 +450,7 @@ REDUCTIONS: dict[str, Fact] = {
     "sum":            _sum,
     "topk":           _largest,
     "var":            _variance,
-    "var_mean":       lambda xp, x, *, dim=None, keepdim=False, **how: (_variance(xp, x, dim=dim, keepdim=keepdim, **how), _mean(xp, x, dim=dim, keepdim=keepdim)),
+    "var_mean":       lambda xp, x, **how: (_variance(xp, x, **how), _mean(xp, x, **how)),
     "_log_softmax":   _of_lanes(log_softmax),
     "_safe_softmax":  _of_lanes(masked_softmax),
     "_softmax":       _of_lanes(softmax),
@@ -437,10 +472,9 @@ ARRAYS: dict[str, Fact] = {
     **MAKING,
     **SHAPES,
     **REDUCTIONS,
-    **{
-        name: (lambda xp, x, **_: x)
-        for name in ("alias", "clone", "contiguous", "copy", "detach", "lift_fresh", "lift_fresh_copy")
-    },
+    **{name: (lambda xp, x, **_: x) for name in ("alias", "clone", "contiguous", "lift_fresh", "lift_fresh_copy")},
+    "copy": lambda xp, x, src, **_: xp.broadcast_to(xp.array(src), np.shape(x)),
+    "detach": lambda xp, x, **_: xp.constant(x),
     "where": _where,
 }
 """All of them. What is copied or laid out otherwise is the same array."""

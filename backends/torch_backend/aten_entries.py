@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from multigrad.graph.entries import indexed, put, put_along
-from multigrad.graph.namespace import Namespace, is_known, known
+from multigrad.graph.namespace import Namespace, is_known, known, on_numpy
 
 from .facts import Array, Fact, ahead
 
@@ -35,8 +35,12 @@ def _taken(xp: Namespace, x: Array, index: Array, *, dim: int, **_: Any) -> Arra
     return flat if index.ndim or not x.ndim else flat[(*ahead(dim % x.ndim), slice(0, 1), ...)]
 
 
-def _embedded(xp: Namespace, weight: Array, indices: Array, **_: Any) -> Array:
+def _embedded(xp: Namespace, weight: Array, indices: Array, *, padding_idx: int = -1, **_: Any) -> Array:
     weight, indices = xp.array(weight), _places(xp, indices)
+    if padding_idx >= 0:
+        # The row of the padding is read as it is, and gets no gradient.
+        padding = xp.array(np.arange(weight.shape[0])[:, None] == padding_idx)
+        weight = xp.where(padding, xp.constant(weight), weight)
     rows = xp.take(weight, xp.reshape(indices, (-1,)), axis=0)
     return xp.reshape(rows, (*indices.shape, *weight.shape[1:]))
 
@@ -113,9 +117,37 @@ def _added(xp: Namespace, x: Array, index: Array, source: Array, *, dim: int, al
     return put(xp, xp.array(x), [*indices, index], source if alpha == 1 else source * alpha, combined="add")
 
 
+def _put_flat(xp: Namespace, x: Array, index: Array, source: Array, *, accumulate: bool = False, **_: Any) -> Array:
+    x = xp.array(x)
+    index = known(index).reshape(-1) if is_known(index) else xp.reshape(index, (-1,))
+    values = xp.reshape(xp.array(source), (-1,))
+    flat = put(xp, xp.reshape(x, (-1,)), [index], values, combined="add" if accumulate else "set")
+    return xp.reshape(flat, x.shape)
+
+
+def _reduced(
+    xp: Namespace, x: Array, index: Array, source: Array, *, dim: int, reduce: str, include_self: bool = True, **_: Any
+) -> Array:
+    """As ``scatter_reduce``, of whole slices along an axis."""
+    x, source = xp.array(x), xp.array(source)
+    axis = dim % max(x.ndim, 1)
+    shape = tuple(-1 if a == axis else 1 for a in range(x.ndim))
+    ix = on_numpy() if is_known(index) else xp
+    spread = ix.broadcast_to(ix.reshape(ix.array(index), shape), tuple(source.shape))
+    return _scatter_reduced(xp, x, spread, source, dim=axis, reduce=reduce, include_self=include_self)
+
+
 def _masked(xp: Namespace, x: Array, mask: Array, value: Array, **_: Any) -> Array:
     x, value = xp.alike(xp.array(x), xp.array(value))
     return xp.where(xp.array(mask), value, x)
+
+
+def _masked_scattered(xp: Namespace, x: Array, mask: Array, source: Array, **_: Any) -> Array:
+    x, source = xp.alike(xp.array(x), xp.reshape(xp.array(source), (-1,)))
+    mask = xp.broadcast_to(xp.array(mask), tuple(x.shape))
+    counted = xp.cumulative_sum(xp.astype(xp.reshape(mask, (-1,)), xp.int64)) - 1
+    index = xp.minimum(xp.maximum(counted, 0), source.shape[0] - 1)
+    return xp.where(mask, xp.reshape(xp.take(source, index, axis=0), tuple(x.shape)), x)
 
 
 # fmt: off
@@ -125,8 +157,11 @@ ENTRIES: dict[str, Fact] = {
     "index":          _indexed,
     "index_add":      _added,
     "index_put":      _put,
+    "index_reduce":   _reduced,
+    "put":            _put_flat,
     "index_select":   _taken,
     "masked_fill":    _masked,
+    "masked_scatter": _masked_scattered,
     "scatter":        _scattered("set"),
     "scatter_add":    _scattered("add"),
     "scatter_reduce": _scatter_reduced,

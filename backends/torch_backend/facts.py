@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,10 +18,15 @@ def named(facts: Mapping[str, Fact]) -> dict[str, Fact]:
 
 
 def by_name(fact: Fact) -> Fact:
-    """Let a fact have its operands by their names in the schema, for calls of which some may be missing."""
+    """Let a fact have its operands by their names in the schema, for calls of which some may be missing.
 
-    def called(xp: Namespace, *operands: Array, given: Sequence[str], **options: Any) -> Any:
-        return fact(xp, **dict(zip(given, operands, strict=True)), **options)
+    Where a call does not say which are given, they are those in order that are no options.
+    """
+    names = list(inspect.signature(fact).parameters)[1:]
+
+    def called(xp: Namespace, *operands: Array, given: Sequence[str] | None = None, **options: Any) -> Any:
+        here = [name for name in names if name not in options] if given is None else given
+        return fact(xp, **dict(zip(here, operands, strict=given is not None)), **options)
 
     return called
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch.autograd import Function
 from multigrad.backend.handover import gradient_of_each, wanted_arrays
 from multigrad.data.errors import BadInput
 from multigrad.ops.operation import Operation
+from multigrad.ops.pushforward import pushed_forward
 
 from .namespace import array_namespace
 
@@ -22,6 +24,22 @@ UNCOMPILED = (
     "torch.compile over a transform of torch.func would drop the hand-derived pullback (pytorch issue 193279), so the "
     "function is left out of what is compiled; put torch.compile inside of the transform, or use backward()"
 )
+
+
+@dataclass(frozen=True)
+class Call:
+    """An operation with values of its parameters, as a function of tensors that returns value and pullback."""
+
+    op: Operation
+    parameters: Mapping[str, Any]
+
+    def __call__(self, *inputs: Array) -> Any:
+        """Compute."""
+        return self.op(self.namespace(*inputs), *inputs, **self.parameters)
+
+    def namespace(self, *inputs: Array) -> Any:
+        """Return the namespace for the device of the inputs."""
+        return namespaces()[str(inputs[0].device)]
 
 
 class Keeping(Function):
@@ -36,6 +54,7 @@ class Keeping(Function):
         token = torch.empty(0)
         token.pullback = pullback  # type: ignore[attr-defined]
         ctx.save_for_backward(token, *inputs)
+        ctx.save_for_forward(*inputs)
         ctx.call, ctx.op = call, op
         # Other objects than those the pullback holds, or they would hold each other for ever.
         return tuple(v.detach() for v in value) if isinstance(value, tuple) else value.detach()
@@ -50,9 +69,14 @@ class Keeping(Function):
             _, pullback = ctx.call(*inputs)
         return None, None, *gradient_of_each(ctx.op, pullback(*cotangents))
 
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Array | None) -> Any:
+        """Call the pushforward."""
+        return pushed(ctx, tangents)
+
 
 class Recomputing(Function):
-    """The way of torch.func and torch.compile, which allow nothing to be kept but inputs and outputs.
+    """The way of torch.compile and torch.func, which allow nothing to be kept but inputs and outputs.
 
     A compiler sees the forward part twice, and computes it once.
     """
@@ -69,6 +93,7 @@ class Recomputing(Function):
         """Keep the inputs."""
         ctx.call, ctx.op, *arrays = inputs
         ctx.save_for_backward(*arrays)
+        ctx.save_for_forward(*arrays)
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Array) -> Any:
@@ -77,16 +102,38 @@ class Recomputing(Function):
         return None, None, *gradient_of_each(ctx.op, pullback(*cotangents))
 
 
+class Transformed(Recomputing):
+    """The way of torch.func, with a pushforward: a compiler refuses every Function that has one."""
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Array | None) -> Any:
+        """Call the pushforward."""
+        return pushed(ctx, tangents)
+
+
+def pushed(ctx: Any, tangents: Sequence[Array | None]) -> Any:
+    """Return the tangents of the values, by the pushforward of the operation that a context holds.
+
+    Args:
+        ctx: the context of an autograd.Function.
+        tangents: one for each argument of ``forward``; None for one that does not move.
+    """
+    op, inputs = ctx.op, ctx.saved_tensors[-len(ctx.op.inputs) :]
+    given = zip(inputs, tangents[2:], op.differentiable, strict=True)
+    moving = [torch.zeros_like(x) if t is None else t for x, t, d in given if d]
+    moved = pushed_forward(op, ctx.call.namespace(*inputs), inputs, moving, ctx.call.parameters)
+    return moved if len(moved) > 1 else moved[0]
+
+
 def handed_over(op: Operation, parameters: Mapping[str, Any]) -> Callable[..., Any]:
     """Return what :meth:`multigrad.Backend.hand_over` asks for."""
     known = namespaces()
-
-    def call(*inputs: Array) -> Any:
-        return op(known[str(inputs[0].device)], *inputs, **parameters)
+    call = Call(op, parameters)
 
     @torch.compiler.disable(reason=UNCOMPILED)
     def uncompiled(*inputs: Array) -> Any:
-        return Recomputing.apply(call, op, *inputs)
+        refuse_nested_forward_mode(op)
+        return Transformed.apply(call, op, *inputs)
 
     def handwritten(*inputs: Array) -> Any:
         # Function.apply asks the same question, in the same words.
@@ -99,10 +146,27 @@ def handed_over(op: Operation, parameters: Mapping[str, Any]) -> Callable[..., A
         wanted_arrays(op, inputs, torch.Tensor, "torch.Tensor")
         if str(inputs[0].device) not in known:
             raise BadInput(f"{op.inputs[0]} is on {inputs[0].device}; wanted one of {', '.join(known)}")
-        return (Recomputing if transformed else Keeping).apply(call, op, *inputs)
+        if transformed:
+            refuse_nested_forward_mode(op)
+        return (Transformed if transformed else Keeping).apply(call, op, *inputs)
 
     handwritten.__name__, handwritten.__doc__ = op.name, op.doc
     return handwritten
+
+
+def refuse_nested_forward_mode(op: Operation) -> None:
+    """Refuse forward mode over forward mode, in which torch takes the jvp of an autograd.Function for a constant.
+
+    Raises:
+        NotImplementedError: two transforms that are active are forward mode.
+    """
+    functorch = torch._C._functorch
+    active = [one.key() for one in functorch.get_interpreter_stack() or ()]
+    if active.count(functorch.TransformType.Jvp) > 1:
+        raise NotImplementedError(
+            f"{op.name}: forward mode over forward mode: torch would take the jvp of an autograd.Function for a "
+            "constant and return 0; wanted torch.func.jacfwd(torch.func.jacrev(f)), which is torch.func.hessian"
+        )
 
 
 @torch.compiler.assume_constant_result

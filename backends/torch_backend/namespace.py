@@ -53,6 +53,8 @@ def array_namespace(device: str) -> Any:
 
     own: dict[str, Any] = dict(SYSTEMS)
     own |= {"stop_gradient": torch.Tensor.detach, "trigamma": functools.partial(torch.polygamma, 1)}
+    own |= {"i0e": torch.special.i0e, "i1e": torch.special.i1e}
+    own["hurwitz_zeta"] = lambda s, x: torch.special.zeta(float(s), x)
     own |= {name: with_numbers(getattr(torch_standard, name), second=False) for name in NUMBER_FIRST}
     own |= {name: with_numbers(getattr(torch_standard, name), second=True) for name in NUMBER_EITHER}
     # Against a number these are what a torch user writes, and one kernel instead of two.
@@ -60,6 +62,7 @@ def array_namespace(device: str) -> Any:
     own["minimum"] = bounded(torch_standard.minimum, torch.clamp_max)
     # array-api-compat looks up the places of NaN and writes to them one by one; this is one more pass.
     own["sign"] = lambda x: torch.where(torch.isnan(x), x, torch.sign(x))
+    own["vecdot"] = vecdot
     own["scatter_diagonal"] = torch.diag_embed
     own["scatter_along_axis"] = lambda X, order, *, axis: torch.empty_like(X).scatter_(axis, order, X)
     if device == "cpu":
@@ -69,6 +72,18 @@ def array_namespace(device: str) -> Any:
     else:
         own |= {name: functools.partial(getattr(torch_standard, name), device=device) for name in CREATION}
     return namespace(torch_standard, **own)
+
+
+def vecdot(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
+    """Return the inner product of vectors along an axis, in the steps of array-api-compat.
+
+    That one calls torch.moveaxis, for which torch.func.vmap has no rule (torch 2.13); it has one for torch.movedim.
+    """
+    if x1.shape[axis] != x2.shape[axis]:
+        raise ValueError(f"vecdot of vectors of length {x1.shape[axis]} and {x2.shape[axis]}")
+    first, second = torch.broadcast_tensors(torch.movedim(x1, axis, -1), torch.movedim(x2, axis, -1))
+    product: Array = torch_standard.matmul(first[..., None, :], second[..., None])[..., 0, 0]
+    return product
 
 
 def in_blocks(function: Callable[..., Any], arrays: Sequence[Array], **how: Any) -> Any:

@@ -18,16 +18,29 @@ from multigrad.graph.namespace import Namespace
 
 from .aten_arrays import ARRAYS
 from .aten_entries import ENTRIES
-from .facts import Array, Fact, named
+from .aten_layers import LAYERS
+from .aten_matrices import MATRICES
+from .aten_windows import WINDOWS
+from .facts import Array, Fact, by_name, named
 
 DECOMPOSED: tuple[str, ...] = (
-    *("_native_batch_norm_legit", "_native_batch_norm_legit_functional", "native_layer_norm", "native_group_norm"),
-    *("grid_sampler_2d", "_adaptive_avg_pool2d", "upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d"),
+    *("_native_batch_norm_legit", "_native_batch_norm_legit_functional", "native_batch_norm", "native_layer_norm"),
+    *("grid_sampler_2d", "upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d"),
     *("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "upsample_bicubic2d"),
 )
 """Calls that go away by a decomposition of torch's that is not among its core ones."""
 
-KEPT: tuple[str, ...] = ("_safe_softmax", "log_sigmoid_forward", "logaddexp", "logsumexp", "tril", "triu", "roll")
+KEPT: tuple[str, ...] = (
+    "multilabel_margin_loss_forward",
+    "_safe_softmax",
+    "log_sigmoid_forward",
+    "logaddexp",
+    "logsumexp",
+    "special_log_ndtr",
+    "tril",
+    "triu",
+    "roll",
+)
 """Calls that stay although torch has a decomposition, since they are one fact here."""
 
 
@@ -48,6 +61,11 @@ def _real(fact: Fact) -> Fact:
         return fact(xp, *xp.together(*kept), **options)
 
     return applied
+
+
+def _clamped(xp: Namespace, self: Array, min: Array | None = None, max: Array | None = None) -> Array:
+    raised = self if min is None else xp.maximum(*xp.alike(self, min))
+    return raised if max is None else xp.minimum(*xp.alike(raised, max))
 
 
 # fmt: off
@@ -82,6 +100,14 @@ REAL: dict[str, Fact] = {
     "sigmoid":    lambda xp, x, **_: xp.reciprocal(1 + xp.exp(-x)),
     "sin":        lambda xp, x, **_: xp.sin(x),
     "sinh":       lambda xp, x, **_: xp.sinh(x),
+    "special_i0e":      lambda xp, x, **_: xp.i0e(x),
+    "special_i1":       lambda xp, x, **_: xp.exp(xp.abs(x)) * xp.i1e(x),
+    "special_i1e":      lambda xp, x, **_: xp.i1e(x),
+    "special_ndtri":    lambda xp, x, **_: math.sqrt(2) * xp.erfinv(2 * x - 1),
+    "i0":               lambda xp, x, **_: xp.exp(xp.abs(x)) * xp.i0e(x),
+    "special_erfcx":    lambda xp, x, **_: xp.exp(x * x) * xp.erfc(x),
+    "special_zeta":     lambda xp, s, x, **_: xp.hurwitz_zeta(s, x),
+    "special_log_ndtr": lambda xp, x, **_: xp.log(xp.erfc(-x * math.sqrt(0.5)) / 2),
     "sqrt":       lambda xp, x, **_: xp.sqrt(x),
     "tan":        lambda xp, x, **_: xp.tan(x),
     "tanh":       lambda xp, x, **_: xp.tanh(x),
@@ -92,6 +118,7 @@ REAL: dict[str, Fact] = {
 ALIKE: dict[str, Fact] = {
     "abs":           lambda xp, x, **_: xp.abs(x),
     "add":           lambda xp, x, y, *, alpha=1, **_: xp.add(x, y if alpha == 1 else y * alpha),
+    "angle":         lambda xp, x, **_: xp.where(x < 0, math.pi, 0 * x),
     "bitwise_and":   lambda xp, x, y, **_: xp.bitwise_and(x, y),
     "bitwise_left_shift":  lambda xp, x, y, **_: xp.bitwise_left_shift(x, y),
     "bitwise_not":   lambda xp, x, **_: xp.bitwise_invert(x),
@@ -110,6 +137,7 @@ ALIKE: dict[str, Fact] = {
     "isfinite":      lambda xp, x, **_: xp.isfinite(x),
     "isinf":         lambda xp, x, **_: xp.isinf(x),
     "isnan":         lambda xp, x, **_: xp.isnan(x),
+    "ldexp":         lambda xp, x, y, **_: xp.multiply(x, xp.pow(2.0, y)),
     "le":            lambda xp, x, y, **_: xp.less_equal(x, y),
     "logical_and":   lambda xp, x, y, **_: xp.logical_and(x, y),
     "logical_not":   lambda xp, x, **_: xp.logical_not(x),
@@ -124,7 +152,7 @@ ALIKE: dict[str, Fact] = {
     "pow":           lambda xp, x, y, **_: xp.pow(x, y),
     "relu":          lambda xp, x, **_: xp.maximum(x, 0),
     "remainder":     lambda xp, x, y, **_: xp.remainder(x, y),
-    "round":         lambda xp, x, *, decimals=0, **_: xp.round(x * 10**decimals) / 10**decimals if decimals else xp.round(x),
+    "round":         lambda xp, x, *, decimals=0, **_: _rounded(xp, x, decimals),
     "rsub":          lambda xp, x, y, *, alpha=1, **_: xp.subtract(y, x if alpha == 1 else x * alpha),
     "sgn":           lambda xp, x, **_: xp.sign(x),
     "sign":          lambda xp, x, **_: xp.sign(x),
@@ -138,26 +166,31 @@ ALIKE: dict[str, Fact] = {
 ACTIVATIONS: dict[str, Fact] = {
     "elu":         lambda xp, x, *, alpha=1, scale=1, input_scale=1, **_: _elu(xp, x, alpha, scale, input_scale),
     "gelu":        lambda xp, x, *, approximate="none", **_: _gelu(xp, x, approximate),
-    "hardtanh":    lambda xp, x, *, min_val=-1, max_val=1, **_: xp.minimum(xp.maximum(x, float(min_val)), float(max_val)),
-    "clamp":       lambda xp, *operands, given=("self", "min", "max"), **limits: _clamped(xp, **dict(zip(given, operands, strict=False)) | limits),
+    "hardtanh":    lambda xp, x, *, min_val=-1, max_val=1, **_: _clamped(xp, x, float(min_val), float(max_val)),
+    "clamp":       by_name(_clamped),
+    "clamp_max":   lambda xp, x, y, **_: _clamped(xp, x, None, y),
+    "clamp_min":   lambda xp, x, y, **_: _clamped(xp, x, y),
     "log_sigmoid_forward": lambda xp, x, **_: (-xp.logaddexp(-x, xp.zeros_like(x)), x),
     "leaky_relu":  lambda xp, x, *, negative_slope=0.01, **_: xp.where(x > 0, x, x * negative_slope),
 }
 """Activations that torch leaves whole."""
 
 NUMBERS: dict[str, Callable[..., Any]] = {
-    "add.Scalar": operator.add, "sub.Scalar": operator.sub, "mul": operator.mul, "div": operator.truediv, "neg": operator.neg,
-    "abs": abs, "maximum": max, "minimum": min, "floor": math.floor, "ceil": math.ceil,
+    "mul": operator.mul, "neg": operator.neg, "abs": abs,
+    "maximum": max, "minimum": min, "floor": math.floor, "ceil": math.ceil,
     "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
 }
-"""Functions of constants, as fractions."""
+"""Functions of constants, as fractions; not those that have options."""
 # fmt: on
 
 
 def _polygamma(xp: Namespace, n: int, x: Array) -> Array:
-    if n in (0, 1):
-        return xp.trigamma(x) if n else xp.digamma(x)
-    raise NotImplementedError(f"the derivative of order {n} of the digamma function")
+    """The derivatives of the digamma function: (−1)ⁿ⁺¹ n! Σ (x + k)⁻ⁿ⁻¹."""
+    return (-1.0) ** (n + 1) * math.factorial(n) * xp.hurwitz_zeta(n + 1, x) if n else xp.digamma(x)
+
+
+def _rounded(xp: Namespace, x: Array, decimals: int) -> Array:
+    return xp.round(x * 10**decimals) / 10**decimals if decimals else xp.round(x)
 
 
 def _divided(xp: Namespace, x: Array, y: Array, rounding_mode: str | None) -> Array:
@@ -171,11 +204,6 @@ def _truncated(xp: Namespace, x: Array, y: Array) -> Array:
     if xp.is_real(x):
         return x - xp.trunc(xp.divide(x, y)) * y
     return xp.sign(x) * xp.remainder(xp.abs(x), xp.abs(xp.array(y)))
-
-
-def _clamped(xp: Namespace, self: Array, min: Array | None = None, max: Array | None = None) -> Array:  # noqa: A002
-    raised = self if min is None else xp.maximum(*xp.alike(self, min))
-    return raised if max is None else xp.minimum(*xp.alike(raised, max))
 
 
 def _elu(xp: Namespace, x: Array, alpha: float, scale: float, input_scale: float) -> Array:
@@ -195,7 +223,7 @@ TABLE = Table(
         | {name: _alike(fact) for name, fact in ALIKE.items()}
         | ACTIVATIONS
     ),
-    others=named(ARRAYS | ENTRIES),
+    others=named(ARRAYS | ENTRIES | LAYERS | MATRICES | WINDOWS) | {"stop_gradient": lambda xp, x, **_: xp.constant(x)},
     numbers=named(NUMBERS),
 )
 """All facts."""

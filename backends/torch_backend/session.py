@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.autograd import forward_ad
 
 from multigrad.backend import Array, Backend, Session, Unavailable, cpu_name, namespace, own_function
 from multigrad.data.errors import one_line
@@ -23,6 +24,9 @@ from multigrad.ops.selection import Precision
 from . import native
 from .compiler import missing_compiler, probe_processor
 from .namespace import array_namespace, scan
+
+func: Any = torch.func
+"""Its annotations say that every result has an auxiliary part."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,58 @@ class Autodiff:
         else:
             gradients = tuple(torch.zeros_like(a) for a in leaves)
         return (*(v.detach() for v in values), *gradients)
+
+    def transformed(self, *arrays: Array) -> tuple[Array, ...]:
+        """Do the same by torch.func, under whose transforms nothing else may stand."""
+        count = len(self.wanted)
+        of_wanted, chosen = _of_wanted(self.forward, self.wanted, arrays[:count])
+        values, pullback = func.vjp(of_wanted, *chosen)
+        return (*values, *pullback(tuple(arrays[count:])))
+
+
+@dataclass(frozen=True)
+class BothModes:
+    """``f(*inputs, *cotangents, *tangents) -> (*gradients, *tangents)`` by reverse mode, then by forward mode.
+
+    Forward mode is torch.autograd.forward_ad, which calls the ``jvp`` of an autograd.Function of either style.
+    """
+
+    forward: Callable[..., Any]
+    wanted: tuple[bool, ...]
+
+    def __call__(self, *arrays: Array) -> tuple[Array, ...]:
+        """Return the gradients, and the tangents of the values."""
+        count, differentiated = len(self.wanted), sum(self.wanted)
+        inputs, tangents = arrays[:count], iter(arrays[len(arrays) - differentiated :])
+        reverse = Autodiff(self.forward, self.wanted)
+        gradients = reverse(*arrays[: len(arrays) - differentiated])[-differentiated:]
+        with forward_ad.dual_level():
+            moved = (
+                forward_ad.make_dual(a, next(tangents)) if w else a for a, w in zip(inputs, self.wanted, strict=True)
+            )
+            pairs = [forward_ad.unpack_dual(v) for v in self.forward(*moved)]
+        return (*gradients, *(torch.zeros_like(p.primal) if p.tangent is None else p.tangent for p in pairs))
+
+    def transformed(self, *arrays: Array) -> tuple[Array, ...]:
+        """Do the same by torch.func, under whose transforms nothing else may stand."""
+        count, differentiated = len(self.wanted), sum(self.wanted)
+        cotangents = arrays[count : len(arrays) - differentiated]
+        of_wanted, chosen = _of_wanted(self.forward, self.wanted, arrays[:count])
+        _, pullback = func.vjp(of_wanted, *chosen)
+        _, moved = func.jvp(of_wanted, chosen, arrays[len(arrays) - differentiated :])
+        return (*pullback(cotangents), *moved)
+
+
+def _of_wanted(
+    forward: Callable[..., Any], wanted: Sequence[bool], inputs: Sequence[Array]
+) -> tuple[Callable[..., tuple[Array, ...]], tuple[Array, ...]]:
+    """Return a forward part as a function of the differentiated inputs alone, and these."""
+
+    def of_wanted(*chosen: Array) -> tuple[Array, ...]:
+        rest = iter(chosen)
+        return tuple(forward(*(next(rest) if w else a for a, w in zip(inputs, wanted, strict=True))))
+
+    return of_wanted, tuple(a for a, w in zip(inputs, wanted, strict=True) if w)
 
 
 class Compiled:
@@ -110,7 +166,7 @@ class TorchSession(Session):
         host = array.detach().cpu()
         if host.dtype == torch.bfloat16:
             host = host.float()
-        copy: np.ndarray = host.numpy().copy()
+        copy: np.ndarray = host.numpy(force=True).copy()  # autograd has tensors of zeros without memory
         return copy
 
     def dtype_name(self, array: Any) -> str:
@@ -121,6 +177,8 @@ class TorchSession(Session):
             torch.cuda.synchronize()
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if isinstance(function, BothModes):
+            raise Unavailable("torch.compile does not follow torch.autograd.forward_ad")
         if isinstance(function, Autodiff):
             return replace(function, forward=self._compile(function.forward, followed=True))
         return self._compile(function, followed=False)
@@ -143,6 +201,12 @@ class TorchSession(Session):
 
     def differentiate(self, forward: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
         return Autodiff(forward, tuple(wanted))
+
+    def both_modes(self, forward: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
+        return BothModes(forward, tuple(wanted))
+
+    def batched(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return torch.func.vmap(getattr(function, "transformed", function))
 
     def native(self, name: str) -> Callable[..., Any] | None:
         return own_function(native, name)

@@ -22,6 +22,14 @@ Size = Annotated[str | None, typer.Option("--size", help="A named size. Default:
 Regimes = Annotated[
     list[str] | None, typer.Option("--regime", help="How inputs are drawn: gaussian, integers, …; default all.")
 ]
+Derivatives = Annotated[
+    list[str] | None,
+    typer.Option("--derivative", help="reverse or forward. Default: reverse, and forward where it is hand-derived."),
+]
+Orders = Annotated[
+    list[str] | None,
+    typer.Option("--order", help="Order of the derivatives: 1, 2 (∂²f/∂x²·v) or 1,2 for both. Default: 1."),
+]
 Inputs = Annotated[Path | None, typer.Option("--inputs", help="An .npz file with one array for each input, by name.")]
 Timeout = Annotated[
     float, typer.Option("--timeout", min=1.0, help="Seconds without a sign after which a worker is killed.")
@@ -69,6 +77,8 @@ def check(
     implementation: options.Implementations = None,
     size: Size = None,
     regime: Regimes = None,
+    derivative: Derivatives = None,
+    order: Orders = None,
     inputs: Inputs = None,
     seed: options.Seed = 0,
     precision: options.PrecisionName = "strict",
@@ -105,10 +115,10 @@ def check(
         certify(split(ops), seed, certificate)
     wanted = selectors(backend=backend, device=device, devices=devices, mesh=mesh, dtype=dtype, mode=mode,
                        variant=variant, implementation=implementation, size=size, regime=regime,
-                       precision=precision, seed=seed)  # fmt: skip
+                       derivative=derivative, precision=precision, seed=seed)  # fmt: skip
     with progress("checking") as tick:
-        frame = matrix.check(split(ops), **wanted, inputs=inputs, timeout_s=timeout, progress=tick, tell=formulas,
-                             journal=journal, resume=resume)  # fmt: skip
+        frame = matrix.check(split(ops), **wanted, inputs=inputs, timeout_s=timeout, order=_orders(order),
+                             journal=journal, resume=resume, progress=tick, tell=formulas)  # fmt: skip
     write_csv(frame, csv)
     if junit is not None:
         from ..report.junit import write_junit
@@ -121,6 +131,18 @@ def check(
     else:
         show_matrix(frame, verbose=verbose, formulas=formulas is None or not formulas.shown)
     _exit(frame, fail_on)
+
+
+def _orders(values: list[str] | None) -> list[int]:
+    """Return the orders of derivatives that an option names.
+
+    Raises:
+        BadInput: one is no number.
+    """
+    names = split(values) or ["1"]
+    if unknown := [name for name in names if not name.isdecimal()]:
+        raise BadInput(f"--order {unknown[0]} is no number; wanted 1, 2 or 1,2")
+    return list(map(int, names))
 
 
 def _exit(frame: pd.DataFrame, fail_on: str | None) -> None:

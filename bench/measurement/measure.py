@@ -101,6 +101,8 @@ def selected(ops: Operations, selectors: Selectors) -> Selection:
     selection = Selection.of(ops, **selectors)
     if selection.regime is not None:
         raise TypeError("regime says how a check draws its inputs; what is timed has none")
+    if selection.derivative is not None:
+        raise TypeError("derivative says what a check judges; what is timed has none")
     return selection
 
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from multigrad.data.errors import BadInput
 from multigrad.matrix.rows import failing, sentence
+from multigrad.ops.derived import NABLA
 from multigrad.ops.operation import Operation
+from multigrad.ops.pushforward import SUFFIX
 from multigrad.ops.source import source_of
 from multigrad.verdict.words import INCONCLUSIVE, VERDICTS
 
@@ -83,7 +85,8 @@ def annotated(frame: pd.DataFrame, ops: Iterable[Operation], fail_on: str | None
         for name, rows in frame[frame["verdict"] == verdict].groupby("operation", sort=False):
             of_outputs = [of_output for _, of_output in rows.groupby("output", sort=False)]
             message = "\n".join(_first(of_output) for of_output in of_outputs)
-            location = source(by_name[str(name)]) if name in by_name else {}
+            op = by_name.get(str(name).removeprefix(NABLA).removesuffix(SUFFIX))
+            location = source(op) if op else {}
             lines.append(command(level, message, **location, title=f"multigrad: {name} {verdict}"))
     return lines
 

@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..data.errors import BadInput
-from ..ops.operation import DTYPES
+from ..ops.operation import DTYPES, Operation
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+TWICE = "its double backward"
+"""What messages call that which differentiates a gradient."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,10 @@ class Evaluated(ABC):
     def changed(self) -> Sequence[int]:
         """Return the numbers of the inputs that are not what they were."""
 
+    def cut_off(self) -> Sequence[int]:
+        """Return the numbers of the values that autodiff cannot follow, where that shows."""
+        return ()
+
     def overwritten(self) -> bool:
         """Whether gradients that were returned are not what they were."""
         return False
@@ -82,6 +90,20 @@ class Candidate(ABC):
     has_strides: bool = True
     """Whether the same numbers can lie in memory in another way."""
 
+    backward: str = "its backward pass"
+    """What messages call that which differentiates the function."""
+
+    def differentiated(self, cotangents: Sequence[np.ndarray]) -> Candidate:
+        """Return the gradient of the function, as the framework computes it, as a candidate at these cotangents too.
+
+        Args:
+            cotangents: one float64 array for each value; each number is one of the value's dtype.
+
+        Raises:
+            BadInput: the framework differentiates no gradient.
+        """
+        raise BadInput(f"{self.name} returns its gradient as numbers, which nothing differentiates; wanted order=1")
+
     @abstractmethod
     def evaluate(self, *, strided: bool = False) -> Evaluated:
         """Call the function on copies of the inputs.
@@ -94,6 +116,18 @@ class Candidate(ABC):
             BadInput: it returned something else than arrays.
             Exception: whatever the function itself raises.
         """
+
+    def takes(self, function: Callable[..., Any]) -> bool:
+        """Tell whether another function is one of the framework's own arrays, by calling it on copies of the inputs."""
+        return False
+
+    def traced(self, function: Callable[..., Any]) -> Operation:
+        """Return a function of the framework's own arrays as an operation that has these inputs.
+
+        Raises:
+            BadInput: it cannot be traced, or calls what has no array API form.
+        """
+        raise BadInput(f"{function_name(function)} has no graph: its arrays are NumPy's")
 
 
 def function_name(function: Any) -> str:

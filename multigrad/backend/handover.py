@@ -18,7 +18,11 @@ def to_torch(op: Operation | str, **parameters: Any) -> Callable[..., Any]:
     It goes through ``backward``, ``torch.func.grad``, ``torch.func.vmap`` and ``torch.compile``, alone and, but for
     ``torch.compile`` over a transform of ``torch.func``, together: there Dynamo would drop the pullback without a word,
     so the function is left out of what is compiled, with a warning, and raises under ``fullgraph=True``. A second
-    derivative is torch's own derivative of the pullback. Forward-mode derivatives raise.
+    derivative is torch's own derivative of the pullback.
+
+    Forward mode (``torch.func.jvp``, ``jacfwd``, ``hessian``, ``torch.autograd.forward_ad``) calls the pushforward:
+    the hand-derived one, or the transpose of the pullback by the tape. Compiled, there is none. Forward mode over
+    forward mode raises NotImplementedError: torch would return 0.
 
     Args:
         op: an operation, a catalogue name or ``file.py::name``.
@@ -37,10 +41,11 @@ def to_torch(op: Operation | str, **parameters: Any) -> Callable[..., Any]:
 
 
 def to_jax(op: Operation | str, **parameters: Any) -> Callable[..., Any]:
-    """Return ``f(*inputs)`` of JAX arrays that JAX differentiates by the hand-derived pullback (``jax.custom_vjp``).
+    """Return ``f(*inputs)`` of JAX arrays that JAX differentiates by the hand-derived pullback and pushforward.
 
     It goes through ``jax.grad``, ``jax.vjp``, ``jax.jit``, ``jax.vmap`` and ``jax.checkpoint`` in any order. A second
-    derivative is JAX's own derivative of the pullback; ``jax.jvp`` of the function itself raises TypeError.
+    derivative is JAX's own derivative of the pullback. Forward mode (``jax.jvp``, ``jacfwd``, ``linearize``,
+    ``hessian``) calls the pushforward: the hand-derived one, or the transpose of the pullback by the tape.
 
     Args:
         op: an operation, a catalogue name or ``file.py::name``.

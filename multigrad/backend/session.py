@@ -121,6 +121,42 @@ class Session(ABC):
         """
         raise Unavailable(f"{self.backend.name} has no autodiff")
 
+    def both_modes(self, forward: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
+        """Return ``f(*inputs, *cotangents, *tangents) -> (*gradients, *tangents)`` by reverse and forward mode.
+
+        Args:
+            forward: ``f(*inputs)`` that returns a tuple of values.
+            wanted: for each input, whether it is differentiated; one tangent comes for each that is, and a tangent for
+                each value goes.
+
+        Raises:
+            Unavailable: the framework has no forward mode.
+        """
+        raise Unavailable(f"{self.backend.name} has no forward mode of its own")
+
+    def batched(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function of stacks of arrays, along a new first axis, that computes another one for every item.
+
+        Args:
+            function: as :meth:`function` returns it.
+
+        Raises:
+            Unavailable: the framework has no transform that does it.
+        """
+        raise Unavailable(f"{self.backend.name} has no vmap")
+
+    def gradient(self, forward: Callable[[Any], Callable[..., Any]], wanted: Sequence[bool]) -> Callable[..., Any]:
+        """Return ``f(*inputs, *cotangents) -> gradients`` by autodiff, which :meth:`differentiate` can follow.
+
+        Args:
+            forward: takes the array namespace and returns ``f(*inputs)`` that returns a tuple of values.
+            wanted: for each input, whether its gradient is wanted.
+
+        Raises:
+            Unavailable: the framework has no autodiff that follows its own.
+        """
+        return self.backend.gradient(forward(self.xp), wanted)
+
     def native(self, name: str) -> Callable[..., Any] | None:
         """Return ``f(*inputs, **parameters)`` as a user of this framework would write an operation, or None.
 
@@ -173,10 +209,10 @@ class Session(ABC):
         """
         if variant == "analytic":
             function = operation.analytic(self.xp, parameters)
-        elif variant in ("forward", "autodiff"):
-            function = operation.forward(self.xp if variant == "forward" else self.followed, parameters)
-            if variant == "autodiff":
-                function = self.differentiate(function, operation.differentiable)
+        elif variant == "forward":
+            function = operation.forward(self.xp, parameters)
+        elif variant == "autodiff":
+            function = operation.differentiated(self, lambda op: op.followed(self, parameters))
         else:
             made = self.implementation(operation, variant)
             if made is None:
@@ -190,8 +226,7 @@ class Session(ABC):
         """Return an implementation as a function of inputs and cotangents."""
         if made.gradients:
             return with_gradients(operation, parameters, made, self.xp)
-        forward = forward_of(operation, parameters, made, self.xp)
-        return self.differentiate(forward, operation.differentiable)
+        return operation.differentiated(self, lambda op: forward_of(op, parameters, made, self.xp))
 
 
 class Backend(ABC):
@@ -253,6 +288,18 @@ class Backend(ABC):
             Unavailable: the framework is not here, or has no autodiff that takes a pullback.
         """
         raise Unavailable(f"{self.name} has no autodiff that takes a pullback")
+
+    def gradient(self, function: Callable[..., Any], wanted: Sequence[bool]) -> Callable[..., Any]:
+        """Return ``f(*inputs, *cotangents) -> gradients`` by the framework's autodiff, which can follow it once more.
+
+        Args:
+            function: ``f(*inputs)`` of the framework's own arrays, that returns an array or a tuple of them.
+            wanted: for each input, whether its gradient is wanted.
+
+        Raises:
+            Unavailable: the framework has no autodiff that follows its own.
+        """
+        raise Unavailable(f"{self.name} has no autodiff that follows its own")
 
     def candidate(self, function: Callable[..., Any], inputs: Any) -> Candidate:
         """Return somebody's function of the framework's own arrays, at given inputs, for a drop-in to judge.
@@ -346,6 +393,10 @@ class Backend(ABC):
     def forms(self, operation: Operation) -> tuple[str, ...]:
         """Return every way to compute an operation here: :attr:`variants`, then the implementations that it has."""
         return (*self.variants, *(name for backend, name in operation.implementations if backend == self.name))
+
+    def modes_of(self, operation: Operation) -> tuple[Mode, ...]:
+        """Return those of :attr:`modes` that an operation can be computed in."""
+        return self.modes
 
     def gap(self, operation: Operation, dtype: str, mode: str, variant: str, device: str) -> Gap | None:
         """Return the gap that speaks of that cell, or None."""

@@ -44,6 +44,38 @@ def from_jax(function: Callable[..., Any], signature: str | None = None, **descr
     return _traced("jax", function, signature, described, sys._getframe(1))
 
 
+def from_torch(
+    function: Callable[..., Any], signature: str | None = None, **described: Unpack[Description]
+) -> Operation:
+    """Make an operation of a torch function or module: its graph of ATen calls, computed in any array namespace.
+
+    ::
+
+        rms_norm = multigrad.from_torch(reference, "(m,n),(n)->(m,n)")
+        layer = multigrad.from_torch(torch.nn.Linear(4, 3), example=(torch.ones(5, 4),))
+
+    The function is traced anew for each shape, in float64, and the graph computes in the dtype of its inputs. Of an
+    ``autograd.Function`` it is the forward part. What is written in place is an array of its own. Keyword-only
+    arguments with plain defaults are the operation's parameters.
+
+    Args:
+        function: takes tensors, pytrees of them or modules, and returns tensors of real numbers; or a module.
+        signature: as for :func:`from_jax`.
+        described: as for :func:`from_jax`. An example may have tensors of the device ``meta`` for arrays of which
+            the shape alone matters. In the place of a module stand its parameters and buffers. Buffers, and parameters
+            that do not require grad, are not differentiated, and are drawn as they stand.
+
+    Returns:
+        An operation whose inputs are the tensors, by name and path, as ``params.weight``. Those of a module have the
+        names that it gives them, as ``layers.0.weight``; they come first.
+
+    Raises:
+        BadInput: what the function does cannot be traced or has no array API form; the message has file and line.
+        Unavailable: torch is not here.
+    """
+    return _traced("torch", function, signature, described, sys._getframe(1))
+
+
 def _traced(
     framework: str, function: Callable[..., Any], signature: str | None, described: Description, caller: FrameType
 ) -> Operation:

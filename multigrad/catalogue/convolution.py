@@ -60,6 +60,33 @@ def conv2d(xp: Any, X: Any, K: Any, *, stride: Pair = 1, padding: Pair = 0, dila
     return _slid(xp, windows, K, shape, steps), pullback
 
 
+@conv2d.pushforward
+def _(
+    xp: Any,
+    X: Any,
+    K: Any,
+    X_dot: Any,
+    K_dot: Any,
+    *,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Any:
+    """The two convolutions that the product rule has, for a convolution is bilinear.
+
+    With Y(X, K) the convolution itself:
+
+        Ẏ = Y(Ẋ, K) + Y(X, K̇)
+
+    Source: the product rule; see Griewank & Walther, Evaluating Derivatives (2008), section 3.1.
+    """
+    steps = _Steps.of(X.shape[1], K.shape[0], K.shape[1], stride, padding, dilation, groups)
+    shape = steps.shrunk(X.shape[2:], K.shape[2:])
+    moved = _slid(xp, _windows(xp, X_dot, K, shape, steps), K, shape, steps)
+    return moved + _slid(xp, _windows(xp, X, K, shape, steps), K_dot, shape, steps)
+
+
 @operation(
     "(b,c,u,v),(c,i,p,q)->(b,o,h,w)",
     sizes={

@@ -40,6 +40,20 @@ def inverse(xp: Any, X: Any) -> Any:
     return Y, pullback
 
 
+@inverse.pushforward
+def _(xp: Any, X: Any, X_dot: Any) -> Any:
+    """The differential of XY = I.
+
+    With Y = X⁻¹:
+
+        Ẏ = −Y Ẋ Y
+
+    Source: The Matrix Cookbook (2012), eq. 40.
+    """
+    Y = xp.linalg.inv(X)
+    return -Y @ (X_dot @ Y)
+
+
 @operation(
     "(b,m,n),(b,n,n),(b,n,m)->(b)",
     sizes={
@@ -146,3 +160,17 @@ def solve(xp: Any, A: Any, B: Any) -> Any:
         return B_bar @ xp.matrix_transpose(-X), B_bar
 
     return X, pullback
+
+
+@solve.pushforward
+def _(xp: Any, A: Any, B: Any, A_dot: Any, B_dot: Any) -> Any:
+    """The differential of AX = B: a second system with the same matrix, which is factored once.
+
+    With X = A⁻¹B:
+
+        Ẋ = A⁻¹(Ḃ − ȦX)
+
+    Source: Giles (2008), section 2.3: forward mode.
+    """
+    system = eliminated(xp, A)
+    return system.solve(B_dot - A_dot @ system.solve(B))

@@ -37,6 +37,19 @@ def linear_map(xp: Any, C: Any, x: Any) -> Any:
     return C @ x, pullback
 
 
+@linear_map.pushforward
+def _(xp: Any, C: Any, x: Any, C_dot: Any, x_dot: Any) -> Any:
+    """The product rule.
+
+    y = Cx:
+
+        ẏ = Ċx + Cẋ
+
+    Source: The Matrix Cookbook (2012), eq. 37.
+    """
+    return C_dot @ x + C @ x_dot
+
+
 @operation(
     "(m,k),(k,n),(n)->(m,n)",
     sizes={

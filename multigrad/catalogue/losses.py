@@ -105,6 +105,22 @@ def softmax_cross_entropy(xp: Any, X: Any, t: Any) -> Any:
     return loss, pullback
 
 
+@softmax_cross_entropy.pushforward
+def _(xp: Any, X: Any, t: Any, X_dot: Any) -> Any:
+    """The mean of the tangents, weighted with the softmax, less the tangent of the label's logit.
+
+    With m and s as above:
+
+        ℓ̇ᵢ = Σⱼ exp(Xᵢⱼ − mᵢ) Ẋᵢⱼ/sᵢ − Ẋᵢₜ
+
+    A label has no tangent.
+
+    Source: Bishop (2006), eq. 4.109, along Ẋ.
+    """
+    e = xp.exp(X - xp.max(X, axis=1, keepdims=True))
+    return xp.vecdot(e, X_dot) / xp.sum(e, axis=1) - xp.take_along_axis(X_dot, t[:, None], axis=1)[:, 0]
+
+
 @operation("(b,n),(b,n)->(b)", nondifferentiable=["Y"], inputs=_logits_and_targets, sizes=SIZES)
 def binary_cross_entropy_with_logits(xp: Any, X: Any, Y: Any) -> Any:
     """Cross-entropy of independent yes-or-no answers, from their logits.

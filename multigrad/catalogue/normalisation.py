@@ -61,6 +61,28 @@ def layer_norm(xp: Any, X: Any, G: Any, B: Any, *, epsilon: float = 1e-5) -> Any
     return Y, pullback
 
 
+@layer_norm.pushforward
+def _(xp: Any, X: Any, G: Any, B: Any, X_dot: Any, G_dot: Any, B_dot: Any, *, epsilon: float = 1e-5) -> Any:
+    """The tangent of a normalised row, which has mean 0 and is orthogonal to it but for ε, scaled and shifted.
+
+    With X̂, ρ and ⟨·⟩ as above, and Ẋ̂ the tangent of X̂:
+
+        Ẋ̂ = ρ (Ẋ − ⟨Ẋ⟩ − X̂⟨X̂∘Ẋ⟩)
+        Ẏ = Ġ∘X̂ + G∘Ẋ̂ + Ḃ
+
+    X̂ has mean 0, so ⟨X̂∘Ẋ⟩ needs no mean of Ẋ taken out.
+
+    Source: the differential of eq. 3 and 4 of Ba, Kiros & Hinton (2016): dμ = ⟨dX⟩ and dρ = −ρ² ⟨X̂∘dX⟩.
+    """
+    n = X.shape[1]
+    first = X[:, :1]
+    D = X - (first + xp.mean(X - first, axis=1, keepdims=True))
+    rho = 1 / xp.sqrt(xp.vecdot(D, D)[:, None] / n + epsilon)
+    H = D * rho
+    H_dot = rho * (X_dot - xp.mean(X_dot, axis=1, keepdims=True) - H * (xp.vecdot(H, X_dot)[:, None] / n))
+    return G_dot * H + G * H_dot + B_dot
+
+
 @operation("(b,n),(n)->(b,n)", sizes=SIZES)
 def rms_norm(xp: Any, X: Any, G: Any, *, epsilon: float = 1e-5) -> Any:
     """Every row with mean square 1, then scaled.

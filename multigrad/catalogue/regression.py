@@ -46,3 +46,19 @@ def relu_regression(xp: Any, X: Any, W: Any, Y: Any) -> Any:
         return X_bar, W_bar, -2 * f_bar * R
 
     return xp.sum(R * R), pullback
+
+
+@relu_regression.pushforward
+def _(xp: Any, X: Any, W: Any, Y: Any, X_dot: Any, W_dot: Any, Y_dot: Any) -> Any:
+    """Twice the residual along its own tangent.
+
+    With Z and R as above, and Ż = ẊW + XẆ:
+
+        ḟ = 2 ⟨R, [Z > 0] ∘ Ż − Ẏ⟩
+
+    Source: the differential of ⟨R, R⟩ is 2 ⟨R, dR⟩; The Matrix Cookbook (2012), eq. 37 for d(XW).
+    """
+    Z = X @ W
+    R = xp.maximum(Z, 0) - Y
+    Z_dot = X_dot @ W + X @ W_dot
+    return 2 * xp.sum(R * (xp.astype(Z > 0, R.dtype) * Z_dot - Y_dot))

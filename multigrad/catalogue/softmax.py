@@ -41,6 +41,21 @@ def softmax(xp: Any, x: Any) -> Any:
     return y, pullback
 
 
+@softmax.pushforward
+def _(xp: Any, x: Any, x_dot: Any) -> Any:
+    """The formula of the pullback, for the Jacobian diag(y) − yyᵀ is symmetric.
+
+    With y as above:
+
+        ẏ = y ∘ (ẋ − ⟨y, ẋ⟩)
+
+    Source: Blanchard, Higham & Higham (2021), section 1.
+    """
+    e = xp.exp(x - xp.max(x, axis=1, keepdims=True))
+    y = e / xp.sum(e, axis=1, keepdims=True)
+    return y * (x_dot - xp.vecdot(y, x_dot)[:, None])
+
+
 @operation("(m,n)->(m,n)", sizes=SIZES)
 def log_softmax(xp: Any, x: Any) -> Any:
     """The logarithm of the softmax of each row.
@@ -88,3 +103,20 @@ def logsumexp(xp: Any, x: Any) -> Any:
         return e * (f_bar[:, None] / (s + xp.astype(s == 0, s.dtype)))
 
     return (m + xp.log(s))[:, 0], pullback
+
+
+@logsumexp.pushforward
+def _(xp: Any, x: Any, x_dot: Any) -> Any:
+    """The mean of the tangents, weighted with the softmax.
+
+    With e and s as above:
+
+        ḟ = ⟨e, ẋ⟩/s
+
+    Source: Blanchard, Higham & Higham (2021), section 1: the gradient is the softmax.
+    """
+    largest = xp.max(x, axis=1, keepdims=True)
+    most = float(xp.finfo(x.dtype).max)
+    e = xp.exp(x - xp.clip(largest, -most, most))
+    s = xp.sum(e, axis=1)
+    return xp.vecdot(e, x_dot) / (s + xp.astype(s == 0, s.dtype))

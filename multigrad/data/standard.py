@@ -18,6 +18,8 @@ SPECIAL: Mapping[str, Callable[[Any, Any], Any]] = {
     "erfc": lambda scipy, x: scipy.erfc(x),
     "erfinv": lambda scipy, x: scipy.erfinv(x),
     "gamma": lambda scipy, x: scipy.gamma(x),
+    "i0e": lambda scipy, x: scipy.i0e(x),
+    "i1e": lambda scipy, x: scipy.i1e(x),
     "lgamma": lambda scipy, x: scipy.gammaln(x),
     "trigamma": lambda scipy, x: scipy.polygamma(1, x),
 }
@@ -49,4 +51,5 @@ def numpy_standard() -> Any:
     standard = ModuleType(xp.__name__, xp.__doc__)
     vars(standard).update(vars(xp))
     vars(standard).update({name: functools.partial(_of_scipy, name) for name in SPECIAL})
+    vars(standard)["hurwitz_zeta"] = lambda s, x: importlib.import_module("scipy.special").zeta(float(s), x)
     return standard

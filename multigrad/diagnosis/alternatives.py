@@ -21,7 +21,7 @@ from ..data.errors import BadInput
 from ..data.standard import numpy_standard
 from ..ops.edits import edits
 from ..ops.operation import Operation
-from ..ops.program import NodePath, edited, place_of, places, text
+from ..ops.program import NodePath, Part, Program, edited, place_of, places, text
 from ..ops.source import parsed
 
 SECONDS = 1.0
@@ -92,22 +92,28 @@ def _changed(asked: Asked) -> Iterator[tuple[str, Callable[..., Any]]]:
     """Yield the reference's function with one change, and the change in words."""
     op = asked.op
     try:
-        tree, start = parsed(op.function, op.name)
+        program = _program(op)
     except (BadInput, SyntaxError):
         return
+    for number, part in enumerate(program.parts):
+        paths = places(part.tree) if part.start else []
+        for words, changes in (*_other_axes(paths), *_single(paths, asked, part.start)):
+            with contextlib.ExitStack() as stack:
+                for path, new in changes:
+                    stack.enter_context(edited(path, new))
+                try:
+                    function = program.function(number)
+                except (SyntaxError, ValueError):
+                    continue
+            yield words, function
+
+
+def _program(op: Operation) -> Program:
+    """Read what an operation computes with: its function, or the program that stands for one."""
+    if not inspect.isfunction(op.function):
+        return Program.of(op)
     scope = {**op.function.__globals__, **inspect.getclosurevars(op.function).nonlocals}
-    paths = places(tree)
-    for words, changes in (*_other_axes(paths), *_single(paths, asked, start)):
-        with contextlib.ExitStack() as stack:
-            for path, new in changes:
-                stack.enter_context(edited(path, new))
-            try:
-                code = compile(ast.fix_missing_locations(ast.Module([tree], [])), f"<another {op.name}>", "exec")
-            except (SyntaxError, ValueError):
-                continue
-        names = dict(scope)
-        exec(code, names)
-        yield words, names[tree.name]
+    return Program(op.name, [Part(*parsed(op.function, op.name))], scope)
 
 
 Change = tuple[str, Sequence[tuple[NodePath, ast.expr]]]

@@ -69,7 +69,7 @@ def repair(
         program.function()
     except (BadInput, SyntaxError):
         return None
-    wanted = [true.get(f"{name}_bar") for name in op.gradients]
+    wanted = [true.get(op.gradient_name(name)) for name in op.gradients]
     before = _right(op, op.function, parameters, arrays, wanted)
     until = time.thread_time() + SECONDS
     best: tuple[tuple[int, ...], Repair] | None = None

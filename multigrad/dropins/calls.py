@@ -7,10 +7,12 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..backend.candidate import function_name
+from ..backend.candidate import Candidate, function_name
 from ..backend.registry import backend
 from ..data.errors import BadInput
+from ..ops.derived import ORDERS
 from ..ops.implementation import ACCUMULATORS
+from ..ops.operation import Operation
 from .judge import Asked, check_candidate
 from .reference import FORMS
 
@@ -25,6 +27,7 @@ def gradcheck(
     *,
     accumulate: str | None = None,
     deterministic: bool = True,
+    order: int = 1,
     seed: int = 0,
     raise_exception: bool = True,
     **others: Any,
@@ -40,11 +43,14 @@ def gradcheck(
         func: takes the tensors and returns a tensor or a tuple of them: ``FusedNorm.apply``, a module, a kernel.
         inputs: a tensor or a sequence of them; those that require grad are checked. Any device; float64, float32,
             bfloat16 or float16.
-        reference: the same function, written plainly: ``f(xp, *inputs)`` over any array namespace, ``f(*inputs)`` with
-            NumPy, an operation, the name of one in the catalogue, or ``file.py::name``.
+        reference: the same function, written plainly: ``f(*inputs)`` with torch or with NumPy, ``f(xp, *inputs)`` over
+            any array namespace, an operation, the name of one in the catalogue, or ``file.py::name``. Left out, it is
+            the function's own forward part.
         accumulate: ``float32``, where ``func`` stores bfloat16 or float16 and computes in float32.
         deterministic: whether the same inputs give the same bits. If not (atomic sums), they may differ within the
             bound.
+        order: 2 judges the second derivative as well: autograd's derivative of the backward pass (double backward)
+            against that of the reference.
         seed: of the cotangents.
         raise_exception: whether to raise what is wrong; else False is returned.
         others: none; other checks' steps and tolerances are refused in words.
@@ -54,14 +60,15 @@ def gradcheck(
 
     Raises:
         GradientError: a gradient is wrong, or cannot be judged; the message names the mistake, with figures.
-        BadInput: no reference, no input that requires grad, or what does not fit.
+        BadInput: no input that requires grad, a forward part that cannot be traced, an order that is not judged, or
+            what does not fit.
         Unavailable: torch is not here.
     """
     _refuse("gradcheck", others)
     candidate = backend("torch").candidate(func, inputs)
     if reference is None:
-        raise BadInput(f"gradcheck needs a reference: torch's graph is not read yet; pass reference=, {FORMS}")
-    asked = _asked(reference, accumulate, deterministic, seed)
+        reference = _primal(candidate, func)
+    asked = _asked(reference, accumulate, deterministic, seed, order)
     return check_candidate(candidate, asked, raise_exception=raise_exception)
 
 
@@ -85,7 +92,7 @@ def check_grads(
     Args:
         f: takes arrays and returns an array or a tuple of them: a ``jax.custom_vjp``, or what calls one.
         args: the arguments; those that are floating-point are differentiated.
-        order: 1.
+        order: 2 judges the second derivative as well: ``jax.vjp`` of the rule against that of the reference.
         modes: ``rev``.
         reference: the same function, written plainly, as for :func:`gradcheck`. Left out, it is the function's own
             primal.
@@ -103,15 +110,13 @@ def check_grads(
         Unavailable: JAX is not here.
     """
     _refuse("check_grads", others)
-    if order != 1:
-        raise BadInput(f"check_grads does not judge order {order} yet; wanted order=1")
     if [*([modes] if isinstance(modes, str) else modes)] != ["rev"]:
         raise BadInput(f'check_grads judges reverse mode alone, found modes={modes!r}; wanted modes=("rev",)')
     jax = backend("jax")
     candidate = jax.candidate(f, args)
     if reference is None:
         reference = jax.traced(f, example=tuple(given.array for given in candidate.inputs))
-    return check_candidate(candidate, _asked(reference, accumulate, deterministic, seed))
+    return check_candidate(candidate, _asked(reference, accumulate, deterministic, seed, order))
 
 
 def check_grad(
@@ -122,6 +127,7 @@ def check_grad(
     jac: bool = False,
     reference: Any = None,
     deterministic: bool = True,
+    order: int = 1,
     **others: Any,
 ) -> bool:
     """Check the gradient of a NumPy function, as ``scipy.optimize.check_grad`` is called.
@@ -140,6 +146,7 @@ def check_grad(
         jac: whether ``func`` returns the gradient as well.
         reference: another function to differentiate, ``f(x)``, in place of ``func``.
         deterministic: as for :func:`gradcheck`.
+        order: 1. A gradient of NumPy's is a number, which nothing differentiates.
         others: none; other checks' steps and tolerances are refused in words.
 
     Returns:
@@ -170,13 +177,27 @@ def check_grad(
     with contextlib.suppress(TypeError, ValueError):  # what is written in C shows no names
         value.__signature__ = _of_first(func)  # type: ignore[attr-defined]
     candidate = backend("numpy").candidate(pair, (x0, args))
-    return check_candidate(candidate, _asked(reference or value, None, deterministic, 0))
+    return check_candidate(candidate, _asked(reference or value, None, deterministic, 0, order))
 
 
-def _asked(reference: Any, accumulate: str | None, deterministic: bool, seed: int) -> Asked:
+def _primal(candidate: Candidate, function: Callable[..., Any]) -> Operation:
+    """Return a function without its backward pass.
+
+    Raises:
+        BadInput: it cannot be traced.
+    """
+    try:
+        return candidate.traced(function)
+    except BadInput as error:
+        raise BadInput(f"{error}; or pass reference=, {FORMS}") from error
+
+
+def _asked(reference: Any, accumulate: str | None, deterministic: bool, seed: int, order: int) -> Asked:
+    if isinstance(order, bool) or order not in ORDERS:
+        raise BadInput(f"no order {order!r}; there are {', '.join(map(str, ORDERS))}")
     if accumulate is not None and accumulate not in ACCUMULATORS:
         raise BadInput(f"accumulate is {accumulate!r}; wanted {' or '.join(ACCUMULATORS)}, or nothing")
-    return Asked(reference, accumulate, deterministic, seed)
+    return Asked(reference, accumulate, deterministic, seed, order)
 
 
 def _of_first(function: Callable[..., Any]) -> inspect.Signature:

@@ -13,6 +13,7 @@ from ..data.errors import BadInput, one_line
 from ..diagnosis.conduct import same_bits
 from ..diagnosis.diagnose import Evidence, diagnose, with_figures
 from ..matrix.frame import GradientError
+from ..ops.derived import gradient_operation, with_gradients
 from ..ops.implementation import HALVES
 from ..ops.operation import DTYPES
 from ..ops.text import derivative_name
@@ -43,6 +44,11 @@ ROUNDINGS = {"float64": FREEDOM, "float32": FREEDOM, "float16": FREEDOM, "bfloat
 """By how many roundings of the largest entry one may be off."""
 
 
+NOT_DIFFERENTIABLE = "its backward pass cannot be differentiated"
+
+CUT_OFF = "its backward pass cuts {} off from its inputs: .detach(), .data, no_grad, once_differentiable or NumPy"
+
+
 @dataclass(frozen=True)
 class Asked:
     """What a person says of his function."""
@@ -54,6 +60,8 @@ class Asked:
     """Whether the same inputs give the same bits."""
     seed: int = 0
     """Of the cotangents."""
+    order: int = 1
+    """Of the derivatives that are judged; 2 is both."""
 
 
 def check_candidate(candidate: Candidate, asked: Asked, *, raise_exception: bool = True) -> bool:
@@ -66,10 +74,36 @@ def check_candidate(candidate: Candidate, asked: Asked, *, raise_exception: bool
         GradientError: it is wrong, or cannot be judged; one line for each output and conduct.
         BadInput: it cannot be evaluated, or does not go with its reference.
     """
-    problems = list(Trial(candidate, asked).problems())
+    problems = list(_problems(candidate, asked))
     if problems and raise_exception:
         raise GradientError("\n".join(f"{candidate.name}: {problem}" for problem in problems))
     return not problems
+
+
+def _problems(candidate: Candidate, asked: Asked) -> Iterator[str]:
+    """Yield what is wrong; with the second derivative only where nothing is with the first."""
+    trial = Trial(candidate, asked)
+    problems = list(trial.problems())
+    yield from problems
+    if asked.order > 1 and not problems:
+        yield from _of_second_order(trial)
+
+
+def _of_second_order(trial: Trial) -> Iterator[str]:
+    """Yield what is wrong with the gradient of a candidate's gradient."""
+    candidate = trial.candidate.differentiated(trial.draws["first"])
+    reference = gradient_operation(with_gradients(trial.op, tuple(trial.gradients)))
+    try:
+        second = Trial(candidate, replace(trial.asked, reference=reference))
+    except BadInput as error:
+        if error.__cause__ is None:
+            raise
+        yield f"{NOT_DIFFERENTIABLE}: {candidate.backward} raised {one_line(error.__cause__)}"
+        return
+    problems = list(second.problems())
+    cut = [derivative_name(second.op.outputs[i]) for i in second.first.cut_off()] if problems else []
+    why = f"; {CUT_OFF.format(', '.join(cut))}" if cut else ""
+    yield from (f"{problem}{why}" for problem in problems)
 
 
 class Wrong(Exception):
@@ -89,7 +123,7 @@ class Trial:
         self.dtype = max(kinds, key=DTYPES.index)
         self.arithmetic = Arithmetic(self.dtype, accumulate=asked.accumulate if self.dtype in HALVES else None)
         self.first = self._evaluate()
-        self.op = as_operation(asked.reference, candidate.inputs)
+        self.op = as_operation(asked.reference, candidate)
         self.size = self.op.check_inputs(self.arrays)
         self.shapes = self._checked_shapes(self.first)
         self.gradients = {
@@ -169,7 +203,7 @@ class Trial:
             raise
         except Exception as error:
             self._check_unchanged(evaluated)  # torch refuses to go on with what was written into
-            raise Wrong(f"its backward pass raised {one_line(error)}") from error
+            raise Wrong(f"{self.candidate.backward} raised {one_line(error)}") from error
 
     def _plain(self) -> Iterator[str]:
         """The values and the gradients for both draws; an output that one of them shows may be open in the other."""
@@ -182,7 +216,7 @@ class Trial:
             for output, judgement in self._judged(name, computed):
                 if judgement.verdict == FAIL:
                     sentences.append(judgement.reason)
-                elif judgement.verdict in (INCONCLUSIVE, UNAVAILABLE) and output.endswith("_bar"):
+                elif judgement.verdict in (INCONCLUSIVE, UNAVAILABLE) and output not in self.op.value_names:
                     advice = self._advice() if judgement.verdict == INCONCLUSIVE else ""
                     open_.setdefault(output, []).append(f"{judgement.reason}{advice}")
             if sentences:
@@ -198,19 +232,22 @@ class Trial:
 
     def _again(self) -> Iterator[str]:
         """What may not change from call to call: the numbers, the inputs, and what was returned before."""
-        cotangents = self.draws["first"]
+        cotangents, backward = self.draws["first"], self.candidate.backward
         before = self._gradients(self.first, cotangents)
         second = self._evaluate()
         others = {
-            "called twice, its backward pass gives": [*self.first.values, *self._gradients(self.first, cotangents)],
+            f"called twice, {backward} gives": [
+                *self.first.values,
+                *self._gradients(self.first, cotangents),
+            ],
             "evaluated twice, it gives": [*second.values, *self._gradients(second, cotangents)],
         }
         for evaluated in (self.first, second):
             self._check_unchanged(evaluated)
         if self.first.overwritten():
-            yield "a later call of its backward pass overwrote what the first returned: both return the same arrays"
+            yield f"a later call of {backward} overwrote what the first returned: both return the same arrays"
             return
-        names = [*self.op.outputs[: len(self.shapes)], *(f"{n}_bar" for n in self.gradients)]
+        names = [*self.op.outputs[: len(self.shapes)], *(self.op.gradient_name(n) for n in self.gradients)]
         for what, again in others.items():
             if not self.asked.deterministic:
                 yield from self._failures("first", again, f"{what} another result that is wrong: ")
@@ -268,7 +305,7 @@ class Trial:
 
     def _judged(self, draw: str, computed: Sequence[Computed]) -> Iterator[tuple[str, Judgement]]:
         """Judge values and gradients for one draw, and name what is wrong."""
-        names = [*self.op.outputs[: len(self.shapes)], *(f"{n}_bar" for n in self.gradients)]
+        names = [*self.op.outputs[: len(self.shapes)], *(self.op.gradient_name(n) for n in self.gradients)]
         truth = self.truths[draw]
         for name, one in zip(names, computed, strict=True):
             number = self.op.outputs.index(name)
@@ -318,13 +355,17 @@ class Trial:
 
     def _misfit(self, name: str, one: Computed) -> str:
         """Say what is wrong with an array's dtype or place; nothing if that is right."""
-        given = self.gradients.get(name.removesuffix("_bar"))
+        given = {self.op.gradient_name(n): given for n, given in self.gradients.items()}.get(name)
         if given is None:
             devices = dict.fromkeys(g.device for g in self.candidate.inputs)
             narrower = one.dtype in DTYPES and DTYPES.index(one.dtype) > DTYPES.index(self.dtype)
             if narrower and self.candidate.takes_cotangents:
-                return f"{name} has dtype {one.dtype}, wanted {self.dtype}"
-            return "" if one.device in devices else f"{name} is on {one.device}, wanted {' or '.join(devices)}"
+                return f"{derivative_name(name)} has dtype {one.dtype}, wanted {self.dtype}"
+            return (
+                ""
+                if one.device in devices
+                else f"{derivative_name(name)} is on {one.device}, wanted {' or '.join(devices)}"
+            )
         if one.dtype != given.dtype:
             return f"{derivative_name(name)} has dtype {one.dtype}, wanted {given.dtype}"
         return (
@@ -353,7 +394,7 @@ class Trial:
                 said = diagnose(evidence)
         except (ArithmeticError, ValueError, IndexError, np.linalg.LinAlgError):
             said = derivative_name(name)
-        if not name.endswith("_bar"):
+        if name in self.op.value_names:
             said = f"{name} is not that of the reference {self.op.name}: {said.replace('true gradient', 'true value')}"
         return with_figures(said, judgement.reason)
 

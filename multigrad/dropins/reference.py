@@ -7,31 +7,39 @@ import itertools
 import string
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..backend.candidate import Given, function_name
+from ..backend.candidate import Candidate, Given, function_name
 from ..data.errors import BadInput, one_line
 from ..data.standard import numpy_standard
 from ..ops.find import load_operations
 from ..ops.operation import Operation
 from ..ops.signature import Signature
 
-FORMS = "a function of arrays, f(xp, *inputs) or f(*inputs) written with np., an operation, its name or file.py::name"
+FORMS = (
+    "a function of arrays, f(xp, *inputs) or f(*inputs), in the framework's own functions or with np., an operation, "
+    "its name or file.py::name"
+)
 """What a reference may be, in words."""
 
 
-def as_operation(reference: Any, inputs: Sequence[Given]) -> Operation:
+def as_operation(reference: Any, candidate: Candidate) -> Operation:
     """Return a reference as an operation that differentiates the inputs that are wanted.
+
+    A function that takes no array namespace is one of the framework's own arrays if the framework takes it, which is
+    tried; all others run on arrays of NumPy and of multigrad's own.
 
     Args:
         reference: one of :data:`FORMS`. A function returns values, or values and a pullback.
-        inputs: what it is to be evaluated at.
+        candidate: what it is a reference for, at the inputs that it is to be evaluated at.
 
     Raises:
         BadInput: it is none, takes other inputs, or raises.
     """
+    inputs = candidate.inputs
     if isinstance(reference, str):
         found = load_operations([reference])
         if len(found) != 1:
@@ -43,20 +51,25 @@ def as_operation(reference: Any, inputs: Sequence[Given]) -> Operation:
     if not isinstance(reference, Operation):
         if not callable(reference):
             raise BadInput(f"the reference is {type(reference).__name__}; wanted {FORMS}")
-        return _of_function(reference, inputs)
+        arguments, with_namespace = _arguments(reference, len(inputs))
+        if with_namespace or not candidate.takes(reference):
+            return _of_function(reference, inputs, arguments, with_namespace)
+        reference = replace(candidate.traced(reference), name=function_name(reference))
+    op: Operation = reference
     try:
-        reference.check_inputs([given.array for given in inputs])
+        op.check_inputs([given.array for given in inputs])
     except BadInput as error:
-        raise BadInput(f"the reference {reference.name}: {error}") from error
-    for name, given in zip(reference.inputs, inputs, strict=True):
-        if given.wanted and name not in reference.gradients:
-            raise BadInput(f"the gradient by {name} is wanted, and the reference {reference.name} has none")
-    return reference
+        raise BadInput(f"the reference {op.name}: {error}") from error
+    for name, given in zip(op.inputs, inputs, strict=True):
+        if given.wanted and name not in op.gradients:
+            raise BadInput(f"the gradient by {name} is wanted, and the reference {op.name} has none")
+    return op
 
 
-def _of_function(function: Callable[..., Any], inputs: Sequence[Given]) -> Operation:
+def _of_function(
+    function: Callable[..., Any], inputs: Sequence[Given], names: tuple[str, ...], with_namespace: bool
+) -> Operation:
     name = function_name(function)
-    names, with_namespace = _arguments(function, len(inputs))
 
     def evaluated(xp: Any, *arrays: Any) -> Any:
         return function(xp, *arrays) if with_namespace else function(*arrays)
@@ -120,7 +133,7 @@ def _shapes(
     except Exception as error:
         raise BadInput(
             f"the reference {name} raised {one_line(error)}{_line(error, function)}; it runs on arrays of NumPy and of "
-            "multigrad's own: write it with xp. or np. alone"
+            "multigrad's own: write it with xp. or np. alone, or in the functions of the framework alone"
         ) from error
     if isinstance(result, tuple | list) and len(result) == 2 and callable(result[1]):
         result = result[0]

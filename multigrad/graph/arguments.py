@@ -24,6 +24,16 @@ Path = Sequence[int | str]
 
 
 @dataclass(frozen=True)
+class Found:
+    """One thing that a framework found in the arguments of a function."""
+
+    path: Path
+    value: Any = field(repr=False)
+    held: bool = False
+    """Whether an array of real numbers is drawn as it stands in the example, and not differentiated."""
+
+
+@dataclass(frozen=True)
 class Leaf:
     """One leaf of the arguments of a function."""
 

@@ -30,7 +30,7 @@ def _spread(indices: Indices) -> list[Array | None]:
 def _laid_out(shape: Sequence[int], indices: Indices) -> tuple[list[int], tuple[int, ...], int]:
     """Return the indexed axes, the shape of what is indexed, and where its axes stand in the result."""
     axes = [a for a, index in enumerate(indices) if index is not None]
-    over = np.broadcast_shapes(*(np.shape(indices[a]) for a in axes))
+    over = np.broadcast_shapes(*(np.shape(index) for index in indices if index is not None))
     beside = axes == list(range(axes[0], axes[-1] + 1))
     return axes, over, axes[0] if beside else 0
 

@@ -13,7 +13,7 @@ Array = Any
 
 def _held_maximum(xp: Namespace, x: Array, axes: Sequence[int]) -> Array:
     """Return the largest entries, by which the result of a shifted sum does not change: no derivative goes through."""
-    return xp.constant(xp.max(x, axis=tuple(axes), keepdims=True))
+    return xp.max(xp.constant(x), axis=tuple(axes), keepdims=True)
 
 
 def softmax(xp: Namespace, x: Array, axes: Sequence[int]) -> Array:
@@ -37,7 +37,7 @@ def log_softmax(xp: Namespace, x: Array, axes: Sequence[int]) -> Array:
 
 
 def log_sum_exp(xp: Namespace, x: Array, axes: Sequence[int], *, keepdims: bool) -> Array:
-    """m + log Σ exp(xⱼ − m) over axes."""
+    """M + log Σ exp(xⱼ − m) over axes."""
     largest = _held_maximum(xp, x, axes)
     result = largest + xp.log(xp.sum(xp.exp(x - largest), axis=tuple(axes), keepdims=True))
     return result if keepdims else xp.squeeze(result, axis=tuple(axes))

@@ -7,7 +7,6 @@ no constant of the function is rounded to float32. The graph knows no dtype: it 
 from __future__ import annotations
 
 import inspect
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -19,11 +18,13 @@ import numpy as np
 from ..backend.candidate import function_name
 from ..backend.traced import Description
 from ..data.errors import BadInput, one_line
+from ..ops.declared import LARGEST_BYTES
 from ..ops.operation import DTYPES as ALL_DTYPES
 from ..ops.operation import Inputs, Operation, operation
 from ..ops.signature import Signature, Size, default_sizes
 from .arguments import (
     DTYPES,
+    Found,
     Leaf,
     check_alike,
     check_count,
@@ -33,7 +34,6 @@ from .arguments import (
     shown,
     signature_of,
 )
-from .arguments import Path as PathOfLeaf
 from .calls import Graph, Kind
 from .evaluation import Table, evaluate
 from .simplified import simplified
@@ -46,14 +46,10 @@ class Tracer(ABC):
     """Its name, as a sentence has it."""
     table: ClassVar[Table]
     """What its calls are in the array API."""
-    random: ClassVar[re.Pattern[str]]
-    """Matches the names of calls that draw random numbers."""
 
     @abstractmethod
-    def flattened(
-        self, function: Callable[..., Any], arguments: tuple[Any, ...]
-    ) -> tuple[Any, list[tuple[PathOfLeaf, Any]]]:
-        """Return the structure of arguments and their leaves, each with its path."""
+    def flattened(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, list[Found]]:
+        """Return the structure of arguments and what they hold, in order."""
 
     @abstractmethod
     def kind(self, where: str, value: Any) -> Kind | None:
@@ -79,10 +75,6 @@ class Tracer(ABC):
         Raises:
             BadInput: the function cannot be traced.
         """
-
-    def held(self, value: Any, kind: Kind | None) -> bool:
-        """Tell whether an array is drawn as it stands in the example: labels, masks."""
-        return kind is not None and kind != "real"
 
     def parameters(self, function: Callable[..., Any]) -> list[inspect.Parameter]:
         """Return the parameters of a function, those that it has for a person."""
@@ -147,15 +139,27 @@ class Traced:
     def _missing(self, places: Mapping[str, str]) -> str:
         (first, place), *others = places.items()
         where = bracketed(place)
-        if self.tracer.random.search(first):
-            return f"{self.name} draws random numbers{where}; draw them before and pass them as an input"
-        more = f"; {len(others)} more are missing: {', '.join(n for n, _ in others)}" if others else ""
+        are = "is" if len(others) == 1 else "are"
+        more = f"; {len(others)} more {are} missing: {', '.join(n for n, _ in others)}" if others else ""
         return f"{self.name} calls {first}{where}, which has no array API form yet{more}; write it with other functions"
 
 
 def bracketed(place: str) -> str:
     """Return a place as a sentence has it behind what is there."""
     return f" ({place})" if place else ""
+
+
+def draws_at_random(name: str, place: str, advice: str = "") -> BadInput:
+    """Return what to raise where a function draws random numbers.
+
+    Args:
+        name: the function's.
+        place: where it does.
+        advice: what else can be done than to draw them before.
+    """
+    return BadInput(
+        f"{name} draws random numbers{bracketed(place)}; draw them before and pass them as an input{advice}"
+    )
 
 
 OURS = str(Path(__file__).parent.parent)
@@ -287,11 +291,11 @@ def _flattened(
 ) -> tuple[Any, list[Leaf]]:
     """Return the structure of arguments and their leaves, each under its own name."""
     structure, found = tracer.flattened(function, arguments)
-    names = named(tracer.parameters(function), [path for path, _ in found])
+    names = named(tracer.parameters(function), [one.path for one in found])
     leaves = []
-    for path, (_, value) in zip(names, found, strict=True):
-        kind = tracer.kind(f"{name}: {path}", value)
-        leaves.append(Leaf(path, value, kind, tracer.held(value, kind)))
+    for path, one in zip(names, found, strict=True):
+        kind = tracer.kind(f"{name}: {path}", one.value)
+        leaves.append(Leaf(path, one.value, kind, one.held or kind in ("whole", "truth")))
     return structure, leaves
 
 
@@ -300,7 +304,7 @@ def _of_signature(
 ) -> tuple[Any, list[Leaf]]:
     """Return the arguments of a function whose shapes a signature has: one array each."""
     structure, found = tracer.flattened(function, (0,) * len(signature.inputs))
-    names = named(tracer.parameters(function), [path for path, _ in found])
+    names = named(tracer.parameters(function), [one.path for one in found])
     return structure, [Leaf(n, None, "whole" if n in without else "real", n in without) for n in names]
 
 
@@ -310,7 +314,7 @@ def _sizes(traced: Traced, signature: Signature, found: Sequence[dict[str, int]]
     made_up = default_sizes(signature) if signature.symbols else {}
     # Labels that fit one size are none of another.
     if made_up and not any(leaf.held for leaf in traced.inputs) and _takes(traced, signature, made_up["tiny"]):
-        sizes |= made_up
+        sizes |= {name: size for name, size in made_up.items() if 8 * signature.entries(size) <= LARGEST_BYTES}
     return dict(sorted(sizes.items(), key=lambda item: signature.entries(item[1])))
 
 
@@ -325,7 +329,7 @@ def _takes(traced: Traced, signature: Signature, size: Mapping[str, int]) -> boo
     except BadInput:
         return False
     wanted = shapes(signature.outputs)
-    return all(
+    return len(found) == len(wanted) and all(
         len(f) == len(w) and all(n == -1 or n == m for m, n in zip(f, w, strict=True))
         for f, w in zip(found, wanted, strict=True)
     )

@@ -45,6 +45,7 @@ def check(
     *,
     inputs: str | os.PathLike[str] | None = None,
     timeout_s: float = TIMEOUT_S,
+    order: int | Iterable[int] = 1,
     journal: str | os.PathLike[str] | None = None,
     resume: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
@@ -58,6 +59,8 @@ def check(
         inputs: an .npz file with one array per input, by name, instead of drawn ones.
         timeout_s: seconds after which a worker that gives no sign is killed; as many times longer as more processes
             want to run than there are processors.
+        order: of the derivatives that are judged, 1 or 2, or both: ``(1, 2)``. Of order 2, the operation of a row is
+            the gradient, ``∇f``, and its outputs are ∂f/∂x, ∂²f/∂x²·v and J·v (:mod:`multigrad.ops.derived`).
         journal: a new file to which every row is written as soon as it is known.
         resume: the journal of a check that was interrupted. What stands in it is not computed again, unless the file of
             an operation or the version of a backend has changed. Without operations and selectors they are those of
@@ -75,11 +78,13 @@ def check(
     for name in selectors.keys() - CheckSelectors.__annotations__:
         raise TypeError(f"check() got an unexpected keyword argument {name!r}")
     given: dict[str, Any] = {name: value for name, value in selectors.items() if value != getattr(NOTHING, name, None)}
+    orders = [order] if isinstance(order, int) else [*order]
     asked = {"ops": _names(ops), "inputs": inputs and str(Path(inputs).resolve()), **given}
+    asked |= {"order": orders} if orders != [1] else {}
     with _opened(journal, resume, asked) as (kept, before):
         if before is not None and not any(asked.values()):
-            ops, inputs, given = before.pop("ops"), before.pop("inputs"), before
-        plan = Plan.make(Selection.of(ops, **given), inputs, timeout_s)
+            ops, inputs, orders, given = before.pop("ops"), before.pop("inputs"), before.pop("order", [1]), before
+        plan = Plan.make(Selection.of(ops, **given), inputs, timeout_s, orders)
         if not plan.work:
             raise BadInput(f"nothing to compare: {_why_nothing(plan.unavailable)}")
         rows = _named_once(_run(plan, progress, tell, kept))

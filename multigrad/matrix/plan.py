@@ -14,6 +14,7 @@ from ..backend.placement import rounded
 from ..backend.registry import backend, backends
 from ..backend.session import Backend
 from ..data.errors import BadInput
+from ..ops.derived import of_orders
 from ..ops.draw import REGIMES
 from ..ops.find import given_operations, load_operations
 from ..ops.operation import DTYPES, Operation
@@ -104,6 +105,7 @@ class Plan:
         selection: Selection,
         inputs: str | os.PathLike[str] | None = None,
         timeout_s: float = TIMEOUT_S,
+        order: int | Iterable[int] = 1,
     ) -> Plan:
         """Make the plan of a selection.
 
@@ -111,11 +113,12 @@ class Plan:
             selection: what is checked.
             inputs: an .npz file with one array per input, instead of drawn ones.
             timeout_s: seconds without a sign after which a worker is killed.
+            order: of the derivatives that are judged, one or several.
 
         Raises:
             BadInput: an unknown name, or a file that does not fit.
         """
-        operations = given_operations(selection.ops)
+        operations = of_orders(given_operations(selection.ops), order, selection.derivative)
         ops = {op.reference or f"#{i}": op for i, op in enumerate(operations)}
         dtypes = _chosen("dtype", selection.dtype, DTYPES)
         modes = _chosen("mode", selection.mode, MODES)
@@ -238,7 +241,7 @@ def _cells(
         ordinary = case.regime in (*DEFAULT_REGIMES, "file")
         forms = one.forms(ops[case.reference])
         for mode, variant in itertools.product(modes, variants):
-            if mode not in one.modes or variant not in forms:
+            if mode not in one.modes_of(ops[case.reference]) or variant not in forms:
                 continue
             # Another formula (autodiff's) rounds, overflows and passes NaN on elsewhere: its bounds are not known.
             known = case.regime != "nonfinite" if variant not in VARIANTS else variant == "analytic"

@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from ..backend.limits import Unavailable
 from ..backend.refusals import judge_error
 from ..backend.session import Session
+from ..data.errors import one_line
 from ..diagnosis.conduct import Conduct, same_bits
 from ..ops.implementation import HALVES, Implementation
 from ..ops.operation import Operation
@@ -38,6 +40,7 @@ RELATIONS = {
     "kept": "what it returned stays as it was",
     "batch": "the batch is the stack of its items",
     "transpose": "⟨Jv, u⟩ = ⟨v, Jᵀu⟩",
+    "vmap": "vmap is the loop over the batch",
 }
 """Every relation in words."""
 
@@ -85,15 +88,23 @@ def relations(
         if known.batch is not None:
             tests["batch"] = lambda: trial.batch(known.batch or "")
         if known.linear:
-            tests["transpose"] = lambda: joined(trial.transpose(name) for name in known.linear)
+            tests["transpose"] = lambda: joined(trial.transpose(names) for names in known.linear)
+        if isinstance(trial, _ForeignTrial):
+            tests["vmap"] = trial.vmap
     for name, test in tests.items():
         try:
             yield RELATIONS[name], test()
         except Unknown as error:
             yield RELATIONS[name], worded(INCONCLUSIVE, str(error))
+        except Unavailable as error:
+            yield RELATIONS[name], worded(UNAVAILABLE, str(error))
         except Exception as error:  # noqa: BLE001 - whatever a framework raises belongs to this relation alone
             arrays = [*trial.inputs, *trial.u]
             yield RELATIONS[name], judge_error(session, op, trial.parameters, arrays, dtype, variant, error)
+
+
+ITEMS = 3
+"""How many items the batch of the relation `vmap` has."""
 
 
 class _Trial:
@@ -103,6 +114,7 @@ class _Trial:
         self, session: Session, op: Operation, size: Size, dtype: str, variant: str, seed: int, precision: str
     ) -> None:
         self.session, self.op, self.dtype, self.precision = session, op, dtype, precision
+        self.size, self.seed = size, seed
         _, self.parameters = op.split(size)
         self.function = session.function(op, self.parameters, variant, "eager")
         self.inputs = dtype_arrays(op, size, seed, "gaussian", dtype)[: len(op.inputs)]
@@ -218,22 +230,21 @@ class _Trial:
             wanted.append(_about(join([r.value for r in items]), (1, bounds[i]), (1, _joined_bounds(items, join))))
         return self.judged(whole, wanted)
 
-    def transpose(self, name: str) -> Judgement:
-        number = self.op.inputs.index(name)
-        v = trial_vector(number, self.inputs[number].shape)
-        moved = exchanged(self.inputs, number, v)
-        place = self.values + self.op.gradients.index(name)
-        gradient, of_gradient = self.run(self.inputs, self.u)[place], self.bounds(self.inputs, self.u)[place]
+    def transpose(self, names: Sequence[str]) -> Judgement:
+        """Judge ⟨Jv, u⟩ = ⟨v, Jᵀu⟩ for inputs in which the values are linear together."""
+        numbers = [self.op.inputs.index(name) for name in names]
+        vectors = [trial_vector(number, self.inputs[number].shape) for number in numbers]
+        moved = exchanged(self.inputs, dict(zip(numbers, vectors, strict=True)))
+        places = [self.values + self.op.gradients.index(name) for name in names]
+        outputs, bounds = self.run(self.inputs, self.u), self.bounds(self.inputs, self.u)
+        of_v = [(outputs[place], v, bounds[place]) for place, v in zip(places, vectors, strict=True)]
         values, of_values = self.run(moved, self.u)[: self.values], self.bounds(moved, self.u)[: self.values]
-        pairs = [*zip(values, self.u, of_values, strict=True)]
-        left = _dot([(x, u) for x, u, _ in pairs])
-        right = _dot([(gradient, v)])
+        of_u = [*zip(values, self.u, of_values, strict=True)]
+        left, right = (_dot([(x, u) for x, u, _ in pairs]) for pairs in (of_u, of_v))
         # The two sums are made of products that may round in float64 themselves.
-        size = _dot([(np.abs(x), np.abs(u)) for x, u, _ in pairs]) + _dot([(np.abs(gradient), np.abs(v))])
+        size = _dot([(np.abs(x), np.abs(u)) for x, u, _ in (*of_u, *of_v)])
         bound, probable = (
-            _dot([(getattr(b, part), np.abs(u)) for _, u, b in pairs])
-            + _dot([(getattr(of_gradient, part), np.abs(v))])
-            + 2.0**-52 * size
+            _dot([(getattr(b, part), np.abs(u)) for _, u, b in (*of_u, *of_v)]) + 2.0**-52 * size
             for part in ("bound", "probable")
         )
         zero = np.zeros(())
@@ -242,7 +253,8 @@ class _Trial:
         if judgement.verdict == FAIL:
             return replace(
                 judgement,
-                reason=f"v in place of {name}: ⟨Jv, u⟩ = {left:.6g}, ⟨v, Jᵀu⟩ = {right:.6g}; {judgement.reason}",
+                reason=f"v in place of {', '.join(names)}: ⟨Jv, u⟩ = {left:.6g}, ⟨v, Jᵀu⟩ = {right:.6g}; "
+                f"{judgement.reason}",
             )
         return judgement
 
@@ -324,6 +336,38 @@ class _ForeignTrial(_Trial):
         if views := self._changed(results[: self.values], before[: self.values]):
             return worded(NOTE, f"{views} is a view of what {self.made.name} was given: a write into one changes both")
         return passed(sum(a.size for a in before))
+
+    def vmap(self) -> Judgement:
+        """Map it over a stack of inputs and cotangents, and hold every item against a call of its own."""
+        items = [self._item(i) for i in range(ITEMS)]
+        stacks = [np.stack(arrays) for arrays in zip(*items, strict=True)]
+        count = len(self.op.inputs)
+        placed = [self.session.to_device(s, self.dtype if s.dtype.kind == "f" else None) for s in stacks]
+        try:
+            mapped = self.on_host(self.session.batched(self.function)(*placed))
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - what a transform cannot follow says nothing of a gradient
+            return worded(NOTE, f"vmap cannot follow it: {one_line(error)}")
+        judgements = []
+        for i, item in enumerate(items):
+            bounds = self.bounds(item[:count], item[count:])
+            for name, alone, stack, bound in zip(self.op.outputs, self._alone(item), mapped, bounds, strict=True):
+                wanted = _about(alone, (2, bound))
+                judgement = judge_entries(_wide([stack])[0][i], wanted, self.dtype, self.overflow)
+                where = f"{derivative_name(name)} of item {i} is not what it is alone: {judgement.reason}"
+                judgements.append(replace(judgement, reason=where if judgement.verdict == FAIL else ""))
+        return joined(judgements)
+
+    def _alone(self, item: Sequence[np.ndarray]) -> list[np.ndarray]:
+        count = len(self.op.inputs)
+        return _wide(self.run(item[:count], item[count:]))
+
+    def _item(self, number: int) -> list[np.ndarray]:
+        """Draw inputs of their own for an item of a batch, and cotangents."""
+        inputs = dtype_arrays(self.op, self.size, self.seed + number, "gaussian", self.dtype)[: len(self.op.inputs)]
+        rng = np.random.default_rng(self.seed + number)
+        return [*inputs, *(small_integers(rng, shape) for shape in self.shapes)]
 
     def _changed(self, results: Sequence[Any], before: Sequence[np.ndarray]) -> str:
         after = self.on_host(results)

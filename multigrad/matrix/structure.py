@@ -33,15 +33,17 @@ class Structure:
 
     batch: str | None
     """The dimension whose items do not know of each other."""
-    linear: tuple[str, ...]
-    """The inputs in each of which, the others fixed, every value is linear."""
+    linear: tuple[tuple[str, ...], ...]
+    """The inputs in each of which, the others fixed, every value is linear; or all of them together."""
 
 
 def structure(op: Operation, size: Size, seed: int = 0) -> Structure:
     """Find the batch dimension and the linear inputs of an operation, at one size; what cannot be tried is left out."""
     drawn = [op.make_inputs(size, s) for s in range(seed, seed + DRAWS)]
     _, parameters = op.split(size)
-    linear = [n for n in op.gradients if _holds(_is_linear, op, parameters, drawn, op.inputs.index(n))]
+    linear: list[tuple[str, ...]] = [(n,) for n in op.gradients if _holds(_is_linear, op, parameters, drawn, (n,))]
+    if not linear and len(op.gradients) > 1 and _holds(_is_linear, op, parameters, drawn, op.gradients):
+        linear = [op.gradients]
     batches = [s for s in op.signature.symbols if _could_be_batch(op, s, size)]
     batch = (s for s in batches if all(_holds(_is_batch, op, parameters, inputs, s) for inputs in drawn))
     return Structure(next(batch, None), tuple(linear))
@@ -62,15 +64,23 @@ def _overlap(a: Any, b: Any) -> bool:
     return a.shape == b.shape and all(p.overlaps(q) for p, q in zip(a.elements.flat, b.elements.flat, strict=True))
 
 
-def _is_linear(op: Operation, parameters: Mapping[str, Any], drawn: list[list[np.ndarray]], number: int) -> bool:
+def _is_linear(
+    op: Operation, parameters: Mapping[str, Any], drawn: list[list[np.ndarray]], names: Sequence[str]
+) -> bool:
     """Whether f(v) = J(x) v, at drawn x, for drawn v at several scales and for the v of ⟨Jv, u⟩ = ⟨v, Jᵀu⟩."""
-    others = (scale * inputs[number] for scale in SCALES for inputs in drawn)
-    vectors = np.stack([trial_vector(number, drawn[0][number].shape), *others])
-    wanted = [_evaluated(op, parameters, exchanged(drawn[0], number, v)) for v in vectors]
+    numbers = [op.inputs.index(name) for name in names]
+    trial = [trial_vector(number, drawn[0][number].shape) for number in numbers]
+    others = [[scale * inputs[number] for number in numbers] for scale in SCALES for inputs in drawn]
+    vectors = {number: np.stack(each) for number, each in zip(numbers, zip(trial, *others, strict=True), strict=True)}
+    count = 1 + len(others)
+    wanted = [
+        _evaluated(op, parameters, exchanged(drawn[0], {number: v[i] for number, v in vectors.items()}))
+        for i in range(count)
+    ]
     # Inputs in float32 are a rounding away from these; so is where a backend has its own.
     for point in (*drawn, [FORMATS["float32"].round(x) if x.dtype.kind == "f" else x for x in drawn[0]]):
-        inputs = exchanged(drawn[0], number, point[number])
-        moved = _moved(op, parameters, inputs, number, vectors)
+        inputs = exchanged(drawn[0], {number: point[number] for number in numbers})
+        moved = _moved(op, parameters, inputs, vectors)
         if not all(_overlap(t[i], v) for i, values in enumerate(wanted) for t, v in zip(moved, values, strict=True)):
             return False
     return True
@@ -81,18 +91,18 @@ def trial_vector(number: int, shape: tuple[int, ...]) -> np.ndarray:
     return small_integers(np.random.default_rng(number), shape)
 
 
-def exchanged(inputs: Sequence[np.ndarray], number: int, value: np.ndarray) -> list[np.ndarray]:
-    """Return inputs with another value for one of them."""
-    return [a if i != number else value for i, a in enumerate(inputs)]
+def exchanged(inputs: Sequence[np.ndarray], values: Mapping[int, np.ndarray]) -> list[np.ndarray]:
+    """Return inputs with other values for some of them, by number."""
+    return [values.get(i, a) for i, a in enumerate(inputs)]
 
 
 def _moved(
-    op: Operation, parameters: Mapping[str, Any], inputs: Sequence[np.ndarray], number: int, vectors: np.ndarray
+    op: Operation, parameters: Mapping[str, Any], inputs: Sequence[np.ndarray], vectors: Mapping[int, np.ndarray]
 ) -> list[Any]:
-    """Return Jv of each value for every v in one input."""
+    """Return Jv of each value for every v, by the numbers of the inputs that it moves."""
 
     def derivatives(*arrays: Any) -> tuple[Any, ...]:
-        directions = [exact.lift(vectors) if i == number else None for i in range(len(arrays))]
+        directions = [exact.lift(vectors[i]) if i in vectors else None for i in range(len(arrays))]
         return tuple(dual.directional_derivatives(op.forward(dual, parameters), arrays, directions)[1])
 
     return [exact.lift(v) for v in exact.evaluate(derivatives, *inputs).outputs]

@@ -154,7 +154,7 @@ def _refutation(op: Operation, size: Mapping[str, Any], seed: int) -> str:
     for gradient in proof.gradients:
         if not gradient.agrees:
             what = gradient.reason or f"differs by {gradient.disagreement:.3g} of its size"
-            return f"{derivative_name(gradient.name + '_bar')} {what}"
+            return f"{derivative_name(op.gradient_name(gradient.name))} {what}"
     return "the pullback is not linear in the cotangent"
 
 
@@ -198,7 +198,8 @@ def _at_kinks(original: Operation, mutant: Operation) -> tuple[str, int]:
             return f"raised {type(error).__name__} on a kink ({sizes_text(size)})", differ
         for proof in proofs:
             if not proof.passed:
-                return f"{derivative_name(proof.name + '_bar')}: {proof.reason} ({sizes_text(size)})", differ
+                name = derivative_name(mutant.gradient_name(proof.name))
+                return f"{name}: {proof.reason} ({sizes_text(size)})", differ
         differ += here
     return "", differ
 
@@ -255,7 +256,7 @@ def _one_case(
     first = conduct.call()
     references = truth.references[-len(mutant.gradients) :]
     for name, array, host, reference in zip(mutant.gradients, conduct.gradients, first, references, strict=True):
-        what = derivative_name(f"{name}_bar")
+        what = derivative_name(mutant.gradient_name(name))
         kind = session.dtype_name(array)
         if host.shape != reference.value.shape or kind != dtype:
             yield "shape and dtype", f"{what} has shape {host.shape} and dtype {kind}"

@@ -18,6 +18,7 @@ from ..data.columns import doc
 from ..data.errors import BadInput
 from ..ops.find import Operations, given_operations
 from ..ops.operation import Operation
+from ..ops.pushforward import derived
 from ..process import child
 from ..process.entry import entry_point, no_rows
 from ..process.pool import Lost, Progress, lanes, work_through
@@ -116,7 +117,7 @@ def kill_matrix(
 
 
 def _operations(ops: Operations) -> list[Operation]:
-    operations = given_operations(ops)
+    operations = derived(given_operations(ops), None)
     for op in operations:
         if not op.reference:
             raise BadInput(

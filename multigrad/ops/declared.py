@@ -7,7 +7,7 @@ import operator
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from numbers import Integral, Number, Real
-from typing import Any
+from typing import Any, Protocol
 
 from ..data.errors import BadInput
 from .signature import Signature, Size
@@ -114,6 +114,45 @@ def check_room(where: str, signature: Signature, size: Size) -> None:
     if wanted > LARGEST_BYTES:
         most = f"{LARGEST_BYTES / 2**40:g} TiB at most"
         raise BadInput(f"{where} has inputs of {wanted / 2**40:.3g} TiB in float64; wanted {most}")
+
+
+class Differentiated(Protocol):
+    """What is asked of an operation that is given a pushforward."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def inputs(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def gradients(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def parameters(self) -> Mapping[str, Any]: ...  # noqa: D102
+    @property
+    def namespaced(self) -> bool: ...  # noqa: D102
+    @property
+    def pushed(self) -> Any: ...  # noqa: D102
+
+
+def check_pushforward(op: Differentiated, function: Any) -> None:
+    """Make sure that a function can be the pushforward of an operation.
+
+    Raises:
+        BadInput: it takes other arguments than the inputs, their tangents and the parameters, or there is one already.
+    """
+    if op.pushed is not None and op.pushed is not function:
+        raise BadInput(f"{op.name} has a pushforward already; an operation has one")
+    if not inspect.isfunction(function):
+        raise BadInput(f"{op.name}: a pushforward is a function written with def; found {type(function).__name__}")
+    arguments = inspect.signature(function).parameters.values()
+    arrays = [a.name for a in arguments if a.kind in (a.POSITIONAL_OR_KEYWORD, a.POSITIONAL_ONLY)]
+    options = [a.name for a in arguments if a.kind is a.KEYWORD_ONLY]
+    wanted = [*(["xp"] if op.namespaced else []), *op.inputs, *(f"{name}_dot" for name in op.gradients)]
+    if arrays[op.namespaced :] != wanted[op.namespaced :] or {*options} != {*op.parameters}:
+        found = ", ".join([*arrays, *(["*", *options] if options else [])])
+        raise BadInput(
+            f"{op.name}: its pushforward takes ({found}); wanted "
+            f"({', '.join([*wanted, *(['*', *op.parameters] if op.parameters else [])])})"
+        )
 
 
 def _dimension(where: str, value: Any) -> int:

@@ -104,6 +104,7 @@ def _description(op: Operation) -> dict[str, Any]:
         ],
         "source": asdict(source_of(op)),
         "namespaced": op.namespaced,
+        "pushed": op.pushed is not None,
     }
 
 
@@ -126,6 +127,7 @@ def _restored(description: Mapping[str, Any]) -> Operation:
             for one in description["implementations"]
         },
         namespaced=description["namespaced"],
+        pushed=_absent if description["pushed"] else None,
     )
 
 

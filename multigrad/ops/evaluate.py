@@ -35,10 +35,17 @@ def _tape() -> Any:
     return importlib.import_module("..namespaces.tape", __package__)
 
 
-def _returned(op: Formula, xp: Any, inputs: Sequence[Any], parameters: Mapping[str, Any]) -> Any:
+def called(
+    op: Formula, function: Callable[..., Any], xp: Any, arrays: Sequence[Any], parameters: Mapping[str, Any]
+) -> Any:
+    """Call a function of an operation as the operation is written: with the namespace first, or with NumPy."""
     if op.namespaced:
-        return op.function(xp, *inputs, **parameters)
-    return _tape().run_numpy(op.function, xp, inputs, parameters)
+        return function(xp, *arrays, **parameters)
+    return _tape().run_numpy(function, xp, arrays, parameters)
+
+
+def _returned(op: Formula, xp: Any, inputs: Sequence[Any], parameters: Mapping[str, Any]) -> Any:
+    return called(op, op.function, xp, inputs, parameters)
 
 
 def evaluated(

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from ..data.errors import BadInput
+from .derived import NABLA, gradient_operation
 from .elsewhere import described, described_function
 from .files import function_of, imported, named, of_module, regular, try_to_draw
 from .implementation import Address, files_in, is_file, joined, parts_of, with_files
 from .operation import Operation
+from .pushforward import SUFFIX, pushforward_of
 
 Operations = Operation | str | Iterable[Operation | str] | None
 """Operations given as such, by catalogue name or by file."""
@@ -114,7 +116,12 @@ def _find(
     of_file: Callable[[Path], Sequence[Operation]],
     of_function: Callable[[str, str, int], Callable[..., Any]],
 ) -> Sequence[Operation]:
+    if reference.startswith(NABLA):
+        return [gradient_operation(op) for op in _find(reference.removeprefix(NABLA), of_file, of_function)]
     base, addresses = parts_of(reference)
+    if base.endswith(SUFFIX):
+        plain = _find(joined(base.removesuffix(SUFFIX), *addresses), of_file, of_function)
+        return [pushforward_of(op) for op in plain]
     found = _found(base, of_file)
     if not addresses:
         return found

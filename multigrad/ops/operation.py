@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..data.errors import BadInput, WrongResult
 from ..data.standard import numpy_standard
-from .declared import check_room, function_name, names_of, parameters_of, sizes_of
+from .declared import check_pushforward, check_room, function_name, names_of, parameters_of, sizes_of
 from .draw import DOMAIN_DRAWS, DOMAINS, LINE, Draw, Regime
 from .evaluate import evaluated, has_pullback, on_tape
 from .implementation import ADDED, Implementation, joined, named_implementation, parts_of
@@ -63,6 +63,8 @@ class Operation:
     """Ways to compute it that are not ours, by backend and name."""
     namespaced: bool = True
     """Whether the function takes the array namespace first; one that does not is written with NumPy."""
+    pushed: Callable[..., Any] | None = field(default=None, repr=False)
+    """The hand-derived pushforward, ``f(xp, *inputs, *tangents, **parameters)``; None where it has none."""
 
     def __call__(self, xp: Any, *inputs: Any, **parameters: Any) -> tuple[Any, Callable[..., Any]]:
         """Return the value (a tuple of them, if there are several) and the pullback.
@@ -138,6 +140,51 @@ class Operation:
 
         return add
 
+    def pushforward(self, function: Implemented) -> Implemented:
+        """Add the hand-derived pushforward, which forward mode calls: the tangents of the values, from those of inputs.
+
+        ::
+
+            @relu_regression.pushforward
+            def _(xp, X, W, Y, X_dot, W_dot, Y_dot):
+                return …
+
+        It takes what the operation takes, then a tangent ``X_dot`` for each differentiable input ``X``, and returns one
+        tangent for each value. ``multigrad check`` judges it beside the pullback, as the operation ``NAME.pushforward``
+        (:mod:`multigrad.ops.pushforward`).
+
+        Raises:
+            BadInput: its parameters are others, or there is a pushforward already.
+        """
+        check_pushforward(self, function)
+        object.__setattr__(self, "pushed", function)
+        return function
+
+    def tangents_of(self, result: Any, what: str = "") -> tuple[Any, ...]:
+        """Return what a pushforward returned as a tuple of arrays, one for each value.
+
+        Args:
+            result: what was returned.
+            what: what messages call it that returned it; left out, the pushforward.
+
+        Raises:
+            WrongResult: there are more or fewer, or one is no array.
+        """
+        return _results(result, self.value_names, what or f"{self.name}'s pushforward", "tangents")
+
+    def differentiated(self, session: Any, forward: Callable[[Operation], Callable[..., Any]]) -> Callable[..., Any]:
+        """Return ``f(*inputs, *cotangents) -> (*values, *gradients)`` by the autodiff of a session.
+
+        Args:
+            session: a :class:`multigrad.backend.Session`.
+            forward: returns the forward part of an operation, as the session's autodiff follows it.
+
+        Raises:
+            Unavailable: the session has no autodiff.
+        """
+        function: Callable[..., Any] = session.differentiate(forward(self), self.differentiable)
+        return function
+
     def values(self, value: Any, what: str = "") -> tuple[Any, ...]:
         """Return what the forward part returned as a tuple of arrays.
 
@@ -165,7 +212,12 @@ class Operation:
     @property
     def value_names(self) -> tuple[str, ...]:
         """The names of the values among :attr:`outputs`."""
-        return self.outputs[: len(self.signature.outputs)]
+        count = len(self.signature.outputs)
+        return ("value",) if count == 1 else tuple(f"value{i}" for i in range(count))
+
+    def gradient_name(self, name: str) -> str:
+        """Return what the gradient by an input is called among :attr:`outputs`."""
+        return f"{name}_bar"
 
     @property
     def doc(self) -> str:
@@ -186,9 +238,12 @@ class Operation:
     @property
     def outputs(self) -> tuple[str, ...]:
         """What is compared, by name: the values, then one ``X_bar`` for each gradient."""
-        count = len(self.signature.outputs)
-        values = ("value",) if count == 1 else tuple(f"value{i}" for i in range(count))
-        return (*values, *(f"{name}_bar" for name in self.gradients))
+        return (*self.value_names, *map(self.gradient_name, self.gradients))
+
+    @property
+    def made_of(self) -> tuple[Operation, ...]:
+        """The operations on whose hand-derived formulas its own values rest; none, but for one that is derived."""
+        return ()
 
     @property
     def catalogued(self) -> bool:
@@ -217,7 +272,14 @@ class Operation:
             BadInput: the operation's own generator returned arrays that do not fit the signature.
         """
         # The operation's name takes part, so that two operations with one seed do not see the same numbers.
-        draw = Draw(zlib.crc32(self.name.encode()) ^ seed, regime)
+        return self.drawn(Draw(zlib.crc32(self.name.encode()) ^ seed, regime), size)
+
+    def drawn(self, draw: Draw, size: Size) -> list[np.ndarray]:
+        """Return the inputs of a size that a generator gives, as NumPy arrays, in order.
+
+        Raises:
+            BadInput: the operation's own generator returned arrays that do not fit the signature.
+        """
         dimensions, _ = self.split(size)
         if self.draw is not None:
             arrays = self._drawn(draw, size)
@@ -316,6 +378,10 @@ class Operation:
 
         forward.__name__ = f"{self.name}_forward"
         return forward
+
+    def followed(self, session: Any, parameters: Mapping[str, Any]) -> Callable[..., tuple[Any, ...]]:
+        """Return ``f(*inputs) -> values`` as the autodiff of a backend's session follows it: the forward part."""
+        return self.forward(session.followed, parameters)
 
     def analytic(self, xp: Any, parameters: Mapping[str, Any]) -> Callable[..., tuple[Any, ...]]:
         """Return ``f(*inputs, *cotangents) -> (*values, *gradients)``: forward part and pullback."""

@@ -12,7 +12,7 @@ import copy
 import inspect
 import itertools
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,7 @@ Place = tuple[int, NodePath]
 
 _PROGRAM = "_multigrad_program"
 
-_COPY = "__of_the_pullback"
+COPY = "__of_the_pullback"
 """What the name of a helper's copy ends in."""
 
 
@@ -38,12 +38,12 @@ class Part:
 
     tree: ast.FunctionDef
     start: int
-    """Its first line in the file."""
+    """Its first line in the file; 0 where it stands in none."""
 
     @property
     def region(self) -> Function:
         """What of it belongs to the pullback alone."""
-        return self.tree if self.tree.name.endswith(_COPY) else pullback_of(self.tree)
+        return self.tree if self.tree.name.endswith(COPY) else pullback_of(self.tree)
 
 
 @dataclass
@@ -77,10 +77,38 @@ class Program:
         helpers = _reached(pullback_of(tree), op.function.__module__, scope)
         parts = [Part(tree, start), *helpers.values()]
         for part in parts[1:]:
-            part.tree.name += _COPY
+            part.tree.name += COPY
         for part in parts:
             _rename(part.region, helpers)
         return cls(op.name, parts, scope)
+
+    @classmethod
+    def called_by(
+        cls, caller: str, name: str, function: Callable[..., Any], operation: str, scope: Mapping[str, Any]
+    ) -> Program:
+        """Read the program of a function that stands by itself, with the helpers that it reaches; all of it is open.
+
+        Args:
+            caller: the source of the function that is compiled, which calls it by its name and :data:`COPY`.
+            name: that name.
+            function: what is read.
+            operation: what messages call it.
+            scope: what the caller sees besides.
+
+        Raises:
+            BadInput: the source cannot be read.
+        """
+        tree, start = parsed(function, operation)
+        seen = {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
+        helpers = _reached(tree, function.__module__, seen)
+        (shell,) = ast.parse(caller).body
+        assert isinstance(shell, ast.FunctionDef)
+        tree.name = name
+        parts = [Part(tree, start), *helpers.values()]
+        for part in parts:
+            part.tree.name += COPY
+            _rename(part.region, helpers)
+        return cls(operation, [Part(shell, 0), *parts], {**seen, **scope})
 
     def places(self) -> list[Place]:
         """Return every expression that belongs to the pullback."""
@@ -129,7 +157,7 @@ def edited(path: NodePath, new: ast.expr) -> Iterator[None]:
 
 def text(node: ast.AST) -> str:
     """Write an expression as a person did."""
-    return ast.unparse(node).replace(_COPY, "")
+    return ast.unparse(node).replace(COPY, "")
 
 
 def _reached(tree: Function, module: str, scope: dict[str, Any]) -> dict[str, Part]:
@@ -163,7 +191,7 @@ def _rename(tree: Function, helpers: dict[str, Part]) -> None:
     free = set(_free_names(tree)) & set(helpers)
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in free:
-            node.id += _COPY
+            node.id += COPY
 
 
 def pullback_of(tree: ast.FunctionDef) -> Function:

@@ -30,6 +30,7 @@ class CheckSelectors(TypedDict, total=False):
     implementation: Names
     size: SizeGiven | Sequence[SizeGiven] | None
     regime: Names
+    derivative: Names
     precision: Precision
     seed: int
 
@@ -66,6 +67,9 @@ class Selection:
     """How a check draws its inputs, of :data:`multigrad.ops.draw.REGIMES`; ``relations`` for the relations alone,
     ``all`` for everything. None is gaussian and integers, the kinks and branches of the formula, the relations, and in
     the first dtype also empty, length-1 and strided."""
+    derivative: tuple[str, ...] | None = None
+    """What a check judges: ``reverse``, the pullback, or ``forward``, the pushforward. None is both where the
+    pushforward is hand-derived, else the pullback."""
     threads: tuple[int, ...] | None = None
     """Threads of each worker that is timed; None is one for each physical core."""
     precision: Precision = "strict"
@@ -94,7 +98,7 @@ class Selection:
         return cls(ops, **{name: _tupled(name, value) for name, value in selectors.items()})
 
 
-SEVERAL = ("backend", "device", "dtype", "mode", "variant", "size", "regime", "threads")
+SEVERAL = ("backend", "device", "dtype", "mode", "variant", "size", "regime", "derivative", "threads")
 """The fields that hold several values."""
 
 

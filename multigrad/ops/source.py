@@ -87,10 +87,13 @@ def parsed(function: Callable[..., Any], name: str) -> tuple[ast.FunctionDef, in
     Raises:
         BadInput: there is no source to read, or it is no plain function.
     """
+    unreadable = f"{name}: its source cannot be read, so no mutant can be made of it"
+    if not inspect.isfunction(function):
+        raise BadInput(unreadable)
     try:
         lines, start = inspect.getsourcelines(function)
     except (OSError, TypeError) as error:
-        raise BadInput(f"{name}: its source cannot be read, so no mutant can be made of it") from error
+        raise BadInput(unreadable) from error
     tree = ast.parse(textwrap.dedent("".join(lines))).body[0]
     if not isinstance(tree, ast.FunctionDef):
         raise BadInput(f"{name} is not a plain function, so no mutant can be made of it")

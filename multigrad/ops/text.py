@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
+
+DERIVATIVES = {"_bar_bar": "∂²f/∂{0}²·v", "_bar": "∂f/∂{}"}
+"""How the name of an output that is a derivative ends, and how it is written."""
 
 
 def sizes_text(size: Mapping[str, Any]) -> str:
@@ -16,8 +20,16 @@ def sizes_text(size: Mapping[str, Any]) -> str:
 
 
 def derivative_name(output: str) -> str:
-    """Write an output as mathematics does: ``W_bar`` is ∂f/∂W."""
-    return f"∂f/∂{output.removesuffix('_bar')}" if output.endswith("_bar") else output
+    """Write an output as mathematics does: ``W_bar`` is ∂f/∂W, ``W_bar_bar`` is ∂²f/∂W²·v, ``value_dot`` is J·v."""
+    if tangent := re.fullmatch(r"value(\d*)_dot", output):
+        return f"J{tangent[1].translate(_SUBSCRIPTS)}·v"
+    for suffix, written in DERIVATIVES.items():
+        if output.endswith(suffix):
+            return written.format(output.removesuffix(suffix))
+    return output
+
+
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def described(thing: Any) -> str:

@@ -207,7 +207,7 @@ def _certified(op: Operation, size: Mapping[str, Any], proof: Proof) -> Iterator
             operation=op.name,
             reference=parts_of(op.reference)[0],
             source_sha256=source_hash(op),
-            output=f"{gradient.name}_bar",
+            output=op.gradient_name(gradient.name),
             size=dict(size),
             regime=proof.regime,
             seed=proof.seed,

@@ -70,7 +70,8 @@ def _all_zero(op: Operation, case: Case) -> set[str]:
             outputs = op.analytic(xp, parameters)(*case_arrays(op, case))
     except Exception:  # noqa: BLE001 - then it is judged on the backends
         return set()
-    return {o for o, a in zip(op.outputs, outputs, strict=True) if o.endswith("_bar") and np.size(a) and not np.any(a)}
+    count = len(op.value_names)
+    return {o for o, a in zip(op.outputs[count:], outputs[count:], strict=True) if np.size(a) and not np.any(a)}
 
 
 def _of_empty(op: Operation, case: Case) -> dict[str, Judgement]:
@@ -80,4 +81,4 @@ def _of_empty(op: Operation, case: Case) -> dict[str, Judgement]:
         return {}
     # Of a gradient without entries only the shape can be wrong.
     wrong = [g for g in proof.gradients if " has shape " in g.reason or g.disagreement > 0]
-    return {f"{g.name}_bar": judged(g, proof.kind) for g in wrong}
+    return {op.gradient_name(g.name): judged(op, g, proof.kind) for g in wrong}

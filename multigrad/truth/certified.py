@@ -39,7 +39,7 @@ def true_gradients(
     Those on a kink, and those too large for every basis direction, are left out.
     """
     count = len(op.inputs)
-    names = [n for n in op.gradients if f"{n}_bar" in wanted]
+    names = [n for n in op.gradients if op.gradient_name(n) in wanted]
     sizes = {n: a.size for n, a in zip(op.inputs, arrays, strict=False)}
     if sum(sizes[n] for n in names) > BASIS_ENTRIES:
         return []
@@ -55,7 +55,7 @@ def true_gradients(
         outputs = exact.evaluate(derivative, *arrays).outputs
     except exact.Undecided:
         return []
-    return [(f"{n}_bar", *halves(ball)) for n, ball in zip(names, outputs, strict=True)]
+    return [(op.gradient_name(n), *halves(ball)) for n, ball in zip(names, outputs, strict=True)]
 
 
 def halves(ball: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -99,7 +99,7 @@ class Findings:
             undecided = [g for g in refuted if g.disagreement == 0 and g.reason.startswith("the derivative exists")]
             if undecided and self._in_numpy(inputs):
                 return None
-        if refuted and {f"{g.name}_bar" for g in refuted} <= {*self.failed, *self.wrong}:
+        if refuted and {there.gradient_name(g.name) for g in refuted} <= {*self.failed, *self.wrong}:
             return False  # said once; to name a mistake takes longer than to see it
         case = Case(there.reference, there.name, dict(self.start.size), "gaussian", "float64", self.start.seed)
         judgements = judge_formula(there, case)
@@ -142,7 +142,7 @@ class Findings:
     def note(self, proofs: Sequence[KinkProof]) -> None:
         """Keep proofs, one for each gradient, until all are judged together."""
         for proof in proofs:
-            self.on_kinks.setdefault(f"{proof.name}_bar", []).append(proof)
+            self.on_kinks.setdefault(self.start.op.gradient_name(proof.name), []).append(proof)
 
     def kinks(self) -> dict[str, Judgement]:
         """Judge each gradient that has entries on a kink, by output."""

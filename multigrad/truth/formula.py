@@ -45,6 +45,10 @@ def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:
         A judgement for each gradient, by name (``W_bar``); or one for ``*`` where the whole has one answer. A FAIL has
         its figures; :func:`diagnose_formula` names the mistake.
     """
+    for one in op.made_of:
+        wrong = [j.reason for j in judge_formula(one, case).values() if j.verdict == FAIL]
+        if wrong:
+            return {"*": worded(FAIL, f"the formula of {one.name} is wrong: {wrong[0]}")}
     size, regime = _proof_point(op, case)
     try:
         proof = prove(op, size, case.seed, regime)
@@ -58,9 +62,9 @@ def judge_formula(op: Operation, case: Case) -> dict[str, Judgement]:
             return {"*": worded(UNAVAILABLE, f"the proof cannot follow it: {one_line(error)}")}
         return {"*": worded(FAIL, raised)}
     if not op.has_pullback:
-        return {f"{g.name}_bar": _judged_on_tape(g) for g in proof.gradients}
+        return {op.gradient_name(g.name): _judged_on_tape(op, g) for g in proof.gradients}
     kind = proof.kind if op.domain == LINE else f"{proof.kind}; inputs are {op.domain}: elsewhere its value is NaN"
-    return {f"{g.name}_bar": judged(g, kind) for g in proof.gradients}
+    return {op.gradient_name(g.name): judged(op, g, kind) for g in proof.gradients}
 
 
 def diagnose_formula(op: Operation, case: Case, outputs: Sequence[str]) -> dict[str, str]:
@@ -147,22 +151,27 @@ def _raised_in_numpy(op: Operation, size: Mapping[str, Any], seed: int, regime: 
     return None
 
 
-def judged(gradient: GradientProof, kind: str) -> Judgement:
+def judged(op: Operation, gradient: GradientProof, kind: str) -> Judgement:
     """Return the judgement on a gradient; ``kind`` is what its proof is worth, in words."""
     if not gradient.passed:
-        return worded(FAIL, _disagreement(gradient), gradient.compared, math.inf)
+        return worded(FAIL, _disagreement(op, gradient), gradient.compared, math.inf)
     how = kind if kind.startswith(("proven", "certified")) else "certified at 1 point"
     return Judgement(PASS, 0.0, 0.0, 0.0, gradient.width, gradient.compared, how)
 
 
-def _judged_on_tape(gradient: GradientProof) -> Judgement:
+def _judged_on_tape(op: Operation, gradient: GradientProof) -> Judgement:
     if gradient.passed:
-        return replace(judged(gradient, ""), reason=NO_PULLBACK)
-    return worded(INCONCLUSIVE, f"a defect of multigrad, please report it: on its tape {_disagreement(gradient)}")
+        return replace(judged(op, gradient, ""), reason=_grounds(op))
+    return worded(INCONCLUSIVE, f"a defect of multigrad, please report it: on its tape {_disagreement(op, gradient)}")
 
 
-def _disagreement(gradient: GradientProof) -> str:
-    name = derivative_name(f"{gradient.name}_bar")
+def _grounds(op: Operation) -> str:
+    names = " and ".join(one.name for one in op.made_of)
+    return f"the truth is the derivative of the pullback of {names}" if names else NO_PULLBACK
+
+
+def _disagreement(op: Operation, gradient: GradientProof) -> str:
+    name = derivative_name(op.gradient_name(gradient.name))
     if gradient.reason:
         return f"{name}: {gradient.reason}"
     if gradient.agrees:

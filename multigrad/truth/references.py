@@ -26,6 +26,10 @@ HAIR = 1e-300
 """An error that is smaller than any number computed with, and makes every tie undecided."""
 
 
+LEAST = 1e-270
+"""An output of no larger entries counts as one of this size: where it is 0, a hair of the inputs moves it."""
+
+
 def bounded(
     op: Operation,
     arrays: Sequence[np.ndarray],
@@ -114,7 +118,7 @@ def _kinks(function: Callable[..., Any], arrays: Sequence[np.ndarray]) -> list[n
         errors.append([one.worst for one in outputs])
     hulls = []
     for near, far, one in zip(*errors, outputs, strict=True):
-        whole = near > 1e-9 * float(np.max(np.abs(one.value), initial=HAIR))
+        whole = near > 1e-9 * float(np.max(np.abs(one.value), initial=LEAST))
         hulls.append(np.where(whole & ~(far > TIE_GROWTH / 4 * near), near, 0.0))
     return hulls
 

@@ -108,6 +108,7 @@ def torch_ways():
     torch._dynamo.reset()  # it has learned above to leave this function alone
     yield row("fullgraph compile(grad)", lambda: torch.compile(torch.func.grad(loss), fullgraph=True)(x))
     yield row("forward mode", lambda: torch.func.jvp(f, (x,), (c,))[1])
+    yield row("forward mode twice", lambda: torch.func.jacfwd(torch.func.jacfwd(f))(x))
 
 
 def jax_ways():

@@ -55,6 +55,10 @@ def cosine(a, b):
     return jnp.sum(a * b, -1) / (la.norm(a, axis=-1) * la.norm(b, axis=-1))
 
 
+def convolved_by_batch(x, k):
+    return lax.conv_general_dilated(x, k, (1,), "SAME", dimension_numbers=("NCW", "OIW", "NCW"), batch_group_count=2)
+
+
 def straight_through(x):
     return x + lax.stop_gradient(jnp.floor(x) - x)
 
@@ -143,7 +147,12 @@ ANY = {
     "dynamic_slice": (lambda x: lax.dynamic_slice(x, (1, 2), (2, 2)), M),
     "dynamic_update_slice": (lambda x: lax.dynamic_update_slice(x, x[:1, :2] * 2, (1, 1)), M),
     "interp": (lambda x: jnp.interp(x, jnp.arange(-3.0, 4), jnp.arange(-3.0, 4) ** 2), M),
+    "interp_knots": (lambda x, y: jnp.interp(x, jnp.cumsum(jnp.exp(y)) - 2, y), M, V),
+    "histogram": (lambda x: jnp.histogram(ROWS, bins=3, weights=x)[0], (4,)),
     # shapes
+    "column_major": (lambda x: jnp.reshape(x, (2, -1), order="F"), M),
+    "unstacked": (jnp.unstack, M),
+    "vander": (jnp.vander, V),
     "pad": (lambda x: jnp.pad(x, ((1, 2), (0, 1)), mode="edge"), M),
     "roll": (lambda x: jnp.roll(x, 2, 1), M),
     "repeat": (lambda x: jnp.repeat(x, 2, axis=1), M),
@@ -160,6 +169,7 @@ ANY = {
     "polyval": (jnp.polyval, (3,), V),
     "convolution": (convolved, (2, 3, 5, 5), (4, 3, 3, 3)),
     "convolution_in_groups": (convolved_in_groups, (2, 8, 4), (3, 2, 6)),
+    "convolution_by_batch": (convolved_by_batch, (4, 3, 6), (8, 3, 3)),
     "transposed_convolution": (lambda x, k: lax.conv_transpose(x, k, (2, 2), "SAME"), (1, 4, 4, 2), (3, 3, 2, 3)),
     "max_pool": (pooled, (1, 5, 5, 2)),
     "avg_pool": (lambda x: lax.reduce_window(x, 0.0, lax.add, (2, 2), (1, 1), "VALID") / 4, (4, 5)),
@@ -171,6 +181,8 @@ ANY = {
     "erfc": (special.erfc, M),
     "ndtr": (special.ndtr, M),
     "log_ndtr": (special.log_ndtr, M),
+    "i0": (jnp.i0, M),
+    "i1e": (special.i1e, M),
     "norm_logpdf": (lambda x: stats.norm.logpdf(x, 0.5, 2.0), V),
     "t_logpdf": (lambda x: stats.t.logpdf(x, 3.0), V),
     # control
@@ -200,6 +212,8 @@ POSITIVE = {
     "gammaln": (special.gammaln, M),
     "digamma": (special.digamma, M),
     "polygamma": (lambda x: special.polygamma(1, x), M),
+    "polygamma_2": (lambda x: special.polygamma(2, x), M),
+    "zeta": (lambda x: special.zeta(3.0, x), M),
     "betaln": (special.betaln, M, M),
     "gamma_logpdf": (lambda x: stats.gamma.logpdf(x, 2.0), V),
 }

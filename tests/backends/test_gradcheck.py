@@ -36,6 +36,10 @@ def weighted(xp, x, w):
     return xp.sum(x * x * w, axis=-1)
 
 
+def of_numpy(x, w):
+    return torch.from_numpy((x.numpy() ** 2 * w.numpy()).sum(-1))
+
+
 @operation("(m,n),(n)->(m)")
 def weighted_squares(xp, x, w):
     """f = Σ x² w."""
@@ -57,6 +61,8 @@ def drawn(dtype=torch.float64, *shapes):
 REFERENCES = {
     "a namespace": weighted,
     "NumPy": lambda x, w: np.sum(x * x * w, axis=-1),
+    "torch": lambda x, w: torch.einsum("ij,ij,j->i", x, x, w),
+    "either": lambda x, w: (x * x * w).sum(-1),
     "an operation": weighted_squares,
     "a pullback": weighted_squares.function,
     "a file": f"{Path(__file__)}::weighted_squares",
@@ -66,6 +72,28 @@ REFERENCES = {
 @pytest.mark.parametrize("name", REFERENCES)
 def test_a_reference_has_many_forms(name):
     assert gradcheck(function(right), drawn(), REFERENCES[name]) is True
+
+
+def test_the_forward_part_is_the_reference_where_none_is_given():
+    assert gradcheck(function(right), drawn()) is True
+    with pytest.raises(GradientError, match="∂f/∂x is 0.5 × the true gradient"):
+        gradcheck(function(lambda x, w, g: (g[..., None] * x * w, right(x, w, g)[1])), drawn())
+
+
+def test_a_wrong_function_is_named_against_a_torch_reference():
+    forgets = function(lambda x, w, g: (2 * g[..., None] * x, right(x, w, g)[1]))
+    with pytest.raises(GradientError, match="∂f/∂x"):
+        gradcheck(forgets, drawn(), lambda x, w: torch.sum(x * x * w, -1))
+    with pytest.raises(GradientError, match="value is not that of the reference"):
+        gradcheck(function(right), drawn(), lambda x, w: 2 * torch.sum(x * x * w, -1))
+
+
+def test_a_module_is_a_reference_with_its_parameters_as_they_are():
+    (x,) = drawn(torch.float32, (3, 4))
+    norm = torch.nn.LayerNorm(4)
+    assert gradcheck(torch.compiler.disable(norm), x, norm) is True
+    with pytest.raises(GradientError, match="value is not that of the reference"):
+        gradcheck(lambda x: 2 * norm(x), x, norm)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -256,7 +284,10 @@ def test_views_are_taken_with_their_strides():
 
 
 BAD = {
-    "no reference": (lambda: gradcheck(function(right), drawn()), "torch's graph is not read yet; pass reference="),
+    "a forward part that NumPy computes": (
+        lambda: gradcheck(function(right, of_numpy), drawn()),
+        r"Weighted asks for the value of an input \(test_gradcheck.py, line \d+\): .*; or pass reference=",
+    ),
     "no gradient": (
         lambda: gradcheck(function(right), [t.detach() for t in drawn()], weighted),
         r"no input requires grad, .*write x.requires_grad_\(\)",
@@ -297,9 +328,13 @@ BAD = {
         "not finite",
     ),
     "a step": (lambda: gradcheck(function(right), drawn(), weighted, eps=1e-6), "takes no eps"),
-    "a torch reference": (
-        lambda: gradcheck(function(right), drawn(), lambda x, w: torch.sum(x * x * w, -1)),
+    "a reference in half of each": (
+        lambda: gradcheck(function(right), drawn(), lambda x, w: torch.sum(x * x * w, -1) + np.sum(x, -1)),
         r"the reference <lambda> raised TypeError.* \(line \d+\).* write it with xp. or np. alone",
+    ),
+    "a torch reference with a branch": (
+        lambda: gradcheck(function(right), drawn(), lambda x, w: torch.sum(x * x * w, -1) if w.sum() > 0 else -w),
+        r"asks for the value of an input \(test_gradcheck.py, line \d+\)",
     ),
     "no function": (lambda: gradcheck(function(right), drawn(), 3), "the reference is int; wanted a function"),
     "no such name": (lambda: gradcheck(function(right), drawn(), "wieghted"), "wieghted"),

@@ -599,3 +599,11 @@ def test_an_exponential_far_below_zero_is_zero_however_far_off_its_argument_is()
     assert masked.value[0] == 0
     assert masked.worst[0] <= 2.0**-125
     assert 0 < masked.worst[1] < 1e-6
+
+
+def test_a_whole_number_that_is_certain_is_added_to_without_error():
+    def neighbour(x):
+        return bounds.floor(x / 3) + 1
+
+    assert not bounds.analyse(neighbour, np.array([1.0, 4.0, -2.0]), context="float32").worst.any()
+    assert bounds.analyse(neighbour, np.array([3.0 * (1 + 1e-9)]), context="float32").worst > 0.5

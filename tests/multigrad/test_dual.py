@@ -171,6 +171,14 @@ def test_a_tie_between_values_that_do_not_move_is_no_kink():
     assert exact.midpoints(push(padded, np.array([-1.0]), np.array([1.0]))).tolist() == [0.0]
 
 
+def test_a_step_of_what_was_clipped_to_its_jump_is_no_kink():
+    def rounded_down(x):
+        y = dual.clip(x, 0, 3)
+        return y - dual.floor(y)
+
+    assert exact.midpoints(push(rounded_down, np.array([-1.0, 1.5]), np.array([1.0, 1.0]))).tolist() == [[0.0, 1.0]]
+
+
 def test_a_comparison_that_only_precision_decides_says_so():
     with pytest.raises(Undecided) as caught:
         push(lambda x: dual.where(x / 3 * 3 > 1, x, 0), np.array(1.0), np.array(1.0))

@@ -248,7 +248,7 @@ def test_an_undecided_comparison_raises():
         with pytest.raises(Undecided):
             function(third * 3 - 1)
     with pytest.raises(Undecided):
-        exact.max(exact.stack([third * 3, exact.asarray(1.0)]))
+        exact.argmax(exact.stack([third * 3, exact.asarray(1.0)]))
     with pytest.raises(Undecided):
         exact.linalg.inv(exact.stack([exact.stack([third * 3, third]), exact.stack([exact.asarray(3.0), third * 3])]))
 
@@ -290,6 +290,12 @@ def test_a_ball_that_may_be_infinite_is_not_called_finite():
     assert not exact.isnan(anything)
     assert exact.isinf(exact.asarray(math.inf))
     assert not exact.isfinite(exact.floor(exact.asarray(math.inf)))
+
+
+def test_a_number_with_a_radius_beside_infinity_is_infinite():
+    masked = exact.asarray(np.array(1.0)) / 3 + exact.asarray(-math.inf)
+    assert exact.isinf(masked)
+    assert exact.midpoints(exact.exp(masked)) == 0
 
 
 def test_exact_values_and_a_ball_with_itself_are_decided():
@@ -399,3 +405,18 @@ def test_eigenvalues_closer_than_a_float_can_tell_are_in_order():
     matrix = exact.tril(exact.eye(2)) * exact.stack([1 + gap, exact.asarray(1.0)])
     for values in (exact.linalg.eigvalsh(matrix), exact.linalg.eigh(matrix)[0]):
         assert bool(values[0] < values[1])
+
+
+@pytest.mark.parametrize(("name", "of_two"), [("max", "maximum"), ("min", "minimum")])
+def test_the_extremum_of_balls_that_overlap_needs_no_decision(name, of_two):
+    x = np.array([[2.0, 1.0, 2.0], [0.0, -1.0, -3.0]])
+
+    def function(a):
+        third = a / 3  # no dyadic fraction: the balls of equal entries overlap
+        return getattr(exact, name)(third, axis=1), getattr(exact, of_two)(third[:, 0], third[:, 2])
+
+    along, both = exact.evaluate(function, x).outputs
+    np.testing.assert_allclose(exact.midpoints(along), getattr(np, name)(x / 3, axis=1), rtol=1e-15)
+    np.testing.assert_allclose(exact.midpoints(both), getattr(np, of_two)(x[:, 0] / 3, x[:, 2] / 3), rtol=1e-15)
+    with pytest.raises(exact.Undecided):
+        exact.evaluate(lambda a: getattr(exact, f"arg{name}")(a / 3, axis=1), x[:1] if name == "max" else -x[:1])

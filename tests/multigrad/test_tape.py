@@ -32,6 +32,8 @@ SPECIAL = {
     "lgamma": (0.5, 4),
     "digamma": (0.5, 4),
     "trigamma": (0.5, 4),
+    "i0e": (-2, 2),
+    "i1e": (-2, 2),
 }
 """Where the rules that `dual`'s own tests leave out are tried."""
 
@@ -83,6 +85,7 @@ EXAMPLES = {
     "logarithm": lambda xp, x: xp.linalg.slogdet(x)[1] * xp.linalg.slogdet(x)[0],
     "contracted": lambda xp, x: xp.einsum("ij,jk,ki->i", x, x * x, x) + xp.tensordot(x, x, axes=1)[0, :],
     "special": lambda xp, x: textbook.SPECIAL["xlogy"](xp, x * x, x * x + 1) + textbook.SPECIAL["expit"](xp, x),
+    "sums of powers": lambda xp, x: xp.hurwitz_zeta(3, 0.5 + x * x),
     "long norm": lambda xp, x: xp.linalg.vector_norm(x, axis=0, ord=3) + xp.linalg.matrix_norm(x, ord="nuc"),
 }
 """Functions of a 3 × 3 matrix in which every rule is used."""

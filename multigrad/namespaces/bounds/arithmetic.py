@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, Error, as_array, is_ours, plus, times
+from .arrays import Array, Error, as_array, plus, times
 from .model import Floats, current
 from .rules import added, both_nonnegative, bounded, elementwise, exactly_infinite, of_whole_numbers
 
@@ -97,15 +97,16 @@ def reciprocal(x: Any, /) -> Any:
 
 
 def _step(function: Callable[[Floats], Floats]) -> Callable[..., Any]:
+    @of_whole_numbers(function)
     def step(x: Any, /) -> Any:
-        if not is_ours(x):
-            return function(x)
         A = as_array(x)
 
         def rule(errors: Sequence[Error], unit: Any) -> Any:
             return function(A.value + 2.0 * errors[0]) - function(A.value - 2.0 * errors[0])
 
-        return bounded([A], function(A.value), rule, integral=A.integral)
+        result = bounded([A], function(A.value), rule, integral=A.integral)
+        result.integral = not result.worst.any()  # within the bounds of x there is no jump
+        return result
 
     step.__doc__ = f"As NumPy's ``{function.__name__}``; where the error spans a jump, the jump is the error."
     return step

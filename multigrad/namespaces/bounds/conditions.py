@@ -158,7 +158,10 @@ def where(condition: Any, a: Any, b: Any, /) -> Any:
     if isinstance(a, Choice) or isinstance(b, Choice):
         C, (x, y) = _condition(condition), (_choice(o) for o in (a, b))
         return Choice(np.where(C.value, x.value, y.value), C.undecided | np.where(C.value, x.undecided, y.undecided))
-    C, A, B = _condition(condition), as_array(a), as_array(b)
+    C = _condition(condition)
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and only_whole_numbers(a, b):
+        return Choice(np.where(C.value, a, b), C.undecided & (a != b))
+    A, B = as_array(a), as_array(b)
     value = np.where(C.value, A.value, B.value)
 
     def rule(errors: Sequence[Error], unit: Any) -> Any:

@@ -92,6 +92,10 @@ def _special(name: str, moved: Moved, scale: float = 0.0) -> Any:
     return special
 
 
+TINY = 1e-300
+"""Where a quotient by x stands for its limit at 0."""
+
+
 def _evaluated(name: str, x: Floats) -> Floats:
     return np.asarray(exact.midpoints(exact.FUNCTIONS[name](x)))
 
@@ -101,10 +105,12 @@ def _larger_end(name: str, v: Floats, r: Floats) -> Floats:
 
 
 def _slope(name: str) -> Moved:
-    """The slope times r, for positive arguments: the larger of those at the ends of the interval."""
+    """The slope times r, between poles at 0, −1, −2, …: the larger of those at the ends of the interval."""
 
     def moved(v: Floats, y: Floats, r: Floats) -> Any:
-        return np.where(v - 2.0 * r > 0, _larger_end(name, v, r) * r, np.where(r > 0, np.inf, 0.0))
+        between = (v - 2.0 * r > 0) | (np.ceil(v - 2.0 * r) > np.floor(v + 2.0 * r))
+        slope = _larger_end(name, np.where(between, v, 1.0), np.where(between, r, 0.0))
+        return np.where(between, slope * r, np.where(r > 0, np.inf, 0.0))
 
     return moved
 
@@ -117,6 +123,19 @@ def _of_gamma(v: Floats, y: Floats, r: Floats) -> Any:
     return _slope("digamma")(v, y, r) * _larger_end("gamma", v, r)
 
 
+def _of_i0e(v: Floats, y: Floats, r: Floats) -> Any:
+    # |i0e′| = i0e − i1e falls with |x|.
+    near = _near(v, r)
+    return r * (_evaluated("i0e", near) - _evaluated("i1e", near))
+
+
+def _of_i1e(v: Floats, y: Floats, r: Floats) -> Any:
+    # i1e′ = i0e − i1e − i1e / x is a difference of two functions that fall with |x|.
+    near = np.maximum(_near(v, r), TINY)
+    first = _evaluated("i1e", near)
+    return r * np.maximum(_evaluated("i0e", near) - first, first / near)
+
+
 def _of_erfinv(v: Floats, y: Floats, r: Floats) -> Any:
     far = _far(v, r)
     end = _evaluated("erfinv", np.where(far < 1, far, 0.0))
@@ -126,7 +145,27 @@ def _of_erfinv(v: Floats, y: Floats, r: Floats) -> Any:
 erf, erfc = _special("erf", _bell), _special("erfc", _bell)
 lgamma, gamma = _special("lgamma", _slope("digamma"), scale=1.0), _special("gamma", _of_gamma)
 digamma = _special("digamma", _slope("trigamma"), scale=1.0)
+i0e, i1e = _special("i0e", _of_i0e), _special("i1e", _of_i1e)
 erfinv = _special("erfinv", _of_erfinv)
+
+
+def hurwitz_zeta(s: int, x: Any, /) -> Array:
+    """Σ (x + k)⁻ˢ over k ≥ 0, for positive arguments: its slope falls."""
+    A = as_array(x)
+    value = np.asarray(exact.midpoints(exact.hurwitz_zeta(s, A.value)))
+
+    def rule(errors: Sequence[Error], unit: Any) -> Any:
+        r = np.asarray(errors[0])
+        low = A.value - 2.0 * r
+        slope = s * np.asarray(exact.midpoints(exact.hurwitz_zeta(s + 1, np.where(low > 0, low, 1.0))))
+        return rounding(value, np.where(low > 0, slope * r, np.where(r > 0, np.inf, 0.0)), 16.0)
+
+    return bounded([A], value, rule, rounds=True)
+
+
+def trigamma(x: Any, /) -> Array:
+    """The derivative of the digamma function."""
+    return hurwitz_zeta(2, x)
 
 
 def sqrt(x: Any, /) -> Array:
@@ -153,15 +192,19 @@ def pow(a: Any, b: Any, /) -> Any:
     A, B = as_array(a), as_array(b)
     value = A.value**B.value
 
-    def moved(x: Error, y: Error) -> Error:
-        logarithm = np.log(A.value)
-        low = A.value - times(2.0, x)
-        shift = np.where(low > 0, np.asarray(x) / low, np.where((value == 0) & (np.asarray(x) == 0), 0.0, np.inf))
-        exponent = plus(np.abs(B.value) * shift, times(np.abs(logarithm), y), times(3.0, times(shift, y)))
-        moving = value * np.exp(exponent) * np.expm1(exponent)
-        return np.where((A.value == 0) & (np.asarray(x) == 0) & (B.value > 0), 0.0, moving)
+    size = np.abs(A.value)
 
-    return elementwise([A, B], value, moved, ulps=current().ulps("pow"), signed=False)
+    def moved(x: Error, y: Error) -> Error:
+        low = size - times(2.0, x)
+        shift = np.where(low > 0, np.asarray(x) / low, np.where((value == 0) & (np.asarray(x) == 0), 0.0, np.inf))
+        exponent = plus(np.abs(B.value) * shift, times(np.abs(np.log(size)), y), times(3.0, times(shift, y)))
+        moving = np.abs(value) * np.exp(exponent) * np.expm1(exponent)
+        known = np.asarray(y) == 0
+        # 1 whatever the base, and 0 whatever the positive exponent; a negative base has whole exponents alone.
+        still = (known & (B.value == 0)) | ((A.value == 0) & (np.asarray(x) == 0) & (B.value > 0))
+        return np.where(still, 0.0, np.where((A.value < 0) & ~known, np.inf, moving))
+
+    return elementwise([A, B], value, moved, ulps=current().ulps("pow"), signed=not A.nonnegative)
 
 
 def _whole_power(A: Array, n: int) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..shared import structure
 from .arrays import Array, Choice, Condition, Error, as_array, is_ours
-from .rules import bounded, rearranged
+from .rules import bounded, only_whole_numbers, rearranged
 
 
 def _moving(*names: str) -> list[Any]:
@@ -61,6 +61,8 @@ def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Any:
         chosen = (0 if axis is None else axis) % x.ndim
         after = x.ndim - chosen - 1
         loose = indices.undecided.reshape(indices.shape + (1,) * after)
+        if only_whole_numbers(x):
+            return Choice(taken, np.broadcast_to(loose, taken.shape))
         return _hull(taken, loose, x, chosen, indices.ndim)
     return rearranged(lambda p: np.take(p, indices, axis), x)
 
@@ -68,7 +70,10 @@ def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Any:
 def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
     """Elements by an index of their own along an axis; an undecided index may give any of them."""
     if isinstance(indices, Choice):
-        return _hull(take_along_axis(x, indices.value, axis=axis), indices.undecided, x, axis % x.ndim, 1)
+        taken = take_along_axis(x, indices.value, axis=axis)
+        if only_whole_numbers(x):
+            return Choice(taken, indices.undecided)
+        return _hull(taken, indices.undecided, x, axis % x.ndim, 1)
     return rearranged(lambda p: np.take_along_axis(p, np.asarray(indices), axis), x)
 
 

@@ -60,7 +60,9 @@ sinh, cosh, tanh, asinh, acosh, atanh    = _calls("sinh", "cosh", "tanh", "asinh
 sqrt, atan2, hypot, logaddexp            = _calls("sqrt", "atan2", "hypot", "logaddexp")
 (_general_power,)                        = _calls("pow")
 erf, erfc, erfinv                        = _calls("erf", "erfc", "erfinv")
-lgamma, gamma, digamma                   = _calls("lgamma", "gamma", "digamma")
+lgamma, gamma, digamma, trigamma         = _calls("lgamma", "gamma", "digamma", "trigamma")
+i0e, i1e                                 = _calls("i0e", "i1e")
+(hurwitz_zeta,)                          = _calls("hurwitz_zeta")
 # fmt: on
 globals().update(zip(textbook.SPECIAL, _calls(*textbook.SPECIAL), strict=True))
 

@@ -66,6 +66,13 @@ _power = FUNCTIONS["pow"]
 
 
 @valued
+def hurwitz_zeta(s: int, x: Any, /) -> Any:
+    """Σ (x + k)⁻ˢ over k ≥ 0, whose derivative is −s Σ (x + k)⁻ˢ⁻¹."""
+    tangent = None if x.tangent is None else -s * VALUED["hurwitz_zeta"](s + 1, x.value) * x.tangent
+    return DualArray(VALUED["hurwitz_zeta"](s, x.value), tangent)
+
+
+@valued
 def pow_(x1: Any, x2: Any, /) -> Any:
     """x₁ to the power x₂; x⁰ is constant, also at 0."""
     if isinstance(x2, int | float | np.number) and x2 == 0:
@@ -87,6 +94,29 @@ def _compared(name: str) -> Callable[[Any, Any], Any]:
 
 
 FUNCTIONS |= {name: _compared(name) for name in COMPARISONS}
+
+
+STEPS = ("floor", "ceil", "trunc", "round", "sign")
+
+
+def _step(name: str) -> Callable[[Any], Any]:
+    function, derivative = VALUED[name], UNARY[name]
+
+    def apply(x: Any, /) -> Any:
+        y = function(x.value)
+        slope = derivative(x.value, y)
+        if slope is None:
+            return DualArray(y)
+        # What stands at a jump and does not move stays there, such as what was clipped to a whole number.
+        moving = unlike(x, DualArray(x.value))
+        jumps = np.asarray(VALUED["isnan"](slope), dtype=bool) & moving
+        return poisoned(name, jumps, DualArray(y, 0 * x.tangent)) if jumps.any() else DualArray(y)
+
+    return apply
+
+
+for _name in STEPS:
+    valued(_step(_name), _name)
 
 
 def _extreme(name: str, better: str) -> Callable[..., Any]:

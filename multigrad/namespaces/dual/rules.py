@@ -12,6 +12,12 @@ from .kinks import nowhere, nowhere_zero
 
 _f = exact.FUNCTIONS
 
+
+def _away(x: Any) -> Any:
+    """The derivative of |x|, of which there is none at 0."""
+    return nowhere("abs", np.equal(x.elements, 0), _f["sign"](x))
+
+
 UNARY: dict[str, Callable[[Any, Any], Any]] = {
     "negative": lambda x, y: -1,
     "positive": lambda x, y: 1,
@@ -43,6 +49,8 @@ UNARY: dict[str, Callable[[Any, Any], Any]] = {
     "lgamma": lambda x, y: _f["digamma"](x),
     "digamma": lambda x, y: _f["trigamma"](x),
     "trigamma": lambda x, y: -2 * exact.hurwitz_zeta(3, x),
+    "i0e": lambda x, y: _f["i1e"](x) - _away(x) * y,
+    "i1e": lambda x, y: (_f["i0e"](x) + exact.i2e(x)) / 2 - _away(x) * y,
     "sign": lambda x, y: nowhere_zero("sign", x, 0 * x),
     "floor": lambda x, y: nowhere_zero("floor", x - y, 0 * x),
     "ceil": lambda x, y: nowhere_zero("ceil", x - y, 0 * x),

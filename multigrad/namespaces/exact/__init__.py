@@ -49,7 +49,7 @@ from .context import (
 )
 from .creation import CONSTANTS, float64
 from .degrees import Degree
-from .elementwise import hurwitz_zeta
+from .elementwise import hurwitz_zeta, i2e
 from .evaluation import Evaluation, evaluate, floor_of, relative_widths
 from .table import FUNCTIONS, LINALG
 
@@ -69,6 +69,7 @@ __all__ = [
     "float64",
     "floor_of",
     "hurwitz_zeta",
+    "i2e",
     "is_certainly_nonzero",
     "is_certainly_positive",
     "lift",

@@ -13,6 +13,7 @@ from ..shared import structure
 from ..shared.namespace import bound
 from . import degrees
 from .arrays import ExactArray, array, is_whole, lift, number, whole
+from .context import Undecided
 from .elementwise import condition
 from .table import FUNCTIONS, integral, public
 
@@ -76,16 +77,23 @@ def _argument(better: str) -> Callable[..., Any]:
     return apply
 
 
-def _extremum(argument: str) -> Callable[..., Any]:
+def _extremum(argument: str, of_two: str) -> Callable[..., Any]:
     def apply(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-        return structure.extremum(ExactArray.namespace, argument, x, axis, keepdims)
+        try:
+            return structure.extremum(ExactArray.namespace, argument, x, axis, keepdims)
+        except Undecided:  # which entry it is matters to no value
+            x = lift(x)
+            axes = structure.axes_of(x, axis)
+            laid = np.moveaxis(structure.lanes(ExactArray.namespace, x, axes).elements, -1, 0)
+            found = functools.reduce(FUNCTIONS[of_two], (array(entry, x.degree) for entry in laid))
+            return array(found.elements.reshape(structure.reduced_shape(x, axes, keepdims)), found.degree)
 
     return apply
 
 
 for _name, _better in (("max", "greater"), ("min", "less")):
     integral(_argument(_better), f"arg{_name}")
-    integral(_extremum(f"arg{_name}"), _name)
+    integral(_extremum(f"arg{_name}", f"{_name}imum"), _name)
 
 
 def _order(x: ExactArray, lane: np.ndarray, descending: bool) -> list[int]:

@@ -58,7 +58,7 @@ def _monotone(
     return apply
 
 
-def _with_poles(function: Callable[[arb], arb]) -> Callable[[arb], arb]:
+def with_poles(function: Callable[[arb], arb]) -> Callable[[arb], arb]:
     """Extend a function of balls to those that may hold a pole, where Arb has NaN."""
 
     def apply(x: arb) -> arb:
@@ -70,6 +70,24 @@ def _with_poles(function: Callable[[arb], arb]) -> Callable[[arb], arb]:
 
 def _lgamma(x: arb) -> arb:
     return x.lgamma() if x > 0 else abs(x.gamma()).log()
+
+
+_MOST_FACTORS = 1000
+"""A whole number that a ball may have and still be taken for a number of factors, or of summands."""
+
+
+def zeta(s: int, x: arb) -> arb:
+    """Σ (x + k)⁻ˢ over k ≥ 0; Arb has it for positive x, and what comes before is added."""
+    below = (-x).ceil().unique_fmpz()
+    count = 0 if below is None else max(0, int(below))
+    if count > _MOST_FACTORS:
+        return arb("nan")
+    return sum((1 / (x + k) ** s for k in range(count)), arb(s).zeta(x + count))
+
+
+def scaled_bessel(n: int, x: arb) -> arb:
+    """Iₙ(x) exp(−|x|)."""
+    return x.bessel_i(n) * (-abs(x)).exp()
 
 
 _log = _monotone(arb.log, 0, at_low=-math.inf)
@@ -84,7 +102,7 @@ ELEMENTARY: dict[str, Callable[[arb], arb]] = {
     "sqrt": _monotone(arb.sqrt, 0),
     "sin": arb.sin,
     "cos": arb.cos,
-    "tan": _with_poles(arb.tan),
+    "tan": with_poles(arb.tan),
     "asin": _monotone(arb.asin, -1, 1),
     "acos": _monotone(arb.acos, -1, 1),
     "atan": arb.atan,
@@ -98,16 +116,14 @@ ELEMENTARY: dict[str, Callable[[arb], arb]] = {
     "erf": arb.erf,
     "erfc": arb.erfc,
     "erfinv": _monotone(arb.erfinv, -1, 1, at_low=-math.inf, at_high=math.inf),
-    "gamma": _with_poles(arb.gamma),
-    "lgamma": _with_poles(_lgamma),
-    "digamma": _with_poles(arb.digamma),
-    "trigamma": _with_poles(lambda x: arb(2).zeta(x)),
+    "i0e": lambda x: scaled_bessel(0, x),
+    "i1e": lambda x: scaled_bessel(1, x),
+    "gamma": with_poles(arb.gamma),
+    "lgamma": with_poles(_lgamma),
+    "digamma": with_poles(arb.digamma),
+    "trigamma": with_poles(lambda x: zeta(2, x)),
 }
 """Functions of one ball."""
-
-
-_MOST_FACTORS = 1000
-"""A whole exponent that a ball may have and still be taken for a number of factors."""
 
 
 def whole_power(base: Any, n: int) -> Any:

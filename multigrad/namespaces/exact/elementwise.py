@@ -12,7 +12,7 @@ from ..shared.operators import COMPARISONS, LOGICAL, WHOLE_ONLY, Operators
 from ..shared.unsupported import Unsupported
 from . import degrees
 from .arrays import ExactArray, array, lift, unmoved, whole
-from .balls import ELEMENTARY, QUESTIONS, ROUNDINGS, power, quotient, whole_power
+from .balls import ELEMENTARY, QUESTIONS, ROUNDINGS, power, quotient, scaled_bessel, whole_power, with_poles, zeta
 from .context import Undecided, refuse_fractions
 from .degrees import CONSTANT, Degree, count_branch
 from .table import FUNCTIONS, integral, public
@@ -122,16 +122,22 @@ for _name in COMPARISONS:
     integral(_compared(_name), _name)
 
 
-def _extreme(better: str) -> Callable[[Any, Any], Any]:
+def _extreme(better: str, enclosed: Callable[[arb, arb], arb]) -> Callable[[Any, Any], Any]:
+    ufunc = np.frompyfunc(enclosed, 2, 1)
+
     def apply(x1: Any, x2: Any, /) -> Any:
+        """The larger or the smaller one; balls that overlap need no decision, since it is continuous."""
         x1, x2 = lift(x1), lift(x2)
-        return FUNCTIONS["where"](FUNCTIONS[better](x1, x2), x1, x2)
+        try:
+            return FUNCTIONS["where"](FUNCTIONS[better](x1, x2), x1, x2)
+        except Undecided:
+            return array(ufunc(x1.elements, x2.elements), degrees.added(x1.degree, x2.degree))
 
     return apply
 
 
-integral(_extreme("greater_equal"), "maximum")
-integral(_extreme("less_equal"), "minimum")
+integral(_extreme("greater_equal", arb.max), "maximum")
+integral(_extreme("less_equal", arb.min), "minimum")
 
 
 @integral
@@ -166,7 +172,7 @@ for _name, _nearest in ROUNDINGS.items():
 
 def _asked(name: str, question: Callable[[Any], bool]) -> Callable[[Any], Any]:
     def of_one(x: Any) -> bool:
-        if name != "isnan" and isinstance(x, arb) and not (x.is_finite() or x.is_nan() or x.is_exact()):
+        if name != "isnan" and isinstance(x, arb) and not (x.is_finite() or x.is_nan() or x.rad().is_finite()):
             raise Undecided(f"{name} is undecided")
         return question(x)
 
@@ -204,6 +210,13 @@ def _whole_only(name: str) -> Callable[..., Any]:
 FUNCTIONS |= {name: _whole_only(name) for name in WHOLE_ONLY}
 
 
-def hurwitz_zeta(s: int, x: Any) -> ExactArray:
+@public
+def hurwitz_zeta(s: int, x: Any, /) -> ExactArray:
     """Σ (x + k)⁻ˢ over k ≥ 0: the derivatives of the digamma function."""
-    return array(np.frompyfunc(lambda v: arb(s).zeta(v), 1, 1)(lift(x).elements), None)
+    refuse_fractions("hurwitz_zeta")
+    return array(np.frompyfunc(with_poles(lambda v: zeta(s, v)), 1, 1)(lift(x).elements), None)
+
+
+def i2e(x: Any) -> ExactArray:
+    """I₂(x) exp(−|x|), which the derivative of I₁(x) exp(−|x|) has."""
+    return array(np.frompyfunc(lambda v: scaled_bessel(2, v), 1, 1)(lift(x).elements), None)

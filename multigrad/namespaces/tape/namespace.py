@@ -93,6 +93,12 @@ def full(tape: Any, shape: Any, fill_value: Any, *, dtype: Any = None, device: A
     return tape.broadcast_to(fill_value, (shape,) if isinstance(shape, int) else shape)
 
 
+def hurwitz_zeta(tape: Any, s: int, x: Any, /) -> TapeArray:
+    """Σ (x + k)⁻ˢ over k ≥ 0."""
+    xp, X = tape.base, x.value
+    return recorded(tape, xp.hurwitz_zeta(s, X), [x], [lambda g: -s * g * xp.hurwitz_zeta(s + 1, X)])
+
+
 def scatter_add(tape: Any, x: Any, numbers: Any, count: int, /) -> TapeArray:
     """Sums of rows by number: each row gets the cotangent of its sum."""
     xp, numbers = tape.base, value_of(numbers)
@@ -114,6 +120,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "full": full,
     "full_like": full_like,
     "scatter_add": scatter_add,
+    "hurwitz_zeta": hurwitz_zeta,
     "stop_gradient": lambda tape, x: TapeArray(tape, x.value),
 }
 """The functions that have a rule, and those that are written in terms of them; the tape comes first."""

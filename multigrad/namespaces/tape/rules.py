@@ -73,6 +73,8 @@ UNARY: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
     "lgamma": lambda xp, g, x, y: g * xp.digamma(x),
     "digamma": lambda xp, g, x, y: g * xp.trigamma(x),
     "trigamma": lambda xp, g, x, y: -2 * g * xp.hurwitz_zeta(3, x),
+    "i0e": lambda xp, g, x, y: g * (xp.i1e(x) - xp.sign(x) * y),
+    "i1e": lambda xp, g, x, y: g * (xp.i0e(x) - xp.where(x == 0, 0.5, y / xp.where(x == 0, 1, x)) - xp.sign(x) * y),
 }
 """The cotangent of x, from that of y = f(x)."""
 
