@@ -18,6 +18,7 @@ from ..ops.implementation import HALVES
 from ..ops.operation import Operation
 from ..truth.arithmetic import Arithmetic
 from ..truth.case import (
+    NONFINITE,
     RESIZED,
     Case,
     Truth,
@@ -146,8 +147,8 @@ class _Bench:
     def _raised(self, cell: Cell, case: Case, op: Operation, truth: Truth, error: Exception) -> Judgement:
         _, parameters = op.split(case.size)
         judgement = judge_error(self.session, op, parameters, truth.arrays, case.dtype, cell.variant, error)
-        if judgement.verdict == FAIL and case.regime in RESIZED:
-            # NumPy has this shape; that another framework refuses it says nothing of the gradient.
+        if judgement.verdict == FAIL and case.regime in (*RESIZED, NONFINITE):
+            # NumPy has this shape, and LAPACK may refuse NaN: neither says anything of the gradient.
             return replace(judgement, verdict=UNAVAILABLE)
         if cell.variant == OURS or judgement.verdict != FAIL:
             return judgement

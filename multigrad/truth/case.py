@@ -24,6 +24,10 @@ RESIZED = ("empty", "length-1")
 """Regimes that change the size, not the numbers."""
 
 
+NONFINITE = "nonfinite"
+"""The regime in which one entry is NaN or infinite."""
+
+
 class Unknown(Exception):
     """The truth of a case could not be found; the message says why."""
 

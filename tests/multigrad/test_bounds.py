@@ -415,6 +415,20 @@ def test_an_undecided_argmax_may_pick_any_element():
         assert whole.tolist() == [0, 2, 3]
 
 
+@pytest.mark.parametrize("descending", [False, True])
+def test_an_entry_whose_error_is_large_may_stand_among_many(descending):
+    value, worst = np.array([0.0, 1.0, 2.0, 3.0, 9.0]), np.array([0.0, np.inf, 0.0, 0.0, 0.0])
+    unsure = bounds.argsort(bounds.Array(value, worst, worst), descending=descending).undecided
+    assert unsure.all()
+    near = np.array([0.0, 0.7, 0.0, 0.0, 0.0])
+    unsure = bounds.argsort(bounds.Array(value, near, near), descending=descending).undecided
+    # From −0.4 to 2.4: it may change places with 0 and with 2.
+    assert unsure.tolist() == ([True, True, True, False, False] if not descending else [False, False, True, True, True])
+    ties = bounds.argsort(bounds.Array(np.array([1.0, 1.0, 2.0]), np.zeros(3), np.zeros(3)), descending=descending)
+    assert not ties.undecided.any()
+
+
+
 def test_a_sum_may_begin_with_what_is_added_to_a_matrix_product():
     # Every product is half the rounding unit of 1: whoever begins with 1, as BLAS's gemm may, loses them all.
     x, w, c = np.full((1, 64), 2.0**-12), np.full((64, 1), 2.0**-13), np.full((1, 1), 1.0)

@@ -63,7 +63,9 @@ def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool
     )
     high = np.maximum.accumulate(centre + 2.0 * radius, axis=-1)
     low = np.flip(np.minimum.accumulate(np.flip(centre - 2.0 * radius, -1), axis=-1), -1)
-    touching = (high[..., :-1] >= low[..., 1:]) & ((radius[..., :-1] > 0) | (radius[..., 1:] > 0))
+    # Equal entries without errors keep their order; an entry with a large one may stand on either side of many.
+    near = (radius[..., :-1] > 0) | (radius[..., 1:] > 0)
+    touching = (high[..., :-1] > low[..., 1:]) | ((high[..., :-1] == low[..., 1:]) & near)
     undecided = np.zeros(centre.shape, dtype=np.bool_)
     undecided[..., :-1] |= touching
     undecided[..., 1:] |= touching
