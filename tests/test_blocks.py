@@ -36,6 +36,7 @@ NOT_RUN = {
     "multigrad bench --study eager_against_compiled": "an hour; docs/studies.md has one that is run",
     "multigrad check layer_norm --devices 8 --backend jax --dtype float32": "the line before it, written otherwise",
     "python examples/train.py digits.npz": "tests/test_training.py runs it, in as few steps",
+    "multigrad bench examples/references/jax_references.py --backend torch,jax": "minutes; mine.py below is timed",
     "dask scheduler": "runs until it is stopped; tests/bench/test_fleet.py has one",
     'dask worker tcp://host:8786 --nthreads 1 --resources "cpu=1"': "a machine of the fleet, as in the tests",
     'dask worker tcp://host:8786 --nthreads 1 --resources "gpu=1"': "a machine of the fleet, as in the tests",
@@ -112,7 +113,7 @@ def shorter(words: list[str], printed: str) -> list[str]:
     """Return what is added so that a test is quick.
 
     That is one backend but for one's own gradient, no compiler, one round of one variant; and where nothing is printed
-    to compare, ordinary inputs.
+    to compare, ordinary inputs in one dtype.
     """
     if words[0] == "python":
         return []
@@ -123,7 +124,7 @@ def shorter(words: list[str], printed: str) -> list[str]:
     if words[1] == "bench":
         more += ["--rounds", "1"] + ([] if "--study" in words else ["--variant", "analytic"])
     if words[1] == "check" and not printed and "--inputs" not in words:
-        more += ["--regime", "gaussian"]
+        more += ["--regime", "gaussian"] + ([] if "--dtype" in words else ["--dtype", "float32"])
     if words[1] in ("check", "bench", "run") and "--backend" not in words and not everywhere:
         more += ["--backend", "numpy"]
     if words[1] in ("check", "bench") and "--study" not in words:

@@ -42,6 +42,7 @@ class JaxBackend(Backend):
     meshes = True
     modes = ("eager", "compiled")
     variants = ("forward", "analytic", "autodiff", "native")
+    maps = True
     refusals = (
         Refusal("TypeError", "immutable|does not support item assignment", "JAX's arrays cannot be written into."),
         Refusal("Exception", r"Unsupported dtype \w+", "JAX's linear algebra lacks the dtype."),

@@ -36,7 +36,7 @@ def handed_over(op: Operation, parameters: Mapping[str, Any]) -> Callable[..., A
         values = several(value)
         arrays, transpose = kept(op, pullback, values)
         moving = [t for t, d in zip(tangents, op.differentiable, strict=True) if d]
-        moved = linear(pushforward, transpose, [*inputs, *arrays], moving)
+        moved = linear(pushforward, transpose, [*inputs, *arrays], moving, values)
         return value, moved if isinstance(value, tuple) else moved[0]
 
     def handwritten(*inputs: Any) -> Any:

@@ -22,7 +22,9 @@ linear_p = Primitive("multigrad_linear")
 linear_p.multiple_results = True
 
 
-def linear(function: Map, transpose: Map, residuals: Sequence[Any], arrays: Sequence[Any]) -> tuple[jax.Array, ...]:
+def linear(
+    function: Map, transpose: Map, residuals: Sequence[Any], arrays: Sequence[Any], like: Sequence[Any]
+) -> tuple[jax.Array, ...]:
     """Call a function that is linear in some of its arrays, whose transpose is given.
 
     Args:
@@ -30,9 +32,26 @@ def linear(function: Map, transpose: Map, residuals: Sequence[Any], arrays: Sequ
         transpose: ``f(*residuals, *cotangents)``, one cotangent for each result, returns one for each array.
         residuals: what neither is linear in; both are differentiated by them as JAX does it.
         arrays: what the function is linear in.
+        like: arrays with the shapes and dtypes of the results: reverse mode never calls the function to find out.
     """
-    results = linear_p.bind(*residuals, *arrays, function=function, transpose=transpose, residuals=len(residuals))
-    return tuple(results)
+    return tuple(
+        linear_p.bind(
+            *residuals,
+            *arrays,
+            function=function,
+            transpose=transpose,
+            residuals=len(residuals),
+            results=_kinds(like),
+        )
+    )
+
+
+Kinds = tuple[tuple[tuple[int, ...], Any], ...]
+"""Shapes and dtypes."""
+
+
+def _kinds(arrays: Sequence[Any]) -> Kinds:
+    return tuple((tuple(a.shape), a.dtype) for a in arrays)
 
 
 @dataclass(frozen=True)
@@ -53,20 +72,21 @@ class Batched:
         return results
 
 
-def _called(*arrays: Any, function: Map, transpose: Map, residuals: int) -> list[jax.Array]:
+def _called(*arrays: Any, function: Map, transpose: Map, residuals: int, results: Kinds) -> list[jax.Array]:
     return list(function(*arrays))
 
 
-def _shapes(*shapes: Any, function: Map, transpose: Map, residuals: int) -> list[Any]:
-    given = [jax.ShapeDtypeStruct(s.shape, s.dtype) for s in shapes]
-    return [jax.core.ShapedArray(s.shape, s.dtype) for s in jax.eval_shape(function, *given)]
+def _shapes(*shapes: Any, function: Map, transpose: Map, residuals: int, results: Kinds) -> list[Any]:
+    return [jax.core.ShapedArray(shape, dtype) for shape, dtype in results]
 
 
 def _pushed(
-    primals: Sequence[Any], tangents: Sequence[Any], *, function: Map, transpose: Map, residuals: int
+    primals: Sequence[Any], tangents: Sequence[Any], *, function: Map, transpose: Map, residuals: int, results: Kinds
 ) -> tuple[Any, Any]:
     """Differentiate: linear in the arrays; by the residuals it is JAX's own derivative."""
-    bind = functools.partial(linear_p.bind, function=function, transpose=transpose, residuals=residuals)
+    bind = functools.partial(
+        linear_p.bind, function=function, transpose=transpose, residuals=residuals, results=results
+    )
     given, moved = primals[:residuals], tangents[residuals:]
     parts = [bind(*given, *map(ad.instantiate_zeros, moved))] if not all(map(_is_zero, moved)) else []
     which = [i for i, t in enumerate(tangents[:residuals]) if not _is_zero(t)]
@@ -84,31 +104,35 @@ def _is_zero(tangent: Any) -> bool:
     return isinstance(tangent, ad.Zero)
 
 
-def _transposed(cotangents: Sequence[Any], *arrays: Any, function: Map, transpose: Map, residuals: int) -> list[Any]:
-    results = linear_p.bind(
+def _transposed(
+    cotangents: Sequence[Any], *arrays: Any, function: Map, transpose: Map, residuals: int, results: Kinds
+) -> list[Any]:
+    gradients = linear_p.bind(
         *arrays[:residuals],
         *map(ad.instantiate_zeros, cotangents),
         function=transpose,
         transpose=function,
         residuals=residuals,
+        results=_kinds([a.aval for a in arrays[residuals:]]),
     )
-    return [*(None for _ in range(residuals)), *results]
+    return [*(None for _ in range(residuals)), *gradients]
 
 
 def _batched(
-    arrays: Sequence[Any], axes: Sequence[Any], *, function: Map, transpose: Map, residuals: int
+    arrays: Sequence[Any], axes: Sequence[Any], *, function: Map, transpose: Map, residuals: int, results: Kinds
 ) -> tuple[list[Any], list[int]]:
     size = next(a.shape[axis] for a, axis in zip(arrays, axes, strict=True) if axis is not None)
     stacks = [_stacked(a, axis, size) for a, axis in zip(arrays[residuals:], axes[residuals:], strict=True)]
     given = tuple(axes[:residuals])
-    results = linear_p.bind(
+    mapped = linear_p.bind(
         *arrays[:residuals],
         *stacks,
         function=Batched(function, given, size),
         transpose=Batched(transpose, given, size),
         residuals=residuals,
+        results=tuple(((size, *shape), dtype) for shape, dtype in results),
     )
-    return results, [0] * len(results)
+    return mapped, [0] * len(mapped)
 
 
 def _stacked(array: Any, axis: int | None, size: int) -> Any:

@@ -71,6 +71,7 @@ def array_namespace(device: str) -> Any:
     if device == "cpu":
         own["linalg"] = namespace(numpy.linalg, qr=one_by_one(numpy.linalg.qr))
     own |= {name: functools.partial(function, special) for name, function in SPECIAL.items()}
+    own |= {name: made_whole(getattr(numpy, name)) for name in CREATION}
     own["hurwitz_zeta"] = lambda s, x: special.zeta(float(s), x)
     return namespace(
         numpy,
@@ -116,12 +117,18 @@ def place_tracers() -> None:
     jax.eval_shape(told, jax.ShapeDtypeStruct((), "float32"))
 
 
-def made_whole(mesh: Any, create: Callable[..., Array]) -> Callable[..., Array]:
-    """Let what is made where a split array lies be whole on every device: its shape is another."""
-    whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+CREATION = ("arange", "asarray", "empty", "eye", "full", "linspace", "ones", "zeros")
+"""What makes an array on a device of one's choice."""
 
+
+def made_whole(create: Callable[..., Array]) -> Callable[..., Array]:
+    """Let what is made where a split array lies be whole on every device: its shape is another."""
+
+    @functools.wraps(create)
     def made(*arguments: Any, device: Any = None, **how: Any) -> Array:
-        return create(*arguments, device=None if device is None else whole, **how)
+        if isinstance(device, jax.sharding.NamedSharding):
+            device = jax.sharding.NamedSharding(device.mesh, jax.sharding.PartitionSpec())
+        return create(*arguments, device=device, **how)
 
     return made
 

@@ -144,7 +144,7 @@ JAXS_LINALG: dict[str, Fact] = {
 def _zeta(xp: Namespace, s: Array, x: Array) -> Array:
     if is_number(s) and s == int(s) and s > 1:
         return xp.hurwitz_zeta(int(s), x)
-    raise Unsupported("jax.scipy.special.zeta", "its first argument must be one whole number", "the array API form")
+    raise Unsupported("jax.scipy.special.zeta", "s must be one whole number", "the table of primitives")
 
 
 def _polygamma(xp: Namespace, n: Array, x: Array) -> Array:

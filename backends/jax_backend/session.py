@@ -24,7 +24,6 @@ from multigrad.backend import (
     cpu_name,
     device_kind,
     mesh_shape,
-    namespace,
     own_function,
 )
 from multigrad.backend.placement import split_axes, split_symbols, undivided
@@ -32,10 +31,7 @@ from multigrad.data.errors import one_line
 from multigrad.ops.operation import Operation
 
 from . import native
-from .namespace import array_namespace, made_whole
-
-CREATION = ("arange", "asarray", "empty", "eye", "full", "linspace", "ones", "zeros")
-"""What makes an array on a device of one's choice."""
+from .namespace import array_namespace
 
 COLLECTIVE = re.compile(
     r" ((?:ragged-)?all-(?:gather|reduce|to-all)|reduce-scatter|collective-(?:broadcast|permute))(?:-start)?\("
@@ -58,9 +54,6 @@ class JaxSession(Session):
         self.mesh = self._mesh(shape) if shape else None
         self.device_name = self.devices[0].device_kind if self.kind == "cuda" else cpu_name()
         self.xp = array_namespace(self.kind)
-        if self.mesh is not None:
-            own = {name: made_whole(self.mesh, getattr(numpy, name)) for name in CREATION}
-            self.xp = namespace(self.xp, **own)
         self._mark = 0
 
     def _mesh(self, shape: tuple[int, ...]) -> Any:

@@ -33,6 +33,7 @@ class TorchBackend(Backend):
     devices = ("cpu", "cuda")
     modes = ("eager", "compiled")
     variants = ("forward", "analytic", "autodiff", "native")
+    maps = True
     gaps = tuple(
         Gap("lstm", "*", "notyet", "TimeoutError", UNROLLS, mode="compiled", variant=variant)
         for variant in ("autodiff", "native")

@@ -15,7 +15,7 @@ from multigrad.graph.calls import Call, Constant, Graph, Kind, Operand
 from multigrad.graph.constants import plain, shortest_decimal
 from multigrad.graph.traced import bracketed, draws_at_random
 
-from .primitives import TABLE
+from .aten.table import TABLE
 
 LEFT_OUT = ("dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking")
 """Arguments that change no number. What a dtype says of the kind of number is the option ``kind``."""
@@ -183,7 +183,7 @@ def _stands_for_a_tensor(target: Any, name: str, of: str) -> bool:
 
 
 def place_of(node: Node) -> str:
-    """Return the place of a call in the person's function, see :func:`.trace.traced_module`."""
+    """Return the place of a call in the person's function, as :class:`.trace.Watch` notes it."""
     return (node.meta.get("stack_trace") or "").removesuffix(STOPPED)
 
 

@@ -32,6 +32,8 @@ class Call:
 
     op: Operation
     parameters: Mapping[str, Any]
+    known: Mapping[str, Any]
+    """The namespace for each device."""
 
     def __call__(self, *inputs: Array) -> Any:
         """Compute."""
@@ -39,7 +41,7 @@ class Call:
 
     def namespace(self, *inputs: Array) -> Any:
         """Return the namespace for the device of the inputs."""
-        return namespaces()[str(inputs[0].device)]
+        return self.known[str(inputs[0].device)]
 
 
 class Keeping(Function):
@@ -128,7 +130,7 @@ def pushed(ctx: Any, tangents: Sequence[Array | None]) -> Any:
 def handed_over(op: Operation, parameters: Mapping[str, Any]) -> Callable[..., Any]:
     """Return what :meth:`multigrad.Backend.hand_over` asks for."""
     known = namespaces()
-    call = Call(op, parameters)
+    call = Call(op, parameters, known)
 
     @torch.compiler.disable(reason=UNCOMPILED)
     def uncompiled(*inputs: Array) -> Any:

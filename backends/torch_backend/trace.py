@@ -10,7 +10,8 @@ import contextlib
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,17 +31,17 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from multigrad.data.errors import BadInput
 from multigrad.graph.arguments import Found, shown
 from multigrad.graph.calls import Graph, Kind
-from multigrad.graph.traced import Traced, Tracer, is_persons, raised_in
+from multigrad.graph.traced import Traced, Tracer, bracketed, is_persons, raised_in
 
-from .decompositions import decompositions
+from .aten.decompositions import decompositions
+from .aten.rewritten import REWRITTEN
+from .aten.table import TABLE
 from .fx import STOPPED, Converter, writes_in_place
-from .primitives import TABLE
-from .rewritten import REWRITTEN
 
 LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
 
@@ -109,6 +110,8 @@ class TorchTracer(Tracer):
             value = torch.from_numpy(np.asarray(value, order="C").copy())
         if not isinstance(value, torch.Tensor):
             return None
+        if nn.parameter.is_lazy(value):
+            raise BadInput(f"{where} has no shape yet; call the module once before")
         if value.layout != torch.strided:
             raise BadInput(f"{where} has the layout {value.layout}; wanted a dense tensor: x.to_dense()")
         if value.is_complex():
@@ -137,8 +140,13 @@ class TorchTracer(Tracer):
     def graph(
         self, traced: Traced, shapes: Sequence[tuple[int, ...]], parameters: Mapping[str, Any]
     ) -> tuple[Graph, Mapping[str, str]]:
-        converter = Converter(traced.name)
-        return converter.graph(_traced(traced, shapes, parameters)), converter.missing
+        def converted() -> tuple[Graph, Mapping[str, str]]:
+            converter = Converter(traced.name)
+            return converter.graph(_traced(traced, shapes, parameters)), converter.missing
+
+        # A thread of its own has nothing of what its caller is in: no_grad, transforms of torch.func, other traces.
+        with ThreadPoolExecutor(max_workers=1) as alone:
+            return alone.submit(converted).result()
 
 
 def _key(key: Any) -> Any:
@@ -183,9 +191,14 @@ def _called(traced: Traced, tensors: Sequence[Any], parameters: Mapping[str, Any
 class Watch(TorchFunctionMode):
     """Sees every call of a person's function: notes its place, makes it one of float64, and keeps no_grad in force."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, held: Sequence[torch.Tensor]) -> None:
         super().__init__()
-        self.recording = torch.is_grad_enabled()
+        self.name = name
+        self.recording = True
+        self.still = {id(x): x for x in held}
+        """By identity tensors that have no derivative: inputs that are held, constants, what was not recorded."""
+        self.aliases: dict[int, torch.Tensor] = {}
+        """By identity tensors that were detached from others, whose memory they share."""
         self.entered: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         """By identity the tensors that are not of the graph and came to it, and what stands there for each."""
         self.copies: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
@@ -212,12 +225,38 @@ class Watch(TorchFunctionMode):
             given = pytree.tree_map(self._without_mask, given)
         args, named = pytree.tree_map(self._entered, given)
         if func in DETACHING:
-            return _stopped(func(*args, **named), place)
+            detached = _stopped(func(*args, **named), place)
+            self.aliases[id(detached)] = detached
+            return detached
+        tensors = [x for x in pytree.tree_leaves((args, named)) if isinstance(x, torch.Tensor)]
+        versions = [x._version for x in tensors]
         result = func(*args, **named)
-        if self.recording and not torch.is_inference_mode_enabled():
-            return result
-        known = {id(leaf) for leaf in pytree.tree_leaves((args, named))}
-        return pytree.tree_map(lambda x: x if id(x) in known else _stopped(x, place), result)
+        recorded = self.recording and not torch.is_inference_mode_enabled()
+        for x, version in zip(tensors, versions, strict=True):
+            hidden = not recorded and _is_real(x) and not self._is_still(x)
+            if x._version != version and (hidden or {id(x), id(x._base)} & self.aliases.keys()):
+                raise BadInput(
+                    f"{self.name} writes into what has a derivative{bracketed(place)}, and autograd does not see it "
+                    f"{'where a tensor is detached' if recorded else 'under no_grad'}; write into a copy"
+                )
+        return result if recorded else self._unrecorded(result, {id(x) for x in tensors}, place)
+
+    def _unrecorded(self, result: Any, known: Collection[int], place: str) -> Any:
+        """Return what a function made without being recorded as what no derivative goes through."""
+
+        def stopped(value: Any) -> Any:
+            if not isinstance(value, torch.Tensor) or id(value) in known or self._is_still(value):
+                return value
+            copy = _stopped(value, place)
+            if value._base is None:
+                self.still[id(copy)] = copy
+            return copy
+
+        return pytree.tree_map(stopped, result)
+
+    def _is_still(self, tensor: torch.Tensor) -> bool:
+        """Tell whether a tensor, or that of which it is a part, has no derivative."""
+        return id(tensor) in self.still or id(tensor._base) in self.still
 
     def _copied(self, value: Any) -> Any:
         """Return a copy of integers or conditions that the function found: what it writes is not seen outside."""
@@ -240,7 +279,10 @@ class Watch(TorchFunctionMode):
         if not narrow and not _is_there(value):
             return value
         if id(value) not in self.entered:
-            self.entered[id(value)] = (value, value.to(torch.float64) if narrow else value.clone())
+            stand_in = value.to(torch.float64) if narrow else value.clone()
+            self.entered[id(value)] = (value, stand_in)
+            if _is_there(value):
+                self.still[id(stand_in)] = stand_in
         return self.entered[id(value)][1]
 
     def _without_mask(self, value: Any) -> Any:
@@ -264,13 +306,13 @@ INDEXED = (torch.Tensor.__getitem__, torch.Tensor.__setitem__)
 
 
 def _stopped(value: Any, place: str) -> Any:
-    """Return a tensor as one that no derivative goes through."""
+    """Return a copy of a tensor that no derivative goes through."""
     if not isinstance(value, torch.Tensor) or not value.is_floating_point():
         return value
     traceback.set_stack_trace([place, STOPPED])
     stopped = value.detach()
     traceback.set_stack_trace([place])
-    return stopped
+    return stopped.clone()
 
 
 def _place() -> str:
@@ -330,17 +372,33 @@ class Constant:
 
     def result(self) -> Result | None:
         """Compute it; None where it is real or random."""
-        with _disable_current_modes():
-            state = torch.get_rng_state()
+        with _disable_current_modes(), contextlib.suppress(Drawn), Undrawn():
             value = self.func(*self.args, **self.kwargs)
-            drawn = not torch.equal(state, torch.get_rng_state())
-            if drawn:
-                torch.set_rng_state(state)
-        made = [x for x in pytree.tree_leaves(value) if isinstance(x, torch.Tensor)]
-        return None if drawn or any(map(_is_real, made)) else Result(value)
+            made = [x for x in pytree.tree_leaves(value) if isinstance(x, torch.Tensor)]
+            return None if any(map(_is_real, made)) else Result(value)
+        return None
 
 
-MAKING = (torch.arange, torch.eye, torch.full, torch.ones, torch.tensor, torch.tril_indices, torch.triu_indices)
+class Drawn(Exception):
+    """Random numbers are asked for."""
+
+
+class Undrawn(TorchDispatchMode):
+    """Lets no random number be drawn."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Call what draws none."""
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            raise Drawn
+        return func(*args, **(kwargs or {}))
+
+
+MAKING = (
+    *(torch.arange, torch.eye, torch.full, torch.ones, torch.zeros, torch.tensor),
+    *(torch.tril_indices, torch.triu_indices),
+)
 """Functions that make a tensor of nothing, and may make it of integers or conditions."""
 
 
@@ -352,7 +410,8 @@ def _traced(traced: Traced, shapes: Sequence[tuple[int, ...]], parameters: Mappi
     """Return the graph of a function, functional and decomposed."""
 
     def of_tensors(*tensors: torch.Tensor) -> Any:
-        with Watch():
+        held = [x for x, leaf in zip(tensors, traced.inputs, strict=True) if leaf.held]
+        with Watch(traced.name, held):
             returned = _called(traced, tensors, parameters)
         values = [value for value in pytree.tree_leaves(returned) if value is not None]
         for value in values:

@@ -195,6 +195,8 @@ def check_mutants(ops: list[str] | None, backends: list[str] | None, out: Path, 
     """Make wrong gradients, print and write who notices them, and exit; with 1 if multigrad misses one."""
     from multigrad.mutation.kill import kill_matrix
     from multigrad.mutation.shares import kill_shares, survivors
+    from multigrad.ops.find import given_operations
+    from multigrad.ops.pushforward import derived
 
     from ..report.kill_matrix import kill_markdown
     from ..store.folder import write_text
@@ -202,7 +204,7 @@ def check_mutants(ops: list[str] | None, backends: list[str] | None, out: Path, 
     from .terminal import progress, say, show_frame
 
     with progress("mutants") as tick:
-        frame = kill_matrix(ops, backends=backends, progress=tick)
+        frame = kill_matrix(derived(given_operations(ops), None), backends=backends, progress=tick)
     write_frame(frame, out / "kill_matrix.csv")
     write_text(out / "kill_matrix.md", kill_markdown(frame))
     left = survivors(frame)

@@ -102,15 +102,31 @@ def stable(draw, t, n, p):
     return [draw(t, p), draw(n, n) / (2 * n), draw(p, n), draw(n), draw(n) / 8, draw(p) / 8]
 
 
-ode = from_jax(neural_ode_step, "(n),(h,n),(h),(n,h)->(n)")
-gaussian_process = from_jax(gp_log_likelihood, "(n,d),(n),(),()->()")
+ode = from_jax(
+    neural_ode_step,
+    "(n),(h,n),(h),(n,h)->(n)",
+    sizes={"tiny": {"n": 4, "h": 3}, "small": {"n": 8, "h": 16}, "large": {"n": 64, "h": 256}},
+)
+gaussian_process = from_jax(
+    gp_log_likelihood,
+    "(n,d),(n),(),()->()",
+    sizes={"tiny": {"n": 4, "d": 3}, "small": {"n": 24, "d": 3}, "large": {"n": 256, "d": 3}},
+)
 kalman_filter = from_jax(
     kalman_log_likelihood,
     "(t,p),(n,n),(p,n),(n),(n),(p)->()",
     sizes={"tiny": {"t": 10, "n": 2, "p": 1}, "small": {"t": 10, "n": 3, "p": 2}, "large": {"t": 10, "n": 32, "p": 16}},
     inputs=stable,
 )
-ard = from_jax(ard_kernel, "(m,d),(n,d),(d),()->(m,n)")
+ard = from_jax(
+    ard_kernel,
+    "(m,d),(n,d),(d),()->(m,n)",
+    sizes={
+        "tiny": {"m": 5, "n": 3, "d": 4},
+        "small": {"m": 24, "n": 16, "d": 3},
+        "large": {"m": 512, "n": 512, "d": 8},
+    },
+)
 harmonics = from_jax(
     spherical_harmonics, "(n,3)->(n,16)", sizes={"tiny": {"n": 3}, "small": {"n": 40}, "large": {"n": 100_000}}
 )

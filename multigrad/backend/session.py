@@ -248,6 +248,8 @@ class Backend(ABC):
     """``eager`` and, where it has a compiler, ``compiled``."""
     variants: ClassVar[tuple[str, ...]] = ("forward", "analytic")
     """What it can compute; ``autodiff`` and ``native`` where the framework differentiates."""
+    maps: ClassVar[bool] = False
+    """Whether it has a transform that maps a function over a batch: ``vmap``."""
     taped: ClassVar[bool] = False
     """Whether its ``autodiff`` is the tape of :mod:`multigrad.namespaces.tape`: the framework has none."""
     gaps: ClassVar[tuple[Gap, ...]] = ()

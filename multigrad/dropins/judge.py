@@ -339,7 +339,8 @@ class Trial:
         if self.arithmetic.accumulate:
             return False
         freedom = 1.0 if self.dtype in HALVES else FREEDOM
-        scale = float(np.max(np.abs(reference.value), where=np.isfinite(reference.value), initial=0.0))
+        largest = np.abs(reference.value) + reference.hull  # what lies at the end of a subdifferential rounds as well
+        scale = float(np.max(largest, where=np.isfinite(largest), initial=0.0))
         floor = ROUNDINGS[self.dtype] * FORMATS[self.dtype].unit_roundoff * scale
         bound = freedom * (reference.bound - reference.hull) + reference.hull + floor
         judgement = judge_entries(found, replace(reference, bound=bound), self.dtype, f"may overflow in {self.dtype}")

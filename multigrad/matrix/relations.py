@@ -89,7 +89,7 @@ def relations(
             tests["batch"] = lambda: trial.batch(known.batch or "")
         if known.linear:
             tests["transpose"] = lambda: joined(trial.transpose(names) for names in known.linear)
-        if isinstance(trial, _ForeignTrial):
+        if session.backend.maps and isinstance(trial, _ForeignTrial):
             tests["vmap"] = trial.vmap
     for name, test in tests.items():
         try:

@@ -18,7 +18,6 @@ from ..data.columns import doc
 from ..data.errors import BadInput
 from ..ops.find import Operations, given_operations
 from ..ops.operation import Operation
-from ..ops.pushforward import derived
 from ..process import child
 from ..process.entry import entry_point, no_rows
 from ..process.pool import Lost, Progress, lanes, work_through
@@ -117,7 +116,7 @@ def kill_matrix(
 
 
 def _operations(ops: Operations) -> list[Operation]:
-    operations = derived(given_operations(ops), None)
+    operations = given_operations(ops)
     for op in operations:
         if not op.reference:
             raise BadInput(

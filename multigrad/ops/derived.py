@@ -16,6 +16,7 @@ from typing import Any
 from ..data.errors import BadInput
 from ..data.standard import numpy_standard
 from .draw import Draw
+from .handed_over import handed_over
 from .implementation import Implementation
 from .operation import Operation
 from .pushforward import derived
@@ -23,9 +24,6 @@ from .signature import Signature
 
 NABLA = "∇"
 """What the name and the reference of a gradient begin with."""
-
-HANDED_OVER = {"torch": "to_torch", "jax": "to_jax"}
-"""The backends that differentiate an operation handed over to them twice, and what tables call that."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,27 +188,15 @@ class _Differentiated:
         return gradients
 
 
-@dataclass(frozen=True)
-class _HandedOver:
-    """``f(*inputs, **parameters) -> values`` of an operation that a framework differentiates by its pullback."""
-
-    op: Operation
-    backend: str
-
-    def __call__(self, *inputs: Any, **parameters: Any) -> Any:
-        return _backend(self.backend).hand_over(self.op, parameters)(*inputs)
-
-
 def _implementations(op: Operation) -> dict[tuple[str, str], Implementation]:
     """Return what computes the gradient: implementations with a graph to follow, and the operation handed over.
 
     One that returns its gradients itself leaves none.
     """
     followed = [made for made in op.implementations.values() if not made.gradients]
-    handed = [Implementation(name, backend, _HandedOver(op, backend)) for backend, name in HANDED_OVER.items()]
     return {
         (made.backend, made.name): replace(made, function=_Differentiated(op, made.backend, made.function))
-        for made in (*followed, *handed)
+        for made in (*followed, *handed_over(op))
     }
 
 

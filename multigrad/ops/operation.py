@@ -289,6 +289,15 @@ class Operation:
         self.check_inputs(arrays)
         return arrays
 
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The names of the inputs that a file of inputs holds."""
+        return self.inputs
+
+    def completed(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return all inputs, where those of :attr:`given` are these."""
+        return list(arrays)
+
     @functools.cached_property
     def domain(self) -> str:
         """The first of :data:`DOMAINS` on which it has a value: what inputs are drawn from where it has no generator.

@@ -15,16 +15,16 @@ from __future__ import annotations
 
 import functools
 import importlib
-import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..data.errors import BadInput
 from ..data.standard import numpy_standard
 from .draw import Regime
 from .evaluate import called
-from .implementation import Implementation, joined, parts_of
+from .handed_over import handed_over
+from .implementation import joined, parts_of
 from .operation import Operation
 from .program import COPY, Program
 from .signature import Signature, Size
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 SUFFIX = ".pushforward"
 """What the name of such an operation ends in, and its reference."""
-
-HANDED_OVER = {"torch": "to_torch", "jax": "to_jax"}
-"""By backend, the name of the implementation that the framework's forward mode makes of the operation handed over."""
 
 SHELL = """
 def {name}(xp, *arrays, **parameters):
@@ -97,14 +94,8 @@ class _Transposed:
 class Pushforward(Operation):
     """The pushforward of an operation, as the pullback of ȳ ↦ Jᵀȳ."""
 
-    base: Operation | None = None
-    """The operation."""
-
-    @property
-    def of(self) -> Operation:
-        """The operation whose pushforward it is."""
-        assert self.base is not None
-        return self.base
+    of: Operation = field(kw_only=True)
+    """The operation whose pushforward it is."""
 
     @property
     def value_names(self) -> tuple[str, ...]:
@@ -126,13 +117,28 @@ class Pushforward(Operation):
         Raises:
             BadInput: as there.
         """
+        _, parameters = self.of.split(size)
         inputs = self.of.make_inputs(size, seed, regime)
+        return [*inputs, *self._cotangents(inputs, parameters, seed + 1, regime)]
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The inputs of the operation: cotangents are drawn."""
+        return self.of.given
+
+    def completed(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return inputs of the operation, and cotangents."""
+        inputs = self.of.completed(arrays)
+        return [*inputs, *self._cotangents(inputs, self.parameters, 1, "gaussian")]
+
+    def _cotangents(
+        self, inputs: Sequence[np.ndarray], parameters: Mapping[str, Any], seed: int, regime: Regime
+    ) -> list[np.ndarray]:
         import numpy as np
 
-        _, parameters = self.of.split(size)
         with np.errstate(all="ignore"):
             values = self.of.forward(numpy_standard(), parameters)(*inputs)
-        return [*inputs, *self.of.make_cotangents([np.shape(v) for v in values], seed + 1, regime)]
+        return self.of.make_cotangents([np.shape(v) for v in values], seed, regime)
 
     def forward(self, xp: Any, parameters: Mapping[str, Any]) -> Callable[..., tuple[Any, ...]]:
         """Return ``f(*inputs, *cotangents) -> gradients`` by the tape, which knows of no hand-derived formula."""
@@ -180,9 +186,9 @@ def pushforward_of(op: Operation) -> Pushforward:
         draw=op.draw,
         dtypes=op.dtypes,
         reference=joined(own + SUFFIX, *addresses) if op.reference else "",
-        implementations={**made, **dict(_handed_over(op))},
+        implementations={**made, **{(one.backend, one.name): one for one in handed_over(op)}},
         namespaced=True,
-        base=op,
+        of=op,
     )
 
 
@@ -236,13 +242,3 @@ def pushed_forward(
 
 def _text(shapes: Sequence[tuple[str, ...]]) -> str:
     return ",".join(f"({','.join(shape)})" for shape in shapes)
-
-
-def _handed_over(op: Operation) -> Iterable[tuple[tuple[str, str], Implementation]]:
-    for backend, name in HANDED_OVER.items():
-        yield (backend, name), Implementation(name, backend, functools.partial(_call_handed_over, backend, op))
-
-
-def _call_handed_over(backend: str, op: Operation, *inputs: Any, **parameters: Any) -> Any:
-    handover: types.ModuleType = importlib.import_module("..backend.handover", __package__)  # it stands above
-    return handover.hand_over(backend, op, parameters)(*inputs)

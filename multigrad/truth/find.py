@@ -17,7 +17,7 @@ from ..ops.operation import Operation
 from ..verdict.formats import FORMATS
 from ..verdict.judge import Reference
 from .arithmetic import Arithmetic
-from .case import DEFAULT_REGIMES, Case, Truth, Unknown
+from .case import DEFAULT_REGIMES, Case, Truth, Unknown, Unserved
 from .certified import BASIS_ENTRIES, certified, halves, true_gradients
 from .inputs import case_arrays, check_served
 from .references import bounded, rebounded
@@ -88,10 +88,16 @@ def _within_range(
 def _of_empty(
     op: Operation, arrays: Sequence[np.ndarray], parameters: Mapping[str, Any], dtype: str
 ) -> list[Reference]:
-    """Return references for empty arrays: shapes by forward part and inputs, the few numbers by float64 with bounds."""
+    """Return references for empty arrays: shapes by forward part and inputs, the few numbers by float64 with bounds.
+
+    Raises:
+        Unserved: the derivative of the forward part, where that is all there is, is no number.
+    """
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         outputs = op.analytic(xp, parameters)(*arrays)
+    if not op.has_pullback and any(np.isnan(v).any() for v in outputs):
+        raise Unserved("its forward part has no derivative there")
     count = len(op.signature.outputs)
     given = dict(zip(op.inputs, arrays, strict=False))
     shapes = [np.shape(v) for v in outputs[:count]] + [given[name].shape for name in op.gradients]

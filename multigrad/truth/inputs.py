@@ -59,8 +59,8 @@ def load_inputs(op: Operation, path: str) -> list[np.ndarray]:
     Raises:
         BadInput: as :func:`read_inputs`.
     """
-    named = read_npz(path, op.inputs, op.name)
-    for name, differentiable in zip(op.inputs, op.differentiable, strict=True):
+    named = read_npz(path, op.given, op.name)
+    for name, differentiable in zip(op.given, op.differentiable, strict=False):
         kind = named[name].dtype.kind
         if differentiable and kind != "f":
             raise BadInput(f"{path}: {name} has dtype {named[name].dtype}; wanted a floating-point type")
@@ -70,7 +70,7 @@ def load_inputs(op: Operation, path: str) -> list[np.ndarray]:
             if not np.all(np.isfinite(named[name])):
                 raise BadInput(f"{path}: {name} has an entry that is not finite; there is no truth to compare with")
     try:
-        arrays = [named[name] for name in op.inputs]
+        arrays = op.completed([named[name] for name in op.given])
         op.check_inputs(arrays)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error

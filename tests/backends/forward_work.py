@@ -6,7 +6,8 @@ from multigrad import load_operations, operation, to_jax, to_torch
 from multigrad.backend import backend
 from multigrad.data.errors import one_line
 from multigrad.data.standard import numpy_standard
-from multigrad.ops.pushforward import HANDED_OVER, pushed_forward, pushforward_of
+from multigrad.ops.handed_over import NAMES
+from multigrad.ops.pushforward import pushed_forward, pushforward_of
 from multigrad.truth.inputs import dtype_arrays
 from tests.backends.handover_work import drawn, many, row
 
@@ -163,7 +164,7 @@ def mapped(arguments):
         pushed = pushforward_of(op)
         size = next(iter(op.sizes.values()))
         _, parameters = op.split(size)
-        function = session.function(pushed, parameters, HANDED_OVER[name], "eager")
+        function = session.function(pushed, parameters, NAMES[name], "eager")
         items = [dtype_arrays(pushed, size, seed, "gaussian", "float64") for seed in range(3)]
         stacks = [np.stack(arrays) for arrays in zip(*items, strict=True)]
 

@@ -102,7 +102,16 @@ PROVED = (
         "multi_head_attention",
     ),
     *("conv_transpose2d", "fold", "avg_pool2d", "max_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d"),
-    *("max_unpool2d", "embedding_bag", "pad_reflect", "interpolate_bilinear", "interpolate_bicubic", "polygamma"),
+    *(
+        "max_unpool2d",
+        "embedding_bag",
+        "pad_reflect",
+        "interpolate_bilinear",
+        "interpolate_bicubic",
+        "polygamma",
+        "interpolate_nearest",
+        "ctc_given",
+    ),
     *("grid_sample_bilinear_reflection", "grid_sample_3d_bilinear_zeros", "affine_grid", "pixel_shuffle"),
 )
 """Some of each kind."""

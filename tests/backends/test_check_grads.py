@@ -55,6 +55,17 @@ def test_the_primal_of_a_custom_vjp_is_its_reference(dtype):
         check_grads(function(half), drawn(dtype), order=1, modes=["rev"])
 
 
+def test_the_end_of_a_subdifferential_may_be_rounded():
+    x, y = numpy.zeros(1, "float32"), numpy.full(1, 2, "float32")
+    assert check_grads(jax.scipy.special.xlogy, (x, y)) is True
+    with pytest.raises(GradientError):
+        check_grads(lambda x, y: 1.01 * jax.scipy.special.xlogy(x, y), (x, y), reference=jax_xlogy)
+
+
+def jax_xlogy(xp, x, y):
+    return xp.where(x == 0, 0, x * xp.log(y))
+
+
 def test_a_reference_may_be_given():
     assert check_grads(function(right), drawn(), 1, "rev", reference=reference) is True
     with pytest.raises(GradientError, match="value is not that of the reference"):

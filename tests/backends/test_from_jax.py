@@ -89,6 +89,19 @@ def test_the_derivative_in_ball_arithmetic_is_that_of_jax(name):
         np.testing.assert_allclose(exact.midpoints(ours)[0], theirs, rtol=1e-11, atol=1e-12)
 
 
+def test_a_power_of_zero_is_constant_also_at_zero_where_jax_has_nan():
+    x = np.array([0.0, 2.0])
+    op = from_jax(lambda x: jnp.vander(x, 3), example=(x,))
+    found = exact.evaluate(
+        lambda a: dual.directional_derivatives(
+            lambda i: several(op.function(dual, i)), (a,), [exact.lift(np.ones((1, 2)))]
+        )[1],
+        x,
+    )
+    np.testing.assert_array_equal(exact.midpoints(found.outputs[0])[0], [[0, 1, 0], [4, 1, 0]])
+    assert np.isnan(jax.jacobian(lambda x: jnp.vander(x, 3))(x)).any()
+
+
 def test_there_are_enough_functions_to_mean_something():
     assert len(jax_functions.NAMES) >= 140
 

@@ -59,7 +59,7 @@ class Cluster:
         self.processes, self.machines = [], []
         options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(self.file)]
         self.scheduler = self.start("scheduler", *options)
-        self.wait(self.file.exists)
+        self.wait(lambda: self.file.exists() and self.file.read_text())  # the file is there before its text
         self.address = json.loads(self.file.read_text())["address"]
 
     def start(self, *words):

@@ -250,7 +250,7 @@ def write(path: Path, rows: Iterable[Row]) -> None:
 def with_table(page: str, name: str, text: str) -> str:
     """Return a page with a generated part replaced."""
     pattern = rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)"
-    return re.sub(pattern, lambda m: f"{m[1]}{text}{m[2]}", page, flags=re.DOTALL)
+    return re.sub(pattern, lambda m: f"{m[1]}\n{text}\n{m[2]}", page, flags=re.DOTALL)
 
 
 def generated(page: str, framework: str, rows: Sequence[Row]) -> str:

@@ -281,7 +281,7 @@ SHAPES: dict[str, list[Case]] = {
     "tril": [call(M), call(M, 1), call(T, -1)],
     "triu": [call(M), call(M, 1), call(T, -1)],
     "unstack": [call(M), call(M, axis=1)],
-    "vander": [call(V), call(V, 3, increasing=True)],
+    "vander": [call(V), call(V, 3, increasing=True), call(at(0.0, 0.5, 2.0))],
     "vsplit": [call(real(4, 2), 2)],
     "vstack": [call([M, M]), call([V, V])],
 }

@@ -1,9 +1,9 @@
 """What each reference of the literature costs on the other framework, from one run.
 
-`python -m tests.benchmarks.other_framework [--folder FOLDER] [--size SIZE]` measures value and gradients of the
-references in `examples/references` on NumPy, torch and JAX by the protocol of a quick run. It writes
-`results/other_framework.csv` and the tables of `docs/other_framework.md`. `--from FOLDER` takes a run that is there;
-`--table` takes the file.
+`python -m tests.benchmarks.other_framework [jax|torch] [--folder FOLDER] [--size SIZE]` measures value and gradients of
+the references in `examples/references` on NumPy, torch and JAX by the protocol of a quick run, those of one framework
+in one run. It writes `results/other_framework.csv` and the tables of `docs/other_framework.md`. `--table` takes the
+file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from multigrad.bench import Run, load_run
+from multigrad.bench import Run
 from multigrad.bench.analysis.compare import key_of, times_of
 from multigrad.bench.measurement.measure import cells_of, measure_plan, selected
 from multigrad.bench.plan.cells import of_cells
@@ -28,7 +28,10 @@ ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "other_framework.md"
 CSV = ROOT / "results" / "other_framework.csv"
 REFERENCES = {name: ROOT / "examples" / "references" / f"{name}_references.py" for name in ("jax", "torch")}
-DTYPE = "float32"
+DTYPES = {"jax": "float64", "torch": "float32"}
+"""What the references of each framework are timed in: what has no verdict has no time, and a filter wants digits."""
+
+THREADS = 1
 
 PLACES = {
     ("jax", "compiled"): "autodiff",
@@ -60,24 +63,26 @@ class Row:
     """The 95 % interval."""
 
 
-def measured(folder: Path | None, size: str) -> Run:
-    """Time value and gradients of every reference in every place."""
+def measured(framework: str, folder: Path | None, size: str | None) -> Run:
+    """Time value and gradients of every reference of a framework in every place."""
     selection = selected(
-        [str(path) for path in REFERENCES.values()],
+        [str(REFERENCES[framework])],
         {
             "backend": list(dict.fromkeys(backend for backend, _ in PLACES)),
             "device": "cpu",
             "mode": list(dict.fromkeys(mode for _, mode in PLACES)),
             "variant": list(dict.fromkeys(PLACES.values())),
-            "dtype": DTYPE,
+            "dtype": DTYPES[framework],
             "size": size,
+            "threads": THREADS,
+            "quick": True,
         },
     )
     cells = {c: refused for c, refused in cells_of(selection).items() if PLACES.get((c.backend, c.mode)) == c.variant}
     return measure_plan(of_cells(cells, twins=QUICK.twins, seed=0, quick=True), QUICK, folder=folder)
 
 
-def rows_of(run: Run) -> list[Row]:
+def rows_of(framework: str, run: Run) -> list[Row]:
     """Compare every cell of a run with that of its home, by the quotients of turns that followed each other."""
     times, rows = times_of(run), []
     cells = {
@@ -85,16 +90,15 @@ def rows_of(run: Run) -> list[Row]:
         for cell in run.summary.to_dict("records")
         if PLACES.get((cell["backend"], cell["mode"])) == cell["variant"] and key_of(cell) in times
     }
-    for framework, path in REFERENCES.items():
-        for op in load_operations([str(path)]):
-            home = cells.get((op.name, *HOME[framework]))
-            for backend, mode in PLACES:
-                cell = cells.get((op.name, backend, mode))
-                if cell is None or home is None:
-                    continue
-                ratio = times.ratio(key_of(cell), key_of(home))
-                figures = (float(cell["median_s"]), ratio.estimate, ratio.low, ratio.high)
-                rows.append(Row(framework, op.name, str(cell["size"]), backend, mode, *figures))
+    for op in load_operations([str(REFERENCES[framework])]):
+        home = cells.get((op.name, *HOME[framework]))
+        for backend, mode in PLACES:
+            cell = cells.get((op.name, backend, mode))
+            if cell is None or home is None:
+                continue
+            ratio = times.ratio(key_of(cell), key_of(home))
+            figures = (float(cell["median_s"]), ratio.estimate, ratio.low, ratio.high)
+            rows.append(Row(framework, op.name, str(cell["size"]), backend, mode, *figures))
     return rows
 
 
@@ -112,7 +116,9 @@ def table(rows: Sequence[Row], framework: str) -> str:
 
 
 def read(path: Path = CSV) -> list[Row]:
-    """Read the rows of a file."""
+    """Read the rows of a file; none where there is none."""
+    if not path.is_file():
+        return []
     kinds = {field.name: float if field.type == "float" else str for field in fields(Row)}
     with path.open(newline="", encoding="utf-8") as file:
         return [Row(**{k: kinds[k](v) for k, v in row.items()}) for row in csv.DictReader(file)]
@@ -135,13 +141,16 @@ def generated(page: str, rows: Sequence[Row]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("framework", nargs="?", choices=REFERENCES, help="measure its references alone")
     parser.add_argument("--folder", type=Path, help="keep the run here")
-    parser.add_argument("--from", dest="run", type=Path, help="the folder of a run")
-    parser.add_argument("--size", default="largest")
+    parser.add_argument("--size", help="left out, small, or else the middle one")
     parser.add_argument("--table", action="store_true", help="write the tables of the page and do nothing else")
     chosen = parser.parse_args()
     if not chosen.table:
-        write(rows_of(load_run(chosen.run) if chosen.run else measured(chosen.folder, chosen.size)))
+        for framework in [chosen.framework] if chosen.framework else REFERENCES:
+            folder = chosen.folder and chosen.folder / framework
+            rows = rows_of(framework, measured(framework, folder, chosen.size))
+            write([*rows, *(row for row in read() if row.framework != framework)])
     PAGE.write_text(generated(PAGE.read_text(encoding="utf-8"), read()), encoding="utf-8")
     print(*(table(read(), framework) for framework in REFERENCES), sep="\n\n")
 

@@ -162,6 +162,12 @@ def test_ties_of_a_sort_have_a_truth():
     assert all(np.isfinite(reference.bound).all() for reference in truth.references)
 
 
+def test_a_shape_without_entries_that_has_no_second_derivative_is_not_judged():
+    frame = multigrad.check("batch_norm", order=2, backend="numpy", dtype="float64", regime="empty")
+    assert not {"FAIL", "INCONCLUSIVE"} & set(frame["verdict"]), frame["reason"].tolist()
+    assert "no derivative there" in " ".join(frame["reason"])
+
+
 def test_places_of_entries_are_undecided_where_their_index_is():
     tied = bounds.Array(np.array([1.0, 1.0, 2.0]), np.full(3, 1e-3), np.full(3, 1e-3))
     places = bounds.take_along_axis(np.arange(3), bounds.argsort(tied))

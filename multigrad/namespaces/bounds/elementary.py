@@ -200,6 +200,9 @@ def pow(a: Any, b: Any, /) -> Any:
         exponent = plus(np.abs(B.value) * shift, times(np.abs(np.log(size)), y), times(3.0, times(shift, y)))
         moving = np.abs(value) * np.exp(exponent) * np.expm1(exponent)
         known = np.asarray(y) == 0
+        # Around 0 no two powers are further apart than twice the largest.
+        whole = known & (B.value >= 0) & (np.rint(B.value) == B.value)
+        moving = np.where(whole & (low <= 0), 2.0 * (size + times(2.0, x)) ** B.value, moving)
         # 1 whatever the base, and 0 whatever the positive exponent; a negative base has whole exponents alone.
         still = (known & (B.value == 0)) | ((A.value == 0) & (np.asarray(x) == 0) & (B.value > 0))
         return np.where(still, 0.0, np.where((A.value < 0) & ~known, np.inf, moving))

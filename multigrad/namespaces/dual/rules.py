@@ -18,6 +18,11 @@ def _away(x: Any) -> Any:
     return nowhere("abs", np.equal(x.elements, 0), _f["sign"](x))
 
 
+def _not_zero(n: Any) -> Any:
+    """An exponent with 1 in the place of 0: x⁰ is constant, also at 0."""
+    return n if isinstance(n, int) else _f["where"](np.equal(exact.lift(n).elements, 0).astype(bool), 1, n)
+
+
 UNARY: dict[str, Callable[[Any, Any], Any]] = {
     "negative": lambda x, y: -1,
     "positive": lambda x, y: 1,
@@ -64,7 +69,7 @@ BINARY: dict[str, tuple[Callable[[Any, Any, Any], Any], Callable[[Any, Any, Any]
     "subtract": (lambda a, b, y: 1, lambda a, b, y: -1),
     "multiply": (lambda a, b, y: b, lambda a, b, y: a),
     "divide": (lambda a, b, y: 1 / b, lambda a, b, y: -y / b),
-    "pow": (lambda a, b, y: exact.lift(b) * a ** (b - 1), lambda a, b, y: y * _f["log"](a)),
+    "pow": (lambda a, b, y: exact.lift(b) * a ** (_not_zero(b) - 1), lambda a, b, y: y * _f["log"](a)),
     "atan2": (lambda a, b, y: b / (a * a + b * b), lambda a, b, y: -a / (a * a + b * b)),
 }
 """The derivatives of y = f(a, b) by a and by b, from a, b and y."""

@@ -26,8 +26,9 @@ def _power(xp: Any, a: Value, n: Any) -> Value:
     """Return the factor of the derivative, a to the power n − 1."""
     if isinstance(n, int):
         return a if n == 2 else a ** (n - 1)
-    # As arrays: a difference of Python's floats rounds, which `exact` would see.
-    return a ** ((xp.full_like(a, n) if isinstance(n, float) else n) - 1)
+    # As arrays: a difference of Python's floats rounds, which `exact` would see. x⁰ is constant, also at 0.
+    n = xp.full_like(a, n) if isinstance(n, float) else n
+    return a ** (xp.where(n == 0, xp.ones_like(n), n) - 1)
 
 
 def _logarithm(xp: Any, a: Any, y: Value) -> Value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,9 @@ import numpy as np
 from multigrad.graph.bags import largest_of_bags, sums_of_bags
 from multigrad.graph.namespace import Namespace
 from multigrad.graph.pooling import Sliding, largest_in_windows, mean_of_shares, mean_of_windows, shared_out
+from multigrad.graph.resizing import Resized, Weights
+from multigrad.graph.resizing import cubic as between_four
+from multigrad.graph.resizing import linear as between_two
 from multigrad.graph.sampling import Outside, cubic, sampled, smoothing, triangle
 from multigrad.graph.windows import convolve
 
@@ -196,6 +199,37 @@ def _step(size: int, count: int, corners: bool, scale: float | None) -> float:
     return 1 / scale if scale else size / count
 
 
+SCALES = ("scales_d", "scales_h", "scales_w")
+
+
+def _axes(x: Array, n: int, corners: bool, output_size: Sequence[int], given: Mapping[str, Any]) -> list[Resized]:
+    """Return the last n axes of an image and what becomes of them."""
+    scales = [given.get("scales")] if n == 1 else [given.get(name) for name in SCALES[-n:]]
+    return [Resized(*row) for row in zip(x.shape[-n:], output_size, [corners] * n, scales, strict=True)]
+
+
+def _interpolated(n: int, weights: Weights, clipped: bool) -> Fact:
+    def fact(
+        xp: Namespace, x: Array, *, output_size: Sequence[int], align_corners: bool = False, **given: Any
+    ) -> Array:
+        x = xp.array(x)
+        for axis, resized in enumerate(_axes(x, n, align_corners, output_size, given), start=x.ndim - n):
+            x = resized.interpolated(xp, x, axis, weights, clipped=clipped)
+        return x
+
+    return fact
+
+
+def _nearest(n: int, shift: float) -> Fact:
+    def fact(xp: Namespace, x: Array, *, output_size: Sequence[int], **given: Any) -> Array:
+        x = xp.array(x)
+        for axis, resized in enumerate(_axes(x, n, False, output_size, given), start=x.ndim - n):
+            x = xp.take(x, xp.array(resized.nearest(shift)), axis=axis)
+        return x
+
+    return fact
+
+
 def _bags(
     xp: Namespace,
     weight: Array,
@@ -234,6 +268,16 @@ WINDOWS: dict[str, Fact] = {
     "max_pool3d_with_indices":     _max_pooled(3),
     "_adaptive_avg_pool2d":        _mean_shared_out(2),
     "_adaptive_avg_pool3d":        _mean_shared_out(3),
+    "upsample_bicubic2d":          _interpolated(2, between_four, clipped=False),
+    "upsample_bilinear2d":         _interpolated(2, between_two, clipped=True),
+    "upsample_linear1d":           _interpolated(1, between_two, clipped=True),
+    "upsample_nearest1d":          _nearest(1, 0.0),
+    "upsample_nearest2d":          _nearest(2, 0.0),
+    "upsample_nearest3d":          _nearest(3, 0.0),
+    "upsample_trilinear3d":        _interpolated(3, between_two, clipped=True),
+    "_upsample_nearest_exact1d":   _nearest(1, 0.5),
+    "_upsample_nearest_exact2d":   _nearest(2, 0.5),
+    "_upsample_nearest_exact3d":   _nearest(3, 0.5),
     "_upsample_bicubic2d_aa":      _smoothed(cubic, 2),
     "_upsample_bilinear2d_aa":     _smoothed(triangle, 1),
     "_embedding_bag":              by_name(_bags),

@@ -16,30 +16,24 @@ from typing import Any
 from multigrad.graph.evaluation import Table
 from multigrad.graph.namespace import Namespace
 
-from .aten_arrays import ARRAYS
-from .aten_entries import ENTRIES
-from .aten_layers import LAYERS
-from .aten_matrices import MATRICES
-from .aten_windows import WINDOWS
+from .arrays import ARRAYS
+from .entries import ENTRIES
 from .facts import Array, Fact, by_name, named
+from .layers import LAYERS
+from .matrices import MATRICES
+from .windows import WINDOWS
 
 DECOMPOSED: tuple[str, ...] = (
     *("_native_batch_norm_legit", "_native_batch_norm_legit_functional", "native_batch_norm", "native_layer_norm"),
-    *("grid_sampler_2d", "upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d"),
-    *("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "upsample_bicubic2d"),
+    "grid_sampler_2d",
 )
 """Calls that go away by a decomposition of torch's that is not among its core ones."""
 
 KEPT: tuple[str, ...] = (
-    "multilabel_margin_loss_forward",
-    "_safe_softmax",
-    "log_sigmoid_forward",
-    "logaddexp",
-    "logsumexp",
-    "special_log_ndtr",
-    "tril",
-    "triu",
-    "roll",
+    *("_safe_softmax", "log_sigmoid_forward", "logaddexp", "logsumexp", "multilabel_margin_loss_forward"),
+    *("roll", "special_log_ndtr", "tril", "triu"),
+    *("upsample_bicubic2d", "upsample_bilinear2d", "upsample_linear1d", "upsample_trilinear3d"),
+    *(f"{name}{n}d" for name in ("upsample_nearest", "_upsample_nearest_exact") for n in (1, 2, 3)),
 )
 """Calls that stay although torch has a decomposition, since they are one fact here."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch._decomp import core_aten_decompositions, get_decompositions
 
-from .primitives import DECOMPOSED, KEPT
+from .table import DECOMPOSED, KEPT
 
 Decomposition = Callable[..., Any]
 

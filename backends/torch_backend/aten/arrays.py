@@ -218,7 +218,8 @@ _pad = pad
 
 def _windows(xp: Namespace, x: Array, *, dimension: int, size: int, step: int, **_: Any) -> Array:
     x = xp.array(x)
-    x = x if x.ndim else xp.reshape(x, (1,))
+    if not x.ndim:
+        return xp.reshape(x, (size,))
     axis = dimension % x.ndim
     starts = np.arange(0, x.shape[axis] - size + 1, step)
     places = xp.array((starts[:, None] + np.arange(size)).ravel())

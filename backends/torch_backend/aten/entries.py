@@ -11,7 +11,7 @@ import numpy as np
 from multigrad.graph.entries import indexed, put, put_along
 from multigrad.graph.namespace import Namespace, is_known, known, on_numpy
 
-from .facts import Array, Fact, ahead
+from .facts import Array, Fact
 
 
 def _places(xp: Namespace, index: Array) -> Array:
@@ -31,8 +31,7 @@ def _gathered(xp: Namespace, x: Array, index: Array, *, dim: int, **_: Any) -> A
 
 def _taken(xp: Namespace, x: Array, index: Array, *, dim: int, **_: Any) -> Array:
     x, index = xp.array(x), _places(xp, index)
-    flat = xp.take(x, xp.reshape(index, (-1,)), axis=dim)
-    return flat if index.ndim or not x.ndim else flat[(*ahead(dim % x.ndim), slice(0, 1), ...)]
+    return xp.take(x, xp.reshape(index, (-1,)), axis=dim) if x.ndim else x
 
 
 def _embedded(xp: Namespace, weight: Array, indices: Array, *, padding_idx: int = -1, **_: Any) -> Array:
