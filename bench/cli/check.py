@@ -39,7 +39,8 @@ JournalFile = Annotated[
     typer.Option("--journal", help="Write every row to this new file as it is known, so that --resume can go on."),
 ]
 Resume = Annotated[
-    Path | None, typer.Option("--resume", help="Go on with the interrupted check that wrote this file by --journal.")
+    Path | None,
+    typer.Option("--resume", help="Go on with the same check, which was interrupted and wrote this file by --journal."),
 ]
 Junit = Annotated[Path | None, typer.Option("--junit", help="Also write JUnit XML for a CI system.")]
 Github = Annotated[

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from ..data.errors import BadInput
 from ..ops.find import Operations
-from ..ops.operation import Operation
 from ..ops.selection import CheckSelectors, Selection
 from ..process.entry import entry_point, no_rows
 from ..process.pool import Progress
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
 
 Tell = Callable[[Sequence[Mapping[str, Any]], bool, Sequence[str]], None]
 """Called with rows as they come, whether those on the formulas are complete, and the names of all operations."""
-
-
-NOTHING = Selection()
-"""What is selected where nothing is said."""
 
 
 class GradientError(AssertionError):
@@ -62,9 +57,8 @@ def check(
         order: of the derivatives that are judged, 1 or 2, or both: ``(1, 2)``. Of order 2, the operation of a row is
             the gradient, ``∇f``, and its outputs are ∂f/∂x, ∂²f/∂x²·v and J·v (:mod:`multigrad.ops.derived`).
         journal: a new file to which every row is written as soon as it is known.
-        resume: the journal of a check that was interrupted. What stands in it is not computed again, unless the file of
-            an operation or the version of a backend has changed. Without operations and selectors they are those of
-            the interrupted check.
+        resume: the journal of the same check, which was interrupted. What stands in it is not computed again, unless
+            the file of an operation or the version of a backend has changed.
         progress: told about every cell, as it begins and as it ends.
         tell: given rows as soon as they are known. A row on a wrong formula comes twice: at once with the figures, and
             later with the name of the mistake.
@@ -77,16 +71,10 @@ def check(
     """
     for name in selectors.keys() - CheckSelectors.__annotations__:
         raise TypeError(f"check() got an unexpected keyword argument {name!r}")
-    given: dict[str, Any] = {name: value for name, value in selectors.items() if value != getattr(NOTHING, name, None)}
-    orders = [order] if isinstance(order, int) else [*order]
-    asked = {"ops": _names(ops), "inputs": inputs and str(Path(inputs).resolve()), **given}
-    asked |= {"order": orders} if orders != [1] else {}
-    with _opened(journal, resume, asked) as (kept, before):
-        if before is not None and not any(asked.values()):
-            ops, inputs, orders, given = before.pop("ops"), before.pop("inputs"), before.pop("order", [1]), before
-        plan = Plan.make(Selection.of(ops, **given), inputs, timeout_s, orders)
-        if not plan.work:
-            raise BadInput(f"nothing to compare: {_why_nothing(plan.unavailable)}")
+    plan = Plan.make(Selection.of(ops, **selectors), inputs, timeout_s, order)
+    if not plan.work:
+        raise BadInput(f"nothing to compare: {_why_nothing(plan.unavailable)}")
+    with _opened(journal, resume) as kept:
         rows = _named_once(_run(plan, progress, tell, kept))
     if not any(j.row.verdict == FAIL or (j.compared and j.row.backend != "exact") for j in rows):
         raise BadInput(f"nothing was compared: {_why_nothing(rows)}")
@@ -116,30 +104,16 @@ def assert_gradients(
 
 
 @contextlib.contextmanager
-def _opened(
-    journal: str | os.PathLike[str] | None, resume: str | os.PathLike[str] | None, asked: Mapping[str, Any]
-) -> Iterator[tuple[Journal | None, dict[str, Any] | None]]:
-    """Open the journal that is wanted, if one is, and give what the check was asked that it goes on with."""
+def _opened(journal: str | os.PathLike[str] | None, resume: str | os.PathLike[str] | None) -> Iterator[Journal | None]:
+    """Open the journal that is wanted, if one is."""
     if journal is not None and resume is not None:
         raise BadInput("journal and resume are both given; a check that goes on writes to the journal it goes on with")
-    opened, before = None, None
-    if resume is not None:
-        opened, before = Journal.resumed(Path(resume))
-    elif journal is not None:
-        opened = Journal(Path(journal), asked)
-    try:
-        yield opened, None if before is None else dict(before)
-    finally:
-        if opened is not None:
-            opened.close()
-
-
-def _names(ops: Operations) -> list[str] | None:
-    """Return how operations are found again."""
-    if ops is None:
-        return None
-    several = [ops] if isinstance(ops, Operation | str) else ops
-    return [op.reference if isinstance(op, Operation) else op for op in several]
+    path = resume if journal is None else journal
+    if path is None:
+        yield None
+        return
+    with contextlib.closing(Journal(Path(path), new=journal is not None)) as opened:
+        yield opened
 
 
 def _run(plan: Plan, progress: Progress | None, tell: Tell | None, journal: Journal | None) -> list[JudgedRow]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -16,6 +17,7 @@ from typing import Any, Literal, TextIO
 from ..backend.registry import backend
 from ..data.decode import TEXT_BYTES, from_json, reason, regular_file
 from ..data.errors import BadInput
+from ..ops.derived import Gradient
 from ..ops.operation import Operation
 from ..ops.source import source_of
 from .plan import Cell, Plan
@@ -33,39 +35,27 @@ Place = tuple[str, str]
 class Journal:
     """The rows of one check, on disk. Threads may write to it side by side."""
 
-    def __init__(self, path: Path, asked: Mapping[str, Any]) -> None:
-        """Begin a journal.
+    def __init__(self, path: Path, *, new: bool) -> None:
+        """Open a journal; of one that is there already a last line that was cut short is dropped.
 
         Args:
-            path: a file that is not there yet.
-            asked: the arguments of the check, as JSON has them.
+            path: a file.
+            new: whether it is to be made, or gone on with.
 
         Raises:
-            BadInput: the file is there, or cannot be written.
+            BadInput: it is there (or none, to go on with), is no journal of this version, or cannot be written.
         """
         self.path = Path(path)
         self.rows: dict[str, list[JudgedRow]] = {}
         """By key, what stood in it when it was opened."""
         self._lock = threading.Lock()
-        self._file = self._opened("x")
-        self._write({"check": SCHEMA, "asked": asked})
-
-    @classmethod
-    def resumed(cls, path: Path) -> tuple[Journal, Mapping[str, Any]]:
-        """Open the journal of a check that was interrupted, and return it with the arguments of the check.
-
-        A last line that was cut short is dropped.
-
-        Raises:
-            BadInput: the file is no journal of this version, or cannot be read or written.
-        """
-        journal = cls.__new__(cls)
-        journal.path, journal.rows, journal._lock = Path(path), {}, threading.Lock()
-        asked, end = journal._read()
-        journal._file = journal._opened("r+")
-        journal._file.truncate(end)
-        journal._file.seek(0, 2)
-        return journal, asked
+        end = 0 if new else self._read()
+        self._file = self._opened("x" if new else "r+")
+        if new:
+            self._write({"check": SCHEMA})
+        else:
+            self._file.truncate(end)
+            self._file.seek(0, os.SEEK_END)
 
     def append(self, key: str, rows: Iterable[JudgedRow]) -> None:
         """Write the rows of one piece of work, complete.
@@ -96,40 +86,35 @@ class Journal:
         except OSError as error:
             raise BadInput(f"cannot write {self.path}: {error.strerror}; what is in it is kept") from error
 
-    def _read(self) -> tuple[Mapping[str, Any], int]:
-        """Read all rows; return what was asked for, and where the last whole line ends."""
-        asked: Mapping[str, Any] | None = None
+    def _read(self) -> int:
+        """Read all rows, and return where the last whole line ends."""
         end = 0
         try:
             regular_file(self.path)
             with self.path.open("rb") as file:
                 while (line := file.readline(TEXT_BYTES)).endswith(b"\n"):
-                    asked = self._taken(f"{self.path}: {end} bytes on", line, asked)
+                    self._take(line, end)
                     end = file.tell()
         except OSError as error:
             raise BadInput(f"{self.path} cannot be read: {reason(error)}") from error
-        if asked is None:
+        if not end:
             raise BadInput(NO_JOURNAL.format(self.path))
-        return asked, end
+        return end
 
-    def _taken(self, where: str, line: bytes, asked: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    def _take(self, line: bytes, start: int) -> None:
+        wrong = (
+            f"{self.path}: {start} bytes on, no rows of a check stand here" if start else NO_JOURNAL.format(self.path)
+        )
         try:
-            values = from_json(where, line)
-        except BadInput as error:
-            if asked is None:
-                raise BadInput(NO_JOURNAL.format(self.path)) from error
-            raise
-        try:
-            if asked is None:
-                if values["check"] != SCHEMA:
-                    raise BadInput(f"{where}: its schema is {values['check']}; this version reads {SCHEMA}")
-                found: Mapping[str, Any] = dict(values["asked"])
-                return found
-            self.rows[str(values["key"])] = rows_of(values)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            wrong = NO_JOURNAL.format(self.path) if asked is None else f"{where}: no rows of a check stand here"
+            values = from_json(str(self.path), line)
+            if start:
+                self.rows[str(values["key"])] = rows_of(values)
+                return
+            schema = values["check"]
+        except (BadInput, KeyError, TypeError, AttributeError, ValueError) as error:
             raise BadInput(wrong) from error
-        return asked
+        if schema != SCHEMA:
+            raise BadInput(f"{self.path}: its schema is {schema}; this version reads {SCHEMA}")
 
 
 class Record:
@@ -185,7 +170,8 @@ class Record:
 
 def _state(op: Operation) -> str:
     """Return the hash of the file in which an operation is written; empty where there is none."""
+    written = op.of if isinstance(op, Gradient) else op
     try:
-        return hashlib.sha256(Path(source_of(op).path).read_bytes()).hexdigest()
+        return hashlib.sha256(Path(source_of(written).path).read_bytes()).hexdigest()
     except (TypeError, OSError):
         return ""

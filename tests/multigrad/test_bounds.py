@@ -428,7 +428,6 @@ def test_an_entry_whose_error_is_large_may_stand_among_many(descending):
     assert not ties.undecided.any()
 
 
-
 def test_a_sum_may_begin_with_what_is_added_to_a_matrix_product():
     # Every product is half the rounding unit of 1: whoever begins with 1, as BLAS's gemm may, loses them all.
     x, w, c = np.full((1, 64), 2.0**-12), np.full((64, 1), 2.0**-13), np.full((1, 1), 1.0)
