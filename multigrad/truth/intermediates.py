@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from ..data.standard import numpy_standard
-from ..namespaces import tape
 from ..namespaces.tape import Tape, TapeArray, with_pullback
 from ..ops.operation import Operation
 
@@ -94,7 +93,7 @@ def _results(
 
 def _noting(notes: list[TapeArray]) -> Tape:
     """Return a tape that puts every result down."""
-    noting = tape.over(numpy_standard())
+    noting = Tape(numpy_standard())  # of its own: what tape.over gives is everybody's
 
     def noted(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)

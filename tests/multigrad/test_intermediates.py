@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from multigrad import operation
+from multigrad.data.standard import numpy_standard
+from multigrad.namespaces import tape
 from multigrad.truth.intermediates import MOST, off_through_intermediates
 from multigrad.truth.references import bounded
 from multigrad.truth.variant import judge_variant
@@ -92,3 +94,11 @@ def test_a_long_recurrence_is_left_alone():
 
     (off,) = off_through_intermediates(repeated, {}, [np.full(3, 20.0)], 1e-10)
     assert not off.any()
+
+
+def test_the_tape_that_everybody_shares_is_left_as_it_is():
+    shared = tape.over(numpy_standard())
+    before = dict(vars(shared))
+    for _ in range(3):
+        off_through_intermediates(sigmoid, {}, [np.array([-2.0, 0.5])], 2.0**-53)
+    assert vars(shared) == before
