@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ..data.errors import BadInput
@@ -14,6 +16,7 @@ from ..ops.selection import CheckSelectors, Selection
 from ..process.entry import entry_point, no_rows
 from ..process.pool import Progress
 from ..verdict.words import FAIL, PORTABILITY
+from .journal import Journal
 from .plan import TIMEOUT_S, Plan
 from .rows import COLUMNS, JudgedRow, failing, sentence
 from .run import run
@@ -38,6 +41,8 @@ def check(
     inputs: str | os.PathLike[str] | None = None,
     timeout_s: float = TIMEOUT_S,
     order: int | Iterable[int] = 1,
+    journal: str | os.PathLike[str] | None = None,
+    resume: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     tell: Tell | None = None,
     **selectors: Unpack[CheckSelectors],
@@ -51,6 +56,9 @@ def check(
             want to run than there are processors.
         order: of the derivatives that are judged, 1 or 2, or both: ``(1, 2)``. Of order 2, the operation of a row is
             the gradient, ``∇f``, and its outputs are ∂f/∂x, ∂²f/∂x²·v and J·v (:mod:`multigrad.ops.derived`).
+        journal: a new file to which every row is written as soon as it is known.
+        resume: the journal of the same check, which was interrupted. What stands in it is not computed again, unless
+            the file of an operation or the version of a backend has changed.
         progress: told about every cell, as it begins and as it ends.
         tell: given rows as soon as they are known. A row on a wrong formula comes twice: at once with the figures, and
             later with the name of the mistake.
@@ -66,7 +74,8 @@ def check(
     plan = Plan.make(Selection.of(ops, **selectors), inputs, timeout_s, order)
     if not plan.work:
         raise BadInput(f"nothing to compare: {_why_nothing(plan.unavailable)}")
-    rows = _named_once(_run(plan, progress, tell))
+    with _opened(journal, resume) as kept:
+        rows = _named_once(_run(plan, progress, tell, kept))
     if not any(j.row.verdict == FAIL or (j.compared and j.row.backend != "exact") for j in rows):
         raise BadInput(f"nothing was compared: {_why_nothing(rows)}")
     return _framed(rows, [op.name for op in plan.ops.values()])
@@ -94,12 +103,25 @@ def assert_gradients(
     return frame
 
 
-def _run(plan: Plan, progress: Progress | None, tell: Tell | None) -> list[JudgedRow]:
+@contextlib.contextmanager
+def _opened(journal: str | os.PathLike[str] | None, resume: str | os.PathLike[str] | None) -> Iterator[Journal | None]:
+    """Open the journal that is wanted, if one is."""
+    if journal is not None and resume is not None:
+        raise BadInput("journal and resume are both given; a check that goes on writes to the journal it goes on with")
+    path = resume if journal is None else journal
+    if path is None:
+        yield None
+        return
+    with contextlib.closing(Journal(Path(path), new=journal is not None)) as opened:
+        yield opened
+
+
+def _run(plan: Plan, progress: Progress | None, tell: Tell | None, journal: Journal | None) -> list[JudgedRow]:
     """Carry a plan out and return its rows, each once, as it was known last."""
     rows: list[JudgedRow] = []
     undiagnosed: dict[tuple[Any, ...], int] = {}
     names = [op.name for op in plan.ops.values()]
-    for batch in run(plan, progress):
+    for batch in run(plan, progress, journal):
         for judged in batch.rows:
             if judged.undiagnosed:
                 undiagnosed[judged.identity] = len(rows)
