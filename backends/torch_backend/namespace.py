@@ -154,7 +154,9 @@ def scan(
 
     def combined(carry: Any, x: Any) -> Any:
         carry, y = step(carry, x)
-        return apart(carry), torch.zeros(()) if silent else apart(y)
+        if silent:
+            y = (carry[0] if isinstance(carry, tuple) else carry).new_zeros(())
+        return apart(carry), y if silent else apart(y)
 
     carry, ys = of_graph(combined, carry, xs, reverse=reverse)
     return carry, None if silent else ys
