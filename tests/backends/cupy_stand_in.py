@@ -1,8 +1,8 @@
 """A stand-in for CuPy that computes with NumPy: it has CuPy's names, takes CuPy's arguments, and counts the waits.
 
-What CuPy has stands in ``tests/data/cupy_names.json``, written by ``tests/backends/cupy_names.py`` where CuPy is. A name
-that CuPy lacks is an AttributeError here, an argument that it does not take a TypeError, and so is an array of NumPy's
-where CuPy wants one of its own. Whatever the host would wait for is counted.
+What CuPy has stands in ``tests/data/cupy_names.json``, written by ``tests/backends/cupy_names.py`` where CuPy is. A
+name that CuPy lacks is an AttributeError here, an argument that it does not take a TypeError, and so is an array of
+NumPy's where CuPy wants one of its own. Whatever the host would wait for is counted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import functools
 import importlib
 import inspect
 import json
-import os
 import sys
 import types
 from collections import Counter
@@ -24,9 +23,6 @@ import scipy.linalg
 import scipy.special
 
 NAMES = Path(__file__).parents[1] / "data" / "cupy_names.json"
-VARIABLE = "MULTIGRAD_CUPY_NAMES"
-"""Where a file of names is that takes the place of :data:`NAMES`."""
-
 CALLS: Counter[str] = Counter()
 """How often each function of CuPy's was called, with arguments that it takes."""
 
@@ -173,10 +169,10 @@ def _read(name: str) -> Callable[..., Any]:
     return read
 
 
-TWO = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift"
+REVERSED = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor")
 OPERATORS = (
-    *(f"__{prefix}{name}__" for name in TWO.split() for prefix in ("", "r")),
-    *(f"__{name}__" for name in "eq ne lt le gt ge neg pos abs invert".split()),
+    *(f"__{prefix}{name}__" for name in REVERSED for prefix in ("", "r")),
+    *("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__neg__", "__pos__", "__abs__", "__invert__"),
 )
 for _name in OPERATORS:
     setattr(NDArray, _name, _operator(_name))
@@ -195,7 +191,10 @@ def signature(arguments: str) -> inspect.Signature:
 class ReductionKernel:
     """A kernel of CuPy's, whose expressions are taken for Python: a map, and ``a + b``."""
 
+    arguments = ""
+
     def __init__(self, *args: Any) -> None:
+        signature(self.arguments).bind(*args)
         inputs, outputs, self.mapped, reduced, after, identity, _ = args
         if (outputs, reduced, after, identity) != ("T z", "a + b", "z = a", "0"):
             raise NotImplementedError(args)
@@ -285,10 +284,15 @@ def _module(path: str, computing: Any, names: dict[str, str]) -> types.ModuleTyp
     return module
 
 
-def install() -> types.ModuleType:
-    """Put the stand-in where ``import cupy`` finds it, and return it."""
-    listed = json.loads(Path(os.environ.get(VARIABLE, NAMES)).read_text())
+def install(names: str | Path = NAMES) -> types.ModuleType:
+    """Put the stand-in where ``import cupy`` finds it, and return it.
+
+    Args:
+        names: the file that says what CuPy has.
+    """
+    listed = json.loads(Path(names).read_text())
     NDArray.names = listed["cupy.ndarray"]
+    ReductionKernel.arguments = listed["cupy"]["ReductionKernel"].removeprefix("class ")
     modules = {path: _module(path, computing, listed[path]) for path, computing in MODULES.items()}
     cupy = modules["cupy"]
     vars(cupy).update(ndarray=NDArray, ogrid=_Grid(np.ogrid), mgrid=_Grid(np.mgrid), ReductionKernel=ReductionKernel)

@@ -362,7 +362,7 @@ def unavailable(arguments):
 
 def fake_cupy(arguments):
     """CuPy's session over a stand-in made of NumPy: what can be exercised without a GPU."""
-    cupy, log = stand_in()
+    _, log = stand_in()
     cupy_backend = backend("cupy")
     type(cupy_backend).missing = lambda self, device: None
     session = cupy_backend.open("cuda", precision="strict")
@@ -395,7 +395,7 @@ def fake_cupy(arguments):
     }
 
 
-def stand_in():
+def stand_in(**names):
     log = {"hooks": {}, "calls": []}
 
     class MemoryHook:
@@ -422,7 +422,7 @@ def stand_in():
         def synchronize(self):
             log["calls"].append("event synchronize")
 
-    cupy = cupy_stand_in.install()
+    cupy = cupy_stand_in.install(**names)
     cupy.cuda.MemoryHook, cupy.cuda.Device, cupy.cuda.Event = MemoryHook, Device, Event
     cupy.cuda.device.Device = Device
     cupy.cuda.get_elapsed_time = lambda start, end: 250.0
