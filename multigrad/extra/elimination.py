@@ -100,7 +100,7 @@ class Standard:
         """Solve with A or its transpose, eliminated anew."""
         xp, A = self.xp, self.A
         if regular is not None:
-            # NumPy raises at a singular matrix, and so the other items of the batch would be lost.
+            # NumPy raises at a singular matrix, and so the other items of the batch would be lost; CuPy does not.
             A = xp.where(regular[..., None, None], A, identity(xp, A))
         return xp.linalg.solve(xp.matrix_transpose(A) if transposed else A, B)
 
