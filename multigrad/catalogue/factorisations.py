@@ -37,8 +37,8 @@ def cholesky(xp: Any, A: Any, *, block: int = 64) -> Any:
         S ← [[D̄, C̄ᵀ], [C̄, S]]
 
     These are two thirds of n³ operations, where the formula in one piece has six times as many. Of L̄ the lower triangle
-    counts. A matrix that is not positive definite has no factor: NumPy and PyTorch raise, JAX returns NaN,
-    CuPy numbers without a meaning.
+    counts. A matrix that is not positive definite has no factor: NumPy and PyTorch raise, JAX returns NaN, CuPy
+    numbers without a meaning.
 
     Source: Murray, Differentiation of the Cholesky decomposition (2016), eq. 9, and section 4 for taking it by blocks.
     Smooth: there is no kink.
