@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from ..data.errors import one_line
+from ..extra.hooks import ATTRIBUTE, Hooks, hooks_of
 from ..ops.implementation import Implementation
 from ..ops.operation import Operation
 from ..ops.selection import Mode, Precision
@@ -422,12 +423,18 @@ def own_function(module: types.ModuleType, name: str) -> Callable[..., Any] | No
     return function if getattr(function, "__module__", None) == module.__name__ else None
 
 
-def namespace(module: types.ModuleType, **own: Any) -> types.ModuleType:
+def namespace(module: types.ModuleType, hooks: Hooks | None = None, /, **own: Any) -> types.ModuleType:
     """Return a copy of an array namespace in which some names are the backend's own.
 
     It keeps the module's name, by which array-api-compat and array-api-extra recognise it.
+
+    Args:
+        module: the namespace.
+        hooks: what it does beyond the standard; left out, what the module has.
+        own: functions by the names of the standard, and the special functions of :mod:`multigrad.data.standard`.
     """
     copy = types.ModuleType(module.__name__, module.__doc__)
     vars(copy).update(vars(module))
     vars(copy).update(own)
+    vars(copy)[ATTRIBUTE] = hooks_of(module) if hooks is None else hooks
     return copy

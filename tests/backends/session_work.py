@@ -15,6 +15,7 @@ from multigrad.ops.operation import operation
 from multigrad.truth.inputs import dtype_arrays
 from multigrad.truth.references import bounded
 from multigrad.truth.variant import judge_variant
+from tests.backends import cupy_stand_in
 
 BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 
@@ -361,9 +362,7 @@ def unavailable(arguments):
 
 def fake_cupy(arguments):
     """CuPy's session over a stand-in made of NumPy: what can be exercised without a GPU."""
-    cupy, log = _stand_in()
-    parts = {"cupy.linalg": cupy.linalg, "cupy.fft": cupy.fft, "cupy.cuda": cupy.cuda}
-    sys.modules.update({"cupy": cupy, **parts, "cupy.cuda.device": cupy.cuda.device})
+    _, log = stand_in()
     cupy_backend = backend("cupy")
     type(cupy_backend).missing = lambda self, device: None
     session = cupy_backend.open("cuda", precision="strict")
@@ -396,7 +395,7 @@ def fake_cupy(arguments):
     }
 
 
-def _stand_in():
+def stand_in(**names):
     log = {"hooks": {}, "calls": []}
 
     class MemoryHook:
@@ -409,10 +408,7 @@ def _stand_in():
         def __exit__(self, *_):
             del log["hooks"][self.name]
 
-    class Device:
-        def __init__(self, index=None):
-            self.id = index
-
+    class Device(cupy_stand_in.Device):
         def use(self):
             log["calls"].append("use")
 
@@ -426,15 +422,8 @@ def _stand_in():
         def synchronize(self):
             log["calls"].append("event synchronize")
 
-    cupy = types.ModuleType("cupy")
-    vars(cupy).update({k: v for k, v in vars(np).items() if k != "__all__" and not k.startswith("__")})
-    cupy.__version__ = "0"
-    cupy.__spec__ = types.SimpleNamespace(name="cupy")
-    cupy.asnumpy = np.array
-    cupy.linalg, cupy.fft = np.linalg, np.fft
-    cupy.cuda = types.ModuleType("cupy.cuda")
+    cupy = cupy_stand_in.install(**names)
     cupy.cuda.MemoryHook, cupy.cuda.Device, cupy.cuda.Event = MemoryHook, Device, Event
-    cupy.cuda.device = types.ModuleType("cupy.cuda.device")
     cupy.cuda.device.Device = Device
     cupy.cuda.get_elapsed_time = lambda start, end: 250.0
     cupy.cuda.runtime = types.SimpleNamespace(
