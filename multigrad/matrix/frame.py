@@ -124,8 +124,10 @@ def _run(plan: Plan, progress: Progress | None, tell: Tell | None, journal: Jour
     for batch in run(plan, progress, journal):
         for judged in batch.rows:
             if judged.undiagnosed:
+                if judged.identity in undiagnosed:
+                    continue  # a worker that took over from one that died has judged it again
                 undiagnosed[judged.identity] = len(rows)
-            elif judged.identity in undiagnosed and judged.row.backend == "exact":
+            elif judged.identity in undiagnosed and judged.row.verdict == FAIL:
                 rows[undiagnosed.pop(judged.identity)] = judged
                 continue
             rows.append(judged)
