@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multigrad.backend import Array, Backend, Session, Unavailable
+from multigrad.backend import Array, Backend, Refusal, Session, Unavailable
 from multigrad.data.errors import one_line
 from multigrad.ops.selection import Precision
 
@@ -114,6 +114,7 @@ class CuPyBackend(Backend):
     devices = ("cuda",)
     variants = ("forward", "analytic", "autodiff")
     taped = True
+    breakdowns = (Refusal("LinAlgError", "", "CuPy's factorisation breaks down where a number is not finite."),)
 
     def open(self, device: str = "cuda", *, threads: int | None = None, precision: Precision = "strict") -> Session:
         if reason := self.missing(device):
