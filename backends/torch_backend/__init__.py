@@ -61,6 +61,7 @@ class TorchBackend(Backend):
         Refusal("TorchDynamoException", "", "torch.compile cannot follow the function."),
         Refusal("InductorError", "", "torch.compile cannot compile the function."),
     )
+    breakdowns = (Refusal("_LinAlgError", "", "torch's factorisation breaks down where a number is not finite."),)
     inaccuracies = (
         Inaccuracy("kmeans", "native", "k1000", 1e4, CANCELS),
         Inaccuracy("kmeans_direction", "native", "k1000", 1e4, CANCELS),

@@ -259,6 +259,8 @@ class Backend(ABC):
     """What it does with too few digits."""
     refusals: ClassVar[tuple[Refusal, ...]] = ()
     """What it says where it lacks a dtype or a function, or where its compiler or its autodiff cannot follow."""
+    breakdowns: ClassVar[tuple[Refusal, ...]] = ()
+    """What it says where an algorithm breaks down because a number is not finite."""
     standard: ClassVar[bool] = False
     """Whether it is the array API standard and nothing else: what raises here and runs on NumPy is not portable."""
     scheduler: ClassVar[bool] = False
@@ -408,6 +410,10 @@ class Backend(ABC):
     def cannot(self, error: BaseException) -> str | None:
         """Return what the framework cannot do, where an exception says that; else None."""
         return next((r.reason for r in self.refusals if r.covers(error)), None)
+
+    def breaks_down(self, error: BaseException) -> str | None:
+        """Return what breaks down where a number is not finite, where an exception says that; else None."""
+        return next((r.reason for r in self.breakdowns if r.covers(error)), None)
 
     def worded(self, judged: Judged, operation: Operation, variant: str) -> Judged:
         """Return what was judged of a form of an operation, as a GAP where it is a known inaccuracy."""
