@@ -144,7 +144,7 @@ class Compiled:
 class TorchSession(Session):
     """torch on one device."""
 
-    dtypes = ("float64", "float32", "bfloat16", "float16")
+    dtypes: tuple[str, ...] = ("float64", "float32", "bfloat16", "float16")
 
     def __init__(self, backend: Backend, device: str) -> None:
         self.backend = backend

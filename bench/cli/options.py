@@ -21,8 +21,8 @@ Devices = Annotated[
     list[str] | None,
     typer.Option(
         "--device",
-        help="cpu, cuda or another one of `multigrad list`, or a mesh: cpu:8, cuda:2, cpu:4x2. Default: every one a backend "
-        "knows, of mps and xpu those that are here.",
+        help="cpu, cuda or another one of `multigrad list`, or a mesh: cpu:8, cuda:2, cpu:4x2. "
+        "Default: every one a backend knows, of mps and xpu those that are here.",
     ),
 ]
 DeviceCount = Annotated[

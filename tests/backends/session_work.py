@@ -614,7 +614,7 @@ def other_accelerators(arguments):
     torch.backends.mps.get_name = lambda: "an mps"
     made, tensor = [], torch.tensor
     torch.tensor = lambda array, dtype, device: (made.append(device), tensor(array, dtype=dtype))[1]
-    torch.zeros = lambda *shape, device: made.append(device)
+    torch.zeros = lambda *shape, device, **how: made.append(device)
     for kind, module in modules.items():
         one.missing = lambda device: None
         try:
