@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from multigrad.backend import THREAD_VARIABLES, cpu_name
+from multigrad.backend import THREAD_VARIABLES, cpu_name, nvml_missing
 
 from .gpu import gpus
 
@@ -186,6 +186,7 @@ def describe() -> dict[str, Any]:
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "unknown",
         "gpus": [gpu["name"] for gpu in devices],
         "devices": devices,
+        "nvml": nvml_missing(),
     }
 
 

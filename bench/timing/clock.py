@@ -55,6 +55,8 @@ class Workload:
     keep: int | None = None
     """How many calls' outputs a pipelined block may hold; None keeps the last one only, which is enough where a device
     works in order."""
+    events: Callable[[Callable[[], Any]], float | None] = lambda call: None
+    """Runs a call and returns its seconds by the device's own events; None where there are none."""
     elsewhere: Callable[[], Sequence[Any]] | None = None
     """Returns the same arguments at other addresses; None leaves them where they are."""
 
@@ -83,6 +85,10 @@ class Timing:
     """Whether two successive medians agreed before the time was up."""
     wait_s: float
     """What it costs to wait for something that is done."""
+    dispatch_s: float
+    """Seconds until a call returns whose queue was empty; median."""
+    event_ratio: float | None
+    """Time of pipelined blocks by the device's events over that by the host's clock; None without events."""
     blocks_s: float
     """Time spent inside timed blocks, calibration included; not the time in which others had their turn."""
 
@@ -109,6 +115,35 @@ def wait_cost(wait: Wait, finished: Sequence[Any], clock: Callable[[], float] = 
     return statistics.median(durations)
 
 
+def dispatch_cost(work: Workload, protocol: Protocol, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Return the median time in seconds until a call returns, each made when the one before has been waited for."""
+    durations: list[float] = []
+    began = clock()
+    while len(durations) < protocol.dispatch_calls:
+        start = clock()
+        outputs = work.function(*work.arguments)
+        durations.append(clock() - start)
+        work.wait(outputs)
+        if clock() - began > protocol.block_s and len(durations) >= protocol.other_blocks:
+            break
+    return statistics.median(durations)
+
+
+def event_ratio(work: Workload, block: Runner, calls: int, protocol: Protocol) -> float | None:
+    """Return how long pipelined blocks last by the device's events, over the same blocks by the host's clock.
+
+    A wait that returns too early makes the events tell of more: they end when the device has done what came before.
+    """
+    ratios = []
+    for _ in range(max(1, protocol.other_blocks)):
+        by_host: list[float] = []
+        by_device = work.events(lambda by_host=by_host: by_host.append(block(calls)[0]))  # type: ignore[misc]
+        if by_device is None:
+            return None
+        ratios.append(by_device / by_host[0])
+    return statistics.median(ratios)
+
+
 def time_blocks(
     work: Workload,
     protocol: Protocol,
@@ -131,6 +166,7 @@ def time_blocks(
     """
     warmup_s, warm, estimate = warm_up(work, protocol)
     wait_s = wait_cost(work.wait, work.function(*work.arguments))
+    dispatch_s = dispatch_cost(work, protocol)
     runners = {LATENCY: _latency_block(work), PIPELINED: _pipelined_block(work)}
     other = PIPELINED if headline == LATENCY else LATENCY
     started = time.perf_counter()
@@ -153,7 +189,8 @@ def time_blocks(
         spent += time.perf_counter() - started
     started = time.perf_counter()
     blocks = turns.blocks() + _few_blocks(few, protocol)
-    return Timing(blocks, counts, warmup_s, warm, wait_s, spent + time.perf_counter() - started)
+    ratio = event_ratio(work, runners[PIPELINED], counts[PIPELINED], protocol)
+    return Timing(blocks, counts, warmup_s, warm, wait_s, dispatch_s, ratio, spent + time.perf_counter() - started)
 
 
 def alone(steps: Generator[None, None, Timing]) -> Timing:

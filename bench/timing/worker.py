@@ -27,7 +27,7 @@ from ..store.gpu import GpuReader
 from . import messages
 from .cell import Measurement
 from .clock import Guards
-from .facts import empty_function, empty_time, peaks, session_facts
+from .facts import empty_function, peaks, session_facts
 from .gate import Gate
 
 
@@ -53,7 +53,7 @@ def time_cells(arguments: Mapping[str, Any]) -> Iterator[Any]:
     empty = {mode: empty_function(session, mode) for mode in dict.fromkeys(c.mode for c in cells.values())}
     # Others may begin at the same time: what is measured waits for its turn.
     arguments["turn"]((next(iter(cells)), messages.FACTS))
-    facts = session_facts(session, {mode: empty_time(call, protocol) for mode, call in empty.items()})
+    facts = session_facts(session, empty, protocol)
     facts.import_s, facts.first_operation_s = opened.import_s, opened.first_operation_s
     yield to_builtins(messages.Opened(facts))
     if arguments["peaks"]:
