@@ -27,14 +27,18 @@ SHORT = Protocol(block_s=1e-3, process_s=0.0, turns=3, turn_s=2e-3, process_bloc
 
 
 class Queue:
-    """A device and its host by a clock of their own: a call takes the host and the device a known time."""
+    """A device and its host by a clock of their own: a call takes the host and the device a known time.
 
-    def __init__(self, host_s=1e-5, device_s=1e-4, waits=True):
+    The queue holds so many calls, and then the host has to wait for a place in it.
+    """
+
+    def __init__(self, host_s=1e-5, device_s=1e-4, waits=True, places=1000):
         self.now = self.free = 0.0
+        self.places = places
         self.host_s, self.device_s, self.waits = host_s, device_s, waits
 
     def call(self, *arrays):
-        self.now += self.host_s
+        self.now = max(self.now, self.free - self.places * self.device_s) + self.host_s
         self.free = max(self.free, self.now) + self.device_s
         return (self,)
 
@@ -164,7 +168,7 @@ def test_an_empty_operation_is_timed_both_ways(monkeypatch):
 
 
 def test_the_hosts_time_of_a_call_is_that_with_an_empty_queue():
-    queue = Queue(host_s=2e-5, device_s=3e-4)
+    queue = Queue(host_s=2e-5, device_s=3e-4, places=2)
     assert clock.dispatch_cost(queue.work(), FULL, queue.clock) == pytest.approx(2e-5)
 
 
