@@ -153,6 +153,7 @@ class NumPyBackend(Backend):
     refusals = (
         Refusal("TypeError", r"array type \w+ is unsupported in linalg", "NumPy's linear algebra lacks the dtype."),
     )
+    breakdowns = (Refusal("LinAlgError", "", "LAPACK's algorithm breaks down where a number is not finite."),)
 
     def open(self, device: str = "cpu", *, threads: int | None = None, precision: Precision = "strict") -> Session:
         if reason := self.missing(device):

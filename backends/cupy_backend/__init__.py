@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from multigrad.backend import Backend, Session, Unavailable
+from multigrad.backend import Backend, Refusal, Session, Unavailable
 from multigrad.data.errors import one_line
 from multigrad.ops.selection import Precision
 
@@ -20,6 +20,7 @@ class CuPyBackend(Backend):
     devices = ("cuda",)
     variants = ("forward", "analytic", "autodiff")
     taped = True
+    breakdowns = (Refusal("LinAlgError", "", "CuPy's factorisation breaks down where a number is not finite."),)
 
     def open(self, device: str = "cuda", *, threads: int | None = None, precision: Precision = "strict") -> Session:
         if reason := self.missing(device):

@@ -34,6 +34,14 @@ Inputs = Annotated[Path | None, typer.Option("--inputs", help="An .npz file with
 Timeout = Annotated[
     float, typer.Option("--timeout", min=1.0, help="Seconds without a sign after which a worker is killed.")
 ]
+JournalFile = Annotated[
+    Path | None,
+    typer.Option("--journal", help="Write every row to this new file as it is known, so that --resume can go on."),
+]
+Resume = Annotated[
+    Path | None,
+    typer.Option("--resume", help="Go on with the same check, which was interrupted and wrote this file by --journal."),
+]
 Junit = Annotated[Path | None, typer.Option("--junit", help="Also write JUnit XML for a CI system.")]
 Github = Annotated[
     bool, typer.Option("--github", help="In GitHub Actions: write the step's summary and annotate the source.")
@@ -80,6 +88,8 @@ def check(
     as_json: options.AsJson = False,
     csv: options.AsCsv = None,
     junit: Junit = None,
+    journal: JournalFile = None,
+    resume: Resume = None,
     github: Github = False,
     fail_on: FailingVerdicts = None,
     verbose: Verbose = False,
@@ -109,7 +119,7 @@ def check(
                        derivative=derivative, precision=precision, seed=seed)  # fmt: skip
     with progress("checking") as tick:
         frame = matrix.check(split(ops), **wanted, inputs=inputs, timeout_s=timeout, order=_orders(order),
-                             progress=tick, tell=formulas)  # fmt: skip
+                             journal=journal, resume=resume, progress=tick, tell=formulas)  # fmt: skip
     write_csv(frame, csv)
     if junit is not None:
         from ..report.junit import write_junit

@@ -38,7 +38,7 @@ class Session(ABC):
 
     backend: Backend
     device: str
-    """``cpu`` or ``cuda``, or a mesh of them: ``cpu:8``."""
+    """One of the backend's :attr:`Backend.devices`, or a mesh of them: ``cpu:8``."""
     device_name: str
     """What the device calls itself, such as ``NVIDIA H200``."""
     xp: Any
@@ -242,7 +242,9 @@ class Backend(ABC):
     install: ClassVar[str]
     """The line that installs it."""
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
-    """The kinds of device it knows: ``cpu``, ``cuda``."""
+    """The kinds of device it knows: ``cpu``, ``cuda``, or what the framework calls its own."""
+    rare: ClassVar[tuple[str, ...]] = ()
+    """Those of :attr:`devices` that few machines have: where one is missing it is only tried if it is asked for."""
     meshes: ClassVar[bool] = False
     """Whether it computes on several devices of a kind at once: on ``cpu:8``, ``cuda:2``, ``cpu:4x2``."""
     modes: ClassVar[tuple[Mode, ...]] = ("eager",)
@@ -259,6 +261,8 @@ class Backend(ABC):
     """What it does with too few digits."""
     refusals: ClassVar[tuple[Refusal, ...]] = ()
     """What it says where it lacks a dtype or a function, or where its compiler or its autodiff cannot follow."""
+    breakdowns: ClassVar[tuple[Refusal, ...]] = ()
+    """What it says where an algorithm breaks down because a number is not finite."""
     standard: ClassVar[bool] = False
     """Whether it is the array API standard and nothing else: what raises here and runs on NumPy is not portable."""
     scheduler: ClassVar[bool] = False
@@ -388,10 +392,17 @@ class Backend(ABC):
             return f"{self.name} has no mesh of devices"
         if self.version() is None:
             return f"not installed ({self.install})"
-        if kind == "cuda" and cuda_device_count() < count:
-            there = cuda_device_count()
+        if kind == "cuda" and (there := self.cuda_devices()) < count:
             return f"{device} wants {count} CUDA devices, found {there}" if there else "no CUDA device"
         return None
+
+    def cuda_devices(self) -> int:
+        """Return how many devices of the kind ``cuda`` the driver knows."""
+        return cuda_device_count()
+
+    def default_devices(self) -> tuple[str, ...]:
+        """Return the kinds of device that are tried where none is asked for: all but the rare ones that are missing."""
+        return tuple(kind for kind in self.devices if kind not in self.rare or self.missing(kind) is None)
 
     def forms(self, operation: Operation) -> tuple[str, ...]:
         """Return every way to compute an operation here: :attr:`variants`, then the implementations that it has."""
@@ -408,6 +419,10 @@ class Backend(ABC):
     def cannot(self, error: BaseException) -> str | None:
         """Return what the framework cannot do, where an exception says that; else None."""
         return next((r.reason for r in self.refusals if r.covers(error)), None)
+
+    def breaks_down(self, error: BaseException) -> str | None:
+        """Return what breaks down where a number is not finite, where an exception says that; else None."""
+        return next((r.reason for r in self.breakdowns if r.covers(error)), None)
 
     def worded(self, judged: Judged, operation: Operation, variant: str) -> Judged:
         """Return what was judged of a form of an operation, as a GAP where it is a known inaccuracy."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ..data.errors import BadInput
@@ -13,7 +15,8 @@ from ..ops.find import Operations
 from ..ops.selection import CheckSelectors, Selection
 from ..process.entry import entry_point, no_rows
 from ..process.pool import Progress
-from ..verdict.words import FAIL, PORTABILITY
+from ..verdict.words import FAIL, PASS, PORTABILITY
+from .journal import Journal
 from .plan import TIMEOUT_S, Plan
 from .rows import COLUMNS, JudgedRow, failing, sentence
 from .run import run
@@ -38,6 +41,8 @@ def check(
     inputs: str | os.PathLike[str] | None = None,
     timeout_s: float = TIMEOUT_S,
     order: int | Iterable[int] = 1,
+    journal: str | os.PathLike[str] | None = None,
+    resume: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     tell: Tell | None = None,
     **selectors: Unpack[CheckSelectors],
@@ -51,6 +56,9 @@ def check(
             want to run than there are processors.
         order: of the derivatives that are judged, 1 or 2, or both: ``(1, 2)``. Of order 2, the operation of a row is
             the gradient, ``∇f``, and its outputs are ∂f/∂x, ∂²f/∂x²·v and J·v (:mod:`multigrad.ops.derived`).
+        journal: a new file to which every row is written as soon as it is known.
+        resume: the journal of the same check, which was interrupted. What stands in it is not computed again, unless
+            the file of an operation, multigrad itself or the version of a backend has changed.
         progress: told about every cell, as it begins and as it ends.
         tell: given rows as soon as they are known. A row on a wrong formula comes twice: at once with the figures, and
             later with the name of the mistake.
@@ -65,10 +73,11 @@ def check(
         raise TypeError(f"check() got an unexpected keyword argument {name!r}")
     plan = Plan.make(Selection.of(ops, **selectors), inputs, timeout_s, order)
     if not plan.work:
-        raise BadInput(f"nothing to compare: {_why_nothing(plan.unavailable)}")
-    rows = _named_once(_run(plan, progress, tell))
+        raise BadInput(f"nothing to compare: {_why_nothing(plan.unavailable, asked=True)}")
+    with _opened(journal, resume) as kept:
+        rows = _named_once(_run(plan, progress, tell, kept))
     if not any(j.row.verdict == FAIL or (j.compared and j.row.backend != "exact") for j in rows):
-        raise BadInput(f"nothing was compared: {_why_nothing(rows)}")
+        raise BadInput(f"nothing was compared: {_why_nothing(rows, asked=selectors.get('backend') is not None)}")
     return _framed(rows, [op.name for op in plan.ops.values()])
 
 
@@ -94,16 +103,31 @@ def assert_gradients(
     return frame
 
 
-def _run(plan: Plan, progress: Progress | None, tell: Tell | None) -> list[JudgedRow]:
+@contextlib.contextmanager
+def _opened(journal: str | os.PathLike[str] | None, resume: str | os.PathLike[str] | None) -> Iterator[Journal | None]:
+    """Open the journal that is wanted, if one is."""
+    if journal is not None and resume is not None:
+        raise BadInput("journal and resume are both given; a check that goes on writes to the journal it goes on with")
+    path = resume if journal is None else journal
+    if path is None:
+        yield None
+        return
+    with contextlib.closing(Journal(Path(path), new=journal is not None)) as opened:
+        yield opened
+
+
+def _run(plan: Plan, progress: Progress | None, tell: Tell | None, journal: Journal | None) -> list[JudgedRow]:
     """Carry a plan out and return its rows, each once, as it was known last."""
     rows: list[JudgedRow] = []
     undiagnosed: dict[tuple[Any, ...], int] = {}
     names = [op.name for op in plan.ops.values()]
-    for batch in run(plan, progress):
+    for batch in run(plan, progress, journal):
         for judged in batch.rows:
             if judged.undiagnosed:
+                if judged.identity in undiagnosed:
+                    continue  # a worker that took over from one that died has judged it again
                 undiagnosed[judged.identity] = len(rows)
-            elif judged.identity in undiagnosed and judged.row.backend == "exact":
+            elif judged.identity in undiagnosed and judged.row.verdict == FAIL:
                 rows[undiagnosed.pop(judged.identity)] = judged
                 continue
             rows.append(judged)
@@ -126,9 +150,16 @@ def _named_once(rows: Iterable[JudgedRow]) -> list[JudgedRow]:
     return kept
 
 
-def _why_nothing(rows: Iterable[JudgedRow]) -> str:
-    reasons = dict.fromkeys(f"{j.row.backend}: {j.row.reason}" for j in rows if j.row.reason)
-    return "; ".join(itertools.islice(reasons, 4)) or "no operation, backend and dtype go together"
+def _why_nothing(rows: Iterable[JudgedRow], *, asked: bool) -> str:
+    """Return the reasons that matter, each once: of the backends asked for, else of those that could be opened."""
+    unjudged = [j.row for j in rows if j.row.verdict != PASS and j.row.reason]
+    for beside in ("exact", None if asked else "*"):
+        unjudged = [row for row in unjudged if beside not in (row.backend, row.mode)] or unjudged
+    reasons: dict[str, dict[str, None]] = {}
+    for row in unjudged:
+        reasons.setdefault(row.reason, {})[row.backend] = None
+    said = (f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+    return "; ".join(itertools.islice(said, 4)) or "no operation, backend and dtype go together"
 
 
 def _framed(rows: Sequence[JudgedRow], names: Sequence[str]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import queue
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from ..process.pool import Lost, Progress, lanes, work_through
 from ..truth.files import write_unknown
 from ..verdict.judge import worded
 from ..verdict.words import FAIL, INCONCLUSIVE, UNAVAILABLE
+from .journal import Journal, Record
 from .plan import Cell, Plan
 from .rows import PROOF_DIED, JudgedRow, judged_row, message_of, rows_of
 
@@ -39,11 +40,18 @@ class Batch:
     """Whether all formulas have been judged."""
 
 
-def run(plan: Plan, progress: Progress | None = None) -> Iterator[Batch]:
+def run(plan: Plan, progress: Progress | None = None, journal: Journal | None = None) -> Iterator[Batch]:
     """Judge the formulas, then let every backend work; yield rows as they come.
 
     A row on a wrong formula comes twice: at once with the figures, and later with the name of the mistake.
+
+    Args:
+        plan: what is to be checked.
+        progress: told about every cell, as it begins and as it ends.
+        journal: where rows are written; what stands there already is not computed again.
     """
+    record = Record(plan, journal)
+    plan, judged = record.left()
     total = len(plan.cases) + sum(map(len, plan.work.values()))
     done: list[str] = []
 
@@ -53,9 +61,9 @@ def run(plan: Plan, progress: Progress | None = None) -> Iterator[Batch]:
         if progress:
             progress(len(done), total, text)
 
-    yield Batch(plan.unavailable, complete=False)
+    yield Batch([*plan.unavailable, *judged], complete=False)
     with tempfile.TemporaryDirectory(prefix="multigrad-") as folder:
-        work = _Work(plan, folder, tick)
+        work = _Work(plan, folder, tick, record)
         workers = lanes() if plan.isolated else 1
         parts = max(1, workers // max(1, len(plan.work)))
         with ThreadPoolExecutor(workers) as pool:
@@ -79,6 +87,7 @@ class _Work:
     folder: str
     """Where the truth of each case lies."""
     tick: Callable[..., None]
+    record: Record
 
     def judge_formulas(self, part: int, parts: int) -> Iterator[Sequence[JudgedRow]]:
         """Judge the formulas of some operations and write the truth of their cases, then name the mistakes."""
@@ -95,24 +104,35 @@ class _Work:
             write_unknown(self.folder, task.task, task.reason)
             return judged_row(plan.cases[task.task], "*", worded(INCONCLUSIVE, f"{PROOF_DIED}{task.reason}"))
 
-        wrong: dict[int, list[JudgedRow]] = {}
-        for task, rows in self._rows(numbers, start, lost, lambda i: f"{plan.cases[i].operation}: the truth"):
-            yield rows
-            if undiagnosed := [row for row in rows if row.undiagnosed]:
-                wrong[task] = undiagnosed
+        wrong: dict[int, Sequence[JudgedRow]] = {}
+
+        def ended(task: int, rows: Sequence[JudgedRow]) -> None:
+            if any(row.undiagnosed for row in rows):
+                wrong[task] = rows
+            else:
+                self.record.write(self.record.of_formula(task), rows)
+
+        yield from self._rows(numbers, start, lost, lambda i: f"{plan.cases[i].operation}: the truth", ended)
         yield from self._diagnose(wrong)
 
-    def _diagnose(self, wrong: Mapping[int, Sequence[JudgedRow]]) -> Iterator[Sequence[JudgedRow]]:
+    def _diagnose(self, judged: Mapping[int, Sequence[JudgedRow]]) -> Iterator[Sequence[JudgedRow]]:
         """Name the mistakes in worker processes of their own: what dies or hangs there costs a sentence."""
+        wrong = {task: [row for row in rows if row.undiagnosed] for task, rows in judged.items()}
 
         def start(pending: list[int]) -> Iterator[Any]:
             rows = {str(i): message_of(wrong[i]) for i in pending}
             cases = {str(i): asdict(self.plan.cases[i]) for i in pending}
             return self._start(DIAGNOSIS_WORKER, {"rows": rows, "cases": cases}, SINGLE_THREADED)
 
-        for message in work_through([*wrong], start):
-            if not isinstance(message, Lost) and "rows" in message:
-                yield rows_of(message)
+        for task, message in _of_tasks(work_through([*wrong], start)):
+            right = [row for row in judged[task] if not row.undiagnosed]
+            if isinstance(message, Lost):
+                unnamed = [replace(row, undiagnosed=False) for row in wrong[task]]
+                self.record.write(self.record.of_formula(task), [*right, *unnamed])
+            elif "rows" in message:
+                named = rows_of(message)
+                yield named
+                self.record.write(self.record.of_formula(task), [*right, *named])
 
     def run_backend(self, name: str, device: str, part: int, parts: int) -> Iterator[Sequence[JudgedRow]]:
         """Let a backend compute and judge its part of the cells."""
@@ -147,8 +167,12 @@ class _Work:
             cell, case = cells[number], plan.cases[cells[number].case]
             return f"{case.operation} {cell.variant} {cell.mode} on {name}/{device} {case.dtype}"
 
-        for _, rows in self._rows(self._share(cells, part, parts), start, lost, text):
-            yield rows
+        def ended(number: int, rows: Sequence[JudgedRow]) -> None:
+            place = name, device
+            key = self.record.of_place(place) if number < 0 else self.record.of_cell(place, cells[number])
+            self.record.write(key, rows)
+
+        yield from self._rows(self._share(cells, part, parts), start, lost, text, ended)
 
     def _share(self, cells: Sequence[Cell], part: int, parts: int) -> list[int]:
         """Return the cells that one of several workers of a backend takes: whole functions, so none compiles twice."""
@@ -168,19 +192,43 @@ class _Work:
         start: Callable[[list[int]], Iterator[Any]],
         lost: Callable[[Lost], JudgedRow],
         text: Callable[[int], str],
-    ) -> Iterator[tuple[int, Sequence[JudgedRow]]]:
-        """Let workers do tasks, tell the progress, and yield the task and its rows as they come."""
-        task = -1
-        for message in work_through(tasks, start):
+        ended: Callable[[int, Sequence[JudgedRow]], None],
+    ) -> Iterator[Sequence[JudgedRow]]:
+        """Let workers do tasks, tell the progress, and yield rows as they come.
+
+        ``ended`` is told all rows of a task once there are no more; −1 stands for what a worker says before the first.
+        What a worker said of a task before it died is kept.
+        """
+        rows: list[JudgedRow] = []
+        for task, message in _of_tasks(work_through(tasks, start)):
             if isinstance(message, Lost):
-                yield message.task, [lost(message)]
+                row = lost(message)
+                ended(task, [*rows, row])
+                rows = []
+                yield [row]
             elif "begin" in message:
-                task = message["begin"]
                 self.tick(text(task), ends=False)
             elif "rows" in message:
-                yield task, rows_of(message)
+                come = rows_of(message)
+                rows += come
+                if task < 0 and come:
+                    ended(task, come)
+                yield come
             elif "end" in message:
-                self.tick(text(message["end"]), ends=True)
+                ended(task, rows)
+                rows = []
+                self.tick(text(task), ends=True)
+
+
+def _of_tasks(messages: Iterator[Any]) -> Iterator[tuple[int, Any]]:
+    """Yield each message with the task that it belongs to; −1 before the first."""
+    task = -1
+    for message in messages:
+        if isinstance(message, Lost):
+            task = message.task
+        elif "begin" in message:
+            task = message["begin"]
+        yield task, message
 
 
 def _as_they_come(

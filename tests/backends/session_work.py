@@ -560,3 +560,63 @@ def too_late(arguments):
         backend(arguments["backend"]).open("cpu:8", threads=1)
     except Unavailable as error:
         yield {"operation": "too late", "said": str(error)}
+
+
+class Accelerator:
+    """Stands in for torch.mps or torch.xpu, and notes what it is asked."""
+
+    def __init__(self, *absent):
+        self.called = []
+        self.absent = absent
+
+    def __getattr__(self, name):
+        if name in self.absent:
+            raise AttributeError(name)
+        answers = {"max_memory_allocated": 4096, "get_device_name": "an xpu"}
+        return lambda *arguments, **named: (self.called.append(name), answers.get(name))[1]
+
+    class Event:
+        """An event of 2 ms."""
+
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self):
+            """Be recorded."""
+
+        def synchronize(self):
+            """Be awaited."""
+
+        def elapsed_time(self, other):
+            """Return milliseconds."""
+            return 2.0
+
+
+def other_accelerators(arguments):
+    """What a session of torch does on devices that are not here, whose module in torch is a stand-in."""
+    import torch
+    from multigrad.backends.torch_backend.session import TorchSession
+
+    one, answer = backend("torch"), {}
+    modules = {"mps": Accelerator("max_memory_allocated", "reset_peak_memory_stats"), "xpu": Accelerator()}
+    torch.get_device_module = modules.__getitem__
+    torch.backends.mps.get_name = lambda: "an mps"
+    made, tensor = [], torch.tensor
+    torch.tensor = lambda array, dtype, device: (made.append(device), tensor(array, dtype=dtype))[1]
+    torch.zeros = lambda *shape, device, **how: made.append(device)
+    for kind, module in modules.items():
+        one.missing = lambda device: None
+        try:
+            one.open(kind)
+        except Unavailable as error:
+            refused = str(error)
+        session = TorchSession(one, kind)
+        session.to_device(np.ones(2), "float32")
+        session.reset_peak_memory()
+        answer[kind] = {"dtypes": session.dtypes, "peak": session.peak_memory(), "event_s": session.events(lambda: 0)}
+        session.release()
+        session.xp.zeros((2,))
+        on = made[-2:]
+        answer[kind] |= {"called": module.called, "name": session.device_name, "refused": refused}
+        answer[kind] |= {"input_on": on[0], "made_on": on[1]}
+    yield answer

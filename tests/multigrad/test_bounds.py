@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 from multigrad import operations
 from multigrad.extra.scatter import scatter_add
 from multigrad.namespaces import bounds
+from multigrad.namespaces.bounds import ulps
 from multigrad.namespaces.bounds.arrays import Choice, Condition
 from multigrad.namespaces.bounds.model import FORMATS, Context, gamma, probable_gamma
 
@@ -621,3 +622,30 @@ def test_a_whole_number_that_is_certain_is_added_to_without_error():
 
     assert not bounds.analyse(neighbour, np.array([1.0, 4.0, -2.0]), context="float32").worst.any()
     assert bounds.analyse(neighbour, np.array([3.0 * (1 + 1e-9)]), context="float32").worst > 0.5
+
+
+@pytest.mark.parametrize("name", ulps.CUDA_ULPS)
+@pytest.mark.parametrize(("dtype", "place"), [("float32", 0), ("float64", 1)])
+def test_no_function_is_taken_for_more_exact_than_cuda_documents(name, dtype, place):
+    assert hasattr(bounds, name)
+    documented = ulps.CUDA_ULPS[name][place] + ulps.NEAREST
+    special = name in ("erf", "erfc", "erfinv", "lgamma", "gamma")
+    assumed = ulps.SPECIAL_ULPS if special else bounds.Context.of(dtype).ulps(name)
+    assert assumed >= documented
+
+
+@pytest.mark.parametrize("name", ulps.CUDA_ULPS)
+@pytest.mark.parametrize(("dtype", "place"), [("float32", 0), ("float64", 1)])
+def test_an_error_that_cuda_documents_is_within_the_bound(name, dtype, place):
+    x = np.array([1.25 if name == "acosh" else 0.625])
+    second = name in ("divide", "pow", "atan2", "hypot")
+    with bounds.context(dtype):
+        found = getattr(bounds, name)(*map(bounds.asarray, (x, np.array([1.75])) if second else (x,)))
+    value = found.value.astype(dtype)
+    documented = ulps.CUDA_ULPS[name][place] * np.spacing(np.abs(value)).astype(float)
+    assert found.worst >= documented + 0.5 * np.spacing(np.abs(value))
+
+
+def test_every_function_whose_error_is_assumed_stands_beside_what_cuda_documents():
+    assumed = {name for table in ulps.ELEMENTARY_ULPS.values() for name in table}
+    assert assumed - {"logaddexp"} <= set(ulps.CUDA_ULPS)  # which is made of exp and log1p

@@ -45,6 +45,18 @@ def test_a_small_sum_beside_large_ones_keeps_its_digits():
     np.testing.assert_allclose(scatter_add(xp, X, numbers, MANY)[:, 0], wanted, rtol=1e-13)
 
 
+@pytest.mark.parametrize("v", [5, MANY])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_row_that_is_not_finite_spoils_its_own_sum_and_no_other(v, bad):
+    numbers = RNG.integers(0, v, 300)
+    X = RNG.integers(-9, 9, (300, 3)).astype(float)
+    wanted = np.zeros((v, 3))
+    np.add.at(wanted, numbers, X)
+    X[17, 1] = bad
+    wanted[numbers[17], 1] = np.nan
+    np.testing.assert_array_equal(scatter_add(xp, X, numbers, v), wanted)
+
+
 @pytest.mark.parametrize("axis", [0, 1])
 def test_a_gather_by_a_permutation_is_undone(axis):
     X = RNG.standard_normal((6, 7))
