@@ -94,6 +94,7 @@ def test_the_decomposition_of_a_loss_of_lists_counts_what_stands_behind_their_en
 
 
 @pytest.mark.long
+@pytest.mark.filterwarnings("ignore:.*is deprecated")  # torch's own, when it compiles
 def test_what_torch_compile_makes_of_expm1_is_zero_beside_zero():
     x = torch.full((64,), -1e-30, dtype=torch.float64)
     assert (torch.expm1(x) == x).all()
