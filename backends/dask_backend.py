@@ -24,6 +24,7 @@ from multigrad.backend import (
 from multigrad.backend.placement import split_axes
 from multigrad.backend.scheduler import VARIABLE
 from multigrad.data.errors import BadInput, one_line
+from multigrad.extra.hooks import Hooks
 from multigrad.namespaces.shared.factorisations import QR, SVD, Eigh, SLogDet
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Mode, Precision
@@ -85,13 +86,13 @@ def array_namespace(array: Any) -> Any:
     linear = {name: functools.partial(by_matrix, array, name) for name in BY_MATRIX}
     return namespace(
         xp,
+        Hooks(scatter_add=functools.partial(scatter_add, array)),
         linalg=namespace(xp.linalg, **linear),
         reshape=functools.partial(reshape, xp),
         concat=functools.partial(concat, xp),
         max=functools.partial(extremum, xp, "max"),
         min=functools.partial(extremum, xp, "min"),
         take_along_axis=functools.partial(take_along_axis, array),
-        scatter_add=functools.partial(scatter_add, array),
     )
 
 

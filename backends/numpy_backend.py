@@ -21,6 +21,7 @@ from multigrad.data.errors import one_line
 from multigrad.data.standard import numpy_standard
 from multigrad.extra.blocks import run_in_blocks
 from multigrad.extra.elimination import Standard
+from multigrad.extra.hooks import Hooks
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Precision
 
@@ -33,13 +34,12 @@ if TYPE_CHECKING:
 def array_namespace(numpy: Any) -> Any:
     """Return array-api-compat's namespace, with what eliminations, scatters and blocks ask for."""
     xp = numpy_standard()
-
-    return namespace(
-        xp,
+    hooks = Hooks(
         eliminated=functools.partial(Eliminated, xp),
         scatter_add=functools.partial(scatter_add, numpy),
         in_blocks=functools.partial(run_in_blocks, lambda block, shape: numpy.empty(shape, dtype=block.dtype)),
     )
+    return namespace(xp, hooks)
 
 
 class NumPySession(TapedSession):

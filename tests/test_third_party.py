@@ -43,9 +43,26 @@ def test_it_is_checked_like_any_other(installed: Path, tmp_path: Path) -> None:
     done = multigrad(tmp_path, *arguments, found=installed)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = (tmp_path / "matrix.csv").read_text().splitlines()
-    mine = [row for row in rows if ",plain-numpy," in row]
-    assert len(mine) > 10
-    assert all(",PASS," in row for row in mine)
+    for device in ("cpu", "abacus"):
+        mine = [row for row in rows if f",plain-numpy,{device}," in row]
+        assert len(mine) > 10
+        assert all(",PASS," in row for row in mine)
+
+
+def test_its_device_has_a_name_of_its_own(installed: Path, tmp_path: Path) -> None:
+    arguments = ["relu_regression", "--device", "abacus", "--dtype", "float64"]
+    done = multigrad(tmp_path, "check", *arguments, "--csv", "matrix.csv", found=installed)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = (tmp_path / "matrix.csv").read_text().splitlines()[1:]
+    assert {row.split(",")[2] for row in rows if ",abacus," in row} == {"plain-numpy"}
+    timed = multigrad(
+        tmp_path, "bench", *arguments, "--variant", "analytic", "--quick", "--csv", "t.csv", found=installed
+    )
+    assert timed.returncode == 0, timed.stdout + timed.stderr
+    assert ",plain-numpy,abacus," in (tmp_path / "t.csv").read_text()
+    without = multigrad(tmp_path, "check", *arguments)
+    assert without.returncode == 3
+    assert without.stderr == "multigrad: no device named 'abacus'; there are cpu, cuda, mps, xpu\n"
 
 
 def test_without_it_the_name_is_unknown(tmp_path: Path) -> None:

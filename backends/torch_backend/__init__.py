@@ -1,4 +1,4 @@
-"""PyTorch: eager and torch.compile, on the CPU and on CUDA, with torch.autograd.
+"""PyTorch: eager and torch.compile, on the CPU, on CUDA and on what else torch has, with torch.autograd.
 
 What imports torch is imported when the backend is opened.
 """
@@ -16,6 +16,8 @@ from multigrad.ops.derived import Gradient
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Mode, Precision
 
+from .build import amd_device_count, has_library, missing_kind
+
 UNROLLS = "Where autograd follows, torch.compile sees every character: a minute for 16, more than ten for 256."
 CANCELS = "GradBench's ‖x‖² + ‖c‖² − 2⟨x, c⟩ cancels where a point is near its centroid."
 THROUGH_THE_LARGEST = (
@@ -31,7 +33,8 @@ class TorchBackend(Backend):
     module = "torch"
     distributions = ("torch",)
     install = "pip install torch"
-    devices = ("cpu", "cuda")
+    devices = ("cpu", "cuda", "mps", "xpu")
+    rare = ("mps", "xpu")
     modes = ("eager", "compiled")
     variants = ("forward", "analytic", "autodiff", "native")
     maps = True
@@ -77,6 +80,8 @@ class TorchBackend(Backend):
         torch = self.load()
         if device == "cuda" and not torch.cuda.is_available():
             raise Unavailable(f"torch {torch.__version__} finds no CUDA device (built for CUDA {torch.version.cuda})")
+        if device != "cpu" and getattr(torch.accelerator.current_accelerator(), "type", None) != device:
+            raise Unavailable(f"torch {torch.__version__} finds no {device.upper()} device")
         if threads is not None:
             torch.set_num_threads(threads)
         from .session import TorchSession, set_precision
@@ -118,7 +123,11 @@ class TorchBackend(Backend):
             return "torch has no mesh of devices in one process: DTensor wants a process for each, all of one program"
         if reason is None and device == "cuda" and (self.version() or "").endswith("+cpu"):
             return f"torch {self.version()} is built without CUDA ({self.install})"
-        return reason
+        return reason or missing_kind(device, self.version())
+
+    def cuda_devices(self) -> int:
+        # A build for ROCm calls AMD's GPUs cuda, as its users do.
+        return amd_device_count() if has_library("hip") else super().cuda_devices()
 
     def modes_of(self, operation: Operation) -> tuple[Mode, ...]:
         # AOTAutograd makes a backward graph that cannot be differentiated, and Dynamo follows no autograd.grad.

@@ -11,12 +11,15 @@ import subprocess
 import sysconfig
 from pathlib import Path
 
+TRITON = ("cuda", "xpu")
+"""The kinds of device for which Inductor writes Triton kernels."""
+
 
 def missing_compiler(device: str) -> str | None:
     """Return why torch.compile cannot work on this machine, or None."""
-    if device == "cuda":
+    if device in TRITON:
         if importlib.util.find_spec("triton") is None:
-            return "torch.compile needs triton on CUDA (pip install triton)"
+            return f"torch.compile needs triton on {device.upper()} (pip install triton)"
         compilers = [os.environ.get("CC"), "gcc", "clang", "cc"]
     else:
         compilers = [os.environ.get("CXX", "g++")]

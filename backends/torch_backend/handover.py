@@ -180,5 +180,6 @@ def warn_of_uncompiled() -> None:
 @functools.cache
 def namespaces() -> Mapping[str, Any]:
     """Return the namespace for each device, ahead of time: Dynamo cannot trace how one is made."""
-    devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-    return {device: array_namespace(device) for device in devices}
+    kind = torch.accelerator.current_accelerator()
+    devices = [] if kind is None else [f"{kind.type}:{i}" for i in range(torch.accelerator.device_count())]
+    return {device: array_namespace(device) for device in ("cpu", *devices)}

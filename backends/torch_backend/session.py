@@ -18,6 +18,7 @@ from torch.autograd import forward_ad
 
 from multigrad.backend import Array, Backend, Session, Unavailable, cpu_name, namespace, own_function
 from multigrad.data.errors import one_line
+from multigrad.extra.hooks import hooks_of
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Precision
 
@@ -144,16 +145,20 @@ class Compiled:
 class TorchSession(Session):
     """torch on one device."""
 
-    dtypes = ("float64", "float32", "bfloat16", "float16")
+    dtypes: tuple[str, ...] = ("float64", "float32", "bfloat16", "float16")
 
     def __init__(self, backend: Backend, device: str) -> None:
         self.backend = backend
         self.device = device
-        self.device_name = torch.cuda.get_device_name(0) if device == "cuda" else cpu_name()
+        self.device_name = _device_name(device)
+        # Apple's GPUs have no float64.
+        self.dtypes = TorchSession.dtypes[1:] if device == "mps" else TorchSession.dtypes
+        self._own: Any = None if device == "cpu" else torch.get_device_module(device)
         of_graph = None
         with contextlib.suppress(ImportError, AttributeError):  # a prototype: another version, another place
             of_graph = importlib.import_module("torch._higher_order_ops.scan").scan
-        self.xp = namespace(array_namespace(device), scan=functools.partial(scan, of_graph))
+        xp = array_namespace(device)
+        self.xp = namespace(xp, replace(hooks_of(xp), scan=functools.partial(scan, of_graph)))
         self._compiled = False
 
     def to_device(self, array: np.ndarray, dtype: str | None = None) -> Any:
@@ -173,8 +178,8 @@ class TorchSession(Session):
         return str(array.dtype).rpartition(".")[2]
 
     def wait(self, arrays: Sequence[Array]) -> None:
-        if self.device == "cuda":
-            torch.cuda.synchronize()
+        if self._own is not None:
+            self._own.synchronize()
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if isinstance(function, BothModes):
@@ -244,16 +249,17 @@ class TorchSession(Session):
         return ""
 
     def reset_peak_memory(self) -> None:
-        if self.device == "cuda":
-            torch.cuda.reset_peak_memory_stats()
+        if hasattr(self._own, "reset_peak_memory_stats"):
+            self._own.reset_peak_memory_stats()
 
     def peak_memory(self) -> int | None:
-        return int(torch.cuda.max_memory_allocated()) if self.device == "cuda" else None
+        # torch.mps knows what is allocated now, and keeps no peak.
+        return int(self._own.max_memory_allocated()) if hasattr(self._own, "max_memory_allocated") else None
 
     def events(self, call: Callable[[], Any]) -> float | None:
-        if self.device != "cuda":
+        if self._own is None:
             return None
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start, end = (self._own.Event(enable_timing=True) for _ in range(2))
         start.record()
         call()
         end.record()
@@ -263,8 +269,8 @@ class TorchSession(Session):
     def release(self) -> None:
         if self._compiled:
             torch._dynamo.reset()
-        if self.device == "cuda":
-            torch.cuda.empty_cache()
+        if self._own is not None:
+            self._own.empty_cache()
 
     def settings(self) -> Mapping[str, Any]:
         found: dict[str, Any] = {
@@ -279,10 +285,19 @@ class TorchSession(Session):
                 "cudnn_tf32": torch.backends.cudnn.allow_tf32,
                 "float16_reduced_precision_sums": matmul.allow_fp16_reduced_precision_reduction,
                 "bfloat16_reduced_precision_sums": matmul.allow_bf16_reduced_precision_reduction,
-                "cuda": torch.version.cuda,
+                "cuda": torch.version.cuda or f"ROCm {torch.version.hip}",
                 "cudnn": torch.backends.cudnn.version(),
             }
         return found
+
+
+def _device_name(device: str) -> str:
+    """Return what the first device of a kind calls itself."""
+    if device == "cpu":
+        return cpu_name()
+    if device == "mps":
+        return str(torch.backends.mps.get_name())
+    return str(torch.get_device_module(device).get_device_name(0))
 
 
 def _blas(configuration: str) -> list[str]:

@@ -20,7 +20,9 @@ Backends = Annotated[
 Devices = Annotated[
     list[str] | None,
     typer.Option(
-        "--device", help="cpu or cuda, or a mesh: cpu:8, cuda:2, cpu:4x2. Default: every one a backend knows."
+        "--device",
+        help="cpu, cuda or another one of `multigrad list`, or a mesh: cpu:8, cuda:2, cpu:4x2. "
+        "Default: every one a backend knows, of mps and xpu those that are here.",
     ),
 ]
 DeviceCount = Annotated[

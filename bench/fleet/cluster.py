@@ -98,7 +98,7 @@ def count_offers(offers: Offers, wanted: set[str]) -> int:
 
 def kind_of(device: str) -> str:
     """Return the tag of the machines that have a device."""
-    return "gpu" if device_kind(device) == "cuda" else "cpu"
+    return "cpu" if device_kind(device) == "cpu" else "gpu"
 
 
 def tags_of(tag: str, machine: str | None) -> set[str]:

@@ -92,6 +92,11 @@ class Request:
         """Return the cells of a portion, each with why it is refused here, or None."""
         return cells(replace(self.of_portion(portion), threads=(threads,)))
 
+    def default_devices(self) -> list[str]:
+        """Return the kinds of device that are measured where none is asked for: what few machines have is not."""
+        chosen = map(backend, backends() if self.selection.backend is None else self.selection.backend)
+        return list(dict.fromkeys(kind for one in chosen for kind in one.devices if kind not in one.rare))
+
     def backends(self, devices: Sequence[str]) -> list[str]:
         """Return the backends of a portion: those that were asked for, of these the ones that know its devices."""
         names = backends() if self.selection.backend is None else self.selection.backend
@@ -105,7 +110,7 @@ def portions_of(request: Request, offers: Offers) -> list[Portion]:
         BadInput: no worker offers what is needed, or there is nothing to measure.
     """
     kinds: dict[str, list[str]] = {}
-    for name in request.selection.device or ("cpu", "cuda"):
+    for name in request.selection.device or request.default_devices():
         if request.asked or count_offers(offers, tags_of(kind_of(name), request.machine)):
             kinds.setdefault(kind_of(name), []).append(name)
     for tag in kinds or ("cpu",):

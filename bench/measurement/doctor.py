@@ -205,7 +205,7 @@ def _compiler() -> Iterator[Finding]:
 
 def _devices() -> Iterator[Finding]:
     for one in backends().values():
-        for device in one.devices:
+        for device in one.default_devices():
             reason = one.missing(device)
             state = reason or f"version {one.version()}"
             # A framework that is absent spoils nothing: it is one column less.

@@ -17,6 +17,7 @@ from multigrad.backend import (
     backends,
     cuda_device_count,
     device_kind,
+    known_devices,
     mesh_shape,
 )
 from multigrad.backend.placement import input_shapes, undivided
@@ -196,6 +197,7 @@ def cells(selection: Selection) -> dict[Cell, Refusal | None]:
         for source, one in _sources(selection.backend)
         if selection.backend is not None or not one.standard
     ]
+    known_devices(selection.device or (), [one for _, one in sources])
     for (source, one), op in itertools.product(sources, operations):
         sizes = _sizes(op, selection.size, selection.quick)
         for device in default_devices(one) if selection.device is None else selection.device:
@@ -322,7 +324,7 @@ def _sources(names: Sequence[str] | None) -> list[tuple[str, Backend]]:
 
 def default_devices(one: Backend) -> list[str]:
     """Return the devices worth asking for: those that are here, and else the first, so that its absence is worded."""
-    here = [d for d in one.devices if d != "cuda" or cuda_device_count() > 0]
+    here = [d for d in one.default_devices() if d != "cuda" or cuda_device_count() > 0]
     return here or list(one.devices[:1])
 
 

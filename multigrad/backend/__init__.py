@@ -4,7 +4,7 @@ from ..data.errors import one_line
 from ..ops.selection import Precision
 from .device import THREAD_VARIABLES, cpu_name, cuda_device_count, device_kind, mesh_shape
 from .limits import Gap, Inaccuracy, Refusal, Unavailable
-from .registry import backend, backends
+from .registry import backend, backends, known_devices
 from .session import Array, Backend, Session, namespace, own_function
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "cpu_name",
     "cuda_device_count",
     "device_kind",
+    "known_devices",
     "mesh_shape",
     "namespace",
     "one_line",

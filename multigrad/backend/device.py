@@ -51,7 +51,7 @@ def _kind_and_shape(device: str) -> tuple[str, tuple[int, ...]]:
     shape = tuple(int(n) if re.fullmatch("[1-9][0-9]*", n) else 0 for n in counts.split("x"))
     if not kind or min(shape) < 2 or len(shape) > 2:
         raise BadInput(
-            f"no device named {device!r}; wanted cpu or cuda, or a mesh of two devices or more: cpu:8, or cpu:4x2"
+            f"no device named {device!r}; wanted one such as cpu or cuda, or a mesh of two or more: cpu:8, or cpu:4x2"
         )
     return kind, shape
 

@@ -7,10 +7,11 @@ import functools
 import importlib
 import importlib.metadata
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ..data.errors import BadInput, one_line
 from ..ops.selection import Precision
+from .device import device_kind
 from .limits import Unavailable
 from .session import Backend, Session
 
@@ -68,6 +69,23 @@ def backend(name: str) -> Backend:
         near = difflib.get_close_matches(name, by_name, n=1, cutoff=0.0)
         raise BadInput(f"no backend named {name!r}; did you mean {near[0]!r}? There are {', '.join(by_name)}")
     return by_name[name]
+
+
+def known_devices(names: Iterable[str], chosen: Iterable[Backend] = ()) -> tuple[str, ...]:
+    """Return every kind of device that a backend knows, of the backends there are and of those that were chosen.
+
+    Args:
+        names: of devices and meshes that somebody asked for.
+        chosen: backends, which may stand in no folder and no entry point.
+
+    Raises:
+        BadInput: no backend knows one of the names.
+    """
+    kinds = tuple(dict.fromkeys(kind for one in (*backends().values(), *chosen) for kind in one.devices))
+    for name in names:
+        if device_kind(name) not in kinds:
+            raise BadInput(f"no device named {name!r}; there are {', '.join(kinds)}")
+    return kinds
 
 
 def _imported(name: str) -> Backend:

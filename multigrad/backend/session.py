@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from ..data.errors import one_line
+from ..extra.hooks import ATTRIBUTE, Hooks, hooks_of
 from ..ops.implementation import Implementation
 from ..ops.operation import Operation
 from ..ops.selection import Mode, Precision
@@ -37,7 +38,7 @@ class Session(ABC):
 
     backend: Backend
     device: str
-    """``cpu`` or ``cuda``, or a mesh of them: ``cpu:8``."""
+    """One of the backend's :attr:`Backend.devices`, or a mesh of them: ``cpu:8``."""
     device_name: str
     """What the device calls itself, such as ``NVIDIA H200``."""
     xp: Any
@@ -241,7 +242,9 @@ class Backend(ABC):
     install: ClassVar[str]
     """The line that installs it."""
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
-    """The kinds of device it knows: ``cpu``, ``cuda``."""
+    """The kinds of device it knows: ``cpu``, ``cuda``, or what the framework calls its own."""
+    rare: ClassVar[tuple[str, ...]] = ()
+    """Those of :attr:`devices` that few machines have: where one is missing it is only tried if it is asked for."""
     meshes: ClassVar[bool] = False
     """Whether it computes on several devices of a kind at once: on ``cpu:8``, ``cuda:2``, ``cpu:4x2``."""
     modes: ClassVar[tuple[Mode, ...]] = ("eager",)
@@ -389,10 +392,17 @@ class Backend(ABC):
             return f"{self.name} has no mesh of devices"
         if self.version() is None:
             return f"not installed ({self.install})"
-        if kind == "cuda" and cuda_device_count() < count:
-            there = cuda_device_count()
+        if kind == "cuda" and (there := self.cuda_devices()) < count:
             return f"{device} wants {count} CUDA devices, found {there}" if there else "no CUDA device"
         return None
+
+    def cuda_devices(self) -> int:
+        """Return how many devices of the kind ``cuda`` the driver knows."""
+        return cuda_device_count()
+
+    def default_devices(self) -> tuple[str, ...]:
+        """Return the kinds of device that are tried where none is asked for: all but the rare ones that are missing."""
+        return tuple(kind for kind in self.devices if kind not in self.rare or self.missing(kind) is None)
 
     def forms(self, operation: Operation) -> tuple[str, ...]:
         """Return every way to compute an operation here: :attr:`variants`, then the implementations that it has."""
@@ -428,12 +438,18 @@ def own_function(module: types.ModuleType, name: str) -> Callable[..., Any] | No
     return function if getattr(function, "__module__", None) == module.__name__ else None
 
 
-def namespace(module: types.ModuleType, **own: Any) -> types.ModuleType:
+def namespace(module: types.ModuleType, hooks: Hooks | None = None, /, **own: Any) -> types.ModuleType:
     """Return a copy of an array namespace in which some names are the backend's own.
 
     It keeps the module's name, by which array-api-compat and array-api-extra recognise it.
+
+    Args:
+        module: the namespace.
+        hooks: what it does beyond the standard; left out, what the module has.
+        own: functions by the names of the standard, and the special functions of :mod:`multigrad.data.standard`.
     """
     copy = types.ModuleType(module.__name__, module.__doc__)
     vars(copy).update(vars(module))
     vars(copy).update(own)
+    vars(copy)[ATTRIBUTE] = hooks_of(module) if hooks is None else hooks
     return copy

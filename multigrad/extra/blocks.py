@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .hooks import hooks_of
+
 BLOCK_BYTES = 2**18
 """How large the block of one array is: five of them fit into a cache of 1 to 2 MiB per core, which is usual. NumPy
 computes an intermediate result in place from this size on (``NPY_MIN_ELIDE_BYTES``)."""
@@ -17,7 +19,7 @@ computes an intermediate result in place from this size on (``NPY_MIN_ELIDE_BYTE
 def in_blocks(
     xp: Any, function: Callable[..., tuple[Any, ...]], *arrays: Any, axis: int = 0, sums: int = 0, elements: int = 0
 ) -> tuple[Any, ...]:
-    """Run a function of arrays, a block at a time where the namespace has an ``in_blocks`` of its own.
+    """Run a function of arrays, a block at a time where the namespace has a hook for it.
 
     Args:
         xp: the array namespace.
@@ -31,7 +33,7 @@ def in_blocks(
     Returns:
         What the function returns for the whole.
     """
-    own = getattr(xp, "in_blocks", None)
+    own = hooks_of(xp).in_blocks
     if own is None:
         return function(*arrays)
     results: tuple[Any, ...] = own(function, arrays, axis=axis, sums=sums, elements=elements)

@@ -1,12 +1,14 @@
 """Scattering: the gather the other way round, which the standard lacks.
 
-A namespace that has a ``scatter_add``, ``scatter_along_axis`` or ``scatter_diagonal`` of its own runs it; elsewhere
-they are written with what the standard has: sorting, small matrix products, gathers and conditions.
+A namespace that has a hook for one of them runs that; elsewhere they are written with what the standard has: sorting,
+small matrix products, gathers and conditions.
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+from .hooks import hooks_of
 
 BLOCK = 32
 """So many rows are summed by one small matrix product."""
@@ -33,7 +35,7 @@ def scatter_add(xp: Any, X: Any, t: Any, v: int) -> Any:
     Returns:
         The sums (v, d); zero for a number that nobody carries.
     """
-    own = getattr(xp, "scatter_add", None)
+    own = hooks_of(xp).scatter_add
     if own is not None:
         return own(X, t, v)
     finite = xp.isfinite(X)
@@ -97,7 +99,7 @@ def scatter_along_axis(xp: Any, X: Any, order: Any, *, axis: int) -> Any:
     Returns:
         The array Y with Y[…, order[…, j], …] = X[…, j, …].
     """
-    own = getattr(xp, "scatter_along_axis", None)
+    own = hooks_of(xp).scatter_along_axis
     if own is not None:
         return own(X, order, axis=axis)
     # No two of these are equal, so any sort will do.
@@ -114,7 +116,7 @@ def scatter_diagonal(xp: Any, d: Any) -> Any:
     Returns:
         The matrices (…, n, n).
     """
-    own = getattr(xp, "scatter_diagonal", None)
+    own = hooks_of(xp).scatter_diagonal
     if own is not None:
         return own(d)
     i = xp.arange(d.shape[-1], device=d.device)

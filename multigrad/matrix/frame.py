@@ -58,7 +58,7 @@ def check(
             the gradient, ``∇f``, and its outputs are ∂f/∂x, ∂²f/∂x²·v and J·v (:mod:`multigrad.ops.derived`).
         journal: a new file to which every row is written as soon as it is known.
         resume: the journal of the same check, which was interrupted. What stands in it is not computed again, unless
-            the file of an operation or the version of a backend has changed.
+            the file of an operation, multigrad itself or the version of a backend has changed.
         progress: told about every cell, as it begins and as it ends.
         tell: given rows as soon as they are known. A row on a wrong formula comes twice: at once with the figures, and
             later with the name of the mistake.

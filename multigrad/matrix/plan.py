@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..backend.device import device_kind, mesh_shape
 from ..backend.placement import rounded
-from ..backend.registry import backend, backends
+from ..backend.registry import backend, backends, known_devices
 from ..backend.session import Backend
 from ..data.errors import BadInput
 from ..ops.derived import of_orders
@@ -30,7 +30,6 @@ TIMEOUT_S = 60.0
 """Seconds without a sign after which a worker of a check is killed: small sizes take milliseconds, a compiler half a
 minute."""
 
-KINDS = ("cpu", "cuda")
 MODES = ("eager", "compiled")
 VARIANTS = ("analytic", "autodiff", "native")
 EVERY = "all"
@@ -125,16 +124,12 @@ class Plan:
         variants = _chosen("variant", selection.variant, (*VARIANTS, *_implementations(operations)))
         asked = selection.variant is not None
         regimes = _regimes(selection.regime, file=inputs is not None)
-        _chosen("device", [device_kind(name) for name in selection.device or ()], KINDS)
-        devices = KINDS if selection.device is None else selection.device
         path = "" if inputs is None else str(Path(inputs).resolve())
         cases = list(_cases(ops, selection, dtypes, regimes, path))
         chosen = backends() if selection.backend is None else {name: backend(name) for name in selection.backend}
         work: dict[tuple[str, str], list[Cell]] = {}
         unavailable: list[JudgedRow] = []
-        for one, device in itertools.product(chosen.values(), devices):
-            if device_kind(device) not in one.devices:
-                continue
+        for one, device in _places(chosen.values(), selection.device):
             if reason := one.missing(device):
                 unavailable += [unavailable_row(op.name, one.name, device, reason, selection.seed) for op in operations]
             else:
@@ -151,6 +146,15 @@ class Plan:
             sources={one.name: name for name, one in chosen.items()},
             timeout_s=timeout_s,
         )
+
+
+def _places(chosen: Collection[Backend], devices: Sequence[str] | None) -> Iterator[tuple[Backend, str]]:
+    """Yield each backend with each device that it knows, of those that are asked for."""
+    known_devices(devices or (), chosen)
+    for one in chosen:
+        for device in one.default_devices() if devices is None else devices:
+            if device_kind(device) in one.devices:
+                yield one, device
 
 
 def unavailable_row(operation: str, backend: str, device: str, reason: str, seed: int) -> JudgedRow:

@@ -51,8 +51,8 @@ class Selection:
     backend: tuple[str, ...] | None = None
     """Names, or ``module:ATTRIBUTE``; None is every backend there is."""
     device: tuple[str, ...] | None = None
-    """``cpu``, ``cuda``, or a mesh of several, such as ``cpu:8`` or ``cpu:4x2``; None is every single device that a
-    backend knows."""
+    """A device that a backend knows, such as ``cpu`` or ``cuda``, or a mesh of several, such as ``cpu:8``; None is
+    every single one, but for those that few machines have and this one lacks."""
     dtype: tuple[str, ...] | None = None
     """Names; None is every one that operation and backend have for a check, and float32 for times."""
     mode: tuple[str, ...] | None = None

@@ -15,6 +15,7 @@ from multigrad.ops.operation import operation
 from multigrad.truth.inputs import dtype_arrays
 from multigrad.truth.references import bounded
 from multigrad.truth.variant import judge_variant
+from tests.backends import cupy_stand_in
 
 BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 
@@ -361,9 +362,7 @@ def unavailable(arguments):
 
 def fake_cupy(arguments):
     """CuPy's session over a stand-in made of NumPy: what can be exercised without a GPU."""
-    cupy, log = _stand_in()
-    parts = {"cupy.linalg": cupy.linalg, "cupy.fft": cupy.fft, "cupy.cuda": cupy.cuda}
-    sys.modules.update({"cupy": cupy, **parts, "cupy.cuda.device": cupy.cuda.device})
+    _, log = stand_in()
     cupy_backend = backend("cupy")
     type(cupy_backend).missing = lambda self, device: None
     session = cupy_backend.open("cuda", precision="strict")
@@ -396,7 +395,7 @@ def fake_cupy(arguments):
     }
 
 
-def _stand_in():
+def stand_in(**names):
     log = {"hooks": {}, "calls": []}
 
     class MemoryHook:
@@ -409,10 +408,7 @@ def _stand_in():
         def __exit__(self, *_):
             del log["hooks"][self.name]
 
-    class Device:
-        def __init__(self, index=None):
-            self.id = index
-
+    class Device(cupy_stand_in.Device):
         def use(self):
             log["calls"].append("use")
 
@@ -426,15 +422,8 @@ def _stand_in():
         def synchronize(self):
             log["calls"].append("event synchronize")
 
-    cupy = types.ModuleType("cupy")
-    vars(cupy).update({k: v for k, v in vars(np).items() if k != "__all__" and not k.startswith("__")})
-    cupy.__version__ = "0"
-    cupy.__spec__ = types.SimpleNamespace(name="cupy")
-    cupy.asnumpy = np.array
-    cupy.linalg, cupy.fft = np.linalg, np.fft
-    cupy.cuda = types.ModuleType("cupy.cuda")
+    cupy = cupy_stand_in.install(**names)
     cupy.cuda.MemoryHook, cupy.cuda.Device, cupy.cuda.Event = MemoryHook, Device, Event
-    cupy.cuda.device = types.ModuleType("cupy.cuda.device")
     cupy.cuda.device.Device = Device
     cupy.cuda.get_elapsed_time = lambda start, end: 250.0
     cupy.cuda.runtime = types.SimpleNamespace(
@@ -572,3 +561,63 @@ def too_late(arguments):
         backend(arguments["backend"]).open("cpu:8", threads=1)
     except Unavailable as error:
         yield {"operation": "too late", "said": str(error)}
+
+
+class Accelerator:
+    """Stands in for torch.mps or torch.xpu, and notes what it is asked."""
+
+    def __init__(self, *absent):
+        self.called = []
+        self.absent = absent
+
+    def __getattr__(self, name):
+        if name in self.absent:
+            raise AttributeError(name)
+        answers = {"max_memory_allocated": 4096, "get_device_name": "an xpu"}
+        return lambda *arguments, **named: (self.called.append(name), answers.get(name))[1]
+
+    class Event:
+        """An event of 2 ms."""
+
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self):
+            """Be recorded."""
+
+        def synchronize(self):
+            """Be awaited."""
+
+        def elapsed_time(self, other):
+            """Return milliseconds."""
+            return 2.0
+
+
+def other_accelerators(arguments):
+    """What a session of torch does on devices that are not here, whose module in torch is a stand-in."""
+    import torch
+    from multigrad.backends.torch_backend.session import TorchSession
+
+    one, answer = backend("torch"), {}
+    modules = {"mps": Accelerator("max_memory_allocated", "reset_peak_memory_stats"), "xpu": Accelerator()}
+    torch.get_device_module = modules.__getitem__
+    torch.backends.mps.get_name = lambda: "an mps"
+    made, tensor = [], torch.tensor
+    torch.tensor = lambda array, dtype, device: (made.append(device), tensor(array, dtype=dtype))[1]
+    torch.zeros = lambda *shape, device, **how: made.append(device)
+    for kind, module in modules.items():
+        one.missing = lambda device: None
+        try:
+            one.open(kind)
+        except Unavailable as error:
+            refused = str(error)
+        session = TorchSession(one, kind)
+        session.to_device(np.ones(2), "float32")
+        session.reset_peak_memory()
+        answer[kind] = {"dtypes": session.dtypes, "peak": session.peak_memory(), "event_s": session.events(lambda: 0)}
+        session.release()
+        session.xp.zeros((2,))
+        on = made[-2:]
+        answer[kind] |= {"called": module.called, "name": session.device_name, "refused": refused}
+        answer[kind] |= {"input_on": on[0], "made_on": on[1]}
+    yield answer

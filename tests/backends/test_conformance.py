@@ -5,6 +5,7 @@ import importlib.util
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from multigrad.backends.numpy_backend import NumPySession
@@ -19,6 +20,7 @@ from multigrad.backend import (
     backend,
     backends,
     device_kind,
+    known_devices,
     mesh_shape,
     namespace,
 )
@@ -41,7 +43,9 @@ def test_a_backend_says_everything_about_itself(one):
     assert one.name
     assert one.distributions
     assert "pip install" in one.install
-    assert set() < set(one.devices) <= {"cpu", "cuda"}
+    assert one.devices
+    assert all(device_kind(kind) == kind for kind in one.devices)
+    assert set(one.rare) < set(one.devices)
     assert set(one.modes) <= {"eager", "compiled"}
     assert {"forward", "analytic"} <= set(one.variants)
     assert type(one).__doc__
@@ -134,8 +138,8 @@ def test_a_folder_for_caches_only_adds_variables_of_which_none_is_inherited(one,
 def test_a_cpu_session_sees_no_gpu_and_a_strict_one_no_tf32(one):
     for device in one.devices:
         variables = one.environment(device, None, "strict")
-        assert variables.get("CUDA_VISIBLE_DEVICES") == ("-1" if device == "cpu" else None)
-        assert variables.get("NVIDIA_TF32_OVERRIDE") == (None if device == "cpu" else "0")
+        assert variables.get("CUDA_VISIBLE_DEVICES") == (None if device == "cuda" else "-1")
+        assert variables.get("NVIDIA_TF32_OVERRIDE") == ("0" if device == "cuda" else None)
         assert "NVIDIA_TF32_OVERRIDE" not in one.environment(device, None, "tf32")
 
 
@@ -174,7 +178,7 @@ MISNAMED = ("cpu:", "cpu:1", "cpu:08", "cpu:8x1", "cpu:2x2x2", "cpu:-2", "cpu:8.
 
 @pytest.mark.parametrize("name", MISNAMED)
 def test_what_is_no_mesh_is_bad_input(name):
-    with pytest.raises(BadInput, match=f"no device named '{name}'; wanted cpu or cuda, or a mesh"):
+    with pytest.raises(BadInput, match=f"no device named '{name}'; wanted one such as cpu or cuda, or a mesh"):
         device_kind(name)
 
 
@@ -210,6 +214,71 @@ def test_a_framework_built_without_cuda_is_worded(monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if "plugin" in name else found(name))
     assert "installed without CUDA" in backend("jax").missing("cuda")
+
+
+def test_rare_devices_are_tried_only_where_they_are(monkeypatch):
+    one = backend("torch")
+    monkeypatch.setattr(type(one), "version", lambda self: "2.13.0")
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    assert one.missing("mps") == "torch 2.13.0: no MPS device (that is macOS on Apple silicon)"
+    assert one.missing("xpu").startswith("torch 2.13.0 is built without XPU")
+    assert one.default_devices() == ("cpu", "cuda")
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    assert one.missing("mps") is None
+    assert one.default_devices() == ("cpu", "cuda", "mps")
+
+
+def a_torch_with(tmp_path, monkeypatch, library):
+    (tmp_path / "torch" / "lib").mkdir(parents=True)
+    (tmp_path / "torch" / "lib" / library).touch()
+    found = importlib.util.find_spec
+    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path / "torch")])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec if name == "torch" else found(name))
+    monkeypatch.setattr(type(backend("torch")), "version", lambda self: "2.13.0")
+
+
+def test_a_build_for_intel_gpus_is_known_by_its_library(tmp_path, monkeypatch):
+    a_torch_with(tmp_path, monkeypatch, "libtorch_xpu.so")
+    assert backend("torch").missing("xpu") is None
+    assert "xpu" in backend("torch").default_devices()
+
+
+def test_a_build_for_rocm_counts_amds_gpus_and_calls_them_cuda(tmp_path, monkeypatch):
+    a_torch_with(tmp_path, monkeypatch, "libtorch_hip.so")
+    for node, number in enumerate(("0", "4711", "815")):
+        (tmp_path / str(node)).mkdir()
+        (tmp_path / str(node) / "gpu_id").write_text(f"{number}\n")
+    monkeypatch.setattr("multigrad.backends.torch_backend.build.NODES", tmp_path)
+    assert backend("torch").cuda_devices() == 2
+    assert backend("torch").missing("cuda") is None
+    monkeypatch.setattr("multigrad.backends.torch_backend.build.NODES", tmp_path / "none")
+    assert backend("torch").missing("cuda") == "no CUDA device"
+
+
+def test_devices_are_gathered_from_the_backends():
+    assert known_devices(()) == tuple(dict.fromkeys(kind for one in backends().values() for kind in one.devices))
+    assert known_devices(["cpu", "cpu:8", "mps"])[0] == "cpu"
+    other = SimpleNamespace(devices=("abacus",))
+    assert "abacus" in known_devices(["abacus"], [other])
+    with pytest.raises(BadInput, match="no device named 'abacus:2'; there are cpu, cuda, mps, xpu"):
+        known_devices(["cpu", "abacus:2"])
+
+
+def test_a_torch_session_waits_for_and_asks_the_module_of_its_device():
+    (said,) = worker("other_accelerators", backend="torch")
+    mps, xpu = said["mps"], said["xpu"]
+    assert mps["dtypes"] == ["float32", "bfloat16", "float16"]
+    assert xpu["dtypes"] == ["float64", "float32", "bfloat16", "float16"]
+    assert mps["peak"] is None
+    assert xpu["peak"] == 4096
+    for one, kind in ((mps, "mps"), (xpu, "xpu")):
+        assert one["event_s"] == 2e-3
+        assert one["made_on"] == one["input_on"] == kind
+        assert "synchronize" in one["called"]
+        assert "empty_cache" in one["called"]
+        assert one["name"] == f"an {kind}"
+        assert "finds no" in one["refused"]
 
 
 def test_a_framework_that_does_not_load_is_worded(tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ def test_the_machine_and_every_backend_are_looked_at(findings):
     assert {"processor", "frequency governor", "load, one minute", "clock resolution", "C++ compiler"} <= whats
     (fresh,) = findings[findings["what"] == "fresh memory"]["found"]
     assert float(fresh.split()[3]) > 0.5
-    assert {f"{one.name}/{device}" for one in backends().values() for device in one.devices} <= whats
+    assert {f"{one.name}/{device}" for one in backends().values() for device in one.default_devices()} <= whats
 
 
 def test_a_framework_says_what_it_is_in_a_process_of_its_own():

@@ -380,4 +380,4 @@ def test_a_worker_without_the_framework_says_so_in_every_cell(cluster, tmp_path)
 
 
 def test_the_kind_of_a_device_is_a_tag():
-    assert [kind_of(name) for name in ("cpu", "cpu:8", "cuda", "cuda:2")] == ["cpu", "cpu", "gpu", "gpu"]
+    assert [kind_of(name) for name in ("cpu", "cpu:8", "cuda", "cuda:2", "xpu")] == ["cpu"] * 2 + ["gpu"] * 3

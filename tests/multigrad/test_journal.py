@@ -79,6 +79,17 @@ def test_an_operation_that_was_changed_is_judged_anew(whole, tmp_path):
     assert rows(check(str(file), **HOW, resume=path)) == rows(frame)
 
 
+def test_what_another_multigrad_has_judged_is_judged_anew(whole, tmp_path, monkeypatch):
+    folder, wanted, journal, total = whole
+    path = tmp_path / "old.jsonl"
+    path.write_bytes(journal)
+    monkeypatch.setattr("multigrad.matrix.journal._code", lambda: "another")
+    done = []
+    frame = check(str(folder / "cubed.py"), **HOW, resume=path, progress=lambda i, n, text: done.append(n))
+    assert done[-1] == total
+    assert rows(frame) == wanted
+
+
 def test_a_check_that_was_killed_leaves_its_rows(whole, tmp_path):
     folder, wanted, _, _ = whole
     path = tmp_path / "killed.jsonl"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from multigrad import backend
 from multigrad.extra import blocks
 from multigrad.extra.blocks import in_blocks, run_in_blocks
+from multigrad.extra.hooks import Hooks
 
 
 def namespace(seen: list[int]) -> Any:
@@ -22,7 +23,7 @@ def namespace(seen: list[int]) -> Any:
 
         return run_in_blocks(lambda block, shape: np.empty(shape, dtype=block.dtype), noted, arrays, axis=axis, **how)
 
-    return SimpleNamespace(in_blocks=own)
+    return backend.namespace(np, Hooks(in_blocks=own))
 
 
 def several(X: Any, Y: Any) -> tuple[Any, ...]:

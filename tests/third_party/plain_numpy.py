@@ -12,10 +12,10 @@ class PlainSession(Session):
 
     dtypes = ("float64", "float32")
 
-    def __init__(self, backend, xp):
+    def __init__(self, backend, xp, device):
         self.backend = backend
         self.xp = xp
-        self.device = self.device_name = "cpu"
+        self.device = self.device_name = device
 
     def to_device(self, array, dtype=None):
         return np.array(array, dtype=dtype, order="C")
@@ -34,11 +34,12 @@ class PlainBackend(Backend):
     module = "numpy"
     distributions = ("numpy",)
     install = "pip install numpy"
+    devices = ("cpu", "abacus")
 
     def open(self, device="cpu", *, threads=None, precision="strict"):
         if reason := self.missing(device):
             raise Unavailable(reason)
-        return PlainSession(self, importlib.import_module("numpy"))
+        return PlainSession(self, importlib.import_module("numpy"), device)
 
 
 BACKEND = PlainBackend()
