@@ -229,5 +229,5 @@ class Measurement:
         passed, digest = self.gate.passes(
             operation, parameters, variant, host, kinds, self.reference, self.cell.dtype, accumulate
         )
-        passed = self.session.backend.worded(passed, operation, variant)
+        passed = self.session.backend.worded(passed, operation, variant, self.cell.mode, "gaussian")
         return replace(passed, verdict=blamed(passed.verdict, variant)), digest

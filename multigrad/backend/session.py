@@ -439,10 +439,10 @@ class Backend(ABC):
         """Return what breaks down where a number is not finite, where an exception says that; else None."""
         return next((r.reason for r in self.breakdowns if r.covers(error)), None)
 
-    def worded(self, judged: Judged, operation: Operation, variant: str) -> Judged:
+    def worded(self, judged: Judged, operation: Operation, variant: str, mode: str, regime: str) -> Judged:
         """Return what was judged of a form of an operation, as a GAP where it is a known inaccuracy."""
         for inaccuracy in self.inaccuracies:
-            if operation.catalogued and (inaccuracy.operation, inaccuracy.variant) == (operation.name, variant):
+            if inaccuracy.covers(operation, variant, mode, regime):
                 judged = inaccuracy.worded(judged)
         return judged
 
