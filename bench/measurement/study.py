@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Unpack
 
-from multigrad.ops.find import Operations, files_of
+from multigrad.ops.find import Operations, files_of, operations
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Selection, Selectors
 from multigrad.process.entry import entry_point
@@ -38,7 +38,8 @@ def measure_study(
 
     Args:
         name: of a study, its file, or the study.
-        ops: the files of operations that a TOML file names: it is data, and they are code.
+        ops: the files of operations that a TOML file names: it is data, and they are code; and names of the catalogue,
+            if not all of the study's operations are wanted.
         protocol: other constants than those of a full or quick run.
         rounds: processes per cell; None is what the protocol says.
         out: folder that holds ``<machine>/<run>/``; a new run is made in it.
@@ -114,6 +115,7 @@ def plan_of_study(chosen: Study, asked: Selection, protocol: Protocol) -> Plan:
     """
     cells: dict[Cell, Refusal | None] = {}
     given = Given(files_of(asked.ops), asked.backend or ())
+    named = _named(asked.ops)
     for table in chosen.cells:
         wanted = {("ops" if k == "operation" else k): v for k, v in table.items()}
         if "threads" in wanted:
@@ -122,8 +124,16 @@ def plan_of_study(chosen: Study, asked: Selection, protocol: Protocol) -> Plan:
         selection = Selection.of(**wanted)
         if chosen.data is not None:
             _permit(selection, chosen.data, given)
-        cells |= cells_of(selection)
+        cells |= {
+            cell: refusal for cell, refusal in cells_of(selection).items() if not named or cell.operation in named
+        }
     return of_cells(cells, twins=protocol.twins, seed=asked.seed, quick=asked.quick)
+
+
+def _named(ops: Operations) -> set[str]:
+    """Return the operations of the catalogue among what was given beside a study: only these are measured."""
+    given = [ops] if isinstance(ops, str | Operation) else ops or ()
+    return {str(one) for one in given if str(one) in operations()}
 
 
 def _permit(selection: Selection, file: Path, given: Given) -> None:
