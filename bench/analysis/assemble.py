@@ -31,7 +31,7 @@ from ..store.rows import Block, SampleRow, SummaryRow
 from ..store.run import Run
 from ..store.schema import Facts
 from . import intervals
-from .flags import FLAGS, Process, flags_of
+from .flags import FLAGS, Process, clocks_disagree, dispatch_s, event_ratio, flags_of
 from .peaks import Peaks
 from .times import PLACE, PROBLEM, Times, turns_of
 
@@ -159,7 +159,8 @@ def _summary_row(
     if without_time:
         flags.append("died")
     notes = [p.event for p in mine if p.event.verdict == "NOTE"]
-    reason = "; ".join(dict.fromkeys([*(e.reason for e in notes), *(e.reason for e in without_time)]))
+    guards = [p.event.note for p in mine if p.event.note]
+    reason = "; ".join(dict.fromkeys([*(e.reason for e in notes), *(e.reason for e in without_time), *guards]))
     return _row(
         cell,
         **values,
@@ -203,8 +204,8 @@ def _figures(
     kind = headline(cell.device)
     series = [p.per_call(kind) for p in mine]
     every = np.concatenate(series)
+    ratio = event_ratio(mine)
     both = {k: intervals.median_of_medians([p.per_call(k) for p in mine]) for k in (LATENCY, PIPELINED)}
-    dispatch = [b.dispatch_s / b.calls for p in mine for b in p.blocks if b.dispatch_s is not None]
     values = {
         "median_s": time.estimate,
         "ci_low_s": _known(time.low),
@@ -214,7 +215,8 @@ def _figures(
         "q3_s": float(np.quantile(every, 0.75)),
         "processes": len(mine),
         "blocks": len(every),
-        "dispatch_s": float(np.median(dispatch)),
+        "dispatch_s": dispatch_s(mine),
+        "event_ratio": ratio,
         "latency_s": both[LATENCY],
         "pipelined_s": both[PIPELINED],
         "calls": (mine[0].event.calls or {})[kind],
@@ -230,6 +232,8 @@ def _figures(
         for name in ("first_call_s", "trace_s", "lower_s", "compile_s")
     }
     flags = flags_of(cell, mine, protocol)
+    if clocks_disagree(ratio, time, protocol):
+        flags.append("clocks-disagree")
     roof, more = _roof(cell, time.estimate, model, peaks, protocol)
     return {**values, **roof}, flags + more
 

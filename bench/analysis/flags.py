@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from multigrad.backend import device_kind
 
-from ..plan.cells import Cell, headline
+from ..plan.cells import PIPELINED, Cell, headline
 from ..plan.protocol import Protocol
 from ..store.events import CellEvent
 from ..store.rows import Block
@@ -30,7 +30,9 @@ FLAGS = {
     "short-block": "a block lasts less than 1 ms",
     "slow-first-block": "the first block is more than 10 % slower than the others of its turn, and is left out",
     "not-warm": "the time per call was not steady when the warm-up ended",
-    "overhead-bound": "less than three times an empty operation: what is measured is the call",
+    "overhead-bound": "less than three times an empty operation that is called the same way, waited for or pipelined: "
+    "what is measured is the call",
+    "host-bound": "on an accelerator, to make a call takes the host 80 % of its time or more: the device waits for it",
     "oversubscribed": "more threads ran than were allowed",
     "threads-unverified": "the framework reports another number of threads than it was given",
     "preempted": "in one block of five or more, threads were ready and had no processor for a tenth of the time",
@@ -38,12 +40,14 @@ FLAGS = {
     "long a call takes alone",
     "throttled": "the clock fell by more than 10 %, or the GPU's driver gave a reason for slowing down",
     "above-roof": "faster than the roof allows: the cost model or a peak is wrong",
+    "clocks-disagree": "the device's own events tell of another time than the host's clock, by more than 5 % and than "
+    "half the interval",
     "no-cost": "there is no cost model for it",
     "died": "a worker died at it in one round; the time is from the others",
 }
 """What a flag means."""
 
-BARRING = frozenset({"above-roof", "crowded", "died", "oversubscribed", "threads-unverified"})
+BARRING = frozenset({"above-roof", "clocks-disagree", "crowded", "died", "oversubscribed", "threads-unverified"})
 """The flags that make a time meaningless: it has no word, and is no winner. The others inform: what they warn of is in
 the interval, and blocks that were disturbed are left out."""
 
@@ -102,6 +106,41 @@ class Process:
         return self.per_call(kind), self.turns(kind), self.lost(cell, protocol)
 
 
+def _empty(facts: Facts, kind: str) -> Mapping[str, float | None]:
+    """Return the seconds of an empty operation by mode, called as the blocks of a kind call theirs."""
+    if kind == PIPELINED and facts.empty_pipelined_s:  # an older run has none
+        return facts.empty_pipelined_s
+    return facts.empty_s or {}
+
+
+def dispatch_s(mine: Sequence[Process]) -> float:
+    """Return the seconds that the host takes to make a call, the lesser of two medians.
+
+    In a block a full queue makes the host wait, as if it were at work; a call with an empty queue finds cold caches.
+    """
+    import numpy as np
+
+    in_blocks = [b.dispatch_s / b.calls for p in mine for b in p.blocks if b.dispatch_s is not None]
+    single = [s for p in mine if isinstance(s := p.event.dispatch_s, float)]
+    return float(min(np.median(each) for each in (in_blocks, single) if each))
+
+
+def event_ratio(mine: Sequence[Process]) -> float | None:
+    """Return the time of pipelined blocks by the device's events over that by the host's clock; None without events."""
+    import numpy as np
+
+    ratios = [r for p in mine if isinstance(r := p.event.event_ratio, float)]
+    return float(np.median(ratios)) if ratios else None
+
+
+def clocks_disagree(ratio: float | None, time: intervals.Interval, protocol: Protocol) -> bool:
+    """Tell whether two clocks disagree by more than both the least effect worth a word and half the interval."""
+    if ratio is None:
+        return False
+    half = (time.high - time.low) / (2 * time.estimate)
+    return abs(ratio - 1) > max(protocol.effect, 0.0 if math.isnan(half) else half)
+
+
 def flags_of(cell: Cell, mine: Sequence[Process], protocol: Protocol) -> list[str]:
     """Return what is doubtful about a cell's blocks."""
     import numpy as np
@@ -111,7 +150,7 @@ def flags_of(cell: Cell, mine: Sequence[Process], protocol: Protocol) -> list[st
     blocks = [b for p in mine for b in p.blocks if b.kind == kind]
     every = np.concatenate(series)
     medians = [float(np.median(s)) for s in series]
-    empty = [e for p in mine if (e := (p.facts.empty_s or {}).get(cell.mode)) is not None]
+    empty = [e for p in mine if (e := _empty(p.facts, kind).get(cell.mode)) is not None]
     on_cpu = device_kind(cell.device) == "cpu"
     lost = [p.lost(cell, protocol) for p in mine]
     first, spreads, of_turns = [], [], []
@@ -136,6 +175,8 @@ def flags_of(cell: Cell, mine: Sequence[Process], protocol: Protocol) -> list[st
         "slow-first-block": bool(first) and np.median(first) > protocol.slow_first_block,
         "not-warm": not all(p.event.warm for p in mine),
         "overhead-bound": bool(empty) and np.median(medians) < protocol.overhead_factor * np.median(empty),
+        # A CPU is host and device in one, also where a framework returns before it is done.
+        "host-bound": kind == PIPELINED and dispatch_s(mine) >= protocol.host_share * np.median(medians),
         "oversubscribed": on_cpu and busy > protocol.busy_share * cell.threads,
         "threads-unverified": on_cpu and any(t != cell.threads for t in threads),
         "preempted": np.concatenate(lost).mean() >= protocol.lost_blocks,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from multigrad.backend import Unavailable, backend, backends, cpu_name, device_kind
+from multigrad.backend import Unavailable, backend, backends, cpu_name, device_kind, nvml_missing
 from multigrad.data.errors import BadInput
 from multigrad.process.child import Death, run
 from multigrad.process.entry import entry_point, no_rows
@@ -219,6 +219,7 @@ def _gpus() -> Iterator[Finding]:
         pynvml.nvmlInit()
         handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
     except Exception:  # noqa: BLE001 - no package, no driver, no permission: there is nothing to look at
+        yield Finding("GPUs", f"none counted ({nvml_missing()})" if nvml_missing() else "none", True)
         return
     for number, handle in enumerate(handles):
         for look in (_gpu_clock, _gpu_persistence, _gpu_processes):

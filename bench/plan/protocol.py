@@ -101,6 +101,14 @@ class Protocol:
     short_block_s: Amount = _because(1e-3, "A block below is at the mercy of one interrupt: `short-block`.")
     slow_first_block: Amount = _because(1.1, "First block over the median of the others; above is `slow-first-block`.")
     overhead_factor: Amount = _because(3.0, "Below so many empty operations, what is measured is the call itself.")
+    host_share: Amount = _because(
+        0.8,
+        "Host time of a call over its pipelined time; from there on, on an accelerator, it is `host-bound`: a faster "
+        "device would gain little.",
+    )
+    dispatch_calls: Count = _because(
+        21, "Calls on an empty queue, whose median is the host's time for a call: as many as are waited for."
+    )
     empty_calls: Count = _because(200, "Of an empty operation; the first half are to warm up.")
     empty_limit_s: Amount = _because(0.1, "Or for so long: where an empty operation takes 10 ms, ten tell its size.")
     busy_share: Amount = _because(

@@ -152,6 +152,9 @@ class CellAnswer(Struct, kw_only=True, omit_defaults=True):
     compile_s: Seconds | None = None
     timed_s: Seconds = 0.0
     warmup_s: Seconds = 0.0
+    dispatch_s: Seconds | UnsetType = UNSET
+    event_ratio: Amount | UnsetType = UNSET
+    note: str = ""
 
 
 class CellEvent(CellAnswer, tag_field="event", tag="cell", kw_only=True):

@@ -15,7 +15,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from multigrad.backend import THREAD_VARIABLES, cpu_name
+from multigrad.backend import THREAD_VARIABLES, cpu_name, nvml_missing
+
+from .gpu import gpus
 
 UNSET_VARIABLES = (
     "CUDA_CACHE_DISABLE",
@@ -50,8 +52,8 @@ UNSET_VARIABLES = (
 """Taken away from workers: they would move threads, or say what is kept of compiled code, and where."""
 
 _MATTERS = re.compile(
-    r"(OMP|OPENBLAS|MKL|KMP|GOMP|BLIS|XLA|JAX|TORCH|PYTORCH|NVIDIA|CUDA|CUPY|MALLOC|GLIBC|NUMPY|THP|DASK)_\w+|LD_PRELOAD"
-    r"|MULTIGRAD_SCHEDULER"
+    r"(OMP|OPENBLAS|MKL|KMP|GOMP|BLIS|XLA|JAX|TORCH|PYTORCH|TORCHINDUCTOR|TRITON|NVIDIA|CUDA|CUBLAS|CUBLASLT|CUDNN|CUFFT"
+    r"|CUSOLVER|CUSPARSE|NCCL|CUPY|MALLOC|GLIBC|NUMPY|THP|DASK)_\w+|LD_PRELOAD|MULTIGRAD_SCHEDULER"
 )
 
 
@@ -171,56 +173,12 @@ def others_reader(cpus: Collection[int]) -> Callable[[], float | None]:
     return read
 
 
-def gpu_reader() -> Callable[[], tuple[float | None, int]]:
-    """Return a function that reads (clock in Hz, throttle reasons as a bit mask) of the first visible GPU."""
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
-        if visible.isdigit():
-            handle = pynvml.nvmlDeviceGetHandleByIndex(int(visible))
-        else:
-            handle = pynvml.nvmlDeviceGetHandleByUUID(visible)
-        harmless = pynvml.nvmlClocksThrottleReasonGpuIdle | pynvml.nvmlClocksThrottleReasonApplicationsClocksSetting
-
-        def read() -> tuple[float | None, int]:
-            clock = pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM) * 1e6
-            return clock, pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle) & ~harmless
-
-        read()
-    except Exception:  # noqa: BLE001 - no package, no driver, no permission: for us they are one answer
-        return lambda: (None, 0)
-    return read
-
-
-def gpus() -> list[dict[str, Any]]:
-    """Return name, memory and driver of every NVIDIA device."""
-    found = []
-    with contextlib.suppress(Exception):  # no package, no driver, no permission: for us they are one answer
-        import pynvml
-
-        pynvml.nvmlInit()
-        for i in range(pynvml.nvmlDeviceGetCount()):
-            handle = pynvml.nvmlDeviceGetHandleByIndex(i)
-            memory = pynvml.nvmlDeviceGetMemoryInfo(handle).total
-            driver = pynvml.nvmlSystemGetDriverVersion()
-            found.append(
-                {"name": _text(pynvml.nvmlDeviceGetName(handle)), "bytes": int(memory), "driver": _text(driver)}
-            )
-        pynvml.nvmlShutdown()
-    return found
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
 def describe() -> dict[str, Any]:
     """Return the host and its devices, as they go into ``run.json``."""
     import psutil
 
     uname = platform.uname()
+    devices = gpus()
     return {
         "hostname": uname.node,
         "system": f"{uname.system} {uname.release}",
@@ -234,8 +192,9 @@ def describe() -> dict[str, Any]:
         "last_cache_bytes": last_cache_bytes(),
         "memory_bytes": int(psutil.virtual_memory().total),
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "unknown",
-        "gpus": [gpu["name"] for gpu in gpus()],
-        "devices": gpus(),
+        "gpus": [gpu["name"] for gpu in devices],
+        "devices": devices,
+        "nvml": nvml_missing(),
     }
 
 

@@ -75,6 +75,10 @@ class SummaryRow:
         "On a mesh, the collective operations that the compiler put in, as `all-reduce 2`, or `none`; else empty.", ""
     )
     machine: str = doc("Machine that it was measured on; empty in a run of one machine.", default="")
+    event_ratio: Amount | None = doc(
+        "Time of pipelined blocks by the device's own events, over the same by the host's clock; empty without events.",
+        default=None,
+    )
 
 
 class Block(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -121,12 +125,14 @@ class SampleRow:
     cpu_s: Seconds = doc("CPU time of all threads of the process during the block, in seconds.")
     involuntary_switches: Count = doc("Times the kernel took the processor away from the process during the block.")
     clock_hz: Amount | None = doc("Clock of the first processor used, after the block, in Hz; empty where unknown.")
-    device_clock_hz: Amount | None = doc("Clock of the GPU's multiprocessors, after the block, in Hz.")
+    device_clock_hz: Amount | None = doc("Clock of the GPU's multiprocessors, after the turn, in Hz.")
     waited_s: Seconds | None = doc(
         "Time that threads of the process were ready and others had the processor, summed, in seconds: what the kernel "
         "tells of the block, scaled down, if need be, to the time that others ran during the turns of the cell."
     )
-    throttle_reasons: Count = doc("The GPU driver's reasons for slowing down, as its bit mask; 0 is none.")
+    throttle_reasons: Count = doc(
+        "The GPU driver's reasons for slowing down, after the turn, as its bit mask; 0 is none."
+    )
     turn: Count = doc(
         "Number of the turn in which it was timed, from 0 for each kind: the cells of a problem take turns in all "
         "workers of a round, and turns of one number followed each other. Means nothing where `turns` in `run.json` is "

@@ -33,6 +33,8 @@ class Host(Struct):
     architecture: str = ""
     python: str = ""
     governor: str = ""
+    nvml: str = ""
+    """Why the GPUs could not be counted; empty where they were."""
 
 
 class Git(Struct):
@@ -99,6 +101,7 @@ class Facts(Struct):
     cpus: Any = UNSET
     busy_threads: Any = UNSET
     empty_s: dict[str, Seconds | None] | UnsetType = UNSET
+    empty_pipelined_s: dict[str, Seconds | None] | UnsetType = UNSET
     timer_step_s: Any = UNSET
     environment: Any = UNSET
     load: Any = UNSET

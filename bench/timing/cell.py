@@ -103,7 +103,7 @@ class Measurement:
         elsewhere = self._elsewhere(inputs) if on_cpu else None
         del inputs
         result = yield from time_blocks(
-            Workload(function, arrays, self.session.wait, keep, elsewhere),
+            Workload(function, arrays, self.session.wait, keep, self.session.events, elsewhere),
             self.protocol,
             headline=headline(self.session.device),
             calls=calls,
@@ -119,11 +119,14 @@ class Measurement:
             setup_s=setup_s,
             load=os.getloadavg()[0],
             wait_s=result.wait_s,
+            dispatch_s=result.dispatch_s,
+            event_ratio=UNSET if result.event_ratio is None else result.event_ratio,
             warm=result.warm,
             warmup_s=result.warmup_s,
             timed_s=result.blocks_s,
             calls=result.calls,
             blocks=result.blocks,
+            note=self.guards.note(),
         )
 
     def _memory(self) -> MemoryEnded:

@@ -28,12 +28,15 @@ Wait = Callable[[Sequence[Any]], None]
 
 @dataclass(frozen=True)
 class Guards:
-    """What is read beside every block, outside its time."""
+    """What is read beside the blocks, outside their time."""
 
     clock: Callable[[], float | None] = lambda: None
     """Clock of the processor in Hz; None where nobody says."""
     device: Callable[[], tuple[float | None, int]] = lambda: (None, 0)
-    """Clock of the device in Hz and the reasons for which its driver slows it down, as a bit mask."""
+    """Clock of the device in Hz and the reasons for which its driver slows it down, as a bit mask. It is read once a
+    turn: each of the driver's answers takes as long as a small kernel or longer."""
+    note: Callable[[], str] = lambda: ""
+    """What could not be read of the device, and why; empty where everything was."""
     waited: Callable[[], float | None] = lambda: None
     """Seconds for which threads were ready and had no processor, since they started; None where nobody says."""
     others: Callable[[], float | None] = lambda: None
@@ -52,6 +55,8 @@ class Workload:
     keep: int | None = None
     """How many calls' outputs a pipelined block may hold; None keeps the last one only, which is enough where a device
     works in order."""
+    events: Callable[[Callable[[], Any]], float | None] = lambda call: None
+    """Runs a call and returns its seconds by the device's own events; None where there are none."""
     elsewhere: Callable[[], Sequence[Any]] | None = None
     """Returns the same arguments at other addresses; None leaves them where they are."""
 
@@ -80,6 +85,10 @@ class Timing:
     """Whether two successive medians agreed before the time was up."""
     wait_s: float
     """What it costs to wait for something that is done."""
+    dispatch_s: float
+    """Seconds until a call returns whose queue was empty; median."""
+    event_ratio: float | None
+    """Time of pipelined blocks by the device's events over that by the host's clock; None without events."""
     blocks_s: float
     """Time spent inside timed blocks, calibration included; not the time in which others had their turn."""
 
@@ -106,6 +115,35 @@ def wait_cost(wait: Wait, finished: Sequence[Any], clock: Callable[[], float] = 
     return statistics.median(durations)
 
 
+def dispatch_cost(work: Workload, protocol: Protocol, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Return the median time in seconds until a call returns, each made when the one before has been waited for."""
+    durations: list[float] = []
+    began = clock()
+    while len(durations) < protocol.dispatch_calls:
+        start = clock()
+        outputs = work.function(*work.arguments)
+        durations.append(clock() - start)
+        work.wait(outputs)
+        if clock() - began > protocol.block_s and len(durations) >= protocol.other_blocks:
+            break
+    return statistics.median(durations)
+
+
+def event_ratio(work: Workload, block: Runner, calls: int, protocol: Protocol) -> float | None:
+    """Return how long pipelined blocks last by the device's events, over the same blocks by the host's clock.
+
+    A wait that returns too early makes the events tell of more: they end when the device has done what came before.
+    """
+    ratios = []
+    for _ in range(max(1, protocol.other_blocks)):
+        by_host: list[float] = []
+        by_device = work.events(lambda by_host=by_host: by_host.append(block(calls)[0]))  # type: ignore[misc]
+        if by_device is None:
+            return None
+        ratios.append(by_device / by_host[0])
+    return statistics.median(ratios)
+
+
 def time_blocks(
     work: Workload,
     protocol: Protocol,
@@ -128,6 +166,7 @@ def time_blocks(
     """
     warmup_s, warm, estimate = warm_up(work, protocol)
     wait_s = wait_cost(work.wait, work.function(*work.arguments))
+    dispatch_s = dispatch_cost(work, protocol)
     runners = {LATENCY: _latency_block(work), PIPELINED: _pipelined_block(work)}
     other = PIPELINED if headline == LATENCY else LATENCY
     started = time.perf_counter()
@@ -150,7 +189,8 @@ def time_blocks(
         spent += time.perf_counter() - started
     started = time.perf_counter()
     blocks = turns.blocks() + _few_blocks(few, protocol)
-    return Timing(blocks, counts, warmup_s, warm, wait_s, spent + time.perf_counter() - started)
+    ratio = event_ratio(work, runners[PIPELINED], counts[PIPELINED], protocol)
+    return Timing(blocks, counts, warmup_s, warm, wait_s, dispatch_s, ratio, spent + time.perf_counter() - started)
 
 
 def alone(steps: Generator[None, None, Timing]) -> Timing:
@@ -282,11 +322,13 @@ class _Sampler:
                 gc.enable()
         after = self.guards.waited()
         waited = None if waited is None or after is None else max(0.0, after - waited)
-        device_clock, reasons = self.guards.device()
         clock = self.guards.clock()
-        return Block(
-            self.kind, self.calls, seconds, dispatched, cpu, switches, clock, device_clock, waited, reasons, turn
-        )
+        return Block(self.kind, self.calls, seconds, dispatched, cpu, switches, clock, None, waited, 0, turn)
+
+    def on_device(self, blocks: Sequence[Block]) -> list[Block]:
+        """Return the blocks of a turn that has just ended, each with the device's clock and reasons as they are now."""
+        clock, reasons = self.guards.device()
+        return [msgspec.structs.replace(one, device_clock_hz=clock, throttle_reasons=reasons) for one in blocks]
 
 
 @dataclass
@@ -383,16 +425,18 @@ class _Turns:
     def take(self) -> None:
         """Time the blocks of one turn. Only the limit ends it early: a shorter one would be a worse half of a pair."""
         protocol, began, warm = self.protocol, self.spent, False
+        blocks: list[Block] = []
         with self.neighbours.watched():
             while self.spent - began < protocol.turn_s:
-                if self.spent >= protocol.process_limit_s and self.timed:
+                if self.spent >= protocol.process_limit_s and (self.timed or blocks):
                     break
                 moved = self.mover.before_block(self.spent)
                 if not moved and not warm:
                     self.lead_in()
                 warm = True
-                self.timed.append(self.sampler.block(self.taken))
-                self.spent += self.timed[-1].block_s
+                blocks.append(self.sampler.block(self.taken))
+                self.spent += blocks[-1].block_s
+        self.timed += self.sampler.on_device(blocks)
         self.taken += 1
 
 
@@ -403,7 +447,7 @@ def _few_blocks(sampler: _Sampler, protocol: Protocol) -> list[Block]:
     with neighbours.watched():
         while len(blocks) < protocol.other_blocks and sum(b.block_s for b in blocks) < protocol.process_limit_s:
             blocks.append(sampler.block(turn=0))
-    return neighbours.blamed(blocks)
+    return neighbours.blamed(sampler.on_device(blocks))
 
 
 def _kept_waiting(block: Block, protocol: Protocol) -> bool:

@@ -14,17 +14,18 @@ from multigrad.backend import Session, device_kind
 from ..plan.protocol import Protocol
 from ..store import machine
 from ..store.schema import Facts
-from .clock import timer_step
+from .clock import Workload, timer_step
 from .messages import PeakRates
 from .roofline import bandwidth, product_rate
 
 
-def session_facts(session: Session, empty_s: Mapping[str, float | None]) -> Facts:
+def session_facts(session: Session, empty: Mapping[str, Workload | None], protocol: Protocol) -> Facts:
     """Return what a session says about itself.
 
     Args:
         session: the session.
-        empty_s: by mode, what :func:`empty_time` returned.
+        empty: by mode, what :func:`empty_function` returned.
+        protocol: the constants.
     """
     own = tempfile.gettempdir()  # goes with the run, and is named anew in each
     return Facts(
@@ -33,7 +34,10 @@ def session_facts(session: Session, empty_s: Mapping[str, float | None]) -> Fact
         thread_pools=thread_pools(),
         cpus=machine.allowed_cpus(),
         busy_threads=busy_threads(session) if device_kind(session.device) == "cpu" else None,
-        empty_s=dict(empty_s),
+        empty_s={mode: None if work is None else empty_time(work, protocol) for mode, work in empty.items()},
+        empty_pipelined_s={
+            mode: None if work is None else empty_pipelined_time(work, protocol) for mode, work in empty.items()
+        },
         timer_step_s=timer_step(),
         environment={k: v for k, v in machine.environment_that_matters(os.environ).items() if not v.startswith(own)},
         load=os.getloadavg()[0],
@@ -61,7 +65,7 @@ def busy_threads(session: Session) -> float:
     return (time.process_time() - cpu) / (time.perf_counter() - wall)
 
 
-def empty_function(session: Session, mode: str) -> Callable[[], None] | None:
+def empty_function(session: Session, mode: str) -> Workload | None:
     """Return the least there is to call, one addition of two single numbers; None where it cannot be compiled."""
     import numpy as np
 
@@ -70,28 +74,34 @@ def empty_function(session: Session, mode: str) -> Callable[[], None] | None:
     def least(x: Any) -> tuple[Any, ...]:
         return (x + x,)
 
-    function: Callable[..., Any] = least
-
-    def call() -> None:
-        session.wait(function(array))
-
     try:
-        if mode == "compiled":
-            function = session.compile(least)
-        call()
+        work = Workload(session.compile(least) if mode == "compiled" else least, (array,), session.wait)
+        work.call()
     except Exception:  # noqa: BLE001 - whatever a compiler raises, the cells will say it too
         return None
-    return call
+    return work
 
 
-def empty_time(call: Callable[[], None] | None, protocol: Protocol) -> float | None:
-    """Return the time in seconds of an empty operation, the median of the later half of its calls."""
-    if call is None:
-        return None
+def empty_pipelined_time(work: Workload, protocol: Protocol, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Return the seconds per call of an empty operation that is called as often before one wait, of several blocks."""
+    blocks = []
+    for _ in range(max(1, protocol.other_blocks)):
+        start = clock()
+        for _ in range(protocol.empty_calls):
+            outputs = work.function(*work.arguments)
+        work.wait(outputs)
+        blocks.append((clock() - start) / protocol.empty_calls)
+        if sum(blocks) * protocol.empty_calls > protocol.empty_limit_s:
+            break
+    return statistics.median(blocks)
+
+
+def empty_time(work: Workload, protocol: Protocol) -> float:
+    """Return the seconds of an empty operation that is waited for, the median of the later half of its calls."""
     durations: list[float] = []
     while len(durations) < protocol.empty_calls and sum(durations) < protocol.empty_limit_s:
         start = time.perf_counter()
-        call()
+        work.call()
         durations.append(time.perf_counter() - start)
     return statistics.median(durations[len(durations) // 2 :])
 

@@ -11,7 +11,7 @@ import gc
 import itertools
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,10 +23,11 @@ from multigrad.data.errors import BadInput
 from ..plan.cells import Cell
 from ..plan.protocol import Protocol
 from ..store import machine
+from ..store.gpu import GpuReader
 from . import messages
 from .cell import Measurement
 from .clock import Guards
-from .facts import empty_function, empty_time, peaks, session_facts
+from .facts import empty_function, peaks, session_facts
 from .gate import Gate
 
 
@@ -52,7 +53,7 @@ def time_cells(arguments: Mapping[str, Any]) -> Iterator[Any]:
     empty = {mode: empty_function(session, mode) for mode in dict.fromkeys(c.mode for c in cells.values())}
     # Others may begin at the same time: what is measured waits for its turn.
     arguments["turn"]((next(iter(cells)), messages.FACTS))
-    facts = session_facts(session, {mode: empty_time(call, protocol) for mode, call in empty.items()})
+    facts = session_facts(session, empty, protocol)
     facts.import_s, facts.first_operation_s = opened.import_s, opened.first_operation_s
     yield to_builtins(messages.Opened(facts))
     if arguments["peaks"]:
@@ -60,9 +61,10 @@ def time_cells(arguments: Mapping[str, Any]) -> Iterator[Any]:
     judge = Gate(arguments["judged"])
     cpus = machine.allowed_cpus()
     queue = machine.RunQueue()
-    guards = Guards(
-        machine.clock_reader(cpus[0]), _device_reader(session.device), queue.seconds, machine.others_reader(cpus)
-    )
+    guards = Guards(clock=machine.clock_reader(cpus[0]), waited=queue.seconds, others=machine.others_reader(cpus))
+    if device_kind(session.device) == "cuda":
+        gpu = GpuReader()
+        guards = replace(guards, device=gpu.read, note=gpu.note)
     # Everything alive now stays: the collector need not walk through a framework in every collection to come.
     gc.collect()
     gc.freeze()
@@ -130,7 +132,3 @@ def _open(arguments: Mapping[str, Any]) -> Opened:
     array = session.to_device(np.ones(1), session.dtypes[-1] if "float32" not in session.dtypes else "float32")
     session.wait((array + array,))
     return Opened(session, imported - start, time.perf_counter() - imported)
-
-
-def _device_reader(device: str) -> Callable[[], tuple[float | None, int]]:
-    return machine.gpu_reader() if device_kind(device) == "cuda" else Guards().device

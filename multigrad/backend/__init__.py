@@ -2,7 +2,7 @@
 
 from ..data.errors import one_line
 from ..ops.selection import Precision
-from .device import THREAD_VARIABLES, cpu_name, cuda_device_count, device_kind, mesh_shape
+from .device import THREAD_VARIABLES, cpu_name, cuda_device_count, device_kind, mesh_shape, nvml_missing
 from .limits import Gap, Inaccuracy, Refusal, Unavailable
 from .registry import backend, backends, known_devices
 from .session import Array, Backend, Session, namespace, own_function
@@ -25,6 +25,7 @@ __all__ = [
     "known_devices",
     "mesh_shape",
     "namespace",
+    "nvml_missing",
     "one_line",
     "own_function",
 ]

@@ -8,7 +8,7 @@ import platform
 import re
 from pathlib import Path
 
-from ..data.errors import BadInput
+from ..data.errors import BadInput, one_line
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -66,15 +66,26 @@ def cpu_name() -> str:
     return name or platform.processor() or platform.machine()
 
 
-@functools.cache
 def cuda_device_count() -> int:
-    """Return how many NVIDIA devices the driver knows; 0 without a driver."""
+    """Return how many NVIDIA devices the driver knows; 0 where :func:`nvml_missing` says why it cannot be asked."""
+    return _count_and_reason()[0]
+
+
+def nvml_missing() -> str:
+    """Return why NVML, the driver's library, could not count the NVIDIA devices; empty where it counted them."""
+    return _count_and_reason()[1]
+
+
+@functools.cache
+def _count_and_reason() -> tuple[int, str]:
     try:
         import pynvml
 
         pynvml.nvmlInit()
-        count = pynvml.nvmlDeviceGetCount()
+        count = int(pynvml.nvmlDeviceGetCount())
         pynvml.nvmlShutdown()
-    except Exception:  # no package, no driver, no permission: for us they are one answer
-        return 0
-    return int(count)
+    except ImportError:
+        return 0, "NVML cannot be asked: pip install nvidia-ml-py"
+    except Exception as error:  # no driver, no permission: NVML has a class of its own for each, known only now
+        return 0, f"NVML does not answer: {one_line(error)}"
+    return count, ""

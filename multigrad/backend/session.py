@@ -18,7 +18,7 @@ from ..ops.implementation import Implementation
 from ..ops.operation import Operation
 from ..ops.selection import Mode, Precision
 from .candidate import Candidate
-from .device import THREAD_VARIABLES, cuda_device_count, device_kind, mesh_shape
+from .device import THREAD_VARIABLES, cuda_device_count, device_kind, mesh_shape, nvml_missing
 from .implemented import forward_of, with_gradients
 from .limits import Gap, Inaccuracy, Judged, Refusal, Unavailable
 from .traced import Description
@@ -408,7 +408,8 @@ class Backend(ABC):
         if self.version() is None:
             return f"not installed ({self.install})"
         if kind == "cuda" and (there := self.cuda_devices()) < count:
-            return f"{device} wants {count} CUDA devices, found {there}" if there else "no CUDA device"
+            why = f" ({nvml_missing()})" if nvml_missing() else ""
+            return f"{device} wants {count} CUDA devices, found {there}" if there else f"no CUDA device{why}"
         return None
 
     def cuda_devices(self) -> int:

@@ -168,6 +168,7 @@ def test_a_missing_gpu_is_worded(one, monkeypatch):
         assert one.missing("cuda") == f"{one.name} has no device 'cuda'"
         return
     monkeypatch.setattr(multigrad.backend.session, "cuda_device_count", lambda: 0)
+    monkeypatch.setattr(multigrad.backend.session, "nvml_missing", lambda: "")
     monkeypatch.setattr(type(one), "version", lambda self: "1.0")
     assert one.missing("cuda") == "no CUDA device"
     with pytest.raises(Unavailable, match="no CUDA device"):
@@ -254,6 +255,7 @@ def test_a_build_for_rocm_counts_amds_gpus_and_calls_them_cuda(tmp_path, monkeyp
     assert backend("torch").cuda_devices() == 2
     assert backend("torch").missing("cuda") is None
     monkeypatch.setattr("multigrad.backends.torch_backend.build.NODES", tmp_path / "none")
+    monkeypatch.setattr(multigrad.backend.session, "nvml_missing", lambda: "")
     assert backend("torch").missing("cuda") == "no CUDA device"
 
 
