@@ -34,6 +34,11 @@ def stages(folder: Path) -> dict[str, list[str]]:
     return {name: values for name, *values in lines}
 
 
+def begins(folder: Path, stage: str) -> int:
+    path = folder / "stages.tsv"
+    return sum(line.startswith(f"{stage}\t\t") for line in path.read_text().splitlines()) if path.exists() else 0
+
+
 def rows(folder: Path, stage: str) -> list[dict]:
     return list(summary.rows(folder / f"{stage}.jsonl"))
 
@@ -141,12 +146,15 @@ def test_a_check_that_was_killed_goes_on_from_its_rows(tmp_path):
 def test_killed_in_every_stage_it_leaves_files_and_goes_on(tmp_path):
     arguments = ("--backend", "torch,jax", "--ops", "relu_regression", "--minutes", "60")
     for stage in STAGES:
+        begun = begins(tmp_path, stage)
         process = started(tmp_path, *arguments)
-        while process.poll() is None and (
-            not (tmp_path / "stages.tsv").exists() or stages(tmp_path).get(stage, ["", "", "0"])[-1]
-        ):
+        while process.poll() is None and begins(tmp_path, stage) == begun:
             time.sleep(0.05)
-        time.sleep(3)
+        journal = tmp_path / f"{stage}.jsonl"
+        while stage not in ("smoke", "study") and not (journal.exists() and journal.read_bytes().count(b"\n") > 3):
+            time.sleep(0.05)
+        time.sleep(2)
+        assert process.poll() is None
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         assert (tmp_path / f"{stage}.log").exists()
