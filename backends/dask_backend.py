@@ -24,6 +24,7 @@ from multigrad.backend import (
 from multigrad.backend.placement import split_axes
 from multigrad.backend.scheduler import VARIABLE
 from multigrad.data.errors import BadInput, one_line
+from multigrad.extra.hooks import Hooks
 from multigrad.namespaces.shared.factorisations import QR, SVD, Eigh, SLogDet
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Mode, Precision
@@ -85,10 +86,13 @@ def array_namespace(array: Any) -> Any:
     linear = {name: functools.partial(by_matrix, array, name) for name in BY_MATRIX}
     return namespace(
         xp,
+        Hooks(scatter_add=functools.partial(scatter_add, array)),
         linalg=namespace(xp.linalg, **linear),
         reshape=functools.partial(reshape, xp),
+        concat=functools.partial(concat, xp),
+        max=functools.partial(extremum, xp, "max"),
+        min=functools.partial(extremum, xp, "min"),
         take_along_axis=functools.partial(take_along_axis, array),
-        scatter_add=functools.partial(scatter_add, array),
     )
 
 
@@ -104,6 +108,8 @@ def by_matrix(array: Any, name: str, *matrices: Array, **options: Any) -> Any:
     least = min(rows, columns)
     full = options.get("full_matrices", name == "svd") or options.get("mode") == "complete"
     signature = BY_MATRIX[name] if matrices[-1].ndim > 1 else "(i,j),(j)->(i)"
+    if 0 in (n for matrix in matrices for n in matrix.shape):
+        return of_nothing(array, name, options, matrices)
     outputs = signature.partition("->")[2].count("(")
     dtype = matrices[0].dtype
     results = array.apply_gufunc(
@@ -117,6 +123,20 @@ def by_matrix(array: Any, name: str, *matrices: Array, **options: Any) -> Any:
     return NAMED[name](*results) if name in NAMED else results
 
 
+def of_nothing(array: Any, name: str, options: Mapping[str, Any], matrices: Sequence[Array]) -> Any:
+    """Run a function of ``linalg`` where a matrix or the batch is empty: what is computed depends on shapes alone.
+
+    Dask cannot divide such arrays into chunks.
+    """
+    import numpy as np
+
+    stand_ins = [
+        np.zeros(m.shape, m.dtype) + (np.eye(*m.shape[-2:], dtype=m.dtype) if m.ndim > 1 else 0) for m in matrices
+    ]
+    results = matrices_of_chunk(name, options, *stand_ins)
+    return NAMED[name](*map(array.from_array, results)) if name in NAMED else array.from_array(results)
+
+
 def matrices_of_chunk(name: str, options: Mapping[str, Any], *matrices: np.ndarray) -> Any:
     """Run a function of ``linalg`` on the matrices of a chunk."""
     linalg = importlib.import_module("array_api_compat.numpy.linalg")
@@ -125,14 +145,35 @@ def matrices_of_chunk(name: str, options: Mapping[str, Any], *matrices: np.ndarr
 
 def reshape(xp: Any, x: Array, shape: Sequence[int], *, copy: bool | None = None) -> Array:
     """Reshape; Dask merges dimensions or splits them, and what does both goes by way of a single one."""
+    if x.size == 0:
+        return xp.zeros(tuple(max(n, 0) for n in shape), dtype=x.dtype)
     try:
         return xp.reshape(x, shape, copy=copy)
     except NotImplementedError:
         return xp.reshape(xp.reshape(x, (-1,)), shape, copy=copy)
 
 
+def concat(xp: Any, arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
+    """Join arrays along an axis; Dask cannot sum over several chunks that are all empty (2026.8.0), so there is one."""
+    joined = xp.concat(arrays, axis=axis)
+    return joined if joined.size else xp.zeros(joined.shape, dtype=joined.dtype)
+
+
+def extremum(
+    xp: Any, name: str, x: Array, /, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False
+) -> Array:
+    """Take the largest or the smallest along axes; in Dask's own an empty chunk loses its shape (2026.8.0)."""
+    if x.size == 0:
+        import numpy as np
+
+        return xp.asarray(getattr(np, name)(np.zeros(x.shape, x.dtype), axis=axis, keepdims=keepdims))
+    return getattr(xp, name)(x, axis=axis, keepdims=keepdims)
+
+
 def take_along_axis(array: Any, X: Array, order: Array, *, axis: int = -1) -> Array:
     """Gather along an axis, which every chunk has whole."""
+    if order.size == 0:
+        return array.zeros(order.shape, dtype=X.dtype)
     return array.apply_gufunc(
         gathered,
         "(i),(j)->(j)",
@@ -313,6 +354,7 @@ class DaskBackend(Backend):
         *numpy_backend.BACKEND.refusals,
         Refusal("ValueError", "[Uu]nknown chunk|chunk sizes", "Dask does not know the length of what a mask selects."),
     )
+    breakdowns = numpy_backend.BACKEND.breakdowns
     scheduler = True
 
     def missing(self, device: str) -> str | None:

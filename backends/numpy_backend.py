@@ -21,6 +21,7 @@ from multigrad.data.errors import one_line
 from multigrad.data.standard import numpy_standard
 from multigrad.extra.blocks import run_in_blocks
 from multigrad.extra.elimination import Standard
+from multigrad.extra.hooks import Hooks
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Precision
 
@@ -33,13 +34,12 @@ if TYPE_CHECKING:
 def array_namespace(numpy: Any) -> Any:
     """Return array-api-compat's namespace, with what eliminations, scatters and blocks ask for."""
     xp = numpy_standard()
-
-    return namespace(
-        xp,
+    hooks = Hooks(
         eliminated=functools.partial(Eliminated, xp),
         scatter_add=functools.partial(scatter_add, numpy),
-        in_blocks=functools.partial(run_in_blocks, lambda block, shape: numpy.empty(shape, dtype=block.dtype)),
+        in_blocks=functools.partial(in_blocks, numpy),
     )
+    return namespace(xp, hooks)
 
 
 class NumPySession(TapedSession):
@@ -118,6 +118,11 @@ class NumPySession(TapedSession):
         }
 
 
+def in_blocks(numpy: Any, function: Callable[..., Any], arrays: Sequence[Any], *, fused: bool, **how: int) -> Any:
+    """Return what :func:`multigrad.extra.blocks.in_blocks` asks for: every step runs by itself, fused or not."""
+    return run_in_blocks(lambda block, shape: numpy.empty(shape, dtype=block.dtype), function, arrays, **how)
+
+
 def scatter_add(numpy: Any, X: Any, t: Any, v: int) -> Any:
     """Return what :func:`multigrad.extra.scatter.scatter_add` asks for."""
     # Column by column: NumPy has a fast loop for single numbers, and none for rows.
@@ -148,6 +153,7 @@ class NumPyBackend(Backend):
     refusals = (
         Refusal("TypeError", r"array type \w+ is unsupported in linalg", "NumPy's linear algebra lacks the dtype."),
     )
+    breakdowns = (Refusal("LinAlgError", "", "LAPACK's algorithm breaks down where a number is not finite."),)
 
     def open(self, device: str = "cpu", *, threads: int | None = None, precision: Precision = "strict") -> Session:
         if reason := self.missing(device):

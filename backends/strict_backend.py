@@ -15,6 +15,7 @@ from multigrad.backend import (
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Mode, Precision
 
+from . import numpy_backend
 from .taped import TapedSession
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ class StrictBackend(Backend):
     taped = True
     standard = True
     refusals = REFUSALS
+    breakdowns = numpy_backend.BACKEND.breakdowns
 
     def open(self, device: str = "cpu", *, threads: int | None = None, precision: Precision = "strict") -> Session:
         if reason := self.missing(device):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -12,7 +12,9 @@ from jax import numpy
 from jax.scipy import linalg, special
 
 from multigrad.backend import Array, namespace
-from multigrad.data.standard import SPECIAL
+from multigrad.data.standard import special_functions
+from multigrad.extra.blocks import join_blocks
+from multigrad.extra.hooks import Hooks
 
 
 class Eliminated:
@@ -65,22 +67,13 @@ class Triangular:
 
 
 def array_namespace(device: str) -> Any:
-    """Return jax.numpy with what recurrences, eliminations and scatters ask for; ``device`` is as JAX calls it."""
+    """Return jax.numpy with its hooks and with special functions; ``device`` is as JAX calls it."""
     place_tracers()
-    own = _scatters(device)
+    own: dict[str, Any] = dict(special_functions(special))
     if device == "cpu":
         own["linalg"] = namespace(numpy.linalg, qr=one_by_one(numpy.linalg.qr))
-    own |= {name: functools.partial(function, special) for name, function in SPECIAL.items()}
     own |= {name: made_whole(getattr(numpy, name)) for name in CREATION}
-    own["hurwitz_zeta"] = lambda s, x: special.zeta(float(s), x)
-    return namespace(
-        numpy,
-        scan=jax.lax.scan,
-        eliminated=Eliminated,
-        triangular=Triangular,
-        stop_gradient=jax.lax.stop_gradient,
-        **own,
-    )
+    return namespace(numpy, hooks_on(device), **own)
 
 
 def one_by_one(qr: Callable[..., Any]) -> Callable[..., Any]:
@@ -133,8 +126,13 @@ def made_whole(create: Callable[..., Array]) -> Callable[..., Array]:
     return made
 
 
-def _scatters(device: str) -> dict[str, Any]:
-    """Return what :mod:`multigrad.extra.scatter` asks for."""
+def in_blocks(function: Callable[..., Any], arrays: Sequence[Array], *, fused: bool, **how: int) -> Any:
+    """Return what :func:`multigrad.extra.blocks.in_blocks` asks for; the whole at once where XLA fuses the steps."""
+    return function(*arrays) if fused else join_blocks(numpy.concatenate, function, arrays, **how)
+
+
+def hooks_on(device: str) -> Hooks:
+    """Return what JAX has beyond the standard."""
 
     def scatter_along_axis(X: Array, order: Array, *, axis: int) -> Array:
         return numpy.put_along_axis(numpy.zeros_like(X), order, X, axis=axis, inplace=False)
@@ -142,6 +140,13 @@ def _scatters(device: str) -> dict[str, Any]:
     def scatter_add(X: Array, t: Array, v: int) -> Array:
         return numpy.zeros((v, *X.shape[1:]), dtype=X.dtype).at[t].add(X)
 
-    own: dict[str, Any] = {"scatter_along_axis": scatter_along_axis}
-    # A GPU adds in an order of its own each time, and what is sorted first adds up as fast there.
-    return own | {"scatter_add": scatter_add} if device == "cpu" else own
+    return Hooks(
+        scan=jax.lax.scan,
+        in_blocks=in_blocks if device == "cpu" else None,
+        eliminated=Eliminated,
+        triangular=Triangular,
+        scatter_along_axis=scatter_along_axis,
+        # A GPU adds in an order of its own each time, and what is sorted first adds up as fast there.
+        scatter_add=scatter_add if device == "cpu" else None,
+        stop_gradient=jax.lax.stop_gradient,
+    )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import array_api_compat.torch as torch_standard
 import torch
 
 from multigrad.backend import Array, namespace
-from multigrad.extra.blocks import run_in_blocks
+from multigrad.data.standard import special_functions
+from multigrad.extra.blocks import join_blocks, run_in_blocks
+from multigrad.extra.hooks import Hooks
 from multigrad.extra.recurrence import loop
 
 NUMBER_FIRST = ("copysign", "equal", "greater", "greater_equal", "less", "less_equal", "not_equal")
@@ -23,11 +26,15 @@ CREATION = ("arange", "empty", "eye", "full", "linspace", "ones", "zeros")
 """Functions that make an array of nothing, and so would make it on the CPU."""
 
 
-def array_namespace(device: str) -> Any:
+def array_namespace(kind: str, device: str | None = None) -> Any:
     """Return array-api-compat's namespace with Python numbers made fit to be compiled.
 
     array-api-compat asks torch.result_type for the dtype of a number, which torch.compile cannot trace
     (``torch.* op returned non-Tensor``), and copies it from the host, for which a GPU has to wait.
+
+    Args:
+        kind: of the device, which decides what is fast: ``cpu``, or another.
+        device: where arrays are made; left out, a device of this kind.
     """
 
     def number(value: Any, other: Array) -> Array:
@@ -51,10 +58,7 @@ def array_namespace(device: str) -> Any:
 
         return call
 
-    own: dict[str, Any] = dict(SYSTEMS)
-    own |= {"stop_gradient": torch.Tensor.detach, "trigamma": functools.partial(torch.polygamma, 1)}
-    own |= {"i0e": torch.special.i0e, "i1e": torch.special.i1e}
-    own["hurwitz_zeta"] = lambda s, x: torch.special.zeta(float(s), x)
+    own = special_functions(torch.special)
     own |= {name: with_numbers(getattr(torch_standard, name), second=False) for name in NUMBER_FIRST}
     own |= {name: with_numbers(getattr(torch_standard, name), second=True) for name in NUMBER_EITHER}
     # Against a number these are what a torch user writes, and one kernel instead of two.
@@ -63,15 +67,36 @@ def array_namespace(device: str) -> Any:
     # array-api-compat looks up the places of NaN and writes to them one by one; this is one more pass.
     own["sign"] = lambda x: torch.where(torch.isnan(x), x, torch.sign(x))
     own["vecdot"] = vecdot
-    own["scatter_diagonal"] = torch.diag_embed
-    own["scatter_along_axis"] = lambda X, order, *, axis: torch.empty_like(X).scatter_(axis, order, X)
-    if device == "cpu":
-        own["in_blocks"] = in_blocks
-        # A GPU adds in an order of its own each time, and what is sorted first adds up as fast there.
-        own["scatter_add"] = lambda X, t, v: X.new_zeros((v, *X.shape[1:])).index_add_(0, t, X)
-    else:
-        own |= {name: functools.partial(getattr(torch_standard, name), device=device) for name in CREATION}
-    return namespace(torch_standard, **own)
+    if kind != "cpu":
+        own |= {name: functools.partial(getattr(torch_standard, name), device=device or kind) for name in CREATION}
+    return namespace(torch_standard, hooks_on(kind), **own)
+
+
+def hooks_on(kind: str) -> Hooks:
+    """Return what torch has beyond the standard."""
+    hooks = Hooks(
+        eliminated=Eliminated,
+        triangular=Triangular,
+        scatter_along_axis=scatter_along_axis,
+        scatter_diagonal=torch.diag_embed,
+        stop_gradient=torch.Tensor.detach,
+    )
+    if kind != "cpu":
+        return hooks
+    # A GPU adds in an order of its own each time, and what is sorted first adds up as fast there.
+    return replace(hooks, in_blocks=in_blocks, scatter_add=scatter_add)
+
+
+def scatter_add(X: Array, t: Array, v: int) -> Array:
+    """Return what :func:`multigrad.extra.scatter.scatter_add` asks for."""
+    sums: Array = X.new_zeros((v, *X.shape[1:])).index_add_(0, t, X)
+    return sums
+
+
+def scatter_along_axis(X: Array, order: Array, *, axis: int) -> Array:
+    """Return what :func:`multigrad.extra.scatter.scatter_along_axis` asks for."""
+    scattered: Array = torch.empty_like(X).scatter_(axis, order, X)
+    return scattered
 
 
 def vecdot(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
@@ -86,15 +111,15 @@ def vecdot(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
     return product
 
 
-def in_blocks(function: Callable[..., Any], arrays: Sequence[Array], **how: Any) -> Any:
+def in_blocks(function: Callable[..., Any], arrays: Sequence[Array], *, fused: bool, **how: int) -> Any:
     """Return what :func:`multigrad.extra.blocks.in_blocks` asks for; the whole at once where the steps are followed.
 
-    A compiler makes one pass of them by itself, autograd would record every block, and what torch.func maps over a
-    batch cannot be written into an array without one.
+    A compiler makes one pass of them by itself where it can fuse them, autograd would record every block, and what
+    torch.func maps over a batch cannot be written into an array without one.
     """
     recorded = torch.is_grad_enabled() and any(a.requires_grad for a in arrays)
     if torch.compiler.is_compiling() or recorded or torch._C._are_functorch_transforms_active():
-        return function(*arrays)
+        return function(*arrays) if fused else join_blocks(torch_standard.concat, function, arrays, **how)
     threads = torch.get_num_threads()
     return run_in_blocks(lambda block, shape: block.new_empty(shape), function, arrays, threads=threads, **how)
 
@@ -129,7 +154,9 @@ def scan(
 
     def combined(carry: Any, x: Any) -> Any:
         carry, y = step(carry, x)
-        return apart(carry), torch.zeros(()) if silent else apart(y)
+        if silent:
+            y = (carry[0] if isinstance(carry, tuple) else carry).new_zeros(())
+        return apart(carry), y if silent else apart(y)
 
     carry, ys = of_graph(combined, carry, xs, reverse=reverse)
     return carry, None if silent else ys
@@ -184,7 +211,3 @@ class Triangular:
     def inverse(self) -> Array:
         """Solve for the identity."""
         return self.solve(torch.eye(self.L.shape[-1], dtype=self.L.dtype, device=self.L.device))
-
-
-SYSTEMS: Mapping[str, Callable[..., Any]] = {"eliminated": Eliminated, "triangular": Triangular}
-"""What the namespace has beyond the standard: see :mod:`multigrad.extra.elimination`."""

@@ -18,6 +18,7 @@ from torch.autograd import forward_ad
 
 from multigrad.backend import Array, Backend, Session, Unavailable, cpu_name, namespace, own_function
 from multigrad.data.errors import one_line
+from multigrad.extra.hooks import hooks_of
 from multigrad.ops.operation import Operation
 from multigrad.ops.selection import Precision
 
@@ -156,7 +157,8 @@ class TorchSession(Session):
         of_graph = None
         with contextlib.suppress(ImportError, AttributeError):  # a prototype: another version, another place
             of_graph = importlib.import_module("torch._higher_order_ops.scan").scan
-        self.xp = namespace(array_namespace(device), scan=functools.partial(scan, of_graph))
+        xp = array_namespace(device)
+        self.xp = namespace(xp, replace(hooks_of(xp), scan=functools.partial(scan, of_graph)))
         self._compiled = False
 
     def to_device(self, array: np.ndarray, dtype: str | None = None) -> Any:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from ..data.errors import one_line
+from ..extra.hooks import ATTRIBUTE, Hooks, hooks_of
 from ..ops.implementation import Implementation
 from ..ops.operation import Operation
 from ..ops.selection import Mode, Precision
@@ -183,6 +184,21 @@ class Session(ABC):
         """Return the peak of the device's memory in bytes since the last reset; None where only the process has one."""
         return None
 
+    no_peak = "the framework does not tell its peak"
+    """Why :meth:`peak_memory` of a device with a memory of its own is None."""
+
+    def planned_memory(self, function: Callable[..., Any], *arrays: Array) -> int | None:
+        """Return the bytes that a call takes beyond its arguments, as its compiler planned them.
+
+        Args:
+            function: compiled by this session.
+            arrays: its arguments.
+
+        Returns:
+            Bytes of results and temporaries, over all devices; None where no compiler tells.
+        """
+        return None
+
     def events(self, call: Callable[[], Any]) -> float | None:
         """Run a call and return its duration in seconds by the device's own events; None where there are none."""
         return None
@@ -260,6 +276,8 @@ class Backend(ABC):
     """What it does with too few digits."""
     refusals: ClassVar[tuple[Refusal, ...]] = ()
     """What it says where it lacks a dtype or a function, or where its compiler or its autodiff cannot follow."""
+    breakdowns: ClassVar[tuple[Refusal, ...]] = ()
+    """What it says where an algorithm breaks down because a number is not finite."""
     standard: ClassVar[bool] = False
     """Whether it is the array API standard and nothing else: what raises here and runs on NumPy is not portable."""
     scheduler: ClassVar[bool] = False
@@ -417,10 +435,14 @@ class Backend(ABC):
         """Return what the framework cannot do, where an exception says that; else None."""
         return next((r.reason for r in self.refusals if r.covers(error)), None)
 
-    def worded(self, judged: Judged, operation: Operation, variant: str) -> Judged:
+    def breaks_down(self, error: BaseException) -> str | None:
+        """Return what breaks down where a number is not finite, where an exception says that; else None."""
+        return next((r.reason for r in self.breakdowns if r.covers(error)), None)
+
+    def worded(self, judged: Judged, operation: Operation, variant: str, mode: str, regime: str) -> Judged:
         """Return what was judged of a form of an operation, as a GAP where it is a known inaccuracy."""
         for inaccuracy in self.inaccuracies:
-            if operation.catalogued and (inaccuracy.operation, inaccuracy.variant) == (operation.name, variant):
+            if inaccuracy.covers(operation, variant, mode, regime):
                 judged = inaccuracy.worded(judged)
         return judged
 
@@ -431,12 +453,18 @@ def own_function(module: types.ModuleType, name: str) -> Callable[..., Any] | No
     return function if getattr(function, "__module__", None) == module.__name__ else None
 
 
-def namespace(module: types.ModuleType, **own: Any) -> types.ModuleType:
+def namespace(module: types.ModuleType, hooks: Hooks | None = None, /, **own: Any) -> types.ModuleType:
     """Return a copy of an array namespace in which some names are the backend's own.
 
     It keeps the module's name, by which array-api-compat and array-api-extra recognise it.
+
+    Args:
+        module: the namespace.
+        hooks: what it does beyond the standard; left out, what the module has.
+        own: functions by the names of the standard, and the special functions of :mod:`multigrad.data.standard`.
     """
     copy = types.ModuleType(module.__name__, module.__doc__)
     vars(copy).update(vars(module))
     vars(copy).update(own)
+    vars(copy)[ATTRIBUTE] = hooks_of(module) if hooks is None else hooks
     return copy

@@ -62,8 +62,8 @@ def logdet_gram(xp: Any, X: Any) -> Any:
         f = 2 Σᵢ log |Rᵢᵢ|
         X̄ = 2 f̄ (X⁺)ᵀ = 2 f̄ QR⁻ᵀ
 
-    Where a column of X is exactly zero, f = −∞ and there is no X̄: NumPy raises, PyTorch and JAX return what is not
-    finite. Columns that depend on each other in another way leave a pivot of the size of rounding.
+    Where a column of X is exactly zero, f = −∞ and there is no X̄: NumPy raises, PyTorch, JAX and CuPy return what is
+    not finite. Columns that depend on each other in another way leave a pivot of the size of rounding.
 
     Source: The Matrix Cookbook (2012), eq. 55. Smooth at full rank: there is no kink.
     """

@@ -37,7 +37,8 @@ def cholesky(xp: Any, A: Any, *, block: int = 64) -> Any:
         S ← [[D̄, C̄ᵀ], [C̄, S]]
 
     These are two thirds of n³ operations, where the formula in one piece has six times as many. Of L̄ the lower triangle
-    counts. A matrix that is not positive definite has no factor: NumPy and PyTorch raise, JAX returns NaN.
+    counts. A matrix that is not positive definite has no factor: NumPy and PyTorch raise, JAX returns NaN, CuPy
+    numbers without a meaning.
 
     Source: Murray, Differentiation of the Cholesky decomposition (2016), eq. 9, and section 4 for taking it by blocks.
     Smooth: there is no kink.
@@ -91,7 +92,7 @@ def triangular_solve(xp: Any, L: Any, B: Any, *, block: int = 64) -> Any:
         L̄ = −tril(B̄Xᵀ)
 
     What stands above the diagonal of L is not read. ``block`` is the least number of rows that are taken at a time. A
-    zero on the diagonal has no answer: NumPy raises, PyTorch and JAX return what is not finite.
+    zero on the diagonal has no answer: NumPy raises, PyTorch, JAX and CuPy return what is not finite.
 
     Memory: L̄ is put together of rows, which are there beside it; JAX's autodiff needs 0.75 of it.
 
@@ -135,7 +136,8 @@ def qr(xp: Any, A: Any) -> Any:
 
     The sign of every row of R is chosen so that its diagonal is positive: without that Q and R are only known but for
     signs. Of R̄ the upper triangle counts. Columns that depend on each other have no derivative: R⁻¹ is as large as
-    rounding leaves it, and where a pivot is exactly zero NumPy raises, and PyTorch and JAX return what is not finite.
+    rounding leaves it, and where a pivot is exactly zero NumPy raises, and PyTorch, JAX and CuPy return what is not
+    finite.
 
     Memory: R⁻¹ is formed beside the factors; JAX's autodiff needs 0.9 of it.
 
@@ -214,7 +216,7 @@ def least_squares(xp: Any, A: Any, B: Any) -> Any:
         Ā = E (R⁻¹V)ᵀ − B̄Xᵀ
 
     Columns of A that depend on each other leave R⁻¹ as large as rounding makes it; where a pivot is exactly zero NumPy
-    raises, and PyTorch and JAX return what is not finite.
+    raises, and PyTorch, JAX and CuPy return what is not finite.
 
     Memory: the two terms of Ā are brought side by side for one product; JAX's autodiff needs 0.8 of it.
 

@@ -27,7 +27,7 @@ def inverse(xp: Any, X: Any) -> Any:
 
         X̄ = −Yᵀ Ȳ Yᵀ
 
-    A singular matrix has none: NumPy and PyTorch raise, JAX returns what is not finite.
+    A singular matrix has none: NumPy and PyTorch raise, JAX and CuPy return what is not finite.
 
     Source: The Matrix Cookbook (2012), eq. 59 and 60. Rational: there is no kink.
     """
@@ -75,7 +75,7 @@ def trace_inverse(xp: Any, A: Any, X: Any, B: Any) -> Any:
         X̄ = −ZYᵀ = −f̄ (X⁻¹BAX⁻¹)ᵀ
         B̄ = Z
 
-    A singular X has no inverse: NumPy raises, PyTorch and JAX return what is not finite.
+    A singular X has no inverse: NumPy raises, PyTorch, JAX and CuPy return what is not finite.
 
     Source: The Matrix Cookbook (2012), eq. 124 and 61. Rational: there is no kink.
     """
@@ -109,7 +109,7 @@ def trace_resolvent(xp: Any, X: Any, A: Any) -> Any:
 
         X̄ = Ā = −f̄ (YY)ᵀ
 
-    A singular sum has no inverse: NumPy and PyTorch raise, JAX returns what is not finite.
+    A singular sum has no inverse: NumPy and PyTorch raise, JAX and CuPy return what is not finite.
 
     Source: The Matrix Cookbook (2012), eq. 64. Rational: there is no kink.
     """
@@ -147,7 +147,7 @@ def solve(xp: Any, A: Any, B: Any) -> Any:
         B̄ = A⁻ᵀX̄
         Ā = −B̄Xᵀ
 
-    A singular A has no answer: NumPy raises, PyTorch and JAX return what is not finite.
+    A singular A has no answer: NumPy raises, PyTorch, JAX and CuPy return what is not finite.
 
     Source: Giles, An extended collection of matrix derivative results for forward and reverse mode algorithmic
     differentiation (2008), section 2.3. Rational: there is no kink.

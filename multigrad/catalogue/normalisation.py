@@ -40,7 +40,7 @@ def layer_norm(xp: Any, X: Any, G: Any, B: Any, *, epsilon: float = 1e-5) -> Any
     n = X.shape[1]
 
     def value(X: Any) -> Any:
-        first = X[:, :1]
+        first = X[:, : min(1, n)]
         mean = first + xp.mean(X - first, axis=1, keepdims=True)
         D = X - mean
         rho = 1 / xp.sqrt(xp.vecdot(D, D)[:, None] / n + epsilon)
@@ -75,7 +75,7 @@ def _(xp: Any, X: Any, G: Any, B: Any, X_dot: Any, G_dot: Any, B_dot: Any, *, ep
     Source: the differential of eq. 3 and 4 of Ba, Kiros & Hinton (2016): dμ = ⟨dX⟩ and dρ = −ρ² ⟨X̂∘dX⟩.
     """
     n = X.shape[1]
-    first = X[:, :1]
+    first = X[:, : min(1, n)]
     D = X - (first + xp.mean(X - first, axis=1, keepdims=True))
     rho = 1 / xp.sqrt(xp.vecdot(D, D)[:, None] / n + epsilon)
     H = D * rho
@@ -149,7 +149,7 @@ def batch_norm(xp: Any, X: Any, G: Any, B: Any, *, epsilon: float = 1e-5) -> Any
     count = b * places
 
     def value(X: Any, G: Any, B: Any) -> Any:
-        first = X[:1, :, :1]
+        first = X[: min(1, b), :, : min(1, places)]
         mean = first + xp.sum(X - first, axis=(0, 2), keepdims=True) / count
         D = X - mean
         rho = 1 / xp.sqrt(xp.sum(D * D, axis=(0, 2), keepdims=True) / count + epsilon)

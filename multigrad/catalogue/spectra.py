@@ -155,10 +155,11 @@ def spectral_projector(xp: Any, A: Any, *, k: int = 1) -> Any:
     """
     T = xp.matrix_transpose
     n, V, values = _decomposed(xp, A)
-    V0, V1 = V[:, :, : n - k], V[:, :, n - k :]
+    cut = max(n - k, 0)
+    V0, V1 = V[:, :, :cut], V[:, :, cut:]
 
     def pullback(P_bar: Any) -> Any:
-        F = _reciprocal(xp, values[:, n - k :, None] - values[:, None, : n - k])
+        F = _reciprocal(xp, values[:, cut:, None] - values[:, None, :cut])
         H = V1 @ ((F * (T(V1) @ (P_bar + T(P_bar)) @ V0)) @ T(V0))
         return 0.5 * (H + T(H))
 

@@ -12,27 +12,46 @@ LAZY = ("f2py", "testing")
 """Modules that NumPy imports when they are asked for, which takes longer than NumPy itself."""
 
 
-SPECIAL: Mapping[str, Callable[[Any, Any], Any]] = {
-    "digamma": lambda scipy, x: scipy.digamma(x),
-    "erf": lambda scipy, x: scipy.erf(x),
-    "erfc": lambda scipy, x: scipy.erfc(x),
-    "erfinv": lambda scipy, x: scipy.erfinv(x),
-    "gamma": lambda scipy, x: scipy.gamma(x),
-    "i0e": lambda scipy, x: scipy.i0e(x),
-    "i1e": lambda scipy, x: scipy.i1e(x),
-    "lgamma": lambda scipy, x: scipy.gammaln(x),
-    "trigamma": lambda scipy, x: scipy.polygamma(1, x),
+SPECIAL: Mapping[str, str] = {
+    "digamma": "digamma",
+    "erf": "erf",
+    "erfc": "erfc",
+    "erfinv": "erfinv",
+    "gamma": "gamma",
+    "i0e": "i0e",
+    "i1e": "i1e",
+    "lgamma": "gammaln",
 }
-"""Functions that the standard lacks and our namespaces have, given a module with SciPy's names."""
+"""Functions of one argument that the standard lacks and our namespaces have, each with its name in SciPy."""
 
 
-def _of_scipy(name: str, x: Any, /) -> Any:
-    return SPECIAL[name](importlib.import_module("scipy.special"), x)
+def special_functions(scipy: Any) -> dict[str, Callable[..., Any]]:
+    """Return :data:`SPECIAL`, ``trigamma(x)`` and ``hurwitz_zeta(s, x)``, as far as a module has them.
+
+    Args:
+        scipy: a module with the names of ``scipy.special``.
+    """
+    own: dict[str, Callable[..., Any]] = {
+        name: getattr(scipy, theirs) for name, theirs in SPECIAL.items() if hasattr(scipy, theirs)
+    }
+    own["hurwitz_zeta"] = lambda s, x, /: scipy.zeta(float(s), x)
+    # torch's polygamma of order 1 has 9 digits in float64.
+    own["trigamma"] = lambda x, /: scipy.zeta(2.0, x)
+    return own
+
+
+@functools.cache
+def _of_scipy() -> Mapping[str, Callable[..., Any]]:
+    return special_functions(importlib.import_module("scipy.special"))
+
+
+def _late(name: str) -> Callable[..., Any]:
+    return lambda *arguments: _of_scipy()[name](*arguments)
 
 
 @functools.cache
 def numpy_standard() -> Any:
-    """Return ``array_api_compat.numpy``, and :data:`SPECIAL` by SciPy.
+    """Return ``array_api_compat.numpy``, with the special functions of SciPy.
 
     Its import asks NumPy for every name that there is. Nobody wants those of :data:`LAZY` from it, and every worker
     would pay for them: empty modules stand in for them meanwhile.
@@ -50,6 +69,5 @@ def numpy_standard() -> Any:
     # A copy of its own, under its name, by which array-api-compat and array-api-extra recognise it.
     standard = ModuleType(xp.__name__, xp.__doc__)
     vars(standard).update(vars(xp))
-    vars(standard).update({name: functools.partial(_of_scipy, name) for name in SPECIAL})
-    vars(standard)["hurwitz_zeta"] = lambda s, x: importlib.import_module("scipy.special").zeta(float(s), x)
+    vars(standard).update({name: _late(name) for name in (*SPECIAL, "trigamma", "hurwitz_zeta")})
     return standard

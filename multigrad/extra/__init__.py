@@ -1,1 +1,1 @@
-"""What the array API standard lacks: blocks, elimination, recurrences, scattering."""
+"""What the array API standard lacks: blocks, elimination, recurrences, scattering, and hooks into each of them."""

@@ -1,13 +1,15 @@
 """Systems of linear equations: a matrix is factorised once, and everything that is asked of it comes from the factors.
 
-The standard has neither the factors of an elimination nor a triangular solve. A namespace that has them brings its own
-``eliminated`` and ``triangular`` (those of PyTorch and JAX do); elsewhere they are written with what the standard has.
+The standard has neither the factors of an elimination nor a triangular solve. A namespace that has them brings
+the hooks ``eliminated`` and ``triangular``; elsewhere they are written with what the standard has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Protocol
+
+from .hooks import hooks_of
 
 Span = tuple[int, int]
 """First row, and the one after the last."""
@@ -52,7 +54,7 @@ def eliminated(xp: Any, A: Any) -> Eliminated:
         xp: the array namespace.
         A: the matrices, (…, n, n).
     """
-    own = getattr(xp, "eliminated", None)
+    own = hooks_of(xp).eliminated
     found: Eliminated = Standard(xp, A) if own is None else own(A)
     return found
 
@@ -69,7 +71,7 @@ def triangular(xp: Any, L: Any, *, block: int = 64) -> Triangular:
         L: the matrices, (b, n, n).
         block: the least number of rows of a block.
     """
-    own = getattr(xp, "triangular", None)
+    own = hooks_of(xp).triangular
     found: Triangular = _Triangular(xp, L, block) if own is None else own(L)
     return found
 
@@ -81,9 +83,9 @@ def identity(xp: Any, A: Any) -> Any:
 
 
 def row_spans(n: int, block: int) -> list[Span]:
-    """Cut n rows into eight parts, or into fewer of at least ``block`` rows."""
+    """Cut n rows into eight parts, or into fewer of at least ``block`` rows; no rows are one part."""
     step = max(block, -(-n // 8))
-    return [(i, min(i + step, n)) for i in range(0, n, step)]
+    return [(i, min(i + step, n)) for i in range(0, max(n, 1), step)]
 
 
 class Standard:
@@ -98,7 +100,7 @@ class Standard:
         """Solve with A or its transpose, eliminated anew."""
         xp, A = self.xp, self.A
         if regular is not None:
-            # NumPy raises at a singular matrix, and so the other items of the batch would be lost.
+            # NumPy raises at a singular matrix, and so the other items of the batch would be lost; CuPy does not.
             A = xp.where(regular[..., None, None], A, identity(xp, A))
         return xp.linalg.solve(xp.matrix_transpose(A) if transposed else A, B)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .hooks import hooks_of
+
 Step = Callable[[Any, Any], tuple[Any, Any]]
 """``step(carry, x) -> (carry, y)``; each of the three is an array or a tuple of arrays."""
 
@@ -14,7 +16,7 @@ def scan(xp: Any, step: Step, carry: Any, xs: Any, *, reverse: bool = False) -> 
 
         carry₀ = carry;  carryᵢ₊₁, yᵢ = step(carryᵢ, xsᵢ)
 
-    A namespace that has a ``scan`` of its own (that of JAX: ``jax.lax.scan``) runs it; elsewhere it is a loop.
+    A namespace that has a hook for it (that of JAX: ``jax.lax.scan``) runs that; elsewhere it is a loop.
 
     Args:
         xp: the array namespace.
@@ -26,7 +28,7 @@ def scan(xp: Any, step: Step, carry: Any, xs: Any, *, reverse: bool = False) -> 
     Returns:
         The last carry, and the outputs stacked along a new first axis.
     """
-    own = getattr(xp, "scan", None)
+    own = hooks_of(xp).scan
     if own is not None:
         final: tuple[Any, Any] = own(step, carry, xs, reverse=reverse)
         return final

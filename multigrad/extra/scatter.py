@@ -1,12 +1,14 @@
 """Scattering: the gather the other way round, which the standard lacks.
 
-A namespace that has a ``scatter_add``, ``scatter_along_axis`` or ``scatter_diagonal`` of its own runs it; elsewhere
-they are written with what the standard has: sorting, small matrix products, gathers and conditions.
+A namespace that has a hook for one of them runs that; elsewhere they are written with what the standard has: sorting,
+small matrix products, gathers and conditions.
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+from .hooks import hooks_of
 
 BLOCK = 32
 """So many rows are summed by one small matrix product."""
@@ -19,8 +21,8 @@ def scatter_add(xp: Any, X: Any, t: Any, v: int) -> Any:
 
     Without a function of the namespace's own, a few numbers are a product with the matrix that says who carries which.
     For many, the rows are brought in the order of their numbers, in which the sum for each number is that of a run. No
-    sum is a difference of others, so each is as exact as if it stood alone; but a row that is not finite spoils the
-    sums in its block.
+    sum is a difference of others, so each is as exact as if it stood alone. As 0·∞ is NaN, entries that are not finite
+    are left out of the products: a sum over a row that has one is NaN, in every column where any row has one.
 
     Source: G. E. Blelloch, "Prefix sums and their applications", 1990, section 1.5 (segmented sums).
 
@@ -33,9 +35,18 @@ def scatter_add(xp: Any, X: Any, t: Any, v: int) -> Any:
     Returns:
         The sums (v, d); zero for a number that nobody carries.
     """
-    own = getattr(xp, "scatter_add", None)
+    own = hooks_of(xp).scatter_add
     if own is not None:
         return own(X, t, v)
+    finite = xp.isfinite(X)
+    whole = xp.all(finite, axis=1, keepdims=True)
+    sums = _sums(xp, xp.concat([xp.where(finite, X, 0), xp.astype(~whole, X.dtype)], axis=1), t, v)
+    lost = (sums[:, -1:] > 0) & ~xp.all(finite, axis=0, keepdims=True)
+    return xp.where(lost, xp.nan, sums[:, :-1])
+
+
+def _sums(xp: Any, X: Any, t: Any, v: int) -> Any:
+    """Return what :func:`scatter_add` does, of finite rows."""
     n = X.shape[0]
     numbers = xp.arange(v, dtype=t.dtype, device=t.device)
     if v <= 2 * BLOCK or n == 0:
@@ -88,7 +99,7 @@ def scatter_along_axis(xp: Any, X: Any, order: Any, *, axis: int) -> Any:
     Returns:
         The array Y with Y[…, order[…, j], …] = X[…, j, …].
     """
-    own = getattr(xp, "scatter_along_axis", None)
+    own = hooks_of(xp).scatter_along_axis
     if own is not None:
         return own(X, order, axis=axis)
     # No two of these are equal, so any sort will do.
@@ -105,7 +116,7 @@ def scatter_diagonal(xp: Any, d: Any) -> Any:
     Returns:
         The matrices (…, n, n).
     """
-    own = getattr(xp, "scatter_diagonal", None)
+    own = hooks_of(xp).scatter_diagonal
     if own is not None:
         return own(d)
     i = xp.arange(d.shape[-1], device=d.device)

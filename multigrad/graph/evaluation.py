@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..extra.hooks import hooks_of
 from ..namespaces.shared.unsupported import Unsupported
 from .calls import END, NESTED, Call, Constant, Graph, Kind
 from .namespace import Namespace, is_known, is_number, is_plain, known, on_numpy
@@ -165,7 +166,7 @@ class _Evaluation:
             operands[constants : constants + carried],
             operands[constants + carried :],
         )
-        own = getattr(self.xp.standard, "scan", None)
+        own = hooks_of(self.xp.standard).scan
         if own is not None and length > UNROLLED:
             return self._scanned_by(own, call, operands)
         steps = range(length - 1, -1, -1) if options["reverse"] else range(length)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..data.standard import numpy_standard
+from ..extra.hooks import hooks_of
 
 
 class Namespace:
@@ -76,7 +77,7 @@ class Namespace:
 
     def constant(self, x: Any) -> Any:
         """Return x as what no derivative goes through, where the namespace tells such from others."""
-        own = getattr(self.standard, "stop_gradient", None)
+        own = hooks_of(self.standard).stop_gradient
         return x if own is None or is_number(x) else own(x)
 
 

@@ -147,9 +147,11 @@ class _Bench:
     def _raised(self, cell: Cell, case: Case, op: Operation, truth: Truth, error: Exception) -> Judgement:
         _, parameters = op.split(case.size)
         judgement = judge_error(self.session, op, parameters, truth.arrays, case.dtype, cell.variant, error)
-        if judgement.verdict == FAIL and case.regime in (*RESIZED, NONFINITE):
-            # NumPy has this shape, and LAPACK may refuse NaN: neither says anything of the gradient.
+        if judgement.verdict == FAIL and case.regime in RESIZED:
+            # That NumPy has this shape says nothing of the gradient.
             return replace(judgement, verdict=UNAVAILABLE)
+        if case.regime == NONFINITE and (reason := self.session.backend.breaks_down(error)):
+            return worded(UNAVAILABLE, f"{reason.rstrip('.')}: {judgement.reason}")
         if cell.variant == OURS or judgement.verdict != FAIL:
             return judgement
         if cell.variant in THEIRS:

@@ -15,7 +15,7 @@ from ..ops.find import Operations
 from ..ops.selection import CheckSelectors, Selection
 from ..process.entry import entry_point, no_rows
 from ..process.pool import Progress
-from ..verdict.words import FAIL, PORTABILITY
+from ..verdict.words import FAIL, PASS, PORTABILITY
 from .journal import Journal
 from .plan import TIMEOUT_S, Plan
 from .rows import COLUMNS, JudgedRow, failing, sentence
@@ -58,7 +58,7 @@ def check(
             the gradient, ``∇f``, and its outputs are ∂f/∂x, ∂²f/∂x²·v and J·v (:mod:`multigrad.ops.derived`).
         journal: a new file to which every row is written as soon as it is known.
         resume: the journal of the same check, which was interrupted. What stands in it is not computed again, unless
-            the file of an operation or the version of a backend has changed.
+            the file of an operation, multigrad itself or the version of a backend has changed.
         progress: told about every cell, as it begins and as it ends.
         tell: given rows as soon as they are known. A row on a wrong formula comes twice: at once with the figures, and
             later with the name of the mistake.
@@ -73,11 +73,11 @@ def check(
         raise TypeError(f"check() got an unexpected keyword argument {name!r}")
     plan = Plan.make(Selection.of(ops, **selectors), inputs, timeout_s, order)
     if not plan.work:
-        raise BadInput(f"nothing to compare: {_why_nothing(plan.unavailable)}")
+        raise BadInput(f"nothing to compare: {_why_nothing(plan.unavailable, asked=True)}")
     with _opened(journal, resume) as kept:
         rows = _named_once(_run(plan, progress, tell, kept))
     if not any(j.row.verdict == FAIL or (j.compared and j.row.backend != "exact") for j in rows):
-        raise BadInput(f"nothing was compared: {_why_nothing(rows)}")
+        raise BadInput(f"nothing was compared: {_why_nothing(rows, asked=selectors.get('backend') is not None)}")
     return _framed(rows, [op.name for op in plan.ops.values()])
 
 
@@ -124,8 +124,10 @@ def _run(plan: Plan, progress: Progress | None, tell: Tell | None, journal: Jour
     for batch in run(plan, progress, journal):
         for judged in batch.rows:
             if judged.undiagnosed:
+                if judged.identity in undiagnosed:
+                    continue  # a worker that took over from one that died has judged it again
                 undiagnosed[judged.identity] = len(rows)
-            elif judged.identity in undiagnosed and judged.row.backend == "exact":
+            elif judged.identity in undiagnosed and judged.row.verdict == FAIL:
                 rows[undiagnosed.pop(judged.identity)] = judged
                 continue
             rows.append(judged)
@@ -148,9 +150,16 @@ def _named_once(rows: Iterable[JudgedRow]) -> list[JudgedRow]:
     return kept
 
 
-def _why_nothing(rows: Iterable[JudgedRow]) -> str:
-    reasons = dict.fromkeys(f"{j.row.backend}: {j.row.reason}" for j in rows if j.row.reason)
-    return "; ".join(itertools.islice(reasons, 4)) or "no operation, backend and dtype go together"
+def _why_nothing(rows: Iterable[JudgedRow], *, asked: bool) -> str:
+    """Return the reasons that matter, each once: of the backends asked for, else of those that could be opened."""
+    unjudged = [j.row for j in rows if j.row.verdict != PASS and j.row.reason]
+    for beside in ("exact", None if asked else "*"):
+        unjudged = [row for row in unjudged if beside not in (row.backend, row.mode)] or unjudged
+    reasons: dict[str, dict[str, None]] = {}
+    for row in unjudged:
+        reasons.setdefault(row.reason, {})[row.backend] = None
+    said = (f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+    return "; ".join(itertools.islice(said, 4)) or "no operation, backend and dtype go together"
 
 
 def _framed(rows: Sequence[JudgedRow], names: Sequence[str]) -> pd.DataFrame:

@@ -6,6 +6,7 @@ A check that was killed goes on from its journal: what stands there is not compu
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import threading
@@ -122,6 +123,7 @@ class Record:
 
     def __init__(self, plan: Plan, journal: Journal | None) -> None:
         self.plan, self.journal = plan, journal
+        self._code = "" if journal is None else _code()
         self._states = {reference: _state(op) for reference, op in plan.ops.items()}
         self._versions = {place: backend(plan.sources.get(place[0], place[0])).version() for place in plan.work}
 
@@ -165,7 +167,17 @@ class Record:
 
     def _case(self, number: int) -> Any:
         case = self.plan.cases[number]
-        return [asdict(case), self._states[case.reference]]
+        return [asdict(case), self._states[case.reference], self._code]
+
+
+def _code() -> str:
+    """Return the hash of multigrad's own source: what another version has judged is judged again."""
+    digest = hashlib.sha256()
+    for package in ("multigrad", "multigrad.backends"):
+        folder = Path(importlib.import_module(package).__path__[0])
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _state(op: Operation) -> str:

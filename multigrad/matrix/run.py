@@ -8,7 +8,7 @@ import queue
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -125,10 +125,13 @@ class _Work:
             return self._start(DIAGNOSIS_WORKER, {"rows": rows, "cases": cases}, SINGLE_THREADED)
 
         for task, message in _of_tasks(work_through([*wrong], start)):
-            if not isinstance(message, Lost) and "rows" in message:
+            right = [row for row in judged[task] if not row.undiagnosed]
+            if isinstance(message, Lost):
+                unnamed = [replace(row, undiagnosed=False) for row in wrong[task]]
+                self.record.write(self.record.of_formula(task), [*right, *unnamed])
+            elif "rows" in message:
                 named = rows_of(message)
                 yield named
-                right = [row for row in judged[task] if not row.undiagnosed]
                 self.record.write(self.record.of_formula(task), [*right, *named])
 
     def run_backend(self, name: str, device: str, part: int, parts: int) -> Iterator[Sequence[JudgedRow]]:
@@ -194,15 +197,16 @@ class _Work:
         """Let workers do tasks, tell the progress, and yield rows as they come.
 
         ``ended`` is told all rows of a task once there are no more; −1 stands for what a worker says before the first.
+        What a worker said of a task before it died is kept.
         """
         rows: list[JudgedRow] = []
         for task, message in _of_tasks(work_through(tasks, start)):
             if isinstance(message, Lost):
                 row = lost(message)
-                ended(task, [row])
+                ended(task, [*rows, row])
+                rows = []
                 yield [row]
             elif "begin" in message:
-                rows = []
                 self.tick(text(task), ends=False)
             elif "rows" in message:
                 come = rows_of(message)
@@ -212,6 +216,7 @@ class _Work:
                 yield come
             elif "end" in message:
                 ended(task, rows)
+                rows = []
                 self.tick(text(task), ends=True)
 
 

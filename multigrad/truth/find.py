@@ -166,6 +166,8 @@ def _corrected(
 ) -> list[Reference]:
     """Put the derivative of the forward part in the place of a formula that is known to be wrong."""
     corrected = list(references)
+    if not set(wrong) <= set(op.outputs):
+        raise Unknown("the formula is wrong as a whole; there is no derivative to put in its place")
     gradients = true_gradients(op, arrays, parameters, wrong)
     if len(gradients) < len(wrong):
         raise Unknown("the formula is wrong, and here, on a kink, there is no derivative to put in its place")

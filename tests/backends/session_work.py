@@ -15,6 +15,7 @@ from multigrad.ops.operation import operation
 from multigrad.truth.inputs import dtype_arrays
 from multigrad.truth.references import bounded
 from multigrad.truth.variant import judge_variant
+from tests.backends import cupy_stand_in
 
 BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 
@@ -245,7 +246,9 @@ def stages(arguments):
         yield {"stages": None}
         return
     compiled, seconds = found
-    yield {"stages": seconds, "right": bool(np.allclose(compiled(*arrays)[0], arrays[0] @ arrays[1]))}
+    right = bool(np.allclose(compiled(*arrays)[0], arrays[0] @ arrays[1]))
+    results = sum(result.nbytes for result in compiled(*arrays))
+    yield {"stages": seconds, "right": right, "results": results, "planned": session.planned_memory(compiled, *arrays)}
 
 
 def kept(arguments):
@@ -361,9 +364,7 @@ def unavailable(arguments):
 
 def fake_cupy(arguments):
     """CuPy's session over a stand-in made of NumPy: what can be exercised without a GPU."""
-    cupy, log = _stand_in()
-    parts = {"cupy.linalg": cupy.linalg, "cupy.fft": cupy.fft, "cupy.cuda": cupy.cuda}
-    sys.modules.update({"cupy": cupy, **parts, "cupy.cuda.device": cupy.cuda.device})
+    _, log = stand_in()
     cupy_backend = backend("cupy")
     type(cupy_backend).missing = lambda self, device: None
     session = cupy_backend.open("cuda", precision="strict")
@@ -396,7 +397,7 @@ def fake_cupy(arguments):
     }
 
 
-def _stand_in():
+def stand_in(**names):
     log = {"hooks": {}, "calls": []}
 
     class MemoryHook:
@@ -409,10 +410,7 @@ def _stand_in():
         def __exit__(self, *_):
             del log["hooks"][self.name]
 
-    class Device:
-        def __init__(self, index=None):
-            self.id = index
-
+    class Device(cupy_stand_in.Device):
         def use(self):
             log["calls"].append("use")
 
@@ -426,15 +424,8 @@ def _stand_in():
         def synchronize(self):
             log["calls"].append("event synchronize")
 
-    cupy = types.ModuleType("cupy")
-    vars(cupy).update({k: v for k, v in vars(np).items() if k != "__all__" and not k.startswith("__")})
-    cupy.__version__ = "0"
-    cupy.__spec__ = types.SimpleNamespace(name="cupy")
-    cupy.asnumpy = np.array
-    cupy.linalg, cupy.fft = np.linalg, np.fft
-    cupy.cuda = types.ModuleType("cupy.cuda")
+    cupy = cupy_stand_in.install(**names)
     cupy.cuda.MemoryHook, cupy.cuda.Device, cupy.cuda.Event = MemoryHook, Device, Event
-    cupy.cuda.device = types.ModuleType("cupy.cuda.device")
     cupy.cuda.device.Device = Device
     cupy.cuda.get_elapsed_time = lambda start, end: 250.0
     cupy.cuda.runtime = types.SimpleNamespace(
@@ -456,9 +447,10 @@ def inaccuracies(arguments):
         op = operations()[known.operation]
         size = op.size(known.size) if isinstance(known.size, str) else known.size
         _, parameters = op.split(size)
-        arrays = dtype_arrays(op, size, 0, known.regime, "float64")
+        drawn = f"{known.regime}:float64" if known.regime in ("huge", "tiny") else known.regime
+        arrays = dtype_arrays(op, size, 0, drawn, "float64")
         references = bounded(op, arrays, parameters, "float64", hull=False)
-        function = session.function(op, parameters, known.variant, "eager")
+        function = session.function(op, parameters, known.variant, known.mode)
         outputs = function(*(session.to_device(a, "float64") for a in arrays))
         hosts = [session.to_numpy(a) for a in outputs]
         judged = [

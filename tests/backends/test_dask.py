@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import multigrad
 from multigrad.backend import backends
 from multigrad.backend.placement import split_axes
 from multigrad.backend.scheduler import VARIABLE, use_scheduler
@@ -66,6 +67,14 @@ def test_rows_are_scattered_chunk_by_chunk():
     (row,) = work("scatters")
     assert row["equal"]
     assert row["chunks"] > 1
+
+
+def test_an_empty_array_has_the_results_that_numpy_gives_it():
+    names = ["amax", "gru_cell", "kronecker_product", "least_squares", "lstm_cell", "pseudo_inverse", "solve", "sort"]
+    frame = multigrad.check(names, backend="dask", dtype="float64", regime="empty")
+    numbers = frame[frame["backend"] == "dask"]
+    assert set(names) <= set(numbers["operation"])
+    assert set(numbers["verdict"]) == {"PASS"}, numbers[numbers["verdict"] != "PASS"].to_string()
 
 
 def test_one_thread_is_one_thread_and_no_process_is_started():

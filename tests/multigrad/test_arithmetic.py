@@ -12,6 +12,7 @@ from multigrad.catalogue.normalisation import layer_norm
 from multigrad.catalogue.regression import relu_regression
 from multigrad.data.standard import numpy_standard
 from multigrad.diagnosis.diagnose import Evidence, diagnose
+from multigrad.extra.blocks import in_blocks
 from multigrad.namespaces import bounds
 from multigrad.ops.operation import operation
 from multigrad.truth.arithmetic import Arithmetic
@@ -170,7 +171,7 @@ def test_what_is_not_asked_about_is_bounded_by_the_half():
     kept = Arithmetic("bfloat16", products="float32", sums="float32")
 
     def unprobed(x):
-        summed = bounds.in_blocks(lambda x: (bounds.sum(x, axis=0),), [x], axis=0, sums=1, elements=2**20)
+        summed = in_blocks(bounds, lambda x: (bounds.sum(x, axis=0),), x, sums=1, elements=2**20)
         return (
             bounds.cumulative_sum(x, axis=1),
             bounds.var(x, axis=1),
@@ -182,7 +183,7 @@ def test_what_is_not_asked_about_is_bounded_by_the_half():
 
     for narrow, own in zip(analysed(kept, unprobed, [x]), analysed(Arithmetic("bfloat16"), unprobed, [x]), strict=True):
         assert np.array_equal(narrow.worst, own.worst)
-    in_one_block = lambda x: bounds.in_blocks(lambda x: (bounds.sum(x, axis=0),), [x], axis=0, sums=1, elements=1)  # noqa: E731
+    in_one_block = lambda x: in_blocks(bounds, lambda x: (bounds.sum(x, axis=0),), x, sums=1, elements=1)  # noqa: E731
     narrow, own = (analysed(a, in_one_block, [x])[0].worst for a in (kept, Arithmetic("bfloat16")))
     assert np.all(narrow < own)
 

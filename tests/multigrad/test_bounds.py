@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis.extra import numpy as hnp
 
 from multigrad import operations
+from multigrad.extra.scatter import scatter_add
 from multigrad.namespaces import bounds
+from multigrad.namespaces.bounds import ulps
 from multigrad.namespaces.bounds.arrays import Choice, Condition
 from multigrad.namespaces.bounds.model import FORMATS, Context, gamma, probable_gamma
 
@@ -592,7 +594,7 @@ def test_a_row_whose_number_is_undecided_may_be_part_of_any_sum() -> None:
     with bounds.context("float64"):
         near = bounds.asarray(np.array([[0.1, 0.1 + 1e-18, 0.5], [0.9, 0.2, 0.4]])) * 3.0
         parts = bounds.concat([bounds.argmin(near[:1, :], axis=1), bounds.argmin(near[1:, :], axis=1)], axis=0)
-        sums = bounds.scatter_add(bounds.asarray(np.array([[2.0], [5.0]])), parts, 3)
+        sums = scatter_add(bounds, bounds.asarray(np.array([[2.0], [5.0]])), parts, 3)
     assert np.array_equal(sums.value, [[2.0], [5.0], [0.0]])
     assert (sums.worst >= 2.0).all()
     assert (sums.worst < 3.0).all()
@@ -620,3 +622,18 @@ def test_a_whole_number_that_is_certain_is_added_to_without_error():
 
     assert not bounds.analyse(neighbour, np.array([1.0, 4.0, -2.0]), context="float32").worst.any()
     assert bounds.analyse(neighbour, np.array([3.0 * (1 + 1e-9)]), context="float32").worst > 0.5
+
+
+@pytest.mark.parametrize("name", ulps.CUDA_ULPS)
+@pytest.mark.parametrize(("dtype", "place"), [("float32", 0), ("float64", 1)])
+def test_no_function_is_taken_for_more_exact_than_cuda_documents(name, dtype, place):
+    assert hasattr(bounds, name)
+    documented = ulps.CUDA_ULPS[name][place] + ulps.NEAREST
+    special = name in ("erf", "erfc", "erfinv", "lgamma", "gamma")
+    assumed = ulps.SPECIAL_ULPS if special else bounds.Context.of(dtype).ulps(name)
+    assert assumed >= documented
+
+
+def test_every_function_whose_error_is_assumed_stands_beside_what_cuda_documents():
+    assumed = {name for table in ulps.ELEMENTARY_ULPS.values() for name in table}
+    assert assumed - {"logaddexp"} <= set(ulps.CUDA_ULPS)  # which is made of exp and log1p

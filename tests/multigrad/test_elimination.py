@@ -5,7 +5,9 @@ from __future__ import annotations
 import array_api_compat.numpy as xp
 import numpy as np
 
+from multigrad.backend import namespace
 from multigrad.extra.elimination import eliminated
+from multigrad.extra.hooks import Hooks
 
 A = np.array([[[0.0, 2.0], [3.0, 1.0]], [[1.0, 2.0], [2.0, 4.0]]])
 
@@ -20,9 +22,5 @@ def test_a_singular_item_costs_only_itself() -> None:
 
 
 def test_a_namespace_that_keeps_the_factors_is_asked_for_them() -> None:
-    class Namespace:
-        @staticmethod
-        def eliminated(matrices):
-            return "theirs", matrices.shape
-
-    assert eliminated(Namespace, A) == ("theirs", A.shape)
+    own = namespace(np, Hooks(eliminated=lambda matrices: ("theirs", matrices.shape)))
+    assert eliminated(own, A) == ("theirs", A.shape)

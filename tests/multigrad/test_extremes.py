@@ -17,6 +17,7 @@ import pytest
 from scipy import special
 
 import multigrad
+from multigrad import operation
 from multigrad.backend import backends
 from multigrad.ops.find import operations
 from tests.multigrad.on_backends import HERE, Found, evaluated_as
@@ -571,3 +572,41 @@ def test_a_library_that_refuses_nan_is_unavailable_there_and_what_is_computed_is
     assert list(refused["verdict"]) == ["UNAVAILABLE"]
     assert "LinAlgError" in refused["reason"].iloc[0]
     assert set(numbers[numbers["operation"] == "sort"]["verdict"]) == {"PASS"}
+
+
+def _picky(error):
+    """Return an operation that raises an exception on NumPy where its input is not finite."""
+
+    @operation("(n)->()", sizes={"tiny": {"n": 3}})
+    def f(xp, x):
+        if isinstance(x, np.ndarray) and not np.isfinite(x).all():
+            raise error
+        return xp.sum(x), lambda f_bar: f_bar * xp.ones_like(x)
+
+    return f
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"), [(TypeError("mine"), "FAIL"), (np.linalg.LinAlgError("did not converge"), "UNAVAILABLE")]
+)
+def test_beside_nan_only_a_breakdown_that_the_backend_knows_is_excused(error, verdict):
+    frame = multigrad.check([_picky(error), "sort"], backend="numpy", dtype="float64", regime="nonfinite")
+    found = frame[(frame["backend"] == "numpy") & (frame["operation"] == "f")]
+    assert list(found["verdict"]) == [verdict]
+    assert str(error) in found["reason"].iloc[0]
+
+
+def test_a_shape_that_numpy_has_is_portable():
+    names = ["layer_norm", "batch_norm", "spectral_projector"]
+    frame = multigrad.check(names, backend="strict", dtype="float64", regime="empty")
+    numbers = frame[frame["backend"] == "strict"]
+    assert set(names) <= set(numbers["operation"])
+    assert set(numbers["verdict"]) == {"PASS"}, numbers[["operation", "sizes", "reason"]].to_string()
+
+
+def test_a_matrix_of_no_rows_is_factorised_and_solved_with():
+    frame = multigrad.check(["cholesky", "triangular_solve"], backend="numpy", dtype="float64", regime="empty")
+    empty = frame[frame["sizes"].str.contains("n=0")]
+    assert set(empty["operation"]) == {"cholesky", "triangular_solve"}
+    assert set(empty["backend"]) == {"numpy"}
+    assert set(empty["verdict"]) == {"PASS"}, empty[["operation", "sizes", "reason"]].to_string()

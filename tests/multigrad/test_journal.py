@@ -12,6 +12,8 @@ import time
 import pytest
 
 from multigrad import BadInput, check
+from multigrad.matrix import run
+from multigrad.process.child import Death
 
 GRADIENT = """
 import multigrad
@@ -77,6 +79,17 @@ def test_an_operation_that_was_changed_is_judged_anew(whole, tmp_path):
     assert rows(check(str(file), **HOW, resume=path)) == rows(frame)
 
 
+def test_what_another_multigrad_has_judged_is_judged_anew(whole, tmp_path, monkeypatch):
+    folder, wanted, journal, total = whole
+    path = tmp_path / "old.jsonl"
+    path.write_bytes(journal)
+    monkeypatch.setattr("multigrad.matrix.journal._code", lambda: "another")
+    done = []
+    frame = check(str(folder / "cubed.py"), **HOW, resume=path, progress=lambda i, n, text: done.append(n))
+    assert done[-1] == total
+    assert rows(frame) == wanted
+
+
 def test_a_check_that_was_killed_leaves_its_rows(whole, tmp_path):
     folder, wanted, _, _ = whole
     path = tmp_path / "killed.jsonl"
@@ -89,6 +102,29 @@ def test_a_check_that_was_killed_leaves_its_rows(whole, tmp_path):
     process.wait()
     assert path.read_bytes().count(b"\n") >= 4
     assert rows(check(str(folder / "cubed.py"), **HOW, resume=path)) == wanted
+
+
+@pytest.mark.parametrize("target", [run.TRUTH_WORKER, run.DIAGNOSIS_WORKER])
+def test_what_a_worker_said_before_it_died_is_kept(target, whole, tmp_path, monkeypatch):
+    file = tmp_path / "cubed.py"
+    file.write_text(GRADIENT.replace("3 * x**2", "2 * x**2"))
+    start = run._Work._start
+
+    def dying(self, name, arguments, environment):
+        for message in start(self, name, arguments, environment):
+            task = int(next(iter(arguments["cases"]))) if name == target else None
+            if name == target and ("end" in message or name == run.DIAGNOSIS_WORKER):
+                yield Death("died", task)
+                return
+            yield message
+
+    monkeypatch.setattr(run._Work, "_start", dying)
+    path = tmp_path / "x.jsonl"
+    frame = check(str(file), **HOW, journal=path)
+    wrong = frame[(frame["backend"] == "exact") & (frame["verdict"] == "FAIL")]
+    assert len(wrong)
+    monkeypatch.undo()
+    assert rows(check(str(file), **HOW, resume=path)) == rows(frame)
 
 
 @pytest.mark.parametrize(

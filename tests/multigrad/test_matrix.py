@@ -18,13 +18,18 @@ from multigrad import (
     assert_gradients,
     check,
     operation,
+    operations,
 )
 from multigrad.backend import Inaccuracy, Unavailable, registry
+from multigrad.matrix.frame import _why_nothing
+from multigrad.matrix.plan import Cell, unavailable_row
 from multigrad.matrix.rows import AIMED, COLUMNS, failing
 from multigrad.ops.draw import REGIMES
 from multigrad.ops.operation import Operation
 from multigrad.process.child import _last_words
 from multigrad.truth import formula
+from multigrad.truth.case import Case
+from multigrad.verdict.judge import worded
 from multigrad.verdict.words import (
     FAIL,
     FINDING,
@@ -380,6 +385,17 @@ def test_a_known_inaccuracy_of_a_form_that_is_not_ours_is_a_worded_gap(monkeypat
     assert set(rows(judged, variant="analytic")["verdict"]) == {PASS}
 
 
+def test_the_hand_derived_form_is_excused_in_one_regime_where_it_is_compiled_and_nowhere_else():
+    known = Inaccuracy("elu", "analytic", "tiny", 10.0, "The compiler cancels.", "wide", "compiled")
+    op = operations()["elu"]
+    assert known.covers(op, "analytic", "compiled", "wide")
+    assert not known.covers(op, "analytic", "eager", "wide")
+    assert not known.covers(op, "analytic", "compiled", "gaussian")
+    assert not known.covers(operations()["relu"], "analytic", "compiled", "wide")
+    with pytest.raises(ValueError, match="cannot be excused"):
+        Inaccuracy("elu", "analytic", "tiny", 10.0, "Ours.", "wide")
+
+
 class Rounding(np.ndarray):
     """A NumPy array whose matrix products round their operands."""
 
@@ -480,6 +496,31 @@ def test_a_function_that_the_bounds_lack_is_never_a_pass():
 
     with pytest.raises(BadInput, match="nothing was compared"):
         quick(f, regime="gaussian")
+
+
+def test_nothing_compared_names_each_reason_that_matters_once():
+    sizes = {"tiny": {"n": 3}}
+
+    @operation("(n)->()", sizes=sizes)
+    def f(xp, x):
+        return xp.sum(x), lambda b: b * xp.ones_like(x)
+
+    with pytest.raises(BadInput) as caught:
+        multigrad.check(f, backend=["numpy", "strict"], dtype="bfloat16", regime=["gaussian", "integers"])
+    said = str(caught.value)
+    assert said == "nothing was compared: numpy: numpy has no bfloat16 on cpu; strict: strict has no bfloat16 on cpu"
+
+
+def test_the_reason_of_a_backend_that_was_not_asked_for_is_left_out():
+    case = Case("", "f", {}, "gaussian", "float64", 0)
+    opened = Cell(0, "eager", "analytic").row(case, "numpy", "cpu", "*", worded("UNAVAILABLE", "a reason"))
+    passed = Cell(0, "eager", "analytic").row(case, "exact", "cpu", "*", worded("PASS", "certified"))
+    missing = [unavailable_row("f", name, "cuda", "no CUDA device", 0) for name in ("jax", "torch")]
+    rows = [passed, *missing, opened, opened]
+    assert _why_nothing(rows, asked=False) == "numpy: a reason"
+    assert _why_nothing(rows, asked=True) == "jax, torch: no CUDA device; numpy: a reason"
+    assert _why_nothing([passed, *missing], asked=False) == "jax, torch: no CUDA device"
+    assert _why_nothing([passed], asked=False) == "no operation, backend and dtype go together"
 
 
 def test_the_last_words_of_a_process_that_aborts_are_not_its_stack():

@@ -6,6 +6,8 @@ import array_api_compat.numpy as xp
 import numpy as np
 import pytest
 
+from multigrad.backend import namespace
+from multigrad.extra.hooks import Hooks
 from multigrad.extra.scatter import BLOCK, scatter_add, scatter_along_axis, scatter_diagonal
 from multigrad.namespaces import bounds
 
@@ -31,7 +33,7 @@ def test_rows_are_summed_by_number(v, numbers):
     np.add.at(wanted, numbers, X)
     np.testing.assert_array_equal(scatter_add(xp, X, numbers, v), wanted)
     with bounds.context("float64"):
-        found = bounds.scatter_add(bounds.asarray(X), numbers, v)
+        found = scatter_add(bounds, bounds.asarray(X), numbers, v)
     np.testing.assert_array_equal(found.value, wanted)
     assert not found.worst.any()
 
@@ -41,6 +43,18 @@ def test_a_small_sum_beside_large_ones_keeps_its_digits():
     X = np.where(numbers[:, None] % 2, 1e300, 1e-300) * np.ones((500, 2))
     wanted = np.bincount(numbers, minlength=MANY) * np.where(np.arange(MANY) % 2, 1e300, 1e-300)
     np.testing.assert_allclose(scatter_add(xp, X, numbers, MANY)[:, 0], wanted, rtol=1e-13)
+
+
+@pytest.mark.parametrize("v", [5, MANY])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_row_that_is_not_finite_spoils_its_own_sum_and_no_other(v, bad):
+    numbers = RNG.integers(0, v, 300)
+    X = RNG.integers(-9, 9, (300, 3)).astype(float)
+    wanted = np.zeros((v, 3))
+    np.add.at(wanted, numbers, X)
+    X[17, 1] = bad
+    wanted[numbers[17], 1] = np.nan
+    np.testing.assert_array_equal(scatter_add(xp, X, numbers, v), wanted)
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -58,19 +72,9 @@ def test_a_diagonal_is_put_back_and_all_else_is_zero():
 
 
 def test_a_namespace_that_has_them_runs_them():
-    class Namespace:
-        @staticmethod
-        def scatter_add(*given):
-            return given
-
-        @staticmethod
-        def scatter_along_axis(*given, axis):
-            return given, axis
-
-        @staticmethod
-        def scatter_diagonal(*given):
-            return given
-
-    assert scatter_diagonal(Namespace, "d") == ("d",)
-    assert scatter_add(Namespace, "X", "t", 3) == ("X", "t", 3)
-    assert scatter_along_axis(Namespace, "X", "order", axis=1) == (("X", "order"), 1)
+    given = lambda *arguments: arguments  # noqa: E731
+    hooks = Hooks(scatter_add=given, scatter_diagonal=given, scatter_along_axis=lambda *a, axis: (a, axis))
+    own = namespace(np, hooks)
+    assert scatter_diagonal(own, "d") == ("d",)
+    assert scatter_add(own, "X", "t", 3) == ("X", "t", 3)
+    assert scatter_along_axis(own, "X", "order", axis=1) == (("X", "order"), 1)

@@ -10,11 +10,12 @@ import pytest
 
 from multigrad import BadInput, operation, operations
 from multigrad.data.standard import numpy_standard
+from multigrad.extra.hooks import hooks_of
 from multigrad.extra.scatter import scatter_add
 from multigrad.mutation.mutants import mutants
 from multigrad.namespaces import bounds, cost, dual, exact, tape
 from multigrad.namespaces.shared import linear_algebra, textbook
-from multigrad.namespaces.tape import FUNCTIONS, LINALG, Tape, TapeArray, namespace, with_pullback
+from multigrad.namespaces.tape import FUNCTIONS, HOOKS, LINALG, Tape, TapeArray, namespace, with_pullback
 from multigrad.proof.certificate import write_certificate
 from multigrad.truth.case import Case
 from multigrad.truth.formula import judge_formula
@@ -179,6 +180,7 @@ class Spy:
     def over(self, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(namespace, "FUNCTIONS", self.table(FUNCTIONS, ""))
+            patch.setattr(namespace, "HOOKS", self.table(HOOKS, ""))
             patch.setattr(namespace, "LINALG", self.table(LINALG, "linalg."))
             return Tape(exact)
 
@@ -234,7 +236,7 @@ def uses(cases):
 def test_every_rule_is_used_in_an_example(uses):
     without_slope = {"all", "full", "stop_gradient"}
     used = {name for name, _ in uses}
-    missing = {*FUNCTIONS, *(f"linalg.{name}" for name in LINALG)} - used - without_slope
+    missing = {*FUNCTIONS, *HOOKS, *(f"linalg.{name}" for name in LINALG)} - used - without_slope
     assert not missing
 
 
@@ -422,5 +424,5 @@ def test_cotangents_are_added_in_the_same_order_every_time():
 
 def test_what_is_held_fixed_does_not_move():
     X = np.array([0.5, -2.0])
-    found = gradient(lambda xp, x: x * xp.stop_gradient(x), X, np.ones(2), Tape(exact))
+    found = gradient(lambda xp, x: x * hooks_of(xp).stop_gradient(x), X, np.ones(2), Tape(exact))
     np.testing.assert_array_equal(exact.midpoints(found), X)

@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from ...extra.hooks import Hooks
 from ...verdict.formats import FORMATS
 from ..shared import textbook
 from ..shared.namespace import Linalg, attributes, bound, functions_of, guarded_table, namespace_info
@@ -52,6 +53,9 @@ from .rules import stored
 __all__ = ["FORMATS", "Array", "Choice", "Condition", "Context", "analyse", "as_array", "context", "linalg", "stored"]
 
 __array_api_version__ = "2024.12"
+
+HOOKS = ("in_blocks", "scatter_add")
+"""Those of :class:`multigrad.extra.hooks.Hooks` that have a bound of their own."""
 
 float64, float32, bfloat16, float16 = (FloatType(name) for name in FORMATS)
 int64, int32, int16, int8, uint8 = (np.dtype(n) for n in ("int64", "int32", "int16", "int8", "uint8"))
@@ -85,6 +89,7 @@ def analyse(function: Callable[..., Any], *arrays: Any, context: str | Context =
 _this = Parts.namespace = sys.modules[__name__]
 _textbook = {name: textbook.FUNCTIONS[name] for name in ("copysign", "tensordot", "vecdot")}
 _own = functions_of(arithmetic, conditions, creation, elementary, ordering, products, reductions, shapes, unprobed)
+__multigrad__ = Hooks(**guarded_table({name: _own.pop(name) for name in HOOKS}, "xp", Parts.knower))
 _functions = _own | bound(_textbook | textbook.SPECIAL, _this)
 globals().update(guarded_table(_functions, "xp", Parts.knower))
 _shared = {name: _functions[name] for name in ("matmul", "matrix_transpose", "tensordot", "vecdot")}

@@ -18,6 +18,7 @@ from .arithmetic import divide, multiply
 from .arrays import Array, Error, as_array, plus, times
 from .model import Floats, current
 from .rules import bounded, elementwise, only_whole_numbers, rounding
+from .ulps import SPECIAL_ULPS
 
 Moved = Callable[[Floats, Floats, Floats], Any]
 
@@ -84,7 +85,7 @@ def _special(name: str, moved: Moved, scale: float = 0.0) -> Any:
 
         def rule(errors: Sequence[Error], unit: Any) -> Any:
             shift = errors[0] if isinstance(errors[0], float) else moved(A.value, value, errors[0])
-            return rounding(value, shift, 16.0) + 32.0 * current().u * scale
+            return rounding(value, shift, SPECIAL_ULPS) + 2.0 * SPECIAL_ULPS * current().u * scale
 
         return bounded([A], value, rule, rounds=True)
 
@@ -158,7 +159,7 @@ def hurwitz_zeta(s: int, x: Any, /) -> Array:
         r = np.asarray(errors[0])
         low = A.value - 2.0 * r
         slope = s * np.asarray(exact.midpoints(exact.hurwitz_zeta(s + 1, np.where(low > 0, low, 1.0))))
-        return rounding(value, np.where(low > 0, slope * r, np.where(r > 0, np.inf, 0.0)), 16.0)
+        return rounding(value, np.where(low > 0, slope * r, np.where(r > 0, np.inf, 0.0)), SPECIAL_ULPS)
 
     return bounded([A], value, rule, rounds=True)
 

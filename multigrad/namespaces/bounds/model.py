@@ -17,42 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ...verdict.formats import FORMATS, Format
+from .ulps import DEFAULT_ULPS, ELEMENTARY_ULPS
 
 Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
-
-
-DEFAULT_ULPS: Mapping[str, float] = {
-    "float64": 4.0,
-    "float32": 4.0,
-    # Computed in float32 and rounded once: half an ulp and a little.
-    "bfloat16": 1.0,
-    "float16": 1.0,
-}
-"""The error in ulps of an elementary function that no table names."""
-
-ELEMENTARY_ULPS: Mapping[str, float] = {
-    # XLA turns a division by a constant into a product with its reciprocal; GPUs may use an approximate division.
-    "divide": 2.0,
-    "sqrt": 1.0,
-    # exp(y·log x) loses the bits of the integer part of y·log x.
-    "pow": 16.0,
-    "tan": 8.0,
-}
-"""Functions of float32 and float64 whose error in ulps is not the default."""
-
-FLOAT64_ULPS: Mapping[str, float] = {
-    # XLA's on a CPU, near −0.4141, where its polynomial ends: 130 measured (JAX 0.10.2); float32 has less than 4.
-    "log1p": 160.0,
-}
-"""The same, of float64 alone."""
-
-HALF_ULPS: Mapping[str, float] = {
-    # JAX 0.10.2 on a CPU computes these in the half itself: up to 2.11 ulps off in float16, 1.81 in bfloat16.
-    **dict.fromkeys(("acos", "acosh", "asin", "asinh", "atanh", "hypot", "log10", "log2", "logaddexp"), 2.5),
-    "expm1": 3.0,
-}
-"""The same, of bfloat16 and float16."""
 
 CONFIDENCE = 4.0
 """λ of the probabilistic bound: each sum exceeds it with probability below 2·exp(−λ²/2) (Higham & Mary 2019, Thm 2.4).
@@ -125,8 +93,6 @@ class Context:
             raise ValueError(f"no floating-point format {dtype!r}; there are {', '.join(FORMATS)}")
         form = FORMATS[dtype]
         chosen = form.unit_roundoff if u is None else u
-        ulps = ELEMENTARY_ULPS if form.significand_bits >= 24 else HALF_ULPS
-        ulps = {**ulps, **FLOAT64_ULPS} if form.significand_bits == 53 else ulps
         return cls(
             dtype=dtype,
             u=chosen,
@@ -136,7 +102,7 @@ class Context:
             underflow=form.underflow if underflow is None else underflow,
             overflow=form.overflow if overflow is None else overflow,
             confidence=confidence,
-            elementary_ulps={**ulps, **(elementary_ulps or {})},
+            elementary_ulps={**ELEMENTARY_ULPS[dtype], **(elementary_ulps or {})},
             default_ulps=DEFAULT_ULPS[dtype],
         )
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ...extra.hooks import Hooks
 from ..shared.namespace import Linalg, attributes, functions_of, guarded_table, namespace_info
 from . import creation, elementwise, matrices, products, reductions, shapes
 from .arrays import FLOATS, Array, DType
@@ -29,6 +30,9 @@ from .matrices import FACTORISATIONS
 __all__ = ["FACTORISATIONS", "Array", "Cost", "cost", "counting", "linalg"]
 
 __array_api_version__ = "2024.12"
+
+HOOKS = ("scan", "scatter_add")
+"""Those of :class:`multigrad.extra.hooks.Hooks` that are counted as a whole."""
 
 float64, float32, bfloat16, float16 = (DType(n) for n in FLOATS)
 int64, int32, int16, int8, uint8 = (DType(n) for n in ("int64", "int32", "int16", "int8", "uint8"))
@@ -44,6 +48,7 @@ def __array_namespace_info__() -> Any:  # noqa: N807 - the name is the standard'
 
 _this = Array.namespace = sys.modules[__name__]
 _functions = functions_of(creation, elementwise, products, reductions, shapes)
+__multigrad__ = Hooks(**guarded_table({name: _functions.pop(name) for name in HOOKS}, "xp", Array.knower))
 globals().update(guarded_table(_functions, "xp", Array.knower))
 _shared = {name: _functions[name] for name in ("matmul", "matrix_transpose", "tensordot", "vecdot")}
 linalg = Linalg(_this, functions_of(matrices) | _shared, Array.knower)

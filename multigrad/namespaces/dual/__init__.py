@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import sys
 
+from ...extra.hooks import Hooks
 from .. import exact
 from ..exact import CONSTANTS, Kink, Undecided
 from ..shared import linear_algebra, textbook
@@ -58,5 +59,6 @@ FUNCTIONS |= bound(textbook.FUNCTIONS | textbook.SPECIAL, _this)
 LINALG = bound(linear_algebra.LINALG, _this) | {"eigh": matrices.eigh}
 """The same for ``linalg``."""
 linalg = Linalg(_this, LINALG, DualArray.knower)
+__multigrad__ = Hooks(stop_gradient=creation.stop_gradient)
 __array_namespace_info__ = exact.__array_namespace_info__
 __getattr__ = attributes(_this, FUNCTIONS, CONSTANTS, DualArray.knower)

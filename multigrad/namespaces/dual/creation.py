@@ -44,12 +44,9 @@ def full_like_(x: Any, /, fill_value: Any, *, dtype: Any = None, device: Any = N
     return FUNCTIONS["full"](x.shape, fill_value, dtype=dtype or x.dtype)
 
 
-def _held(x: Any, /) -> Any:
+def stop_gradient(x: Any, /) -> Any:
     """The values as a constant, which does not move."""
     return DualArray(x.value) if isinstance(x, DualArray) else x
-
-
-FUNCTIONS["stop_gradient"] = _held  # the standard has none; a graph of a framework's may
 
 
 def _created(name: str) -> Callable[..., Any]:

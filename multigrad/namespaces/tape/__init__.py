@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from .arrays import Node, TapeArray
 from .linear import LINALG
-from .namespace import FUNCTIONS, Tape, over
+from .namespace import FUNCTIONS, HOOKS, Tape, over
 from .numpy_code import run_numpy
 from .pullback import differentiated, with_pullback
 from .rules import BINARY, UNARY
@@ -23,6 +23,7 @@ from .rules import BINARY, UNARY
 __all__ = [
     "BINARY",
     "FUNCTIONS",
+    "HOOKS",
     "LINALG",
     "UNARY",
     "Node",

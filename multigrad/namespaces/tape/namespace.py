@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ...extra.hooks import ATTRIBUTE, Hooks
 from ...extra.scatter import scatter_add as scattered_rows
 from ..shared import linear_algebra, numpy_protocols, textbook
 from ..shared.namespace import ABOUT_DTYPES
@@ -23,9 +24,6 @@ ASKED = ("isnan", "isinf", "isfinite", "signbit")
 CREATED = ("zeros", "ones", "empty", "eye", "arange", "linspace", "zeros_like", "ones_like", "empty_like")
 CONSTANT = (*COMPARISONS, *LOGICAL, *WHOLE_ONLY, *ABOUT_DTYPES, *ORDERS, *ASKED, *CREATED, *STEPS)
 """Functions whose result does not move with their arguments."""
-
-OWN = ("scan", "in_blocks", "eliminated", "triangular", "scatter_along_axis", "scatter_diagonal")
-"""What a namespace may have of its own. The tape has none: it follows the steps that they are written in."""
 
 
 def _unary(name: str) -> Callable[..., Any]:
@@ -102,7 +100,7 @@ def hurwitz_zeta(tape: Any, s: int, x: Any, /) -> TapeArray:
 def scatter_add(tape: Any, x: Any, numbers: Any, count: int, /) -> TapeArray:
     """Sums of rows by number: each row gets the cotangent of its sum."""
     xp, numbers = tape.base, value_of(numbers)
-    value = scattered_rows(xp, x.value, numbers, count)
+    value = scattered_rows(xp, value_of(x), numbers, count)
     return recorded(tape, value, [x], [lambda g: xp.take(g, numbers, axis=0)])
 
 
@@ -119,11 +117,15 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "asarray": asarray,
     "full": full,
     "full_like": full_like,
-    "scatter_add": scatter_add,
     "hurwitz_zeta": hurwitz_zeta,
-    "stop_gradient": lambda tape, x: TapeArray(tape, x.value),
 }
 """The functions that have a rule, and those that are written in terms of them; the tape comes first."""
+
+HOOKS: dict[str, Callable[..., Any]] = {
+    "scatter_add": scatter_add,
+    "stop_gradient": lambda tape, x: tape.wrapped(value_of(x)),
+}
+"""The hooks that have a rule. The tape has no others: it follows the steps that those are written in."""
 
 
 class _Functions:
@@ -198,13 +200,15 @@ class Tape:
         self.__name__ = getattr(base, "__name__", "")  # by which some tell where they are
         self.linalg = _Linalg(self, base.linalg, LINALG, linear_algebra.LINALG)
         self._functions = _Functions(self, base, FUNCTIONS, textbook.FUNCTIONS | textbook.SPECIAL)
+        own = {name: guarded(functools.partial(rule, self), name, TapeArray.knower) for name, rule in HOOKS.items()}
+        setattr(self, ATTRIBUTE, Hooks(**own))
         # Now, and not where a compiler follows the calls.
         vars(self).update({name: self._functions.find(name) for name in self._functions.names()})
 
     def __getattr__(self, name: str) -> Any:
         if name == "__array_namespace_info__":
             return self.base.__array_namespace_info__
-        if name.startswith("_") or name in OWN:
+        if name.startswith("_"):
             raise AttributeError(name)
         if name in numpy_protocols.FUNCTIONS and name not in CONSTANT:
             return numpy_protocols.numpys_own(self, name, TapeArray.knower)

@@ -1,18 +1,15 @@
-"""CuPy: NumPy's functions on CUDA. Autodiff is that of our tape; there is no compiler of whole functions."""
+"""A session of CuPy on CUDA: where its arrays lie, how long it works, what memory it uses."""
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multigrad.backend import Array, Backend, Session, Unavailable
-from multigrad.data.errors import one_line
-from multigrad.ops.selection import Precision
+from multigrad.backend import Array, Backend
 
-from .taped import TapedSession
+from ..taped import TapedSession
+from .namespace import array_namespace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +48,7 @@ class CuPySession(TapedSession):
         self.on.use()
         name = cupy.cuda.runtime.getDeviceProperties(0)["name"]
         self.device_name = name.decode() if isinstance(name, bytes) else str(name)
-        self.xp = importlib.import_module("array_api_compat.cupy")
+        self.xp = array_namespace(cupy)
         self._hook: Any = None
 
     def to_device(self, array: np.ndarray, dtype: str | None = None) -> Any:
@@ -102,44 +99,3 @@ class CuPySession(TapedSession):
             "cuda": runtime.runtimeGetVersion(),
             "driver": runtime.driverGetVersion(),
         }
-
-
-class CuPyBackend(Backend):
-    """CuPy, with the array namespace of array-api-compat."""
-
-    name = "cupy"
-    module = "cupy"
-    distributions = ("cupy-cuda13x", "cupy-cuda12x", "cupy-cuda11x", "cupy")
-    install = "pip install cupy-cuda13x, or cupy-cuda12x for a driver of CUDA 12"
-    devices = ("cuda",)
-    variants = ("forward", "analytic", "autodiff")
-    taped = True
-
-    def open(self, device: str = "cuda", *, threads: int | None = None, precision: Precision = "strict") -> Session:
-        if reason := self.missing(device):
-            raise Unavailable(reason)
-        cupy = self.load()
-        try:
-            count = cupy.cuda.runtime.getDeviceCount()
-        except Exception as error:  # a driver too old, a device taken away: CuPy has one class for all, known only now
-            raise Unavailable(f"cupy {cupy.__version__} finds no CUDA device: {one_line(error)}") from error
-        if count == 0:
-            raise Unavailable("no CUDA device")
-        os.environ["CUPY_TF32"] = _tf32(precision)  # read at the first product
-        return CuPySession(self, cupy)
-
-    def environment(
-        self, device: str, threads: int | None, precision: Precision, *, caches: Path | None = None
-    ) -> dict[str, str]:
-        variables = super().environment(device, threads, precision, caches=caches)
-        variables["CUPY_TF32"] = _tf32(precision)
-        if caches is not None:
-            variables["CUPY_CACHE_DIR"] = str(caches / "cupy")
-        return variables
-
-
-def _tf32(precision: Precision) -> str:
-    return "0" if precision == "strict" else "1"
-
-
-BACKEND = CuPyBackend()
