@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -140,6 +141,16 @@ def test_a_check_that_was_killed_goes_on_from_its_rows(tmp_path):
     whole = before[: before.rindex(b"\n") + 1]
     assert journal.read_bytes().startswith(whole)
     assert stages(tmp_path)["eager"][-1] == "0"
+
+
+def test_two_runs_do_not_mix_in_one_folder(tmp_path):
+    with (tmp_path / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        process = started(tmp_path)
+        said, _ = process.communicate()
+    assert process.returncode == 3
+    assert "another run is still at work in" in said
+    assert not (tmp_path / "stages.tsv").exists()
 
 
 @pytest.mark.long

@@ -24,7 +24,7 @@ cd "$root" || exit 3
 
 # Whatever a killed script has left running holds the lock until it ends: two writers would spoil a file.
 exec 9>"$out/lock"
-flock --nonblock 9 || { echo "another run is still at work in $out; wait for it, or end it" >&2 && exit 3; }
+flock --wait 5 9 || { echo "another run is still at work in $out; wait for it, or end it" >&2 && exit 3; }
 
 python=${PYTHON:-python3}
 carried=${CARRIED:-$root/tests/gpu/carried}
