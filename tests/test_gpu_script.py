@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -32,6 +33,11 @@ def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 def stages(folder: Path) -> dict[str, list[str]]:
     lines = [line.split("\t") for line in (folder / "stages.tsv").read_text(encoding="utf-8").splitlines()]
     return {name: values for name, *values in lines}
+
+
+def begins(folder: Path, stage: str) -> int:
+    path = folder / "stages.tsv"
+    return sum(line.startswith(f"{stage}\t\t") for line in path.read_text().splitlines()) if path.exists() else 0
 
 
 def rows(folder: Path, stage: str) -> list[dict]:
@@ -137,16 +143,29 @@ def test_a_check_that_was_killed_goes_on_from_its_rows(tmp_path):
     assert stages(tmp_path)["eager"][-1] == "0"
 
 
+def test_two_runs_do_not_mix_in_one_folder(tmp_path):
+    with (tmp_path / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        process = started(tmp_path)
+        said, _ = process.communicate()
+    assert process.returncode == 3
+    assert "another run is still at work in" in said
+    assert not (tmp_path / "stages.tsv").exists()
+
+
 @pytest.mark.long
 def test_killed_in_every_stage_it_leaves_files_and_goes_on(tmp_path):
     arguments = ("--backend", "torch,jax", "--ops", "relu_regression", "--minutes", "60")
     for stage in STAGES:
+        begun = begins(tmp_path, stage)
         process = started(tmp_path, *arguments)
-        while process.poll() is None and (
-            not (tmp_path / "stages.tsv").exists() or stages(tmp_path).get(stage, ["", "", "0"])[-1]
-        ):
+        while process.poll() is None and begins(tmp_path, stage) == begun:
             time.sleep(0.05)
-        time.sleep(3)
+        journal = tmp_path / f"{stage}.jsonl"
+        while stage not in ("smoke", "study") and not (journal.exists() and journal.read_bytes().count(b"\n") > 3):
+            time.sleep(0.05)
+        time.sleep(2)
+        assert process.poll() is None
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         assert (tmp_path / f"{stage}.log").exists()

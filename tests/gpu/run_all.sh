@@ -22,6 +22,10 @@ out=${out:-$root/results/gpu}
 mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 3
 cd "$root" || exit 3
 
+# Whatever a killed script has left running holds the lock until it ends: two writers would spoil a file.
+exec 9>"$out/lock"
+flock --wait 5 9 || { echo "another run is still at work in $out; wait for it, or end it" >&2 && exit 3; }
+
 python=${PYTHON:-python3}
 carried=${CARRIED:-$root/tests/gpu/carried}
 export PYTHONPATH="$root:$carried${PYTHONPATH:+:$PYTHONPATH}"
@@ -34,7 +38,7 @@ stage() {
     local name=$1 limit=$(($2 * minutes * 60 / 1000)) signal=$3 start=$SECONDS code
     shift 3
     printf '%s\t\t%s\t\n' "$name" "$limit" >>"$out/stages.tsv"
-    timeout --signal="$signal" --kill-after=5 "$limit" env --default-signal=INT "$@" >>"$out/$name.log" 2>&1
+    timeout --foreground --signal="$signal" --kill-after=5 "$limit" env --default-signal=INT "$@" >>"$out/$name.log" 2>&1
     code=$?
     printf '%s\t%s\t%s\t%s\n' "$name" $((SECONDS - start)) "$limit" "$code" >>"$out/stages.tsv"
 }
