@@ -37,7 +37,7 @@ def array_namespace(numpy: Any) -> Any:
     hooks = Hooks(
         eliminated=functools.partial(Eliminated, xp),
         scatter_add=functools.partial(scatter_add, numpy),
-        in_blocks=functools.partial(run_in_blocks, lambda block, shape: numpy.empty(shape, dtype=block.dtype)),
+        in_blocks=functools.partial(in_blocks, numpy),
     )
     return namespace(xp, hooks)
 
@@ -116,6 +116,11 @@ class NumPySession(TapedSession):
             "threads": max((p["num_threads"] for p in pools), default=1),
             "blas": [f"{p['internal_api']} {p['version']}" for p in pools],
         }
+
+
+def in_blocks(numpy: Any, function: Callable[..., Any], arrays: Sequence[Any], *, fused: bool, **how: int) -> Any:
+    """Return what :func:`multigrad.extra.blocks.in_blocks` asks for: every step runs by itself, fused or not."""
+    return run_in_blocks(lambda block, shape: numpy.empty(shape, dtype=block.dtype), function, arrays, **how)
 
 
 def scatter_add(numpy: Any, X: Any, t: Any, v: int) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -13,6 +13,7 @@ from jax.scipy import linalg, special
 
 from multigrad.backend import Array, namespace
 from multigrad.data.standard import special_functions
+from multigrad.extra.blocks import join_blocks
 from multigrad.extra.hooks import Hooks
 
 
@@ -125,6 +126,11 @@ def made_whole(create: Callable[..., Array]) -> Callable[..., Array]:
     return made
 
 
+def in_blocks(function: Callable[..., Any], arrays: Sequence[Array], *, fused: bool, **how: int) -> Any:
+    """Return what :func:`multigrad.extra.blocks.in_blocks` asks for; the whole at once where XLA fuses the steps."""
+    return function(*arrays) if fused else join_blocks(numpy.concatenate, function, arrays, **how)
+
+
 def hooks_on(device: str) -> Hooks:
     """Return what JAX has beyond the standard."""
 
@@ -136,6 +142,7 @@ def hooks_on(device: str) -> Hooks:
 
     return Hooks(
         scan=jax.lax.scan,
+        in_blocks=in_blocks if device == "cpu" else None,
         eliminated=Eliminated,
         triangular=Triangular,
         scatter_along_axis=scatter_along_axis,

@@ -54,7 +54,6 @@ class JaxSession(Session):
         self.mesh = self._mesh(shape) if shape else None
         self.device_name = self.devices[0].device_kind if self.kind == "cuda" else cpu_name()
         self.xp = array_namespace(self.kind)
-        self._mark = 0
 
     def _mesh(self, shape: tuple[int, ...]) -> Any:
         sharding = jax.sharding
@@ -202,20 +201,15 @@ class JaxSession(Session):
             return one_line(error)
         return ""
 
-    def reset_peak_memory(self) -> None:
-        self._mark = self._peak() or 0
+    no_peak = "JAX cannot reset its mark of the peak; a compiled call has a figure, which XLA planned"
 
-    def peak_memory(self) -> int | None:
-        # JAX cannot reset its mark: where it has not moved, all that is known is that the peak was no higher.
-        peak = self._peak()
-        return peak if peak is not None and peak > self._mark else None
-
-    def _peak(self) -> int | None:
-        if self.kind != "cuda":
+    def planned_memory(self, function: Callable[..., Any], *arrays: Array) -> int | None:
+        compiled: Any = function
+        plan = compiled.lower(*arrays).compile().memory_analysis()  # of one device; all do the same
+        if plan is None:
             return None
-        told = [on.memory_stats() or {} for on in self.devices]
-        name = "peak_bytes_in_use"
-        return sum(one[name] for one in told) if all(name in one for one in told) else None
+        beyond = plan.temp_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
+        return int(beyond) * len(self.devices)
 
     def release(self) -> None:
         jax.clear_caches()

@@ -12,7 +12,7 @@ import torch
 
 from multigrad.backend import Array, namespace
 from multigrad.data.standard import special_functions
-from multigrad.extra.blocks import run_in_blocks
+from multigrad.extra.blocks import join_blocks, run_in_blocks
 from multigrad.extra.hooks import Hooks
 from multigrad.extra.recurrence import loop
 
@@ -111,15 +111,15 @@ def vecdot(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
     return product
 
 
-def in_blocks(function: Callable[..., Any], arrays: Sequence[Array], **how: Any) -> Any:
+def in_blocks(function: Callable[..., Any], arrays: Sequence[Array], *, fused: bool, **how: int) -> Any:
     """Return what :func:`multigrad.extra.blocks.in_blocks` asks for; the whole at once where the steps are followed.
 
-    A compiler makes one pass of them by itself, autograd would record every block, and what torch.func maps over a
-    batch cannot be written into an array without one.
+    A compiler makes one pass of them by itself where it can fuse them, autograd would record every block, and what
+    torch.func maps over a batch cannot be written into an array without one.
     """
     recorded = torch.is_grad_enabled() and any(a.requires_grad for a in arrays)
     if torch.compiler.is_compiling() or recorded or torch._C._are_functorch_transforms_active():
-        return function(*arrays)
+        return function(*arrays) if fused else join_blocks(torch_standard.concat, function, arrays, **how)
     threads = torch.get_num_threads()
     return run_in_blocks(lambda block, shape: block.new_empty(shape), function, arrays, threads=threads, **how)
 

@@ -34,6 +34,13 @@ AgainstCommit = Annotated[
 Export = Annotated[
     list[str] | None, typer.Option("--export", help="FORMAT=FILE: github-action-benchmark, bencher or pyperf.")
 ]
+Prepare = Annotated[
+    Path | None,
+    typer.Option(
+        "--prepare",
+        help="Of a study: only find its references and keep them in this folder, for MULTIGRAD_REFERENCES to name.",
+    ),
+]
 Markdown = Annotated[Path | None, typer.Option("--markdown", help="Of a study: also write its answer to this file.")]
 
 
@@ -55,6 +62,7 @@ def bench(
     quick: Quick = False,
     resume: Resume = None,
     study: Study = None,
+    prepare: Prepare = None,
     against: Against = None,
     against_commit: AgainstCommit = None,
     fail_on: options.FailOn = None,
@@ -74,10 +82,15 @@ def bench(
     use_scheduler(scheduler, backend)
     where: dict[str, Any] = {"rounds": rounds, "quick": quick, "seed": seed, "out": out, "machine": machine}
     if study is not None:
-        _refuse_beside_study(device=device, devices=devices, mesh=mesh, dtype=dtype, mode=mode, variant=variant,
+        _refuse_beside_study(devices=devices, mesh=mesh, dtype=dtype, mode=mode, variant=variant,
                              implementation=implementation, size=size, threads=threads, resume=resume, against=against,
                              against_commit=against_commit, export=export)  # fmt: skip
-        bench_study(study, {"ops": split(ops), "backend": split(backend), **where}, markdown, as_json, csv)
+        chosen = {"ops": split(ops), "backend": split(backend), "device": split(device)}
+        if prepare is not None:
+            prepare_references(study, prepare, {**chosen, "quick": quick, "seed": seed})
+        bench_study(study, {**chosen, **where}, markdown, as_json, csv)
+    if prepare is not None:
+        raise BadInput("--prepare finds the references of a study; wanted --study too")
     if markdown is not None:
         raise BadInput("--markdown writes the answer of a study; wanted --study too")
     older = None if against is None else find_run(against, out)
@@ -128,6 +141,17 @@ def _export(run: Run, files: list[str] | None) -> None:
         if not given:
             raise BadInput(f"--export {text!r} has no file; wanted FORMAT=FILE, such as pyperf=times.json")
         export(run, name, Path(path))
+
+
+def prepare_references(name: str, folder: Path, options: dict[str, Any]) -> None:
+    """Find the references of a study, keep them in a folder, and exit."""
+    from ..measurement.study import prepare_study
+    from .terminal import progress, say
+
+    with progress("references") as tick:
+        count = prepare_study(name, folder, **options, progress=tick)
+    say(f"{count} cells have a reference in {folder}; MULTIGRAD_REFERENCES={folder} lets a run find them there")
+    raise typer.Exit(GOOD)
 
 
 def bench_study(name: str, options: dict[str, Any], markdown: Path | None, as_json: bool, csv: Path | None) -> None:

@@ -138,19 +138,24 @@ class Measurement:
         del outputs
         gc.collect()
         session = self.session
+        on_cpu = device_kind(session.device) == "cpu"
+        if not on_cpu and self.cell.mode == "compiled":
+            planned = session.planned_memory(function, *arrays)
+            if planned is not None:
+                return MemoryEnded(self.number, "PASS", "what the compiler planned", planned)
         session.reset_peak_memory()
         before = session.peak_memory()
 
         def call() -> None:
             session.wait(function(*arrays))
 
-        if device_kind(session.device) == "cpu":
+        if on_cpu:
             grown, how = growth(call)
             return MemoryEnded(self.number, "PASS", how, grown)
         call()
         after = session.peak_memory()
         if after is None:
-            return MemoryEnded(self.number, "PASS", "the framework does not tell its peak")
+            return MemoryEnded(self.number, "PASS", session.no_peak)
         held = before if before is not None else sum(a.nbytes for a in arrays)
         return MemoryEnded(self.number, "PASS", "the framework's own peak", max(0, after - held))
 
@@ -227,5 +232,5 @@ class Measurement:
         passed, digest = self.gate.passes(
             operation, parameters, variant, host, kinds, self.reference, self.cell.dtype, accumulate
         )
-        passed = self.session.backend.worded(passed, operation, variant)
+        passed = self.session.backend.worded(passed, operation, variant, self.cell.mode, "gaussian")
         return replace(passed, verdict=blamed(passed.verdict, variant)), digest

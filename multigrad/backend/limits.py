@@ -50,7 +50,7 @@ Judged = TypeVar("Judged", bound=Any)
 
 @dataclass(frozen=True)
 class Inaccuracy:
-    """A form of an operation that is not ours and loses more digits than the bound allows, known and worded.
+    """A form of an operation that loses more digits than the bound allows, through no fault of ours, known and worded.
 
     The bound is a theorem about the hand-derived formula; another formula of the same function may cancel. Where it is
     beyond the bound it has no time; where it is not, it is judged as every other. Strict: it names a size at which it
@@ -59,8 +59,8 @@ class Inaccuracy:
 
     operation: str
     """Name of the operation."""
-    variant: Literal["autodiff", "native"]
-    """The hand-derived form cannot be excused."""
+    variant: Literal["analytic", "autodiff", "native"]
+    """The hand-derived form is excused only where a compiler makes another formula of it, and in one regime."""
     size: str | Mapping[str, int]
     """A size at which it is beyond the bound in float64, or the name of one."""
     most: float
@@ -69,6 +69,19 @@ class Inaccuracy:
     """One sentence for a person."""
     regime: str = "gaussian"
     """How the inputs are drawn with which it is beyond the bound."""
+    mode: Literal["eager", "compiled"] = "eager"
+    """The mode in which it is beyond the bound."""
+
+    def __post_init__(self) -> None:
+        """Check that our own form is excused for what a compiler does alone."""
+        if self.variant == "analytic" and self.mode != "compiled":
+            raise ValueError(f"{self.operation}: the hand-derived form cannot be excused where nothing compiles it")
+
+    def covers(self, operation: Operation, variant: str, mode: str, regime: str) -> bool:
+        """Tell whether this speaks of that form; of another formula in every mode and regime."""
+        if not operation.catalogued or (operation.name, variant) != (self.operation, self.variant):
+            return False
+        return self.variant != "analytic" or (mode, regime) == (self.mode, self.regime)
 
     def worded(self, judged: Judged) -> Judged:
         """Return what was judged, with what is wrong within ``most`` times the bound worded as a GAP."""

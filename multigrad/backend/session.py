@@ -184,6 +184,21 @@ class Session(ABC):
         """Return the peak of the device's memory in bytes since the last reset; None where only the process has one."""
         return None
 
+    no_peak = "the framework does not tell its peak"
+    """Why :meth:`peak_memory` of a device with a memory of its own is None."""
+
+    def planned_memory(self, function: Callable[..., Any], *arrays: Array) -> int | None:
+        """Return the bytes that a call takes beyond its arguments, as its compiler planned them.
+
+        Args:
+            function: compiled by this session.
+            arrays: its arguments.
+
+        Returns:
+            Bytes of results and temporaries, over all devices; None where no compiler tells.
+        """
+        return None
+
     def events(self, call: Callable[[], Any]) -> float | None:
         """Run a call and return its duration in seconds by the device's own events; None where there are none."""
         return None
@@ -425,10 +440,10 @@ class Backend(ABC):
         """Return what breaks down where a number is not finite, where an exception says that; else None."""
         return next((r.reason for r in self.breakdowns if r.covers(error)), None)
 
-    def worded(self, judged: Judged, operation: Operation, variant: str) -> Judged:
+    def worded(self, judged: Judged, operation: Operation, variant: str, mode: str, regime: str) -> Judged:
         """Return what was judged of a form of an operation, as a GAP where it is a known inaccuracy."""
         for inaccuracy in self.inaccuracies:
-            if operation.catalogued and (inaccuracy.operation, inaccuracy.variant) == (operation.name, variant):
+            if inaccuracy.covers(operation, variant, mode, regime):
                 judged = inaccuracy.worded(judged)
         return judged
 

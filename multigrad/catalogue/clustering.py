@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..data.errors import BadInput
+from ..extra.blocks import in_blocks
 from ..extra.scatter import scatter_add
 from ..ops.draw import Draw
 from ..ops.operation import operation
@@ -92,10 +93,6 @@ def kmeans_direction(xp: Any, x: Any, c: Any) -> Any:
     return (xp.sum(apart * apart), D), pullback
 
 
-BLOCK = 2**18
-"""So many scores are computed before the smallest of each point is found: 2 MiB, which stay near the processor."""
-
-
 def _nearest(xp: Any, x: Any, c: Any) -> Any:
     """Return the number of the nearest centroid of each point."""
     (n, d), k = x.shape, c.shape[0]
@@ -103,6 +100,12 @@ def _nearest(xp: Any, x: Any, c: Any) -> Any:
         raise BadInput(f"{n} points in {d} dimensions and {k} centroids; wanted one of each at least")
     rows = -2 * xp.matrix_transpose(c)
     squares = xp.sum(c * c, axis=1)
-    some = max(1, BLOCK // k)
-    parts = [xp.argmin(x[i : min(i + some, n), :] @ rows + squares, axis=1) for i in range(0, n, some)]
-    return parts[0] if len(parts) == 1 else xp.concat(parts, axis=0)
+
+    def of_points(x: Any) -> tuple[Any]:
+        return (xp.argmin(x @ rows + squares, axis=1),)
+
+    # Where the scores are no larger than the points, they cost no more than the other passes over these.
+    if k <= d:
+        return of_points(x)[0]
+    # The scores are all that is in work, so that they have the cache of four arrays to themselves.
+    return in_blocks(xp, of_points, x, elements=-(-k // 4), fused=False)[0]

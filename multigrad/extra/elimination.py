@@ -83,9 +83,9 @@ def identity(xp: Any, A: Any) -> Any:
 
 
 def row_spans(n: int, block: int) -> list[Span]:
-    """Cut n rows into eight parts, or into fewer of at least ``block`` rows."""
+    """Cut n rows into eight parts, or into fewer of at least ``block`` rows; no rows are one part."""
     step = max(block, -(-n // 8))
-    return [(i, min(i + step, n)) for i in range(0, n, step)]
+    return [(i, min(i + step, n)) for i in range(0, max(n, 1), step)]
 
 
 class Standard:

@@ -17,7 +17,7 @@ class Hooks:
     eliminated: Callable[..., Any] | None = None
     """``eliminated(A)``: see :func:`multigrad.extra.elimination.eliminated`."""
     in_blocks: Callable[..., Any] | None = None
-    """``in_blocks(function, arrays, *, axis, sums, elements)``: see :func:`multigrad.extra.blocks.in_blocks`."""
+    """``in_blocks(function, arrays, *, axis, sums, elements, fused)``: see :func:`multigrad.extra.blocks.in_blocks`."""
     scan: Callable[..., Any] | None = None
     """``scan(step, carry, xs, *, reverse)``: see :func:`multigrad.extra.recurrence.scan`."""
     scatter_add: Callable[..., Any] | None = None

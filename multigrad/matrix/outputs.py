@@ -77,7 +77,7 @@ class Outputs:
                 judgement = seen_right(host, number, case.dtype, self._with_bounds) or judgement
         if case.regime in RESIZED and judgement.verdict == INCONCLUSIVE:
             return  # one number less its own mean: there is nothing to hold a bound against
-        judgement = self.session.backend.worded(judgement, op, self.cell.variant)
+        judgement = self.session.backend.worded(judgement, op, self.cell.variant, self.cell.mode, case.regime)
         if self.cell.variant != OURS and judgement.verdict == FAIL:
             judgement, of_formula = self._against_forward(number, host, reference, judgement)
             if of_formula is not None:

@@ -65,10 +65,11 @@ def test_gaps_speak_of_cells_that_exist(one):
 
 @ALL
 def test_what_a_framework_refuses_is_worded_and_a_mistake_is_no_refusal(one):
-    for refusal in one.refusals:
+    for refusal in (*one.refusals, *one.breakdowns):
         assert re.compile(refusal.says), refusal
         assert refusal.reason, refusal
     assert one.cannot(RuntimeError("mine")) is None
+    assert one.breaks_down(TypeError("mine")) is None
     assert one.cannot(ValueError("operands could not be broadcast together")) is None
     assert one.standard == (one.name == "strict")
 

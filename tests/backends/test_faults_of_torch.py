@@ -91,3 +91,11 @@ def test_the_decomposition_of_a_loss_of_lists_counts_what_stands_behind_their_en
     assert abs(torch._decomp.core_aten_decompositions()[call](x, lists, 1)[0] - wanted) > 0.5
     op = from_torch(lambda v: F.multilabel_margin_loss(v, lists), example=(x,), name="f")
     np.testing.assert_allclose(op.function(numpy_standard(), x.numpy()), wanted, rtol=1e-15)
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore:.*is deprecated")  # torch's own, when it compiles
+def test_what_torch_compile_makes_of_expm1_is_zero_beside_zero():
+    x = torch.full((64,), -1e-30, dtype=torch.float64)
+    assert (torch.expm1(x) == x).all()
+    assert (torch.compile(torch.expm1)(x) == 0).all()

@@ -187,6 +187,24 @@ def test_no_operation_reads_a_value_or_leaves_the_device_on_torch_as_on_a_gpu() 
         bool(mask[0])
 
 
+BLOCKED = [("numpy", 77), ("torch", 77), ("torch as on a GPU", 1), ("jax", 77), ("jax as on a GPU", 1)]
+
+
+@pytest.mark.parametrize(("name", "blocks"), BLOCKED)
+def test_kmeans_goes_by_blocks_through_the_cache_of_a_cpu_and_a_gpu_leaves_them_out(
+    name: str, blocks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "torch" in name:
+        monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    calls = []
+    xp = NAMESPACES[name]()
+    counting = namespace(xp, argmin=lambda *given, **how: calls.append(given) or xp.argmin(*given, **how))
+    op = operations()["kmeans"]
+    inputs = op.make_inputs(op.size("k1000"), 0)
+    op(counting, *map(xp.asarray, inputs))
+    assert len(calls) == blocks  # 10000 points and 1000 centroids; a quarter of their scores fills a block
+
+
 def test_the_output_of_a_silent_step_is_where_its_carry_is(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
     from multigrad.backends.torch_backend import namespace as own

@@ -602,3 +602,11 @@ def test_a_shape_that_numpy_has_is_portable():
     numbers = frame[frame["backend"] == "strict"]
     assert set(names) <= set(numbers["operation"])
     assert set(numbers["verdict"]) == {"PASS"}, numbers[["operation", "sizes", "reason"]].to_string()
+
+
+def test_a_matrix_of_no_rows_is_factorised_and_solved_with():
+    frame = multigrad.check(["cholesky", "triangular_solve"], backend="numpy", dtype="float64", regime="empty")
+    empty = frame[frame["sizes"].str.contains("n=0")]
+    assert set(empty["operation"]) == {"cholesky", "triangular_solve"}
+    assert set(empty["backend"]) == {"numpy"}
+    assert set(empty["verdict"]) == {"PASS"}, empty[["operation", "sizes", "reason"]].to_string()

@@ -18,6 +18,7 @@ from multigrad import (
     assert_gradients,
     check,
     operation,
+    operations,
 )
 from multigrad.backend import Inaccuracy, Unavailable, registry
 from multigrad.matrix.frame import _why_nothing
@@ -382,6 +383,17 @@ def test_a_known_inaccuracy_of_a_form_that_is_not_ours_is_a_worded_gap(monkeypat
     assert value["reason"].str.endswith("× the bound: It cancels.").all() == (verdict == GAP)
     assert set(rows(judged, variant="native", output="x_bar")["verdict"]) == {PASS}
     assert set(rows(judged, variant="analytic")["verdict"]) == {PASS}
+
+
+def test_the_hand_derived_form_is_excused_in_one_regime_where_it_is_compiled_and_nowhere_else():
+    known = Inaccuracy("elu", "analytic", "tiny", 10.0, "The compiler cancels.", "wide", "compiled")
+    op = operations()["elu"]
+    assert known.covers(op, "analytic", "compiled", "wide")
+    assert not known.covers(op, "analytic", "eager", "wide")
+    assert not known.covers(op, "analytic", "compiled", "gaussian")
+    assert not known.covers(operations()["relu"], "analytic", "compiled", "wide")
+    with pytest.raises(ValueError, match="cannot be excused"):
+        Inaccuracy("elu", "analytic", "tiny", 10.0, "Ours.", "wide")
 
 
 class Rounding(np.ndarray):

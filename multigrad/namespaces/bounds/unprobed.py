@@ -27,7 +27,13 @@ def einsum(subscripts: str, /, *operands: Any) -> Any:
 
 
 def in_blocks(
-    function: Callable[..., tuple[Any, ...]], arrays: Sequence[Any], *, axis: int, sums: int, elements: int
+    function: Callable[..., tuple[Any, ...]],
+    arrays: Sequence[Any],
+    *,
+    axis: int,
+    sums: int,
+    elements: int,
+    fused: bool,
 ) -> tuple[Any, ...]:
     """Run a function of many rows, which a backend may run a few rows at a time.
 
