@@ -141,6 +141,8 @@ class TorchBackend(Backend):
         if caches is not None:
             variables["TORCHINDUCTOR_CACHE_DIR"] = str(caches / "inductor")
             variables["TRITON_CACHE_DIR"] = str(caches / "triton")
+            if device_kind(device) == "cuda":  # kernels that torch compiles as it needs them, in a folder that exists
+                variables["PYTORCH_KERNEL_CACHE_PATH"] = str(caches)
         return variables
 
 

@@ -169,6 +169,7 @@ def _summary_row(
         reason=reason,
         ratio=max(p.event.ratio for p in mine if p.event.ratio is not None),
         peak_bytes=memory.peak_bytes if memory else None,
+        peak_how=memory.reason if memory else "",
     )
 
 

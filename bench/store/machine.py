@@ -40,6 +40,7 @@ UNSET_VARIABLES = (
     "OMP_PLACES",
     "OMP_PROC_BIND",
     "OMP_WAIT_POLICY",
+    "PYTORCH_KERNEL_CACHE_PATH",
     "TORCHINDUCTOR_AUTOGRAD_CACHE",
     "TORCHINDUCTOR_CACHE_DIR",
     "TORCHINDUCTOR_FORCE_DISABLE_CACHES",
@@ -48,6 +49,7 @@ UNSET_VARIABLES = (
     "TRITON_ALWAYS_COMPILE",
     "TRITON_CACHE_DIR",
     "TRITON_CACHE_MANAGER",
+    "USE_PYTORCH_KERNEL_CACHE",
 )
 """Taken away from workers: they would move threads, or say what is kept of compiled code, and where."""
 

@@ -75,6 +75,9 @@ class SummaryRow:
         "On a mesh, the collective operations that the compiler put in, as `all-reduce 2`, or `none`; else empty.", ""
     )
     machine: str = doc("Machine that it was measured on; empty in a run of one machine.", default="")
+    peak_how: str = doc(
+        "How `peak_bytes` was found, or why there is none; empty where memory was not measured.", default=""
+    )
     event_ratio: Amount | None = doc(
         "Time of pipelined blocks by the device's own events, over the same by the host's clock; empty without events.",
         default=None,

@@ -244,3 +244,9 @@ def test_the_ratio_of_a_cell_is_the_middle_one_of_its_processes():
     mine = [process(r, **times, ratio=ratio) for r, ratio in enumerate((1.0, 1.1, 9.0))]
     assert event_ratio(mine) == pytest.approx(1.1)
     assert event_ratio([process(0, **times)]) is None
+
+
+def test_kernels_that_torch_compiles_as_it_needs_them_are_kept_with_the_run(tmp_path):
+    variables = of_backends.backend("torch").environment("cuda", 1, "strict", caches=tmp_path)
+    assert variables["PYTORCH_KERNEL_CACHE_PATH"] == str(tmp_path)
+    assert {"PYTORCH_KERNEL_CACHE_PATH", "USE_PYTORCH_KERNEL_CACHE"} <= {*machine.UNSET_VARIABLES}

@@ -167,6 +167,7 @@ def test_memory_is_what_a_call_takes_for_a_moment(square):
     protocol = Protocol(**{**vars(UNTWINNED), "rounds": 1, "memory": True})
     (row,) = cells(measure(square, backend="fake_backends:GREEDY", variant="forward", **{**ONE, "protocol": protocol}))
     assert row["peak_bytes"] == pytest.approx(2**26, rel=0.05)
+    assert row["peak_how"] == "VmHWM after reset"
 
 
 def test_two_runs_do_not_mix(square, busy):
