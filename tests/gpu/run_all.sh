@@ -74,7 +74,7 @@ names=("${chosen[@]}")
 wait
 
 [ -n "$ops" ] || IFS=, read -ra names < <("$python" -m tests.gpu.select_operations 20)
-[ -n "$here" ] && check everything 190 --backend "$here" --order 1,2 --regime gaussian,relations "${names[@]}"
+[ -n "$here" ] && check everything 190 --backend "$here" --regime gaussian,relations "${names[@]}"
 
 unfinished=$(find "$out/study" -name journal.jsonl -printf '%h\n' 2>/dev/null | head -n 1)
 finished=$(find "$out/study" -name summary.csv 2>/dev/null | head -n 1)
