@@ -184,7 +184,7 @@ def _signs(frame: pd.DataFrame) -> Table:
         }
         cells = [Text.assemble(*(_sign(by_place.get((c, p), ())) for p in positions)) for c in columns]
         formula = _sign(rows[rows["backend"] == "exact"]["verdict"])
-        table.add_row(visible(str(name)), Text.assemble(formula), *cells, figure(of_operation["ratio"].max()))
+        table.add_row(visible(str(name)), Text.assemble(formula), *cells, figure(of_operation["ratio"][of_operation["verdict"] != GAP].max()))
     return table
 
 
@@ -197,7 +197,7 @@ def _cell(rows: pd.DataFrame) -> Text:
         return Text("")
     verdict = worst(rows["verdict"])
     symbol, style = SYMBOLS[verdict]
-    ratio = rows["ratio"].max()
+    ratio = rows["ratio"][rows["verdict"] == verdict].max()  # what is excused beside it has a figure of its own
     return Text(f"{symbol} {figure(ratio)}" if not math.isnan(ratio) else symbol, style)
 
 

@@ -87,6 +87,16 @@ def test_few_operations_have_their_figures_where_there_is_room(
     assert any("✗" in line for line in table)
 
 
+@pytest.mark.parametrize("count", [1, 40])
+def test_what_is_excused_lends_its_figure_to_no_pass(count: int, capsys: pytest.CaptureFixture[str]) -> None:
+    names = list(operations())[:count]
+    rows = [row(operation=name, ratio=0.25) for name in names]
+    gap = row("GAP", "known to be far off", operation=names[0], regime="tiny", ratio=1e15)
+    text = " ".join(printed(capsys, frame(*rows, gap)))
+    assert "0.25" in text
+    assert "1e15" not in text
+
+
 @pytest.mark.parametrize("columns", WIDTHS)
 def test_timings_and_comparisons_fit_and_lose_nothing(
     columns: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
