@@ -184,7 +184,12 @@ def _signs(frame: pd.DataFrame) -> Table:
         }
         cells = [Text.assemble(*(_sign(by_place.get((c, p), ())) for p in positions)) for c in columns]
         formula = _sign(rows[rows["backend"] == "exact"]["verdict"])
-        table.add_row(visible(str(name)), Text.assemble(formula), *cells, figure(of_operation["ratio"][of_operation["verdict"] != GAP].max()))
+        table.add_row(
+            visible(str(name)),
+            Text.assemble(formula),
+            *cells,
+            figure(of_operation["ratio"][of_operation["verdict"] != GAP].max()),
+        )
     return table
 
 

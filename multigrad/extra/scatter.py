@@ -6,6 +6,7 @@ small matrix products, gathers and conditions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .hooks import hooks_of
@@ -22,7 +23,7 @@ def scatter_add(xp: Any, X: Any, t: Any, v: int) -> Any:
     Without a function of the namespace's own, a few numbers are a product with the matrix that says who carries which.
     For many, the rows are brought in the order of their numbers, in which the sum for each number is that of a run. No
     sum is a difference of others, so each is as exact as if it stood alone. As 0·∞ is NaN, entries that are not finite
-    are left out of the products: a sum over a row that has one is NaN, in every column where any row has one.
+    are left out of the products: a sum over a row that has one is not finite, in every column where any row has one.
 
     Source: G. E. Blelloch, "Prefix sums and their applications", 1990, section 1.5 (segmented sums).
 
@@ -40,23 +41,25 @@ def scatter_add(xp: Any, X: Any, t: Any, v: int) -> Any:
         return own(X, t, v)
     finite = xp.isfinite(X)
     whole = xp.all(finite, axis=1, keepdims=True)
-    sums = _sums(xp, xp.concat([xp.where(finite, X, 0), xp.astype(~whole, X.dtype)], axis=1), t, v)
-    lost = (sums[:, -1:] > 0) & ~xp.all(finite, axis=0, keepdims=True)
-    return xp.where(lost, xp.nan, sums[:, :-1])
+    sums = _sums_by_number(xp, t, v, X.dtype)
+    beyond = xp.sum(X, axis=0, keepdims=True)
+    lost = (sums(xp.astype(~whole, X.dtype)) > 0) & ~xp.isfinite(beyond)
+    return xp.where(lost, beyond, sums(xp.where(finite, X, 0)))
 
 
-def _sums(xp: Any, X: Any, t: Any, v: int) -> Any:
-    """Return what :func:`scatter_add` does, of finite rows."""
-    n = X.shape[0]
+def _sums_by_number(xp: Any, t: Any, v: int, dtype: Any) -> Callable[[Any], Any]:
+    """Return a function of finite rows that does what :func:`scatter_add` does; the numbers are sorted once."""
+    n = t.shape[0]
     numbers = xp.arange(v, dtype=t.dtype, device=t.device)
     if v <= 2 * BLOCK or n == 0:
-        return xp.astype(numbers[:, None] == t[None, :], X.dtype) @ X
+        carried = xp.astype(numbers[:, None] == t[None, :], dtype)
+        return lambda X: carried @ X
     order = xp.argsort(t)
     t = xp.take(t, order)
-    totals = _run_totals(xp, X, order, t, v)
     first = xp.searchsorted(t, numbers)
     found = xp.take(_filled(xp, t, v), first) == numbers
-    return xp.take(totals, xp.where(found, first, n), axis=0)
+    place = xp.where(found, first, n)
+    return lambda X: xp.take(_run_totals(xp, X, order, t, v), place, axis=0)
 
 
 def _run_totals(xp: Any, X: Any, order: Any, t: Any, v: int) -> Any:

@@ -159,7 +159,7 @@ def _why_nothing(rows: Iterable[JudgedRow], *, asked: bool) -> str:
     for row in unjudged:
         reasons.setdefault(row.reason, {})[row.backend] = None
     said = (f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
-    return "; ".join(itertools.islice(said, 4)) or "no operation, backend and dtype go together"
+    return "; ".join(itertools.islice(said, 4)) or "no operation, backend, device and dtype go together"
 
 
 def _framed(rows: Sequence[JudgedRow], names: Sequence[str]) -> pd.DataFrame:

@@ -185,7 +185,7 @@ def test_two_runs_do_not_mix(square, busy):
         ({"size": "huge"}, "square has no size 'huge'; it has only"),
         ({"threads": 10_000}, "threads is 10000; wanted 1 to"),
         ({"rounds": 0}, "rounds is 0"),
-        ({"device": "tpu"}, "nothing to measure: busy: busy has no device 'tpu'"),
+        ({"device": "tpu"}, "no device named 'tpu'; there are cpu"),
     ],
 )
 def test_bad_usage_is_one_line(square, options, said):

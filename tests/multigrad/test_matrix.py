@@ -520,7 +520,7 @@ def test_the_reason_of_a_backend_that_was_not_asked_for_is_left_out():
     assert _why_nothing(rows, asked=False) == "numpy: a reason"
     assert _why_nothing(rows, asked=True) == "jax, torch: no CUDA device; numpy: a reason"
     assert _why_nothing([passed, *missing], asked=False) == "jax, torch: no CUDA device"
-    assert _why_nothing([passed], asked=False) == "no operation, backend and dtype go together"
+    assert _why_nothing([passed], asked=False) == "no operation, backend, device and dtype go together"
 
 
 def test_the_last_words_of_a_process_that_aborts_are_not_its_stack():
