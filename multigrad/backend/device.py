@@ -87,5 +87,7 @@ def _count_and_reason() -> tuple[int, str]:
     except ImportError:
         return 0, "NVML cannot be asked: pip install nvidia-ml-py"
     except Exception as error:  # no driver, no permission: NVML has a class of its own for each, known only now
+        if isinstance(error, pynvml.NVMLError_LibraryNotFound):
+            return 0, "no NVIDIA driver: its library NVML is not found"
         return 0, f"NVML does not answer: {one_line(error)}"
     return count, ""

@@ -63,12 +63,14 @@ def fake_nvml(monkeypatch):
     """NVML that counts what it is asked, and refuses what it is told to."""
     nvml = types.ModuleType("pynvml")
     nvml.asked, nvml.refused = [], set()
+    nvml.NVMLError_LibraryNotFound = type("NVMLError_LibraryNotFound", (Exception,), {})
+    nvml.refusal = RuntimeError
 
     def ask(name, answer):
         def call(*_):
             nvml.asked.append(name)
             if name in nvml.refused:
-                raise RuntimeError(f"{name} is not supported")
+                raise nvml.refusal(f"{name} is not supported")
             return answer
 
         return call
@@ -109,12 +111,19 @@ def test_what_nvml_refuses_is_a_note_and_the_rest_is_read(fake_nvml):
 
 
 @pytest.mark.parametrize(
-    ("module", "why"), [(None, "pip install nvidia-ml-py"), ("refuses", "RuntimeError: init is not supported")]
+    ("module", "why"),
+    [
+        (None, "pip install nvidia-ml-py"),
+        ("refuses", "RuntimeError: init is not supported"),
+        ("has no library", "no NVIDIA driver"),
+    ],
 )
 def test_a_count_of_no_gpus_says_that_nobody_could_be_asked(fake_nvml, monkeypatch, module, why):
     if module is None:
         monkeypatch.setitem(sys.modules, "pynvml", None)
     fake_nvml.refused = {"init"}
+    if module == "has no library":
+        fake_nvml.refusal = fake_nvml.NVMLError_LibraryNotFound
     device._count_and_reason.cache_clear()
     try:
         assert device.cuda_device_count() == 0
