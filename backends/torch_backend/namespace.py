@@ -89,8 +89,12 @@ def hooks_on(kind: str) -> Hooks:
 
 def scatter_add(X: Array, t: Array, v: int) -> Array:
     """Return what :func:`multigrad.extra.scatter.scatter_add` asks for."""
-    sums: Array = X.new_zeros((v, *X.shape[1:])).index_add_(0, t, X)
-    return sums
+    if not torch.compiler.is_compiling():
+        sums: Array = X.new_zeros((v, *X.shape[1:])).index_add_(0, t, X)
+        return sums
+    # Inductor (torch 2.13) with two threads counts rows twice that lie transposed, and writes beyond the array.
+    turned = X.new_zeros((*X.shape[1:], v)).index_add_(X.ndim - 1, t, torch.movedim(X, 0, -1))
+    return torch.movedim(turned, -1, 0)
 
 
 def scatter_along_axis(X: Array, order: Array, *, axis: int) -> Array:
@@ -158,7 +162,8 @@ def scan(
             y = (carry[0] if isinstance(carry, tuple) else carry).new_zeros(())
         return apart(carry), y if silent else apart(y)
 
-    carry, ys = of_graph(combined, carry, xs, reverse=reverse)
+    # Its strides have to be those of the carries that the steps return.
+    carry, ys = of_graph(combined, apart(carry), xs, reverse=reverse)
     return carry, None if silent else ys
 
 

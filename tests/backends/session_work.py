@@ -482,6 +482,23 @@ def relaxed(xp, w, X):
     return y, pullback
 
 
+def two_threads(arguments):
+    """Operations that scatter, and a recurrence of many steps, compiled and eager with two threads, several times."""
+    session = backend("torch").open("cpu", threads=2)
+    sizes = {name: {} for name in ("bundle_adjustment", "embedding", "kmeans", "hand_tracking")} | {"lstm": {"c": 40}}
+    for name, more in sizes.items():
+        op = operations()[name]
+        size = {**op.size("small"), **more}
+        arrays = session.place(op, dtype_arrays(op, size, 0, "gaussian", "float64"), "float64")
+        _, parameters = op.split(size)
+        wanted = [session.to_numpy(a) for a in session.function(op, parameters, "analytic", "eager")(*arrays)]
+        compiled = session.function(op, parameters, "analytic", "compiled")
+        for _ in range(5):
+            found = [session.to_numpy(a) for a in compiled(*arrays)]
+            errors = [np.max(np.abs(f - w)) / np.max(np.abs(w)) for f, w in zip(found, wanted, strict=True)]
+            yield {"operation": name, "error": float(max(errors))}
+
+
 def long_recurrence(arguments):
     """A recurrence of a hundred steps on PyTorch: how many nodes its graph has, and what comes of it."""
     import torch

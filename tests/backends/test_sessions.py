@@ -127,6 +127,13 @@ def test_torch_compile_sees_the_step_of_a_long_recurrence_once_unless_autograd_f
     assert max(row["error"] for row in rows.values()) < 1e-13
 
 
+@pytest.mark.parametrize("backend", [b.name for b, d in HERE if (b.name, d) == ("torch", "cpu")])
+def test_compiled_scatters_and_recurrences_are_right_with_two_threads(backend):
+    rows = work("two_threads", backend, "cpu")
+    assert len(rows) == 25
+    assert max(row["error"] for row in rows) < 1e-13, rows
+
+
 @pytest.mark.parametrize(("backend", "device"), [(b.name, d) for b, d in HERE if b.name == "jax"])
 def test_what_jax_traces_is_on_the_default_device_and_what_is_there_knows_where(backend, device):
     (row,) = work("traced_devices", backend, device)
