@@ -14,11 +14,10 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-import multigrad
 from multigrad.data.decode import decode, from_json, read_bytes
 from multigrad.data.errors import BadInput
 from multigrad.ops.find import load_operations
-from multigrad.ops.source import source_of
+from multigrad.ops.source import code_hash, file_hash
 
 from ..timing.messages import ReferenceEnded
 
@@ -55,7 +54,7 @@ class Kept:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BadInput(f"cannot make {folder}, where references are kept: {error.strerror}") from error
-        return cls(folder, _state())
+        return cls(folder, code_hash())
 
     def take(self, question: Mapping[str, Any]) -> ReferenceEnded | None:
         """Copy a reference to where a question wants it and return what is known of it; None if it is not here.
@@ -101,20 +100,7 @@ class Kept:
     def _files(self, question: Mapping[str, Any]) -> tuple[Path, Path]:
         """Return the files of a reference: figures, and arrays."""
         (op,) = load_operations([question["reference"]])
-        own = Path(source_of(op).path)
-        written = hashlib.sha256(own.read_bytes()).hexdigest() if own.is_file() else ""
         what = {name: question[name] for name in ("size", "seed", "dtype", "precision")}
-        text = json.dumps([self.state, op.name, written, what], sort_keys=True)
+        text = json.dumps([self.state, op.name, file_hash(op), what], sort_keys=True)
         stem = f"{op.name}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
         return self.folder / f"{stem}.json", self.folder / f"{stem}.npz"
-
-
-def _state() -> str:
-    """Return the hash of all files that may change a reference: the package without backends and benchmark."""
-    root = Path(multigrad.__file__).parent
-    others = {root / "backends", root / "bench"}
-    hashed = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        if not others & {*path.parents}:
-            hashed.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return hashed.hexdigest()

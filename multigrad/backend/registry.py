@@ -8,6 +8,7 @@ import importlib
 import importlib.metadata
 import pkgutil
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from ..data.errors import BadInput, one_line
 from ..ops.selection import Precision
@@ -69,6 +70,11 @@ def backend(name: str) -> Backend:
         near = difflib.get_close_matches(name, by_name, n=1, cutoff=0.0)
         raise BadInput(f"no backend named {name!r}; did you mean {near[0]!r}? There are {', '.join(by_name)}")
     return by_name[name]
+
+
+def backends_folder() -> Path:
+    """Return the folder in which multigrad's own backends are written."""
+    return Path(importlib.import_module("multigrad.backends").__path__[0])
 
 
 def known_devices(names: Iterable[str], chosen: Iterable[Backend] = ()) -> tuple[str, ...]:

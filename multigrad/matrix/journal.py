@@ -5,8 +5,6 @@ A check that was killed goes on from its journal: what stands there is not compu
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 import json
 import os
 import threading
@@ -15,12 +13,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from ..backend.registry import backend
+from ..backend.registry import backend, backends_folder
 from ..data.decode import TEXT_BYTES, from_json, reason, regular_file
 from ..data.errors import BadInput
 from ..ops.derived import Gradient
-from ..ops.operation import Operation
-from ..ops.source import source_of
+from ..ops.source import code_hash, file_hash
 from .plan import Cell, Plan
 from .rows import JudgedRow, message_of, rows_of
 
@@ -123,8 +120,10 @@ class Record:
 
     def __init__(self, plan: Plan, journal: Journal | None) -> None:
         self.plan, self.journal = plan, journal
-        self._code = "" if journal is None else _code()
-        self._states = {reference: _state(op) for reference, op in plan.ops.items()}
+        self._code = "" if journal is None else code_hash(backends_folder())
+        self._states = {
+            reference: file_hash(op.of if isinstance(op, Gradient) else op) for reference, op in plan.ops.items()
+        }
         self._versions = {place: backend(plan.sources.get(place[0], place[0])).version() for place in plan.work}
 
     def left(self) -> tuple[Plan, list[JudgedRow]]:
@@ -168,22 +167,3 @@ class Record:
     def _case(self, number: int) -> Any:
         case = self.plan.cases[number]
         return [asdict(case), self._states[case.reference], self._code]
-
-
-def _code() -> str:
-    """Return the hash of multigrad's own source: what another version has judged is judged again."""
-    digest = hashlib.sha256()
-    for package in ("multigrad", "multigrad.backends"):
-        folder = Path(importlib.import_module(package).__path__[0])
-        for path in sorted(folder.rglob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _state(op: Operation) -> str:
-    """Return the hash of the file in which an operation is written; empty where there is none."""
-    written = op.of if isinstance(op, Gradient) else op
-    try:
-        return hashlib.sha256(Path(source_of(written).path).read_bytes()).hexdigest()
-    except (TypeError, OSError):
-        return ""

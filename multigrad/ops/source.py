@@ -73,6 +73,30 @@ def source_file(op: Operation) -> str:
     return str(op.function.__code__.co_filename)
 
 
+def file_hash(op: Operation) -> str:
+    """Return the hash of the file in which an operation is written; empty where there is none."""
+    try:
+        return hashlib.sha256(Path(source_of(op).path).read_bytes()).hexdigest()
+    except (TypeError, OSError):
+        return ""
+
+
+def code_hash(*beside: Path) -> str:
+    """Return the hash of multigrad's own source without the benchmark: what another version found is found again.
+
+    Args:
+        beside: further folders whose source counts.
+    """
+    root = Path(__file__).parents[1]
+    apart = {root / "backends", root / "bench"}  # inside in a wheel, beside in a checkout
+    files = [path for path in sorted(root.rglob("*.py")) if not apart & {*path.parents}]
+    files += [path for folder in beside for path in sorted(folder.rglob("*.py"))]
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
 def source_hash(op: Operation) -> str:
     """Return a hash of the operation's source: its function, without its decorator, and the file it lies in."""
     tree, _ = parsed(op.function, op.name)

@@ -69,7 +69,7 @@ def test_references_found_beforehand_are_used_and_none_is_found_anew(chosen, tmp
 def test_a_reference_of_other_code_is_found_anew_and_added(chosen, tmp_path, monkeypatch):
     folder = tmp_path / "references"
     prepare_study(chosen, folder, device="cpu", ops="relu")
-    monkeypatch.setattr(kept, "_state", lambda: "of other files")
+    monkeypatch.setattr(kept, "code_hash", lambda: "of other files")
     monkeypatch.setenv(kept.VARIABLE, str(folder))
     assert {*measured(chosen).summary["verdict"]} == {"PASS"}
     assert len([*folder.glob("relu-*.npz")]) == 2

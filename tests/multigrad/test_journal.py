@@ -83,7 +83,7 @@ def test_what_another_multigrad_has_judged_is_judged_anew(whole, tmp_path, monke
     folder, wanted, journal, total = whole
     path = tmp_path / "old.jsonl"
     path.write_bytes(journal)
-    monkeypatch.setattr("multigrad.matrix.journal._code", lambda: "another")
+    monkeypatch.setattr("multigrad.matrix.journal.code_hash", lambda *beside: "another")
     done = []
     frame = check(str(folder / "cubed.py"), **HOW, resume=path, progress=lambda i, n, text: done.append(n))
     assert done[-1] == total
